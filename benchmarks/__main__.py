@@ -1,0 +1,74 @@
+"""`python -m benchmarks [NAME ...]`: runs all benchmarks, or those named; prints a table."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+import msgpack
+import numpy as np
+import zmq
+
+import minipipe
+from benchmarks import latency, sharing, sleeps, small_items, start_up
+from benchmarks.row import Row
+
+SUITES = {
+    "sleeps": sleeps.rows,
+    "sharing": sharing.rows,
+    "small": small_items.rows,
+    "start": start_up.rows,
+    "latency": latency.rows,
+}
+RESULTS = Path(__file__).parent / "results" / "spine.md"
+
+
+def machine() -> str:
+    """What the numbers were measured on."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [s for s in cpuinfo.read_text().splitlines() if s.startswith("model name")]
+        model = names[0].partition(":")[2].strip() if names else model
+    return (
+        f"{os.cpu_count()} cores ({model}), {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}, MiniPipe {minipipe.__version__}, "
+        f"pyzmq {zmq.pyzmq_version()} (libzmq {zmq.zmq_version()}), "
+        f"msgpack {'.'.join(map(str, msgpack.version))}, NumPy {np.__version__}; "
+        f"{time.strftime('%Y-%m-%d')}"
+    )
+
+
+def main() -> int:
+    """Runs the benchmarks; exit code 1 if a number that must hold does not."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SUITES)}")
+    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name} as well")
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(SUITES)
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)} (known: {', '.join(SUITES)})")
+    rows: list[Row] = []
+    for name in arguments.names or SUITES:
+        print(f"... {name}", file=sys.stderr, flush=True)
+        rows += SUITES[name]()
+    lines = [
+        machine(),
+        "",
+        "| what | measured | compared with | result | must | goal | |",
+        "|---|---|---|---|---|---|---|",
+        *(row.line() for row in rows),
+    ]
+    text = "\n".join(lines)
+    print(text)
+    if arguments.save:
+        RESULTS.write_text(text + "\n")
+    return 0 if all(row.holds for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,12 @@
+"""Items become frames here, and frames items; nothing in here has seen a socket.
+
+The way out is `Encoder.snapshot` (one item, made independent of its owner) and then
+`Encoder.encode` (many of them, one parcel); the way in is `Decoder.decode`. The format itself is
+described in `minipipe.codec.wire`.
+"""
+
+from minipipe.codec.decoder import Decoder
+from minipipe.codec.encoder import Encoder, Parcel
+from minipipe.codec.wire import ATOMS, FORMAT_VERSION
+
+__all__ = ["ATOMS", "FORMAT_VERSION", "Decoder", "Encoder", "Parcel"]

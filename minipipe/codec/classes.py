@@ -1,0 +1,149 @@
+"""Classes on the wire: by name where the other side can import them, else by definition.
+
+A class of `__main__`, of a notebook or of a function is known by a random token. Its definition, as
+cloudpickle writes it, crosses a connection once, before the first parcel that names the token. The
+tokens belong to the process, not to a connection: a class that came in goes out under the token it
+came with, and one that comes home is the original.
+"""
+
+from __future__ import annotations
+
+import importlib
+import secrets
+import sys
+import threading
+from functools import reduce
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from cloudpickle import cloudpickle
+
+from minipipe.codec import pickled
+from minipipe.errors import WireFormatError
+
+TOKEN_BYTES = 16
+
+# cloudpickle names these itself, though they cannot be found under their names.
+_NAMED_BY_PICKLE = frozenset({type(None), type(Ellipsis), type(NotImplemented)})
+
+
+class Definition(NamedTuple):
+    """What it takes to make a class in another process."""
+
+    token: bytes
+    blob: bytes
+    needs: tuple[tuple[bytes, bytes], ...]
+    """Token and blob of each class that must be known first, in that order."""
+
+
+# Re-entrant: writing the definition of a class finds others that need one.
+_lock = threading.RLock()
+_definitions: WeakKeyDictionary[type, Definition] = WeakKeyDictionary()
+_by_token: WeakValueDictionary[bytes, type] = WeakValueDictionary()
+_references: WeakKeyDictionary[type, str] = WeakKeyDictionary()
+_being_defined: set[type] = set()
+
+
+def reference(cls: type) -> str | None:
+    """Returns `"module:qualname"`, or None for a class whose definition must travel."""
+    name = _references.get(cls)
+    if name is None and cls not in _definitions and cloudpickle._should_pickle_by_reference(cls):
+        name = _references[cls] = f"{cls.__module__}:{cls.__qualname__}"
+    return name
+
+
+def is_by_value(cls: type) -> bool:
+    """Whether pickle, too, would need the definition."""
+    if cls in _NAMED_BY_PICKLE or cls in cloudpickle._BUILTIN_TYPE_NAMES:
+        return False
+    return reference(cls) is None
+
+
+def definition_of(cls: type) -> Definition:
+    """Returns the definition of a class by value, made when it is first asked for.
+
+    (What is assigned to the class later does not travel.)
+    """
+    with _lock:
+        found = _definitions.get(cls)
+        if found is not None:
+            return found
+        needs: dict[bytes, bytes] = {}
+
+        def name_class(other: type) -> bytes | None:
+            # Two classes that need each other: the inner definition has the outer one inside, and
+            # cloudpickle, which numbers the classes it takes apart, makes only one of the two.
+            if other in _being_defined or not is_by_value(other):
+                return None
+            inner = definition_of(other)
+            needs.update(inner.needs)
+            needs[inner.token] = inner.blob
+            return inner.token
+
+        _being_defined.add(cls)
+        try:
+            blob = pickled.dump(cls, name_class)
+        finally:
+            _being_defined.discard(cls)
+        found = Definition(secrets.token_bytes(TOKEN_BYTES), blob, tuple(needs.items()))
+        _by_token[found.token] = cls
+        _definitions[cls] = found
+        return found
+
+
+def learn(token: bytes, blob: bytes) -> type:
+    """Returns the class of a definition; the same one when it was learned before, or is from here.
+
+    Raises:
+        WireFormatError: It needs a class that is not known, or makes none.
+    """
+    with _lock:
+        known = _by_token.get(token)
+        if known is not None:
+            return known
+        needs: dict[bytes, bytes] = {}
+
+        def class_of(other: bytes) -> type:
+            cls = _by_token.get(other)
+            if cls is None:
+                raise WireFormatError(f"a class needs class {other!r:.80}, which is not defined")
+            inner = _definitions[cls]
+            needs.update(inner.needs)
+            needs[other] = inner.blob
+            return cls
+
+        cls = pickled.load(blob, class_of)
+        if not isinstance(cls, type):
+            raise WireFormatError(f"a definition made a {type(cls).__name__}, not a class")
+        _by_token[token] = cls
+        _definitions.setdefault(cls, Definition(token, blob, tuple(needs.items())))
+        return cls
+
+
+def resolve(name: str, *, may_import: bool) -> type:
+    """Returns the class of a `"module:qualname"`.
+
+    Args:
+        name: The reference.
+        may_import: Otherwise only what is there already is looked at, and only as it lies there:
+            asking a module for an attribute can run code of its own (PEP 562).
+
+    Raises:
+        WireFormatError: There is no such class.
+    """
+    module_name, _, qualname = name.partition(":")
+    module = sys.modules.get(module_name)
+    try:
+        if may_import:
+            found: Any = module or importlib.import_module(module_name)
+            found = reduce(getattr, qualname.split("."), found)
+        else:
+            found = module
+            for part in qualname.split("."):
+                found = vars(found)[part]
+    except (ImportError, AttributeError, KeyError, TypeError, ValueError) as exc:
+        hint = "" if may_import else " (only modules that are loaded already are looked at)"
+        raise WireFormatError(f"class {name!r:.200} is not known here{hint}: {exc}") from exc
+    if not isinstance(found, type):
+        raise WireFormatError(f"{name!r:.200} is a {type(found).__name__} here, not a class")
+    return found

@@ -1,0 +1,136 @@
+"""Parcels become items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgpack
+
+from minipipe.codec import arrays, classes, wire
+from minipipe.codec.reader import Reader
+from minipipe.errors import WireFormatError
+
+# The scout keeps a buffer as large as the largest body that it has seen.
+_SCOUTED_BYTES = 1 << 20
+
+
+class Decoder:
+    """Turns parcels into items. One per connection, and one thread at a time.
+
+    Whatever comes in, nothing worse comes out than a WireFormatError.
+
+    Args:
+        allow_pickle: Whether pickles and definitions of classes are accepted, and modules imported
+            to find a class. Who may send those may run any code here.
+    """
+
+    def __init__(self, *, allow_pickle: bool = True) -> None:
+        """Knows no class by definition yet."""
+        self.allow_pickle = allow_pickle
+        # Strong references: the process as a whole knows classes only as long as somebody does.
+        self._classes: dict[bytes, type] = {}
+        self._scout = _new_scout()
+
+    def define(self, token: bytes, blob: bytes) -> None:
+        """Learns a class, so that parcels can name it.
+
+        Args:
+            token: One of `Parcel.classes`.
+            blob: What `Encoder.definition` returned for it.
+
+        Raises:
+            WireFormatError: It is no definition, or definitions are not accepted.
+        """
+        if not self.allow_pickle:
+            raise WireFormatError(
+                "the definition of a class came, which only allow_pickle=True would accept"
+            )
+        token = bytes(token)
+        if len(token) != classes.TOKEN_BYTES:
+            raise WireFormatError(f"the token of a class has {len(token)} bytes")
+        try:
+            self._classes[token] = classes.learn(token, blob)
+        except WireFormatError:
+            raise
+        except Exception as exc:  # a definition runs the code of others, which may raise anything
+            raise WireFormatError(f"the definition of a class failed: {_said(exc)}") from exc
+
+    def decode(self, body: bytes | memoryview, frames: Sequence[bytes | memoryview]) -> list[Any]:
+        """Returns the items of a parcel. None of them refers to the body or to the frames.
+
+        Raises:
+            WireFormatError: The parcel is malformed, of another version, or holds what is not
+                accepted or not known here.
+        """
+        try:
+            return self._items(body, frames)
+        except WireFormatError:
+            raise
+        except Exception as exc:
+            # Every reader takes its node for well-formed, and NumPy, Arrow, datetime and any class
+            # that unpickles itself or hashes as a key each have their own way to say it is not.
+            raise WireFormatError(f"a parcel cannot be decoded: {_said(exc)}") from exc
+
+    def class_named(self, name: str | bytes) -> type:
+        """Returns the class that a message refers to, by reference or by token."""
+        if isinstance(name, str):
+            return classes.resolve(name, may_import=self.allow_pickle)
+        found = self._classes.get(name)
+        if found is None:
+            raise WireFormatError(f"class {name!r:.80} was not defined before it was named")
+        return found
+
+    def _items(self, body: bytes | memoryview, frames: Sequence[bytes | memoryview]) -> list[Any]:
+        version, kind, payload = self._outline(body)
+        if version != wire.FORMAT_VERSION:
+            raise WireFormatError(
+                f"a parcel of format version {version!r:.40} came, and this is version "
+                f"{wire.FORMAT_VERSION}: use the same minipipe on both sides"
+            )
+        if type(payload) is not list:
+            raise WireFormatError("a parcel has no list of items")
+        if kind == wire.PLAIN:
+            if frames or not set(map(type, payload)) <= wire.LEAVES:
+                raise WireFormatError("a plain parcel holds more than plain items")
+            return payload
+        reader = Reader(frames, self)
+        if kind == wire.ARRAYS:
+            items: list[Any] = []
+            for words, shape, count, data in payload:
+                items += arrays.read_run(words, shape, count, reader.buffer(data))
+        elif kind == wire.NODES:
+            items = [reader.item(node) for node in payload]
+        else:
+            raise WireFormatError(f"a parcel is of the unknown kind {kind!r:.40}")
+        reader.end()
+        return items
+
+    def _outline(self, body: bytes | memoryview) -> tuple[Any, Any, Any]:
+        # msgpack makes a list as long as its header says before it looks for what is in it, at
+        # every level: a megabyte of headers asks for 8 GB. So first all of it is stepped over
+        # (5 ns an item), after which each header is known to be true.
+        scout = self._scout if len(body) <= _SCOUTED_BYTES else _new_scout()
+        try:
+            scout.feed(body)
+            scout.skip()
+            found = msgpack.unpackb(body, strict_map_key=False, ext_hook=_no_extension)
+        except Exception:
+            self._scout = _new_scout()  # the old one still holds what is left of a broken body
+            raise
+        if type(found) is not list or not found:
+            raise WireFormatError(f"a parcel is a {type(found).__name__}")
+        version, kind, payload = (*found, None, None)[:3]
+        return version, kind, payload
+
+
+def _new_scout() -> msgpack.Unpacker:
+    return msgpack.Unpacker(strict_map_key=False, max_buffer_size=0)
+
+
+def _no_extension(code: int, data: bytes) -> object:
+    raise WireFormatError(f"a parcel holds the msgpack extension {code}")
+
+
+def _said(exc: Exception) -> str:
+    return f"{type(exc).__name__}: {exc!s:.300}"

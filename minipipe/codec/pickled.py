@@ -1,0 +1,130 @@
+"""What has no form of its own: pickle protocol 5 by way of cloudpickle, large buffers beside it."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+import numpy as np
+
+from minipipe.codec import tensors, wire
+from minipipe.codec.arrays import frozen_copy
+from minipipe.codec.wire import ReadNode
+from minipipe.errors import WireFormatError
+
+if TYPE_CHECKING:
+    from minipipe.codec.reader import Reader
+    from minipipe.codec.writer import Writer
+
+# Protocol 5 is understood by every Python that MiniPipe supports; a newer one need not be.
+_PROTOCOL = 5
+
+
+def dump(
+    value: object,
+    name_class: Callable[[type], bytes | None],
+    keep_buffer: Callable[[pickle.PickleBuffer], object] | None = None,
+) -> bytes:
+    """Returns the pickle of a value.
+
+    Args:
+        value: Whatever it is. What its own methods raise while it is pickled comes through.
+        name_class: Returns the token of a class that travels by definition, else None.
+        keep_buffer: Takes a buffer and returns None, or returns True: then the pickle holds it.
+    """
+    with io.BytesIO() as file:
+        _Pickler(file, name_class, keep_buffer).dump(value)
+        return file.getvalue()
+
+
+def load(
+    data: bytes | memoryview,
+    class_of: Callable[[bytes], type],
+    buffers: Iterable[memoryview] = (),
+) -> object:
+    """Returns the value of a pickle, running whatever code it asks for.
+
+    Args:
+        data: From somebody who is trusted.
+        class_of: Returns the class of a token.
+        buffers: Writable, and given away.
+    """
+    return _Unpickler(data, class_of, buffers).load()
+
+
+def write(writer: Writer, item: object) -> list[object]:
+    """Returns the node of a pickled item."""
+    buffers: list[memoryview] = []
+
+    def keep(buffer: pickle.PickleBuffer) -> bool:
+        view = buffer.raw()
+        if view.nbytes < wire.OUT_OF_BAND_BYTES:
+            return True
+        buffers.append(frozen_copy(view))
+        return False
+
+    data = dump(item, writer.token_if_by_value, keep)
+    return [wire.PICKLE, writer.buffer(data), *map(writer.buffer, buffers)]
+
+
+def _read(reader: Reader, node: list[Any]) -> object:
+    if not reader.trust.allow_pickle:
+        raise WireFormatError("it holds a pickle, which only allow_pickle=True would accept")
+    _, data, *buffers = node
+    pickle_bytes = reader.buffer(data)
+    private = [np.array(np.frombuffer(reader.buffer(each), np.uint8)).data for each in buffers]
+    return load(pickle_bytes, reader.trust.class_named, private)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    def __init__(
+        self,
+        file: io.BytesIO,
+        name_class: Callable[[type], bytes | None],
+        keep_buffer: Callable[[pickle.PickleBuffer], object] | None,
+    ) -> None:
+        super().__init__(file, protocol=_PROTOCOL, buffer_callback=keep_buffer)
+        self._name_class = name_class
+
+    def persistent_id(self, obj: object) -> bytes | None:
+        # Not isinstance, which asks the object (a mock, a proxy) what class it would like to be.
+        return self._name_class(obj) if issubclass(type(obj), type) else None  # type: ignore[arg-type]
+
+    def reducer_override(self, obj: object) -> Any:
+        if type(obj) is memoryview:
+            raise TypeError("cloudpickle would make bytes of a memoryview: send bytes(view)")
+        # torch would write the whole storage, copying it three times.
+        reduced = tensors.reduce(obj)
+        return super().reducer_override(obj) if reduced is None else reduced
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(
+        self,
+        data: bytes | memoryview,
+        class_of: Callable[[bytes], type],
+        buffers: Iterable[memoryview],
+    ) -> None:
+        super().__init__(io.BytesIO(data), buffers=buffers)
+        self._class_of = class_of
+
+    def persistent_load(self, pid: Any) -> type:
+        return self._class_of(pid)
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        if name == "_frombuffer" and module.startswith("numpy."):
+            return lambda buffer, *args: found(_writable(buffer), *args)
+        return found
+
+
+def _writable(buffer: Any) -> memoryview:
+    # A read-only array, or a small one inside the pickle; both are to arrive writable.
+    view = memoryview(buffer)
+    return np.array(np.frombuffer(view, np.uint8)).data if view.readonly else view
+
+
+READERS: dict[int, ReadNode] = {wire.PICKLE: _read}

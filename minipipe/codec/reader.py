@@ -1,0 +1,137 @@
+"""A tree of nodes and a list of frames become an item again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from minipipe.codec import (
+    arrays,
+    containers,
+    numpy_scalars,
+    pickled,
+    records,
+    tables,
+    tensors,
+    values,
+    wire,
+)
+from minipipe.codec.wire import ReadNode
+from minipipe.errors import WireFormatError
+
+_READERS: dict[int, ReadNode] = {
+    **containers.READERS,
+    **values.READERS,
+    **arrays.READERS,
+    **numpy_scalars.READERS,
+    **records.READERS,
+    **tensors.READERS,
+    **tables.READERS,
+    **pickled.READERS,
+}
+
+
+class Trust(Protocol):
+    """What a reader may believe: whom it trusts, and the classes it was told of."""
+
+    allow_pickle: bool
+
+    def class_named(self, name: str | bytes) -> type:
+        """Returns the class that a message refers to."""
+
+
+class Reader:
+    """Turns the nodes of one parcel into items. Anything may be wrong with them."""
+
+    def __init__(self, frames: Sequence[bytes | memoryview], trust: Trust) -> None:
+        """Begins with the first frame."""
+        self.trust = trust
+        self._frames: Iterator[bytes | memoryview] = iter(frames)
+        self._seen: list[object] = []
+        self._depth = 0
+        self._hashing = 0
+
+    def item(self, node: object) -> object:
+        """Returns one item."""
+        self._seen = []
+        return self.node(node)
+
+    def end(self) -> None:
+        """Raises WireFormatError if a frame is left over."""
+        if next(self._frames, None) is not None:
+            raise WireFormatError("there are more frames than the body refers to")
+
+    def node(self, node: Any) -> object:
+        """Returns what a node stands for."""
+        if type(node) in wire.LEAVES:
+            return node
+        if type(node) is not list:
+            raise WireFormatError(f"a node is a {type(node).__name__}")
+        tag = node[0]
+        read = _READERS.get(tag)
+        if read is None:
+            return self._leaf(tag, node)
+        if self._depth >= wire.MAX_DEPTH:
+            raise WireFormatError(f"it is nested more than {wire.MAX_DEPTH} levels deep")
+        self._depth += 1
+        value = read(self, node)
+        self._depth -= 1
+        if not self._hashing:
+            self._seen.append(value)
+        return value
+
+    def _leaf(self, tag: object, node: list[Any]) -> object:
+        _, payload = node
+        if tag == wire.REF:
+            if self._hashing or type(payload) is not int or not 0 <= payload < len(self._seen):
+                raise WireFormatError("it refers to something that is not there")
+            return self._seen[payload]
+        if tag == wire.STR:
+            return str(self.buffer(payload), "utf-8", "surrogatepass")
+        if tag == wire.BYTES:
+            return bytes(self.buffer(payload))
+        if tag == wire.INT:
+            return int.from_bytes(self.buffer(payload), "little", signed=True)
+        raise WireFormatError(f"unknown tag {tag!r:.40}")
+
+    def nodes(self, nodes: Any) -> list[Any]:
+        """Returns what each of a list of nodes stands for; may be that very list."""
+        if type(nodes) is not list:
+            raise WireFormatError(f"a {type(nodes).__name__} stands where nodes should be")
+        if set(map(type, nodes)) <= wire.LEAVES:
+            return nodes
+        leaves = wire.LEAVES
+        return [node if type(node) in leaves else self.node(node) for node in nodes]
+
+    def hashed(self, nodes: Any) -> list[Any]:
+        """Returns what each of a list of nodes stands for; there are no references in them."""
+        self._hashing += 1
+        found = self.nodes(nodes)
+        self._hashing -= 1
+        return found
+
+    def text(self, node: Any) -> str:
+        """Returns a str."""
+        value = self.node(node)
+        if type(value) is not str:
+            raise WireFormatError(f"a {type(value).__name__} stands where text should be")
+        return value
+
+    def buffer(self, node: Any) -> bytes | memoryview:
+        """Returns the bytes of a buffer. They may be a frame: copy what is to stay."""
+        if type(node) is bytes:
+            return node
+        frame = next(self._frames, None)
+        if frame is None:
+            raise WireFormatError("a frame is missing")
+        if type(frame) is not bytes:
+            frame = memoryview(frame).cast("B")
+        if type(node) is not int or node != len(frame):
+            raise WireFormatError(f"a frame has {len(frame)} bytes where {node!r:.40} were said")
+        return frame
+
+    def class_named(self, name: Any) -> type:
+        """Returns the class of that name or token."""
+        if type(name) is not str and type(name) is not bytes:
+            raise WireFormatError(f"a {type(name).__name__} stands where a class should be")
+        return self.trust.class_named(name)

@@ -1,0 +1,113 @@
+"""torch's tensors on the CPU. torch is imported only when one arrives."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import pickle
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minipipe.codec import wire
+from minipipe.codec.arrays import frozen_copy, is_shape
+from minipipe.codec.wire import NotNativeError, ReadNode, WriteNode
+from minipipe.errors import WireFormatError
+
+if TYPE_CHECKING:
+    from minipipe.codec.reader import Reader
+    from minipipe.codec.writer import Writer
+
+# A list, because getattr(torch, name) on a name from the wire could be anything.
+_DTYPES = frozenset(
+    [
+        *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
+        *("float16", "bfloat16", "float32", "float64", "complex64", "complex128"),
+        *("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"),
+    ]
+)
+
+
+def writer_for(kind: type) -> WriteNode | None:
+    """Returns what writes tensors, if the class is theirs."""
+    torch = sys.modules.get("torch")
+    return _write if torch is not None and kind is getattr(torch, "Tensor", None) else None
+
+
+def reduce(value: object) -> tuple[Any, ...] | None:
+    """Returns how pickle shall take a tensor apart, or None for what is not one of ours."""
+    if type(value).__name__ != "Tensor" or writer_for(type(value)) is None:
+        return None
+    try:
+        words, data = _take_apart(value)
+    except NotNativeError:
+        return None
+    return _rebuild, (*words, pickle.PickleBuffer(data))
+
+
+def _write(writer: Writer, value: Any) -> list[object]:
+    (dtype, shape, axes, requires_grad), data = _take_apart(value)
+    return [wire.TENSOR, dtype, shape, axes, requires_grad, writer.buffer(frozen_copy(data))]
+
+
+def _take_apart(tensor: Any) -> tuple[tuple[str, list[int], list[int], bool], memoryview]:
+    torch = sys.modules["torch"]
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    is_plain = (
+        tensor.layout is torch.strided
+        and tensor.device.type == "cpu"
+        and dtype in _DTYPES
+        and not (tensor.is_conj() or tensor.is_neg())
+        and not tensor.__dict__
+    )
+    if not is_plain:
+        raise NotNativeError("it is a tensor of a special kind, or not on the CPU")
+    if not tensor.is_leaf:
+        raise NotNativeError("it is part of an autograd graph: detach() it")
+    # The order of the axes in memory, so that channels_last stays channels_last.
+    axes = sorted(range(tensor.ndim), key=lambda axis: -tensor.stride(axis))
+    plain = tensor.detach()
+    if not plain.permute(axes).is_contiguous():
+        axes = list(range(tensor.ndim))
+    flat = plain.permute(axes).contiguous().reshape(-1)
+    words = (dtype, list(tensor.shape), axes, tensor.requires_grad)
+    return words, flat.view(torch.uint8).numpy().data
+
+
+def _read(reader: Reader, node: list[Any]) -> object:
+    _, dtype, shape, axes, requires_grad, data = node
+    return _rebuild(dtype, shape, axes, requires_grad, reader.buffer(data))
+
+
+def _rebuild(
+    dtype: str, shape: Sequence[int], axes: Sequence[int], requires_grad: bool, data: Any
+) -> object:
+    """Returns a fresh tensor with these bytes, copied once. (Pickles refer to it by name.)"""
+    try:
+        torch = importlib.import_module("torch")
+    except ImportError as exc:
+        raise WireFormatError("a tensor needs torch, which is not installed here") from exc
+    if type(dtype) is not str or dtype not in _DTYPES or not hasattr(torch, dtype):
+        raise WireFormatError(f"torch has no dtype {dtype!r:.40} here")
+    if not is_shape(shape):
+        raise WireFormatError(f"{shape!r:.80} is no shape")
+    if sorted(axes) != list(range(len(shape))):
+        raise WireFormatError(f"{axes!r:.80} is no order of {len(shape)} axes")
+    kind = getattr(torch, dtype)
+    source = np.frombuffer(data, np.uint8) if memoryview(data).nbytes else np.empty(0, np.uint8)
+    if math.prod(shape) * kind.itemsize != source.nbytes:
+        raise WireFormatError(f"a tensor of {shape!r:.80} {dtype} has {source.nbytes} bytes")
+    strides = [0] * len(shape)
+    step = 1
+    for axis in reversed(axes):
+        strides[axis] = step
+        step *= max(shape[axis], 1)
+    tensor = torch.empty_strided(tuple(shape), tuple(strides), dtype=kind)
+    if source.nbytes:
+        tensor.permute(list(axes)).reshape(-1).view(torch.uint8).numpy()[:] = source
+    return tensor.requires_grad_() if requires_grad else tensor
+
+
+READERS: dict[int, ReadNode] = {wire.TENSOR: _read}

@@ -1,0 +1,103 @@
+"""The format: one msgpack body, and the frames that lie beside it.
+
+A body is the array `[FORMAT_VERSION, kind, payload]`:
+
+    kind     payload
+    PLAIN    the items themselves, all of them small atoms
+    ARRAYS   runs `[dtype, [dimension, ...], count, buffer]`: `count` small arrays, end to end
+    NODES    one node per item
+
+A node is a leaf (None, bool, int, float, str, bytes) as msgpack has it, or a list that begins with
+a tag from the table below. A buffer is bytes, or, when it lies in a frame of its own, the length of
+that frame. Frames are used up in the order in which a reader meets their lengths, so they need no
+numbers, and the nodes of separately encoded items can simply be joined.
+
+Tagged nodes are numbered within their item in the order in which they are complete, and REF is
+the number of one that was met before: an object that occurs twice in an item occurs twice in what
+arrives. What gets hashed (keys, elements of sets) is neither numbered nor referred to. Otherwise a
+body of a few hundred bytes, nested tuples whose halves are the same, takes for ever to hash.
+
+A class is `"module:qualname"`, or the 16-byte token of its definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from minipipe.codec.reader import Reader
+    from minipipe.codec.writer import Writer
+
+WriteNode: TypeAlias = "Callable[[Writer, Any], list[object]]"
+ReadNode: TypeAlias = "Callable[[Reader, list[Any]], object]"
+
+FORMAT_VERSION = 1
+
+OUT_OF_BAND_BYTES = 4096
+"""Buffers from here on get a frame of their own."""
+
+MAX_DEPTH = 100
+"""Levels of nesting. An item that is deeper is pickled; a body that is deeper is refused."""
+
+MAX_HASHED_NODES = 10_000_000
+"""Tagged nodes within keys and sets of one item, where nothing is shared and all is spelled out."""
+
+PLAIN, ARRAYS, NODES = range(3)
+
+# Tags. Their order is the format: add at the end, or raise FORMAT_VERSION.
+(
+    REF,
+    INT,  # beyond 64 bits: little-endian two's complement
+    STR,  # long, or not UTF-8 because of lone surrogates: UTF-8 with surrogatepass
+    BYTES,
+    LIST,
+    TUPLE,
+    DICT,
+    SET,
+    FROZENSET,
+    BYTEARRAY,
+    COMPLEX,
+    DATE,
+    TIME,
+    DATETIME,
+    TIMEDELTA,
+    TIMEZONE,
+    ZONEINFO,
+    DECIMAL,
+    UUID_,
+    PATH,
+    ARRAY,
+    SCALAR,
+    NUMPY_TEXT,
+    DTYPE,
+    DATACLASS,
+    NAMEDTUPLE,
+    ENUM,
+    FLAG,
+    TENSOR,
+    ARROW,
+    FRAME,
+    PICKLE,
+) = range(32)
+
+ATOMS: frozenset[type] = frozenset({type(None), bool, int, float, complex, str, bytes})
+"""Exact types that are immutable and hold nothing else, so they are their own snapshot."""
+
+LEAVES = ATOMS - {complex}
+"""What msgpack carries as it is."""
+
+
+class NotNativeError(Exception):
+    """Something has no form of its own here and would have to be pickled. Never leaves the codec.
+
+    Attributes:
+        why: The reason, as the end of a sentence.
+        of_item: The whole item is the reason (a cycle, its depth) and not one part of it.
+    """
+
+    def __init__(self, why: str, *, of_item: bool = False) -> None:
+        """The reason, which ends up in an ItemTypeError or is forgotten."""
+        super().__init__(why)
+        self.why = why
+        self.of_item = of_item

@@ -1,0 +1,135 @@
+"""Every error that MiniPipe raises on purpose.
+
+Each derives from `MiniPipeError` and from the built-in exception that it is, so that
+`except ValueError` works as well.  Constructor arguments are the fields: that is what makes
+them survive pickling between processes.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MiniPipeError(Exception):
+    """The base of all errors raised by MiniPipe itself."""
+
+
+class BuildError(MiniPipeError, ValueError):
+    """The pipeline, as declared, cannot run.  Raised before any process starts."""
+
+
+class OptionError(BuildError, TypeError):
+    """An option that does not exist, or has a value that it cannot have."""
+
+
+class LifecycleError(MiniPipeError, RuntimeError):
+    """A call that does not fit the state that the pipeline is in."""
+
+
+class StartError(MiniPipeError, RuntimeError):
+    """A worker process could not be started."""
+
+
+class WireFormatError(MiniPipeError, ValueError):
+    """Bytes that arrived are not what this version of MiniPipe writes."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class ItemTypeError(MiniPipeError, TypeError):
+    """An item, or a part of it, cannot travel between processes."""
+
+    def __init__(self, where: str, type_name: str, why: str) -> None:
+        super().__init__(where, type_name, why)
+        self.where = where
+        self.type_name = type_name
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.where} of type {self.type_name} cannot be sent: {self.why}"
+
+
+class UnknownTransportError(MiniPipeError, ValueError):
+    """An address whose scheme no transport answers to."""
+
+    def __init__(self, scheme: str, address: str, known: tuple[str, ...]) -> None:
+        super().__init__(scheme, address, known)
+        self.scheme = scheme
+        self.address = address
+        self.known = known
+
+    def __str__(self) -> str:
+        return (
+            f"unknown transport {self.scheme!r} in {self.address!r} "
+            f"(known: {', '.join(self.known)}){did_you_mean(self.scheme, self.known)}"
+        )
+
+
+class TransportError(MiniPipeError, OSError):
+    """A socket could not be bound, connected or used."""
+
+
+class FunctorError(MiniPipeError, RuntimeError):
+    """A functor raised an exception that cannot itself travel between processes.
+
+    It stands in for the original: its type and text are kept as strings, and the remote
+    traceback is in the notes like that of any other failure.
+    """
+
+    def __init__(self, type_name: str, text: str, where: str) -> None:
+        super().__init__(type_name, text, where)
+        self.type_name = type_name
+        self.text = text
+        self.where = where
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.text}"
+
+
+class WorkerDiedError(MiniPipeError, RuntimeError):
+    """A worker process ended without having been asked to."""
+
+    def __init__(self, segment: str, worker: str, pid: int, how: str, item: str, why: str) -> None:
+        super().__init__(segment, worker, pid, how, item, why)
+        self.segment = segment
+        self.worker = worker
+        self.pid = pid
+        self.how = how
+        self.item = item
+        self.why = why
+
+    def __str__(self) -> str:
+        item = f" while it had {self.item}" if self.item else ""
+        return (
+            f"segment {self.segment!r} (worker {self.worker}, pid {self.pid}) "
+            f"{self.how}{item}{self.why}; the run was stopped"
+        )
+
+
+class RemoteTraceback(Exception):
+    """The cause of an exception that came from a worker: its traceback there, as text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text.rstrip()}\n"""'
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the known word nearest to `word`, or nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def reject_unknown(unknown: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Raises `OptionError` for the first option that `where` does not have."""
+    known = tuple(known)
+    for name in unknown:
+        raise OptionError(
+            f"{where} has no option {name!r}{did_you_mean(name, known)} (known: {', '.join(known)})"
+        )

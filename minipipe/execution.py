@@ -1,0 +1,296 @@
+"""One pass of a pipeline, as `PipeLine` drives it: in processes, or inline."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Any, Protocol
+
+from minipipe.errors import LifecycleError, MiniPipeError
+from minipipe.graph import Graph
+from minipipe.inline import InlineRun
+from minipipe.interpreter import died_of, interrupt, quiet_interrupts, running
+from minipipe.iteration import Output, UndecodableError
+from minipipe.logs import SUMMARY, logger
+from minipipe.pure.lifecycle import Outcome
+from minipipe.pure.stats import RunStats
+from minipipe.stream import StopRun
+from minipipe.supervisor import Run
+
+PATIENCE_S = 1.0  # at the interpreter's end: after this it says what it waits for
+
+
+class RunTimeoutError(MiniPipeError, TimeoutError):
+    """`close(timeout_s=...)` came before the run's end; the run goes on."""
+
+
+class Execution(Protocol):
+    """One pass."""
+
+    began_at: float
+
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def results(self) -> dict[str, Any]: ...
+    def take(self) -> Any:
+        """The next item of the output; StopIteration at its end; raises what went wrong."""
+
+    def leave(self) -> None:
+        """The loop over the output was left early."""
+
+    def close(self, timeout_s: float | None) -> dict[str, Any]:
+        """Waits for the end; raises what went wrong; returns the results."""
+
+    def stop(self, *, drain: bool, wait: bool) -> None: ...
+    def stats(self) -> RunStats: ...
+
+
+class InlineExecution:
+    """In the caller's process and thread, when the caller asks."""
+
+    def __init__(self, graph: Graph, ignored: tuple[type[BaseException], ...] | None) -> None:
+        self._graph = graph
+        self._run = InlineRun(graph, ignored)
+        self._items = self._run.items()
+        self.began_at = self._run.began_at
+        running.add(self)
+
+    @property
+    def ended(self) -> bool:
+        return self._run.ended
+
+    @property
+    def results(self) -> dict[str, Any]:
+        return self._run.results
+
+    def take(self) -> Any:
+        return next(self._items)
+
+    def leave(self) -> None:
+        self.stop(drain=False, wait=True)
+
+    def close(self, timeout_s: float | None) -> dict[str, Any]:
+        running.discard(self)
+        if self._run.failure is not None:
+            raise self._run.failure
+        if not self._run.ended:
+            _check_end_is_read(self._graph)
+            for _ in self._items:
+                pass
+            logger.log(SUMMARY, "%s", summary("finished", self.stats()))
+        return self.results
+
+    def stop(self, *, drain: bool, wait: bool) -> None:
+        running.discard(self)
+        self._items.close()  # type: ignore[attr-defined]  # it is a generator
+        self._run.ended = True
+
+    def end_with_interpreter(self) -> None:
+        """The script has ended without close(): does what it would have done."""
+        if self._graph.caller is None and died_of() is None:
+            self.close(None)
+
+    def stats(self) -> RunStats:
+        return self._run.stats()
+
+
+class ProcessExecution:
+    """In worker processes, started at once."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        ignored: tuple[type[BaseException], ...] | None,
+        *,
+        grace_s: float,
+        seed: int | None,
+    ) -> None:
+        self._graph = graph
+        self._run = Run(graph, ignore_exceptions=ignored, grace_s=grace_s, seed=seed)
+        self.began_at = self._run.began_at
+        self._pid = os.getpid()
+        self._interrupted = False
+        self._told = False
+        self._torn_by: BaseException | None = None
+        self._output: Output | None = None
+        self._reader: threading.Thread | None = None
+        quiet_interrupts()
+        running.add(self)
+        try:
+            self._run.start()
+        except KeyboardInterrupt:
+            self._run.stop(outcome=Outcome.INTERRUPTED, kill=True)
+            self._interrupted = True
+            self._wait(None)
+            self._raise()
+        except BaseException:
+            running.discard(self)
+            raise
+
+    @property
+    def ended(self) -> bool:
+        return self._run.ended
+
+    @property
+    def results(self) -> dict[str, Any]:
+        return self._run.results
+
+    @property
+    def _is_ours(self) -> bool:
+        """Whether this process has the run, and not one that was forked from its process."""
+        return os.getpid() == self._pid
+
+    # ---------------------------------------------------------------- reading
+    def take(self) -> Any:
+        if self._output is None:
+            assert self._run.caller is not None and self._run.attendant is not None
+            self._output = Output(self._run.caller, self._run.attendant)
+        self._reader = threading.current_thread()
+        try:
+            return self._output.take()
+        except StopIteration:
+            self._wait(None)
+        except StopRun:
+            self._wait(None)
+        except UndecodableError as error:
+            cause = error.__cause__
+            assert cause is not None
+            cause.add_note("minipipe: while unpacking items for the caller's loop")
+            self._run.stop(outcome=Outcome.FAILED, cause=cause)
+            self._wait(None)
+        except KeyboardInterrupt:
+            self._run.stop(outcome=Outcome.INTERRUPTED)
+            self._interrupted = True
+            self._wait(None)
+        except BaseException as error:
+            # A signal handler of the user's, say: a message may be lost half way, so the run
+            # cannot go on, and must not look as if it had ended well.
+            self._torn_by = error
+            self._run.stop()
+            self._wait(None)
+            raise
+        self._raise()
+        raise StopIteration
+
+    @property
+    def _is_being_read_here(self) -> bool:
+        """Whether this thread has a loop over the output that is not at its end."""
+        return (
+            self._output is not None
+            and not self._output.exhausted
+            and self._reader is threading.current_thread()
+        )
+
+    def leave(self) -> None:
+        if self._is_ours and not self._run.ended:
+            # Another thread may be the one that collects garbage, and must not wait: it might
+            # be one of those that are waited for.
+            here = self._reader is None or self._reader is threading.current_thread()
+            self.stop(drain=False, wait=here and threading.current_thread() not in self._run.own)
+
+    # ---------------------------------------------------------------- the end
+    def close(self, timeout_s: float | None) -> dict[str, Any]:
+        if not self._is_ours:
+            raise LifecycleError("the run belongs to the process that this one was forked from")
+        if not self._run.ended:
+            try:
+                if self._output is None:
+                    _check_end_is_read(self._graph)
+                elif self._is_being_read_here:
+                    raise LifecycleError(
+                        "close() while a loop over the pipeline is at work in this thread, so that "
+                        "nobody would read what comes: leave the loop (break), or stop(); "
+                        "the run was stopped"
+                    )
+            except LifecycleError:
+                self.stop(drain=False, wait=True)
+                raise
+        self._wait(timeout_s)
+        self._raise()
+        if not self._told:
+            self._told = True
+            logger.log(SUMMARY, "%s", summary(self._run.outcome.value, self.stats()))
+        return self.results
+
+    def stop(self, *, drain: bool, wait: bool) -> None:
+        if not self._is_ours:
+            return
+        self._run.stop(drain=drain)
+        if wait:
+            self._wait(None)
+
+    def stats(self) -> RunStats:
+        return self._run.stats()
+
+    def end_with_interpreter(self) -> None:
+        """The script has ended: waits for the run, or stops it if that would be for ever.
+
+        Raises:
+            BaseException: what ended the run.
+        """
+        if not self._is_ours:
+            return
+        if died_of() is not None or (self._graph.caller is not None and self._output is not None):
+            self.stop(drain=False, wait=True)  # the script failed, or nobody will read on
+            return
+        if not self._run.wait(PATIENCE_S):
+            logger.log(SUMMARY, "the script has ended, a run has not (Ctrl-C ends it)")
+        self.close(None)
+
+    def _wait(self, timeout_s: float | None) -> None:
+        """Waits for the end; a Ctrl-C ends the run, a second one does not wait for anybody."""
+        until_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            try:
+                left_s = None if until_s is None else max(0.0, until_s - time.monotonic())
+                if not self._run.wait(left_s):
+                    raise RunTimeoutError(
+                        f"the run has not ended within {timeout_s} s and goes on: call close() "
+                        f"again to wait, or stop() to end it\n{self.stats()}"
+                    )
+                break
+            except KeyboardInterrupt:
+                until_s = None
+                self._run.stop(outcome=Outcome.INTERRUPTED, kill=self._interrupted)
+                self._interrupted = True
+        running.discard(self)
+
+    def _raise(self) -> None:
+        """Raises what the run came to, if that was no good."""
+        if self._interrupted:
+            raise interrupt(f"minipipe: {summary('interrupted', self.stats())}") from None
+        failure = self._run.failure
+        if failure is not None:
+            raise failure
+        if self._torn_by is not None:
+            raise LifecycleError(
+                f"the run was stopped in the middle: {type(self._torn_by).__name__} was raised "
+                "while the loop waited for an item (by a signal handler?)"
+            ) from self._torn_by
+
+
+def _check_end_is_read(graph: Graph) -> None:
+    if graph.caller is not None:
+        stream = graph.streams[graph.caller.inputs[0]]
+        last = graph.segments[stream.producers[0]].name
+        raise LifecycleError(
+            f"what {last!r} puts out has no consumer: add a Sink, or iterate over the pipeline "
+            "(`for item in pline:`); the run was stopped"
+        )
+
+
+def summary(how: str, stats: RunStats) -> str:
+    """A run in one line."""
+    parts: list[str] = []
+    for name in dict.fromkeys(w.segment for w in stats.workers):
+        workers = stats.segment(name)
+        items_in = sum(w.items_in for w in workers)
+        items_out = sum(w.items_out for w in workers)
+        dropped = sum(w.dropped for w in workers)
+        words = [f"{items_in} in"] if items_in else []
+        words += [f"{items_out} out"] if items_out else []
+        words += [f"{dropped} dropped"] if dropped else []
+        parts.append(f"{name} {', '.join(words) or 'no items'}")
+    return f"{how} after {stats.seconds:.1f} s: {'; '.join(parts)}"

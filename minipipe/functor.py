@@ -1,0 +1,137 @@
+"""Functors: what a user gives to a segment, and how a worker calls it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from minipipe.errors import BuildError
+
+
+@dataclass(frozen=True)
+class FunctorShape:
+    """What a functor is, as far as it can be seen without calling it."""
+
+    is_class: bool  # made in the worker
+    has_run: bool  # an object with state of its own
+    has_term: bool  # it has a local_term
+
+
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement
+
+
+def is_made_in_worker(functor: Any) -> bool:
+    """Whether it is a class of which the worker makes an instance.
+
+    `str`, `int`, `tuple` and their like are functions to their users.
+    """
+    return isinstance(functor, type) and bool(functor.__flags__ & _HEAP_TYPE)
+
+
+def shape_of(functor: Any, kind: str, where: str, called_with: int) -> FunctorShape:
+    """The shape of `functor`.
+
+    Raises:
+        BuildError: it cannot serve in a segment of this kind.
+    """
+    is_class = is_made_in_worker(functor)
+    has_run = callable(getattr(functor, "run", None))
+    shape = FunctorShape(is_class, has_run, callable(getattr(functor, "local_term", None)))
+    serves = has_run or (callable(functor) and not is_class)
+    if is_class and not has_run:
+        own = any("__call__" in base.__dict__ for base in functor.__mro__)
+        serves = own or (kind == "source" and _is_iterable_class(functor))
+    if kind == "source" and not serves:
+        serves = not isinstance(functor, str) and _is_iterable(functor)
+    if not serves:
+        raise BuildError(_wrong_functor(functor, kind, where))
+    if not is_class:
+        _check_arity(functor, kind, where, called_with, has_run)
+    return shape
+
+
+def _wrong_functor(functor: Any, kind: str, where: str) -> str:
+    if kind == "source":
+        return (
+            f"{where} needs an iterable, a function that returns one (a generator function, say) "
+            f"or an object whose run() does, got {functor!r}"
+        )
+    return (
+        f"{where} needs a function, another callable or an object with a run(item) method, "
+        f"got {functor!r}"
+    )
+
+
+def _is_iterable(functor: Any) -> bool:
+    return isinstance(functor, Iterable) or hasattr(type(functor), "__getitem__")
+
+
+def _is_iterable_class(functor: type) -> bool:
+    return hasattr(functor, "__iter__") or hasattr(functor, "__getitem__")
+
+
+def _check_arity(functor: Any, kind: str, where: str, called_with: int, has_run: bool) -> None:
+    if kind == "source" and not has_run and (_is_iterable(functor) or not callable(functor)):
+        return
+    call = functor.run if has_run else functor
+    try:
+        signature = inspect.signature(call)
+    except (ValueError, TypeError):
+        return  # some builtins have none; the call itself will tell
+    try:
+        signature.bind(*([None] * called_with))
+    except TypeError as error:
+        name = getattr(call, "__qualname__", repr(call))
+        if called_with == 0:
+            raise BuildError(
+                f"the functor {name}{signature} of {where} is called without arguments "
+                f"({error}): bind them with functools.partial or a lambda"
+            ) from None
+        raise BuildError(
+            f"the functor {name}{signature} of {where} is called with one item ({error}): "
+            "take one parameter and unpack it, as in `def f(item): x, y = item`"
+        ) from None
+
+
+@dataclass
+class Opened:
+    """A functor in its worker, ready to be called."""
+
+    functor: Any
+    call: Callable[..., Any]
+    local_term: Callable[[], Any] | None
+
+    @classmethod
+    def open(cls, functor: Any, init_kwargs: Mapping[str, Any]) -> Opened:
+        """Makes a class, then calls `local_init`, if there is one."""
+        if is_made_in_worker(functor):
+            functor, init_kwargs = functor(**init_kwargs), {}
+        local_init = getattr(functor, "local_init", None)
+        if callable(local_init):
+            local_init(**init_kwargs)
+        run = getattr(functor, "run", None)
+        local_term = getattr(functor, "local_term", None)
+        return cls(
+            functor,
+            run if callable(run) else functor,
+            local_term if callable(local_term) else None,
+        )
+
+    def iterate(self, where: str) -> Iterator[Any]:
+        """The items of a Source.
+
+        Raises:
+            BuildError: what the functor is or returned cannot be iterated.
+        """
+        functor = self.functor
+        if callable(getattr(functor, "run", None)):
+            made = self.call()
+        elif _is_iterable(functor):
+            made = functor
+        else:
+            made = functor()
+        if not _is_iterable(made):
+            raise BuildError(f"the functor of {where} returned {made!r}, which is no iterable")
+        return iter(made)

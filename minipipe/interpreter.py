@@ -1,0 +1,81 @@
+"""The interpreter's end: runs that nobody closed, and a Ctrl-C that prints one line."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import traceback
+from types import TracebackType
+from typing import Protocol
+
+
+class EndsWithInterpreter(Protocol):
+    """A run that is on when the script has ended."""
+
+    def end_with_interpreter(self) -> None:
+        """Waits for its end, or stops it; raises what went wrong."""
+
+
+running: set[EndsWithInterpreter] = set()
+_previous_hook = sys.excepthook
+
+
+def interrupt(text: str) -> KeyboardInterrupt:
+    """A KeyboardInterrupt that, uncaught, prints `text` alone instead of a traceback.
+
+    Not a subclass: Python ends itself by SIGINT, as a shell expects, for that very class only.
+    """
+    error = KeyboardInterrupt(text)
+    error._render_traceback_ = lambda: [text]  # type: ignore[attr-defined]  # IPython asks
+    return error
+
+
+def _is_quiet(error: BaseException | None) -> bool:
+    return isinstance(error, KeyboardInterrupt) and hasattr(error, "_render_traceback_")
+
+
+def quiet_interrupts() -> None:
+    """From now on an uncaught `interrupt` prints one line; all else goes on as before."""
+    global _previous_hook
+    if sys.excepthook is not _hook:
+        _previous_hook = sys.excepthook
+        sys.excepthook = _hook
+
+
+def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if _is_quiet(error):
+        print(error, file=sys.stderr)
+    else:
+        _previous_hook(kind, error, trace)
+
+
+def died_of() -> BaseException | None:
+    """The exception that the script ended with, if it did."""
+    return getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+
+
+def _at_exit() -> None:
+    """The script has ended, a run has not: waits for it, or, if the script failed, stops it."""
+    failed = interrupted = False
+    for execution in list(running):
+        try:
+            execution.end_with_interpreter()
+        except BaseException as error:  # the last chance to report it
+            if _is_quiet(error):
+                print(error, file=sys.stderr)
+                interrupted = True
+            else:
+                traceback.print_exc()
+            failed = True
+    if failed:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        if interrupted:  # end as a shell expects of what Ctrl-C has ended
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+        os._exit(1)  # an exception in here would be printed, and the exit code still be 0
+
+
+atexit.register(_at_exit)

@@ -1,0 +1,1 @@
+"""Decisions: events and time in, decisions out.  No socket, clock, process or thread in here."""

@@ -1,0 +1,175 @@
+"""Credit: how many items may be under way from a producer to a consumer.
+
+All counters are absolute, so a grant that is lost, repeated or overtaken does no harm.  The
+consumer says how many items of this producer it has taken up and finished, how many may wait
+(the window), and how long it needs for one (the pace); the producer derives the rest.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+AUTO_WAIT_S = 0.010  # an automatic window holds about this much work
+AUTO_MIN_ITEMS = 2
+AUTO_FIRST_ITEMS = 1  # until the first item is finished, nobody knows how slow a worker is
+AUTO_MAX_ITEMS = 4096  # an error of the pace by 1000 then costs seconds, not hours
+HOLD_BACK_S = 0.002  # a wait worth avoiding: more than a message there and back
+WINDOW_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a consumer tells a producer, for one stream."""
+
+    taken: int
+    finished: int
+    window: int
+    pace_s: float
+
+
+class Pace:
+    """How long a worker needs for an item, and from that, how many may wait for it."""
+
+    def __init__(self, fixed: int | None = None, producers: int = 1) -> None:
+        self.fixed = fixed
+        self.producers = producers
+        self.pace_s = 0.0
+
+    def observe(self, items: int, seconds: float) -> None:
+        """Books that `items` took `seconds` together.
+
+        Slow turns are believed at once and quick ones by and by: too small a window costs a
+        little time, too large a one binds work to a worker that is busy.
+        """
+        if items < 1:
+            return
+        now = seconds / items
+        keep = 0.0 if now > self.pace_s or self.pace_s == 0.0 else 0.8**items
+        # A mean of both, and not a step from one to the other, which would cancel digits.
+        self.pace_s = keep * self.pace_s + (1.0 - keep) * now
+
+    @property
+    def window(self) -> int:
+        """How many items each producer may have waiting here."""
+        if self.fixed is not None:
+            return max(1, -(-self.fixed // self.producers))
+        if self.pace_s <= 0.0:
+            return AUTO_FIRST_ITEMS
+        fit = int(AUTO_WAIT_S / max(self.pace_s, 1e-9)) // self.producers
+        return max(AUTO_MIN_ITEMS, min(AUTO_MAX_ITEMS, fit))
+
+
+@dataclass(slots=True)
+class Account:
+    """What a producer knows of one consumer of a stream."""
+
+    consumer: int
+    sent: int = 0
+    taken: int = 0
+    finished: int = 0
+    window: int = 0
+    pace_s: float = 0.0
+    waiting_bytes: int = 0
+    last_sent: int = 0
+    free_at_s: float = 0.0  # when it will have finished what it has, as far as one can tell
+    parcels: deque[tuple[int, int]] = field(default_factory=deque)  # items up to here, bytes
+
+    @property
+    def room_items(self) -> int:
+        """How many more items it may be sent now."""
+        if self.waiting_bytes >= WINDOW_BYTES:
+            return 0
+        return max(0, self.taken + self.window - self.sent)
+
+    def booked(self, items: int, size_bytes: int, turn: int, now_s: float) -> None:
+        """Books a parcel as sent."""
+        self.sent += items
+        self.free_at_s = max(self.free_at_s, now_s) + items * self.pace_s
+        self.last_sent = turn
+        self.parcels.append((self.sent, size_bytes))
+        self.waiting_bytes += size_bytes
+
+    def granted(self, grant: Grant, now_s: float) -> None:
+        """Takes a grant in; a late one changes nothing."""
+        if grant.taken < self.taken or grant.finished < self.finished:
+            return
+        if grant.taken > self.sent or grant.finished > grant.taken:
+            raise ValueError(f"{grant} does not fit {self.sent} items sent")
+        if grant.finished > self.finished or grant.taken > self.taken:
+            self.free_at_s = now_s + (self.sent - grant.finished) * grant.pace_s
+        self.taken = grant.taken
+        self.finished = grant.finished
+        self.window = grant.window
+        self.pace_s = grant.pace_s
+        while self.parcels and self.parcels[0][0] <= self.taken:
+            self.waiting_bytes -= self.parcels.popleft()[1]
+
+
+class Accounts:
+    """All consumers of one stream, as one producer sees them."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, Account] = {}
+        self._turn = 0
+
+    def add(self, consumer: int) -> None:
+        self._by_id.setdefault(consumer, Account(consumer))
+
+    def remove(self, consumer: int) -> None:
+        """Forgets a consumer that is dead."""
+        self._by_id.pop(consumer, None)
+
+    def granted(self, consumer: int, grant: Grant, now_s: float) -> None:
+        account = self._by_id.get(consumer)
+        if account is not None:
+            account.granted(grant, now_s)
+
+    def booked(self, consumer: int, items: int, size_bytes: int, now_s: float) -> None:
+        self._turn += 1
+        self._by_id[consumer].booked(items, size_bytes, self._turn, now_s)
+
+    def room_items(self, consumer: int) -> int:
+        account = self._by_id.get(consumer)
+        return account.room_items if account else 0
+
+    def choose(self, now_s: float) -> int | None:
+        """The consumer that would begin a further item first; None if it is best to wait.
+
+        Among equals the one that was not sent to for longest.  Nothing is queued behind a busy
+        worker while another one, though out of credit just now, would begin it much sooner:
+        at the end of the stream that item would be waited for by all.  A worker with nothing
+        to do always gets one.
+        """
+        best: Account | None = None
+        best_key: tuple[float, int, int] | None = None
+        soonest_s = float("inf")
+        for account in self._by_id.values():
+            if not account.window:
+                continue  # it has not said yet that it is there
+            unfinished = account.sent - account.finished
+            start_s = max(0.0, account.free_at_s - now_s) if unfinished else 0.0
+            soonest_s = min(soonest_s, start_s)
+            if not account.room_items:
+                continue
+            key = (start_s, unfinished, account.last_sent)
+            if best_key is None or key < best_key:
+                best, best_key = account, key
+        if best is None or best_key is None:
+            return None
+        if best_key[1] and best_key[0] > 2.0 * soonest_s + HOLD_BACK_S:
+            return None
+        return best.consumer
+
+    @property
+    def sole(self) -> bool:
+        """Whether there is but one consumer, and so no choice."""
+        return len(self._by_id) == 1
+
+    @property
+    def consumers(self) -> list[int]:
+        return list(self._by_id)
+
+    @property
+    def waiting_items(self) -> int:
+        return sum(a.sent - a.taken for a in self._by_id.values())

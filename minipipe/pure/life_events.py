@@ -1,0 +1,171 @@
+"""What happens to a run, and what can be done about it: the words that the lifecycle speaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+from minipipe.pure.membership import Peer
+
+
+class Phase(IntEnum):
+    """How far a worker is."""
+
+    STARTING = 0
+    BOUND = 1
+    WIRED = 2
+    DONE = 3
+    GONE = 4
+
+
+class Outcome(Enum):
+    """How a run ended; `local_term` can ask for it."""
+
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+# ------------------------------------------------------------------ events
+@dataclass(frozen=True)
+class Bound:
+    """A worker's process runs and its inbox has an address."""
+
+    worker: int
+    address: str
+
+
+@dataclass(frozen=True)
+class Wired:
+    """A worker knows its peers, and its `local_init` has returned."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """A worker has done all its work, and its `local_term` has returned."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A worker's functor raised; the worker waits to be told to exit."""
+
+    worker: int
+    cause: BaseException
+
+
+@dataclass(frozen=True)
+class Died:
+    """A worker's process is gone; `cause` says how, if nobody had told it to go."""
+
+    worker: int
+    cause: BaseException
+
+
+@dataclass(frozen=True)
+class StopAsked:
+    """The user wants the run to end: drain it, end it now, or (twice Ctrl-C) kill it."""
+
+    drain: bool = False
+    outcome: Outcome = Outcome.STOPPED
+    cause: BaseException | None = None
+    kill: bool = False
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed."""
+
+
+Event = Bound | Wired | Done | Failed | Died | StopAsked | Tick
+
+
+# ----------------------------------------------------------------- actions
+@dataclass(frozen=True)
+class SendInit:
+    """Tells a new worker who is there (and the others that it is)."""
+
+    worker: int
+    peers: tuple[Peer, ...]
+
+
+@dataclass(frozen=True)
+class SendJoin:
+    """Tells a worker of one that came after it."""
+
+    worker: int
+    peer: Peer
+
+
+@dataclass(frozen=True)
+class SendStart:
+    """The sources may begin."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
+class SendDrain:
+    """A source yields no more, as if it had ended."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
+class SendLeave:
+    """A stateless worker has nothing more to expect."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
+class SendStop:
+    """Leave the functor, run `local_term`, report."""
+
+    worker: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class SendExit:
+    """Nothing more is wanted of it."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
+class Kill:
+    """SIGKILL; `hard`, when that did not help: to the process that started the worker, too."""
+
+    worker: int
+    hard: bool = False
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Everybody is gone: the run is over."""
+
+    outcome: Outcome
+
+
+Action = (
+    SendInit | SendJoin | SendStart | SendDrain | SendLeave | SendStop | SendExit | Kill | Finish
+)
+
+
+@dataclass(frozen=True)
+class Member:
+    """What the lifecycle has to know of a worker beforehand."""
+
+    id: int
+    segment: int
+    is_source: bool = False
+    is_stateless: bool = False
+    receives_from: frozenset[int] = frozenset()  # regions in which it is a receiver
+    works_in: frozenset[int] = frozenset()  # regions in which it is a stateless worker
+    saves: bool = False  # it has a local_term worth waiting for
+    is_caller: bool = False  # lives in the supervisor's own process

@@ -1,0 +1,282 @@
+"""The life of a run: what the supervisor does about what happens, decided without doing it.
+
+`handle(event, now_s)` returns the actions to take, in order.  `deadline_s` says when to call
+`handle(Tick(), now_s)` if nothing else happens before.  Times are seconds of any one clock.
+
+A worker goes   starting -> bound -> wired -> done -> gone
+                (process)   (inbox)  (peers known, local_init ran)  (local_term ran)
+and the run     starting -> running -> ended, by way of stopping if it is cut short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from minipipe.pure.life_events import (
+    Action,
+    Bound,
+    Died,
+    Done,
+    Event,
+    Failed,
+    Finish,
+    Kill,
+    Member,
+    Outcome,
+    Phase,
+    SendDrain,
+    SendExit,
+    SendInit,
+    SendJoin,
+    SendLeave,
+    SendStart,
+    SendStop,
+    StopAsked,
+    Tick,
+    Wired,
+)
+from minipipe.pure.membership import Peer
+
+__all__ = [
+    "EXIT_S",
+    "STOP_S",
+    "Action",
+    "Bound",
+    "Died",
+    "Done",
+    "Event",
+    "Failed",
+    "Finish",
+    "Kill",
+    "Lifecycle",
+    "Member",
+    "Outcome",
+    "Phase",
+    "SendDrain",
+    "SendExit",
+    "SendInit",
+    "SendJoin",
+    "SendLeave",
+    "SendStart",
+    "SendStop",
+    "StopAsked",
+    "Tick",
+    "Wired",
+]
+
+STOP_S = 1.0  # a worker that has nothing to save gets this long to leave its functor
+EXIT_S = 1.0  # and any worker this long from being told to exit until it is gone
+
+
+@dataclass
+class _State:
+    member: Member
+    phase: Phase = Phase.STARTING
+    address: str = ""
+    failed: bool = False
+    told_leave: bool = False
+    exit_at_s: float | None = None
+    killed_at_s: float | None = None
+    killed_hard: bool = False
+
+
+@dataclass
+class Lifecycle:
+    """The decisions of one run."""
+
+    members: Iterable[Member]
+    grace_s: float = 10.0
+    outcome: Outcome | None = None  # decided at the first thing that ends it
+    cause: BaseException | None = None
+    started: bool = False
+    finished: bool = False
+    stop_at_s: float | None = None
+    _workers: dict[int, _State] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._workers = {m.id: _State(m) for m in self.members}
+
+    # -------------------------------------------------------------- queries
+    @property
+    def stopping(self) -> bool:
+        return self.stop_at_s is not None
+
+    def phase(self, worker: int) -> Phase:
+        return self._workers[worker].phase
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When a Tick is due."""
+        times = [self._kill_at_s(s) for s in self._workers.values() if s.phase < Phase.GONE]
+        return min((t for t in times if t is not None), default=None)
+
+    def _kill_at_s(self, state: _State) -> float | None:
+        if state.member.is_caller or state.killed_hard:
+            return None
+        if state.killed_at_s is not None:
+            # Harder only when nobody is left who might still be saving something.
+            others = [s for s in self._workers.values() if s.phase is not Phase.GONE]
+            if any(s.killed_at_s is None and not s.member.is_caller for s in others):
+                return None
+            return state.killed_at_s + EXIT_S
+        if state.exit_at_s is not None:
+            return state.exit_at_s + EXIT_S
+        if self.stop_at_s is None or state.phase >= Phase.DONE:
+            return None
+        # local_init has not run: nothing to save.  Else local_term gets its grace.
+        saves = state.member.saves and state.phase is Phase.WIRED and not state.failed
+        return self.stop_at_s + (self.grace_s if saves else STOP_S)
+
+    # --------------------------------------------------------------- events
+    def handle(self, event: Event, now_s: float) -> list[Action]:
+        """What to do now."""
+        if self.finished:
+            return []
+        actions: list[Action] = []
+        match event:
+            case Bound(worker, address):
+                actions += self._bound(worker, address)
+            case Wired(worker):
+                self._workers[worker].phase = max(self._workers[worker].phase, Phase.WIRED)
+                actions += self._start_if_ready()
+            case Done(worker):
+                state = self._workers[worker]
+                state.phase = max(state.phase, Phase.DONE)
+                actions += self._leave_if_done()
+            case Failed(worker, cause):
+                self._workers[worker].failed = True
+                actions += self._stop(Outcome.FAILED, cause, now_s)
+            case Died(worker, cause):
+                actions += self._died(worker, cause, now_s)
+            case StopAsked(drain, outcome, cause, kill):
+                if drain and not kill:
+                    actions += self._drain()
+                else:
+                    actions += self._stop(outcome, cause, now_s)
+                if kill:
+                    actions += self._kill_all(now_s)
+            case Tick():
+                pass
+        actions += self._exits(now_s)
+        actions += self._overdue(now_s)
+        if all(s.phase is Phase.GONE for s in self._workers.values()):
+            self.finished = True
+            self.outcome = self.outcome or Outcome.FINISHED
+            actions.append(Finish(self.outcome))
+        return actions
+
+    def _bound(self, worker: int, address: str) -> list[Action]:
+        state = self._workers[worker]
+        if state.phase is not Phase.STARTING:
+            return []
+        state.phase, state.address = Phase.BOUND, address
+        new = self._peer(state)
+        others = [
+            s
+            for s in self._workers.values()
+            if s.member.id != worker and Phase.BOUND <= s.phase < Phase.GONE
+        ]
+        actions: list[Action] = [SendInit(worker, tuple(self._peer(s) for s in others))]
+        actions += [SendJoin(s.member.id, new) for s in others]
+        if self.stopping:
+            actions.append(SendStop(worker, self.outcome or Outcome.STOPPED))
+        return actions
+
+    @staticmethod
+    def _peer(state: _State) -> Peer:
+        return Peer(state.member.id, state.member.segment, state.address)
+
+    def _start_if_ready(self) -> list[Action]:
+        if self.started or self.stopping:
+            return []
+        if any(s.phase < Phase.WIRED for s in self._workers.values()):
+            return []
+        self.started = True
+        return [SendStart(i) for i in self._workers]
+
+    def _leave_if_done(self) -> list[Action]:
+        """Stateless workers leave when every receiver of their regions is done."""
+        actions: list[Action] = []
+        for state in self._workers.values():
+            if not state.member.is_stateless or state.told_leave or self.stopping:
+                continue
+            if state.phase >= Phase.DONE:
+                continue
+            receivers = [
+                s for s in self._workers.values() if s.member.receives_from & state.member.works_in
+            ]
+            if all(s.phase >= Phase.DONE for s in receivers):
+                state.told_leave = True
+                actions.append(SendLeave(state.member.id))
+        return actions
+
+    def _died(self, worker: int, cause: BaseException, now_s: float) -> list[Action]:
+        state = self._workers[worker]
+        if state.phase is Phase.GONE:
+            return []
+        expected = state.exit_at_s is not None or state.killed_at_s is not None or state.failed
+        # Decided before it counts as gone: a death is not a way to be done.
+        actions = [] if expected else self._stop(Outcome.FAILED, cause, now_s)
+        state.phase = Phase.GONE
+        return [a for a in actions if not (isinstance(a, SendStop) and a.worker == worker)]
+
+    def _drain(self) -> list[Action]:
+        if self.stopping or self._all_done:
+            return []
+        self.outcome = self.outcome or Outcome.STOPPED
+        return [
+            SendDrain(s.member.id)
+            for s in self._workers.values()
+            if s.member.is_source and s.phase < Phase.DONE
+        ]
+
+    def _stop(self, outcome: Outcome, cause: BaseException | None, now_s: float) -> list[Action]:
+        if self.stopping or self._all_done:
+            return []
+        if outcome is Outcome.FAILED or self.outcome is None:
+            self.outcome, self.cause = outcome, cause
+        self.stop_at_s = now_s
+        return [
+            SendStop(s.member.id, self.outcome)
+            for s in self._workers.values()
+            if Phase.BOUND <= s.phase < Phase.DONE and not s.failed
+        ]
+
+    @property
+    def _all_done(self) -> bool:
+        """Everybody has ended well and is on the way out: nothing can change that any more."""
+        return all(s.phase >= Phase.DONE and not s.failed for s in self._workers.values())
+
+    def _kill_all(self, now_s: float) -> list[Action]:
+        actions: list[Action] = []
+        for state in self._workers.values():
+            if state.phase is Phase.GONE or state.killed_at_s is not None:
+                continue
+            state.killed_at_s = now_s
+            actions.append(Kill(state.member.id))
+        return actions
+
+    def _exits(self, now_s: float) -> list[Action]:
+        """Whom to tell to exit: all at once when all are done; each that is done if stopping."""
+        waiting = [s for s in self._workers.values() if s.phase is not Phase.GONE]
+        all_done = all(s.phase is Phase.DONE for s in waiting)
+        actions: list[Action] = []
+        for state in waiting:
+            if state.exit_at_s is not None:
+                continue
+            leaves = state.phase is Phase.DONE or state.failed
+            if leaves and (all_done or self.stopping):
+                state.exit_at_s = now_s
+                actions.append(SendExit(state.member.id))
+        return actions
+
+    def _overdue(self, now_s: float) -> list[Action]:
+        actions: list[Action] = []
+        for state in self._workers.values():
+            at_s = self._kill_at_s(state)
+            if state.phase is not Phase.GONE and at_s is not None and now_s >= at_s:
+                state.killed_hard = state.killed_at_s is not None
+                state.killed_at_s = now_s
+                actions.append(Kill(state.member.id, state.killed_hard))
+        return actions

@@ -1,0 +1,53 @@
+"""Who belongs to this run, as one worker knows it: peers, the dead, the epoch.
+
+Worker ids are never used twice, so a dead id stays dead, and whatever it still sends is dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+SUPERVISOR = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One worker, as the others are told of it."""
+
+    id: int
+    segment: int
+    address: str
+
+
+@dataclass(slots=True)
+class Membership:
+    """What one worker knows of the others."""
+
+    run: int
+    born: bool = False
+    epoch: int = 0
+    peers: dict[int, Peer] = field(default_factory=dict)
+    dead: set[int] = field(default_factory=set)
+
+    def admits(self, run: int, sender: int) -> bool:
+        """Whether a message from `sender` belongs to this run and is not from the dead."""
+        return run == self.run and sender not in self.dead
+
+    def init(self, epoch: int, dead: set[int], peers: list[Peer]) -> list[Peer]:
+        """The first word of the supervisor: from now on this worker takes part.
+
+        Returns the peers that are new.
+        """
+        self.epoch = max(self.epoch, epoch)
+        self.dead |= dead
+        self.born = True
+        for ident in dead:
+            self.peers.pop(ident, None)
+        return [peer for peer in peers if self.join(peer)]
+
+    def join(self, peer: Peer) -> bool:
+        """Whether `peer` is new here."""
+        if peer.id in self.dead or peer.id in self.peers:
+            return False
+        self.peers[peer.id] = peer
+        return True

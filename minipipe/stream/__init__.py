@@ -1,0 +1,24 @@
+"""Items over a transport: credit, identity, parcels and confirmation.
+
+`Node` is one worker's end of everything: its inbox, its links to others, an `Inlet` for each
+stream that it takes from, an `Outlet` for each one that it puts to.
+"""
+
+from __future__ import annotations
+
+from minipipe.stream.inlet import Inlet, Turn
+from minipipe.stream.node import Node, StopRun
+from minipipe.stream.outlet import Outlet
+from minipipe.stream.wiring import InletSpec, OutletSpec, Role, Wiring
+
+__all__ = [
+    "Inlet",
+    "InletSpec",
+    "Node",
+    "Outlet",
+    "OutletSpec",
+    "Role",
+    "StopRun",
+    "Turn",
+    "Wiring",
+]

@@ -1,0 +1,177 @@
+"""The consuming end of a stream: what arrived, what was taken up, what is confirmed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from minipipe.pure.credit import Grant, Pace
+from minipipe.pure.intervals import Interval, runs_of
+from minipipe.pure.paths import Path
+from minipipe.stream.wiring import InletSpec, Role
+from minipipe.transport import Buffer
+
+
+@dataclass(slots=True)
+class Arrived:
+    """A parcel that waits, not yet decoded."""
+
+    producer: int
+    origin: int
+    epoch: int
+    runs: list[Interval]
+    path: Path
+    body: bytes | tuple[Any, ...]  # as the codec wrote it, or plain numbers as they are
+    frames: Sequence[Buffer]
+    count: int
+
+
+@dataclass(slots=True)
+class Turn:
+    """The parcel in work.
+
+    `begun` counts its items that the functor was called with.  It is brought up to date when
+    somebody is to be told, not at each item.
+    """
+
+    parcel: Arrived
+    items: list[Any]
+    numbers: Sequence[int]
+    begun: int = 0
+    in_functor: bool = False
+    told_finished: int = 0  # of these, confirmed (function Sinks)
+    drops: list[int] = field(default_factory=list)
+
+    @property
+    def finished(self) -> int:
+        return self.begun - 1 if self.in_functor else self.begun
+
+    def at(self, number: int) -> None:
+        """The functor is at this item.  (The numbers of a parcel need not ascend.)"""
+        self.begun = self.numbers.index(number) + 1
+        self.in_functor = True
+
+    def reached(self, begun: int) -> None:
+        """So many items are finished, and the functor is at none."""
+        self.begun = begun
+        self.in_functor = False
+
+
+@dataclass(slots=True)
+class _Producer:
+    """Absolute counters towards one producer."""
+
+    taken: int = 0
+    finished: int = 0
+    told: Grant | None = None
+
+
+class Inlet:
+    """One worker's end of one stream that it takes from."""
+
+    def __init__(self, spec: InletSpec) -> None:
+        self.spec = spec
+        self.queue: deque[Arrived] = deque()
+        self.queued_items = 0
+        self.closed_by: set[int] = set()
+        self.turn: Turn | None = None
+        self.items_in = 0
+        self.confirmed = 0
+        self.pace = Pace(spec.buffer_size, spec.producers)
+        self._producers: dict[int, _Producer] = {}
+
+    # ------------------------------------------------------------- arriving
+    def hello(self, producer: int) -> None:
+        """A producer has said that it puts to this stream: it will get a grant."""
+        self._producers.setdefault(producer, _Producer())
+
+    def arrived(self, parcel: Arrived) -> None:
+        self.queue.append(parcel)
+        self.queued_items += parcel.count
+
+    def closed(self, sender: int) -> None:
+        self.closed_by.add(sender)
+
+    @property
+    def ended(self) -> bool:
+        """All senders of the region have closed, and everything was worked off."""
+        return len(self.closed_by) >= self.spec.senders and not self.queue and self.turn is None
+
+    # --------------------------------------------------------------- taking
+    def begin(self, items: list[Any]) -> Turn:
+        """The oldest parcel, whose decoded items these are, is in work from now on."""
+        parcel = self.queue.popleft()
+        numbers: Sequence[int]
+        if len(parcel.runs) == 1:
+            numbers = range(*parcel.runs[0])
+        else:
+            numbers = [n for first, stop in parcel.runs for n in range(first, stop)]
+        self.turn = Turn(parcel, items, numbers)
+        return self.turn
+
+    def end(self) -> None:
+        """The parcel in work is finished."""
+        turn = self.turn
+        assert turn is not None and turn.begun == turn.parcel.count
+        producer = self._producers.setdefault(turn.parcel.producer, _Producer())
+        producer.taken += turn.begun
+        producer.finished += turn.begun
+        self.queued_items -= turn.begun
+        self.items_in += turn.begun
+        self.turn = None
+
+    # ------------------------------------------------------------ reporting
+    def grants(self, *, idle: bool) -> list[tuple[int, Grant]]:
+        """What producers should hear now.
+
+        Not every item is worth a message: a producer hears when half its window was taken up,
+        when the window has changed by half or doubled, and, where workers share the stream,
+        whenever this one has nothing to do (the least loaded is chosen by that).
+        """
+        window, pace_s = self.pace.window, self.pace.pace_s
+        due: list[tuple[int, Grant]] = []
+        for ident, producer in self._producers.items():
+            taken, finished = producer.taken, producer.finished
+            turn = self.turn
+            if turn is not None and turn.parcel.producer == ident:
+                taken += turn.begun
+                finished += turn.finished
+            told = producer.told
+            if told is not None:
+                assert taken >= told.taken and finished >= told.finished, (taken, finished, told)
+                new = taken - told.taken
+                news = new > 0 or finished > told.finished
+                if not (
+                    2 * new >= told.window
+                    or window >= 2 * told.window
+                    or 2 * window <= told.window
+                    or (news and not self.spec.alone and (idle or turn is not None))
+                ):
+                    continue
+            producer.told = Grant(taken, finished, window, pace_s)
+            due.append((ident, producer.told))
+        return due
+
+    def confirmations(self) -> tuple[Arrived, list[Interval]] | None:
+        """Of a function Sink's parcel in work: the items that it has finished since last asked."""
+        turn = self.turn
+        if turn is None or self.spec.role is not Role.SINK:
+            return None
+        done = turn.finished
+        if done <= turn.told_finished:
+            return None
+        runs = runs_of(turn.numbers[turn.told_finished : done])
+        self.confirmed += done - turn.told_finished
+        turn.told_finished = done
+        return turn.parcel, runs
+
+    def drops(self) -> tuple[Arrived, list[Interval]] | None:
+        """Of a relay's parcel in work: the items that gave None since last asked."""
+        turn = self.turn
+        if turn is None or not turn.drops:
+            return None
+        runs = runs_of(turn.drops)
+        turn.drops = []
+        return turn.parcel, runs

@@ -1,0 +1,57 @@
+"""A link: everything that one worker sends to one other, in one FIFO order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minipipe.stream import wire
+from minipipe.transport import Buffer, Outlet
+
+
+class Link:
+    """Records wait here until the next flush; a parcel takes them along and goes at once.
+
+    The address may come later than the first record (a peer is confirmed to before its JOIN
+    has come): then all waits for it.
+    """
+
+    def __init__(self, writer: wire.Writer) -> None:
+        self._writer = writer
+        self._outlet: Outlet | None = None
+        self._records: list[Sequence[Any]] = []
+        self._held: list[list[Buffer]] = []
+        self._known_classes: set[bytes] = set()
+
+    @property
+    def is_open(self) -> bool:
+        return self._outlet is not None
+
+    def open(self, outlet: Outlet) -> None:
+        """From now on messages can go."""
+        self._outlet = outlet
+        held, self._held = self._held, []
+        for message in held:
+            outlet.send(message)
+
+    def add(self, record: Sequence[Any]) -> None:
+        """Sends `record` with the next flush, or before the next parcel."""
+        self._records.append(record)
+
+    def define(self, tokens: Sequence[bytes], definition: Callable[[bytes], bytes]) -> None:
+        """Sends the definitions of the classes that this peer has not had from here."""
+        for token in tokens:
+            if token not in self._known_classes:
+                self._known_classes.add(token)
+                self._records.append((wire.DEFINE, token, definition(token)))
+
+    def flush(self, frames: Sequence[Buffer] = ()) -> None:
+        """Sends what waits, as one message; `frames` are those of the last record."""
+        if not self._records:
+            return
+        message: list[Buffer] = [self._writer.write(self._records), *frames]
+        self._records = []
+        if self._outlet is None:
+            self._held.append(message)
+        else:
+            self._outlet.send(message)

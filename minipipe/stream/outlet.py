@@ -1,0 +1,162 @@
+"""The producing end of a stream: items become parcels, parcels go to whom has credit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from minipipe.codec import ATOMS, Encoder, Parcel
+from minipipe.pure.credit import Accounts
+from minipipe.pure.intervals import Interval, runs_of
+from minipipe.pure.ledger import Ledger
+from minipipe.pure.paths import ROOT, Path
+from minipipe.stream.wiring import OutletSpec
+
+PARCEL_S = 0.002  # no item waits longer than this for others to share its parcel
+PARCEL_BYTES = 256 * 1024
+# After a functor took this long an item is likely alone: it goes at once.  (That is the latency
+# of a first item; those of a burst then share parcels.)
+PAUSE_S = 0.000_2
+ATOM_BYTES = 9  # what a number needs in msgpack, at most
+# Immutable, and of a size that need not be looked at.
+FAST = frozenset((int, float, bool))
+
+# consumer, epoch, origin, runs, path, parcel (or, without the codec, plain numbers)
+Dispatch = Callable[
+    ["Outlet", int, int, int, list[Interval], Path, "Parcel | tuple[Any, ...]"], None
+]
+
+
+def _are_plain(tokens: list[Any]) -> bool:
+    """Whether msgpack has all of them: floats, or integers of at most 64 bits."""
+    kinds = set(map(type, tokens))
+    if kinds == {int}:
+        return min(tokens) >= -(2**63) and max(tokens) < 2**63  # type: ignore[no-any-return]
+    return kinds == {float}
+
+
+class Outlet:
+    """One worker's end of one stream that it puts to."""
+
+    def __init__(
+        self,
+        spec: OutletSpec,
+        ident: int,
+        encoder: Encoder,
+        dispatch: Dispatch,
+        ledger: Ledger | None,
+    ) -> None:
+        self.spec = spec
+        self.accounts = Accounts()
+        self.ledger = ledger  # None: it relays
+        self.items_out = 0
+        self.closed = False
+        self._ident = ident
+        self._encoder = encoder
+        self._dispatch = dispatch
+        self._origin, self._epoch, self._path = ident, 0, ROOT
+        # What the parcel under way holds.  The worker's loop appends to them itself: `tokens`
+        # gets what is in `FAST` as it is, all else goes through `add`.
+        self.tokens: list[object] = []
+        self.numbers: list[int] = []  # of the tokens, if this relays
+        self.room = 0  # how many more the consumer chosen for it has credit for
+        self._size = 0
+        self._target = -1
+        self._began_s = 0.0  # when the oldest token was made; 0: there is none
+
+    @property
+    def next_number(self) -> int:
+        """The number that the next item will have, if this is a sender."""
+        return self.ledger.next_number + len(self.tokens) if self.ledger else -1
+
+    def relay(self, origin: int, epoch: int, path: Path) -> None:
+        """What follows stems from items of this sender."""
+        if (origin, epoch, path) != (self._origin, self._epoch, self._path):
+            self.flush()
+            self._origin, self._epoch, self._path = origin, epoch, path
+
+    @property
+    def ready(self) -> bool:
+        """Whether an item could be added now: there is `room`."""
+        if self.room > 0:
+            return True
+        if self.tokens:
+            self.flush()
+        if self.ledger is not None and self.ledger.full:
+            return False
+        now_s = time.monotonic()
+        target = self.accounts.choose(now_s)
+        if target is None:
+            return False
+        self._target = target
+        self.room = self.accounts.room_items(target)
+        return True
+
+    def reconsider(self) -> None:
+        """Time has passed since the consumer was chosen: another one may be the better by now."""
+        if not self.tokens and not self.accounts.sole:
+            self.room = 0
+
+    def add(self, item: Any) -> None:
+        """Adds an item; there must be room.  (Numbers, and small numbers: see `tokens`.)
+
+        Raises:
+            ItemTypeError: the item cannot be sent.
+        """
+        kind = type(item)
+        if kind not in ATOMS:
+            item, size = self._encoder.snapshot(item)
+            self._size += size
+        elif kind is str or kind is bytes:
+            self._size += len(item)
+        self.tokens.append(item)
+
+    def added(self, began_s: float, now_s: float, items: int) -> None:
+        """Items were added since `began_s`: sends them if they should not wait.
+
+        They wait for others to share their parcel unless there is no room for others, the
+        parcel is large or old, or the functor is so slow that others are not to be expected.
+        """
+        tokens = self.tokens
+        self.room -= items
+        if not tokens:
+            return
+        if not self._began_s:
+            self._began_s = began_s
+        if (
+            self.room <= 0
+            or now_s - self._began_s > PARCEL_S
+            or now_s - began_s > items * PAUSE_S
+            or self._size >= PARCEL_BYTES
+        ):
+            self.flush()
+
+    def flush_if_due(self, now_s: float) -> None:
+        """Sends the parcel if its oldest item has waited long enough."""
+        if self.tokens and self._began_s and now_s - self._began_s >= PARCEL_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Sends what waits."""
+        tokens = self.tokens
+        if not tokens:
+            return
+        self.room = 0
+        count, size = len(tokens), self._size + ATOM_BYTES * len(tokens)
+        parcel = tuple(tokens) if _are_plain(tokens) else self._encoder.encode(tokens)
+        ledger = self.ledger
+        if ledger is not None:
+            first = ledger.next_number
+            runs = [(first, first + count)]
+        else:
+            runs = runs_of(self.numbers)
+        # First it goes, then it is booked: somebody may be waiting for it.
+        self._dispatch(self, self._target, self._epoch, self._origin, runs, self._path, parcel)
+        self.tokens, self.numbers, self._size, self._began_s = [], [], 0, 0.0
+        self.items_out += count
+        self.accounts.booked(self._target, count, size, time.monotonic())
+        if ledger is not None:
+            ledger.open(count, size, parcel)
+        if self.accounts.sole and not (ledger is not None and ledger.full):
+            self.room = self.accounts.room_items(self._target)  # nobody else is to be considered

@@ -1,0 +1,77 @@
+"""The status page: a worker's counters, in memory that it shares with the supervisor.
+
+Written without messages, so it can be read of a worker that is stopped, hangs or is dead: that
+is how an error can name the item that a killed worker had.
+"""
+
+from __future__ import annotations
+
+import mmap
+
+SIZE_BYTES = 4096
+OUTSIDE = 2**64 - 1  # as `item`: in the user's code, but not with an item
+
+_FIELDS = (
+    "items_in",
+    "items_out",
+    "dropped",
+    "confirmed",
+    "kept_items",
+    "kept_bytes",
+    "peak_items",
+    "peak_bytes",
+    "queued",
+    "item",  # number + 1 of the item in the functor; 0: not in the functor; or OUTSIDE
+    "origin",  # worker that numbered it
+    "parcels",
+)
+
+
+class Page:
+    """Counters by name; each is one aligned 8-byte word, so it is never read half written."""
+
+    def __init__(self, memory: mmap.mmap | bytearray | None = None) -> None:
+        self._memory = memory if memory is not None else bytearray(SIZE_BYTES)
+        self._view = memoryview(self._memory)
+        self.words = self._view.cast("Q")
+
+    def close(self) -> None:
+        self.words.release()
+        self._view.release()
+        if isinstance(self._memory, mmap.mmap):
+            self._memory.close()
+
+    @property
+    def number(self) -> int | None:
+        """The number of the item in the functor, if there is one."""
+        item = self.words[ITEM_WORD]
+        return item - 1 if 0 < item < OUTSIDE else None
+
+    items_in: int
+    items_out: int
+    dropped: int
+    confirmed: int
+    kept_items: int
+    kept_bytes: int
+    peak_items: int
+    peak_bytes: int
+    queued: int
+    item: int
+    origin: int
+    parcels: int
+
+
+def _word(index: int) -> property:
+    def read(page: Page) -> int:
+        return page.words[index]
+
+    def write(page: Page, value: int) -> None:
+        page.words[index] = value
+
+    return property(read, write)
+
+
+WORD = {name: index for index, name in enumerate(_FIELDS)}
+ITEM_WORD = WORD["item"]
+for _index, _name in enumerate(_FIELDS):
+    setattr(Page, _name, _word(_index))

@@ -1,0 +1,83 @@
+"""Captures functors for their workers: pickled if they can be, inherited by fork if not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cloudpickle
+
+from minipipe.errors import StartError
+from minipipe.graph import GraphSegment
+from minipipe.segment import Segment
+
+# One thread each where several workers of a segment share the machine: n workers with n threads
+# each are slower than n with one.
+BLAS_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+Payload = tuple[Any, Mapping[str, Any], tuple[type[BaseException], ...]]
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A segment's functor as it was when the run began."""
+
+    blob: bytes | None  # pickled; None: it has to be inherited
+    payload: Payload
+    environment: Mapping[str, str]  # of the worker, whole
+
+
+def capture(
+    segment: GraphSegment, declared: Segment, ignored: tuple[type[BaseException], ...]
+) -> Captured:
+    """Captures the functor of `segment`.
+
+    Raises:
+        StartError: it can neither be pickled nor inherited.
+    """
+    payload: Payload = (declared.functor_obj, declared.init_kwargs, ignored)
+    environment = _environment(segment, declared)
+    try:
+        blob: bytes | None = cloudpickle.dumps(payload)
+    except Exception as error:  # whatever a __reduce__ of the user's or a library's may raise
+        _check_fork(declared, error)
+        blob = None
+    return Captured(blob, payload, environment)
+
+
+def _environment(segment: GraphSegment, declared: Segment) -> dict[str, str]:
+    environment = dict(os.environ)
+    if segment.n_processes > 1:
+        for name in BLAS_VARIABLES:
+            environment.setdefault(name, "1")
+    environment.update(declared.env)
+    return environment
+
+
+def _check_fork(declared: Segment, reason: Exception) -> None:
+    """Raises StartError if a forked worker would not work."""
+    why = f"the functor of {declared.where} cannot be pickled ({type(reason).__name__}: {reason})"
+    if sys.platform != "linux":
+        raise StartError(f"{why}, and only on Linux can it be inherited by fork") from reason
+    if declared.env:
+        raise StartError(
+            f"{why}, so its workers are forked, and env= cannot be set before their interpreter "
+            "starts: make the functor picklable, or set the variables in this process"
+        ) from reason
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        raise StartError(
+            f"{why}, so its workers would be forked, and CUDA, which this process has "
+            "initialised, does not survive that: make what it holds inside the worker "
+            "(a class as functor, or local_init), or use CUDA in this process only after run()"
+        ) from reason

@@ -1,0 +1,294 @@
+"""All worker processes of a run: who they are, how they are started, watched and ended."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from minipipe.errors import StartError, WorkerDiedError
+from minipipe.graph import Graph, GraphSegment
+from minipipe.pure.lifecycle import Member
+from minipipe.pure.stats import WorkerStats
+from minipipe.stream.page import SIZE_BYTES, Page
+from minipipe.supervisor.capture import Captured
+from minipipe.supervisor.launch import (
+    Descriptors,
+    Exited,
+    Forks,
+    Report,
+    Started,
+    ZygoteClient,
+    ZygoteLost,
+)
+from minipipe.supervisor.output import OutputPump
+from minipipe.worker.spec import WorkerSpec
+from minipipe.worker.zygote import UNKNOWN
+
+ZYGOTE_END_S = 2.0
+
+
+@dataclass
+class Hand:
+    """One worker, as the supervisor knows it."""
+
+    ident: int
+    index: int
+    name: str
+    segment: GraphSegment
+    member: Member
+    page: Page
+    page_fd: int = -1
+    pid: int = 0
+    result: Any = None
+    final: WorkerStats | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def stats(self, state: str) -> WorkerStats:
+        """Its counters now, or at its end."""
+        with self.lock:  # the page goes away at the end, and anybody may ask
+            return self.final if self.final is not None else self._read(state)
+
+    def _read(self, state: str) -> WorkerStats:
+        page = self.page
+        return WorkerStats(
+            worker=self.name,
+            segment=self.segment.name,
+            pid=self.pid,
+            state=state,
+            items_in=page.items_in,
+            items_out=page.items_out,
+            dropped=page.dropped,
+            confirmed=page.confirmed,
+            kept_items=page.kept_items,
+            kept_bytes=page.kept_bytes,
+            kept_peak_items=page.peak_items,
+            kept_peak_bytes=page.peak_bytes,
+            parcels_out=page.parcels,
+            queued_items=page.queued,
+            item=page.number,
+        )
+
+    def close(self) -> None:
+        """Keeps the last counters, gives the page back."""
+        with self.lock:
+            if self.final is not None:
+                return
+            self.final = self._read("gone")
+            if self.page_fd >= 0:  # else it is the caller's, who may still be writing to it
+                self.page.close()
+                os.close(self.page_fd)
+
+
+def hands_of(graph: Graph) -> dict[int, Hand]:
+    """One hand for each worker, with ids that are never used twice (0 is the supervisor)."""
+    hands: dict[int, Hand] = {}
+    for segment in graph.segments:
+        wiring = graph.wiring(segment.index)
+        regions = frozenset(
+            [spec.region for spec in wiring.inlets] + [spec.region for spec in wiring.outlets]
+        )
+        declared = segment.declared
+        for index in range(segment.n_processes):
+            ident = len(hands) + 1
+            member = Member(
+                ident,
+                segment.index,
+                is_source=segment.kind == "source",
+                is_stateless=segment.stateless,
+                receives_from=frozenset()
+                if segment.stateless
+                else frozenset(spec.region for spec in wiring.inlets),
+                works_in=regions if segment.stateless else frozenset(),
+                saves=declared is not None and declared.shape.has_term,
+                is_caller=segment.kind == "caller",
+            )
+            page_fd = -1 if member.is_caller else _memory()
+            page = Page() if member.is_caller else Page(mmap.mmap(page_fd, SIZE_BYTES))
+            hands[ident] = Hand(
+                ident, index, segment.worker_name(index), segment, member, page, page_fd
+            )
+            if member.is_caller:
+                hands[ident].pid = os.getpid()
+    return hands
+
+
+def _memory() -> int:
+    """A descriptor of memory that can be shared; it has no name, so nothing is left behind."""
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("minipipe-page")
+    else:
+        with tempfile.TemporaryFile() as file:
+            fd = os.dup(file.fileno())
+    os.ftruncate(fd, SIZE_BYTES)
+    return fd
+
+
+@dataclass
+class Crew:
+    """Starts all workers of a graph and hears of their ends."""
+
+    graph: Graph
+    captured: Mapping[int, Captured]
+    seed: int
+    hands: dict[int, Hand] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.hands = hands_of(self.graph)
+        self._zygotes: dict[tuple[tuple[str, str], ...], ZygoteClient] = {}
+        self._forks = Forks()
+        self._lifeline_read, self._lifeline_write = os.pipe()
+
+    def launch(
+        self, *, run: int, base: str, supervisor: str, directory: str, pump: OutputPump
+    ) -> Iterator[Report]:
+        """Asks for every worker's process.
+
+        Raises:
+            StartError: an interpreter could not be started.
+        """
+        # All zygotes first, so that they import while the rest is prepared.  There is always
+        # one, also if every functor is inherited: it is the guard of the run's directory.
+        for captured in self.captured.values():
+            if captured.blob is not None:
+                self._zygote(captured.environment, directory)
+        if not self._zygotes:
+            self._zygote(dict(os.environ), directory)
+        for hand in self.hands.values():
+            if hand.member.is_caller:
+                continue
+            captured = self.captured[hand.segment.index]
+            spec = self._spec(hand, run, base, supervisor)
+            fds = self._descriptors(hand, pump)
+            try:
+                if captured.blob is not None:
+                    self._zygote(captured.environment, directory).start(spec, captured.blob, fds)
+                else:
+                    yield self._forks.start(spec, captured, fds, self._not_for_children())
+            finally:
+                os.close(fds.out)
+                os.close(fds.err)
+
+    def _zygote(self, environment: Mapping[str, str], directory: str) -> ZygoteClient:
+        key = tuple(sorted(environment.items()))
+        if key not in self._zygotes:
+            self._zygotes[key] = ZygoteClient(environment, directory)
+        return self._zygotes[key]
+
+    def _not_for_children(self) -> list[int]:
+        """What would keep a dead supervisor's workers from noticing, if they inherited it."""
+        return [self._lifeline_write, *(z.fileno() for z in self._zygotes.values() if not z.lost)]
+
+    def _spec(self, hand: Hand, run: int, base: str, supervisor: str) -> WorkerSpec:
+        segment = hand.segment
+        return WorkerSpec(
+            run=run,
+            ident=hand.ident,
+            name=hand.name,
+            segment=segment.name,
+            kind=segment.kind,
+            index=hand.index,
+            num_workers=segment.n_processes,
+            seed=(self.seed + 0x9E3779B1 * hand.ident) % 2**32,
+            wiring=self.graph.wiring(segment.index),
+            base=base,
+            supervisor=supervisor,
+            cwd=_cwd(),
+            sys_path=tuple(sys.path),
+            argv=tuple(sys.argv),
+        )
+
+    def _descriptors(self, hand: Hand, pump: OutputPump) -> Descriptors:
+        out_read, out_write = os.pipe()
+        err_read, err_write = os.pipe()
+        pump.add(out_read, to_stderr=False)
+        pump.add(err_read, to_stderr=True)
+        return Descriptors(out_write, err_write, hand.page_fd, self._lifeline_read)
+
+    # ----------------------------------------------------------------- watching
+    def filenos(self) -> list[int]:
+        """What is readable when `reports` has news."""
+        zygotes = [z.fileno() for z in self._zygotes.values() if not z.lost]
+        return zygotes + self._forks.filenos()
+
+    def reports(self, readable: list[int]) -> Iterator[Report]:
+        """What has happened to processes."""
+        for zygote in self._zygotes.values():
+            if not zygote.lost and zygote.fileno() in readable:
+                yield from zygote.reports()
+        yield from self._forks.reports()
+
+    def kill(self, ident: int, *, hard: bool = False) -> None:
+        """SIGKILL; an `Exited` follows.
+
+        `hard`: to the zygote, which did not carry it out (somebody has stopped it); its workers
+        die with it.
+        """
+        self._forks.kill(ident)
+        for zygote in self._zygotes.values():
+            if ident in zygote.workers and not zygote.lost:
+                zygote.kill_itself() if hard else zygote.kill(ident)
+
+    def end(self) -> None:
+        """Nothing of the crew is there afterwards."""
+        with ExitStack() as last:  # each of these, even if another one fails
+            for fd in (self._lifeline_read, self._lifeline_write):
+                last.callback(os.close, fd)
+            for zygote in self._zygotes.values():
+                last.callback(zygote.close, ZYGOTE_END_S)
+            last.callback(self._forks.close)
+
+    # ------------------------------------------------------------------- telling
+    def item_of(self, number: int | None, origin: int) -> str:
+        """An item's identity in words."""
+        if number is None:
+            return ""
+        hand = self.hands.get(origin)
+        return f"item {number} of {hand.name!r}" if hand else f"item {number}"
+
+    def death(self, hand: Hand, status: int | None) -> WorkerDiedError:
+        """What to say of a worker that ended unasked."""
+        page = hand.page
+        number = page.number
+        origin = hand.ident if hand.member.is_source else page.origin
+        how, why = _in_words(status)
+        return WorkerDiedError(
+            hand.segment.name, hand.name, hand.pid, how, self.item_of(number, origin), why
+        )
+
+
+def _cwd() -> str | None:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None  # it was deleted: nothing to go to
+
+
+def _in_words(status: int | None) -> tuple[str, str]:
+    if status is None:
+        return "was lost together with the process that had started it", ""
+    if status == UNKNOWN:
+        return "ended, and something else in this process has taken its exit status", ""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"ended with exit code {code}", " (os._exit in its functor, or in a library?)"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    why = ""
+    if name == "SIGKILL":
+        why = ", often the kernel out of memory"
+    elif name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL"):
+        why = "; where, its stack on stderr says"
+    return f"was killed by {name}", why
+
+
+__all__ = ["Crew", "Exited", "Hand", "Report", "StartError", "Started", "ZygoteLost", "hands_of"]

@@ -1,0 +1,229 @@
+"""Starts worker processes: through a zygote where the functor is pickled, by fork where not."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from minipipe.errors import StartError
+from minipipe.supervisor.capture import Captured
+from minipipe.worker import zygote
+from minipipe.worker.child import become_worker
+from minipipe.worker.spec import WorkerSpec
+
+_CODE = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from minipipe.worker.zygote import main; main(int(sys.argv[2]), sys.argv[3])"
+)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker's process exists."""
+
+    worker: int
+    pid: int
+
+
+@dataclass(frozen=True)
+class Exited:
+    """A worker's process is gone, with this wait status."""
+
+    worker: int
+    status: int
+
+
+@dataclass(frozen=True)
+class ZygoteLost:
+    """A zygote is gone, and with it the workers that it had started."""
+
+    workers: tuple[int, ...]
+
+
+Report = Started | Exited | ZygoteLost
+
+
+@dataclass(frozen=True)
+class Descriptors:
+    """What a worker is given; its own ends, to be closed here once it has them."""
+
+    out: int
+    err: int
+    page: int
+    lifeline: int
+
+
+class ZygoteClient:
+    """One zygote process, as the supervisor sees it."""
+
+    def __init__(self, environment: Mapping[str, str], directory: str) -> None:
+        self.workers: dict[int, int] = {}  # worker -> pid; 0 until it is known
+        self.lost = False
+        self._rest = b""
+        ours, theirs = socket.socketpair()
+        root = str(Path(__file__).parents[2])
+        flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+        command = [sys.executable, *flags, "-c", _CODE, root, str(theirs.fileno()), directory]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                env=dict(environment),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # a Ctrl-C in the terminal is not for it
+            )
+        except OSError as error:
+            ours.close()
+            raise StartError(f"cannot start {sys.executable!r}: {error}") from error
+        finally:
+            theirs.close()
+        self._control = ours
+
+    def fileno(self) -> int:
+        return self._control.fileno()
+
+    def start(self, spec: WorkerSpec, blob: bytes, fds: Descriptors) -> None:
+        """Asks for a worker; `Started` follows."""
+        self.workers[spec.ident] = 0
+        body = pickle.dumps((spec, blob), protocol=5)
+        head = zygote.REQUEST.pack(zygote.FORK, spec.ident, len(body))
+        try:
+            socket.send_fds(
+                self._control,
+                [head],
+                [fds.out, fds.err, fds.page, fds.lifeline],
+            )
+            self._control.sendall(body)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it is gone; `reports` will say so
+
+    def reports(self) -> Iterator[Report]:
+        """What it has said since last asked; call when its socket is readable."""
+        try:
+            chunk = self._control.recv(65_536)
+        except ConnectionResetError:
+            chunk = b""
+        if not chunk:
+            self.lost = True
+            yield ZygoteLost(tuple(self.workers))
+            self.workers.clear()
+            return
+        self._rest += chunk
+        size = zygote.REPLY.size
+        while len(self._rest) >= size:
+            what, worker, value = zygote.REPLY.unpack(self._rest[:size])
+            self._rest = self._rest[size:]
+            if what == b"S":
+                self.workers[worker] = value
+                yield Started(worker, value)
+            elif what == b"E":
+                self.workers.pop(worker, None)
+                yield Exited(worker, value)
+
+    def kill(self, worker: int) -> None:
+        """Kills a worker; `Exited` follows.  The zygote does it: it alone knows whose pid it is."""
+        try:
+            self._control.sendall(zygote.REQUEST.pack(zygote.KILL, worker, 0))
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it is gone, and its workers with it
+
+    def kill_itself(self) -> None:
+        """Kills the zygote, and with it its workers; `ZygoteLost` follows."""
+        self._process.kill()
+
+    def close(self, timeout_s: float) -> None:
+        """Ends it, and whatever it may still have."""
+        try:
+            # Others may have inherited the socket (a fork of the user's): closing is not enough.
+            self._control.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the zygote is gone
+        self._control.close()
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Forks:
+    """Workers that were forked from this very process."""
+
+    def __init__(self) -> None:
+        self._pids: dict[int, int] = {}
+        self._pidfds: dict[int, int] = {}
+
+    def start(
+        self, spec: WorkerSpec, captured: Captured, fds: Descriptors, not_for_it: list[int]
+    ) -> Started:
+        """Forks a worker; it closes the descriptors `not_for_it` first of all."""
+        parent = os.getpid()
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()  # or the child would have, and print, what is in it
+            except (AttributeError, OSError, ValueError):
+                pass  # the caller has none, or closed it
+        with warnings.catch_warnings():
+            # Python 3.12 warns of threads.  Ours hold no lock that the child needs, and the
+            # child leaves everything else of this process alone.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if pid == 0:
+            for fd in not_for_it:
+                os.close(fd)
+            become_worker(
+                spec,
+                lambda: captured.payload,
+                out=fds.out,
+                err=fds.err,
+                page=fds.page,
+                lifeline=fds.lifeline,
+                parent=parent,
+            )
+        self._pids[spec.ident] = pid
+        if hasattr(os, "pidfd_open"):
+            self._pidfds[spec.ident] = os.pidfd_open(pid)
+        return Started(spec.ident, pid)
+
+    def filenos(self) -> list[int]:
+        return list(self._pidfds.values())
+
+    def reports(self) -> Iterator[Report]:
+        """Those that have ended since last asked."""
+        for worker, pid in list(self._pids.items()):
+            status = zygote.collect(pid)
+            if status is None:
+                continue
+            del self._pids[worker]
+            fd = self._pidfds.pop(worker, None)
+            if fd is not None:
+                os.close(fd)
+            yield Exited(worker, status)
+
+    def kill(self, worker: int) -> None:
+        pid = self._pids.get(worker)
+        if pid is not None:
+            try:
+                zygote.kill(pid)
+            except ProcessLookupError:
+                pass  # collected by somebody else; the next look at it says so
+
+    def close(self) -> None:
+        """Kills and collects what is left."""
+        for worker, pid in list(self._pids.items()):
+            try:
+                zygote.kill(pid)
+                os.waitpid(pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                pass  # somebody else in this process has collected it
+            fd = self._pidfds.pop(worker, None)
+            if fd is not None:
+                os.close(fd)
+        self._pids.clear()

@@ -1,0 +1,86 @@
+"""The attendant: a thread that serves the sockets while the main thread is in a long functor.
+
+Who may touch a node is agreed on without a lock in the usual case.  The main thread owns the
+node except while it is in the user's code, which it shows in one word of the status page
+(`Node.away`).  The attendant, seeing the same word for a whole tick, announces itself
+(`Node.attended`), looks again, and only then serves; the main thread, back from the functor,
+first clears the word and then looks whether it was announced (`Node.rejoin`).  One of the two
+always sees the other (Dekker's argument; the interpreter lock orders the accesses).  So a
+functor of a microsecond pays for two stores and a comparison, not for a lock.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from minipipe.stream import Node
+from minipipe.worker.alarm import alarm
+
+TICK_S = 0.001
+IDLE_TICKS = 1  # the main thread has waited this long: no need to look any more
+ATTEND_S = 0.02  # how long it waits at a time for messages during a long functor
+
+
+class Attendant(threading.Thread):
+    """Serves `node` while its main thread is in the user's code."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(name="minipipe-attendant", daemon=True)
+        self.failure: BaseException | None = None
+        self.armed = False
+        self._node = node
+        self._alarm = alarm(TICK_S)
+        self._ending = False
+
+    def arm(self) -> None:
+        """The main thread has work; call when not `armed`, before going to the functor."""
+        self.armed = True
+        self._alarm.arm()
+
+    def stop(self) -> None:
+        """Ends the thread, and waits for that."""
+        self._ending = True
+        self._alarm.end()
+        if self.is_alive():
+            self.join()
+        self._alarm.close()
+
+    def run(self) -> None:
+        node = self._node
+        last, idle = 0, 0
+        while not self._ending:
+            self._alarm.wait()
+            away = node.away
+            idle = idle + 1 if node.waiting else 0
+            if away and away == last:
+                self._attend(away)
+            elif idle > IDLE_TICKS:
+                self._rest()
+            last = away
+
+    def _rest(self) -> None:
+        """Off until the main thread arms it again."""
+        self._alarm.disarm()
+        self.armed = False
+        # Either this sees that the main thread waits no more, or that one sees `armed` cleared
+        # before it goes to the functor.
+        if not self._node.waiting:
+            self.arm()
+
+    def _attend(self, away: int) -> None:
+        """Serves until the functor that is in work now has returned."""
+        node = self._node
+        while not self._ending:
+            with node.lock:
+                node.attended += 1
+                if node.away != away:
+                    return
+                try:
+                    node.serve()
+                    node.settle_turn(away)
+                    node.flush(time.monotonic(), idle=True)
+                except BaseException as error:  # the main thread tells it
+                    self.failure = error
+                    return
+            node.inbox.wait(ATTEND_S)

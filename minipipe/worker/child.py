@@ -1,0 +1,118 @@
+"""The first steps of a worker process, right after fork, before it becomes a worker."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import gc
+import io
+import mmap
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+from typing import NoReturn
+
+from minipipe.stream.page import SIZE_BYTES, Page
+from minipipe.worker.spec import WorkerSpec
+from minipipe.worker.work import Load, forbid_breakpoints, work
+
+PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
+
+
+def die_with_parent(signum: int) -> None:
+    """Linux sends this process `signum` when the thread that started it has ended."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signum, 0, 0, 0)
+
+
+def call_itself(name: str) -> None:
+    """Linux shows this name in top and ps (15 bytes of it)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+
+
+def load_from(blob: bytes) -> Load:
+    """Unpickles the functor, in the worker, where its modules are imported."""
+    return lambda: pickle.loads(blob)
+
+
+def become_worker(
+    spec: WorkerSpec, load: Load, *, out: int, err: int, page: int, lifeline: int, parent: int
+) -> NoReturn:
+    """Turns this freshly forked process into a worker; it ends here.
+
+    Args:
+        out, err: pipes to the caller, for what the functor prints.
+        page: the shared memory of the status page.
+        lifeline: a pipe whose other end only the supervisor holds.
+        parent: the process that forked this one.
+    """
+    code = 1
+    try:
+        gc.freeze()  # what was inherited is not ours to collect (sockets, and shared pages)
+        os.setpgid(0, 0)  # Ctrl-C in the terminal is the supervisor's business
+        die_with_parent(signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        _standard_streams(out, err)
+        _plain_signals()
+        faulthandler.enable()
+        call_itself(spec.name)
+        threading.Thread(target=_follow, args=(lifeline,), daemon=True).start()
+        sys.setswitchinterval(0.001)
+        sys.path[:] = spec.sys_path
+        sys.argv[:] = spec.argv
+        if spec.cwd is not None:
+            os.chdir(spec.cwd)
+        forbid_breakpoints()
+        work(spec, load, Page(mmap.mmap(page, SIZE_BYTES)))
+        code = 0
+    except BaseException:  # the process ends here; the caller sees it on stderr, and the code
+        traceback.print_exc()
+    finally:
+        flush_prints()
+        os._exit(code)
+
+
+def flush_prints() -> None:
+    """What was printed is in the pipes afterwards."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass  # the caller is gone, or the functor closed it, or set it to None
+
+
+def _follow(lifeline: int) -> None:
+    """Ends the process when the supervisor has: reading gives the end of the pipe then."""
+    while os.read(lifeline, 1):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+def _standard_streams(out: int, err: int) -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (out, 1), (err, 2)):
+        os.dup2(source, target)
+        if source > 2:
+            os.close(source)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - lives as long as the process
+    sys.stdout = _line_buffered(1)
+    sys.stderr = _line_buffered(2)
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
+
+
+def _line_buffered(fd: int) -> io.TextIOWrapper:
+    return open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
+def _plain_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())

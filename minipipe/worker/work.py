@@ -1,0 +1,176 @@
+"""A worker's life, from its inbox to its last word."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import cloudpickle
+import numpy as np
+
+from minipipe.functor import Opened
+from minipipe.stream import Node, StopRun, wire
+from minipipe.stream.page import Page
+from minipipe.transport import open_transport
+from minipipe.worker.attendant import Attendant
+from minipipe.worker.body import Body, Broken
+from minipipe.worker.failure import Failure, capture
+from minipipe.worker.info import WorkerInfo, set_worker_info
+from minipipe.worker.spec import WorkerSpec
+
+# functor, init_kwargs, ignored exceptions: unpickled, or inherited, in the worker
+Load = Callable[[], tuple[Any, Mapping[str, Any], tuple[type[BaseException], ...]]]
+
+
+def work(spec: WorkerSpec, load: Load, page: Page) -> None:
+    """Lives the worker's life; returns when the supervisor has said that it may exit."""
+    transport = open_transport(spec.base)
+    node = Node(
+        run=spec.run,
+        ident=spec.ident,
+        wiring=spec.wiring,
+        transport=transport,
+        supervisor=spec.supervisor,
+        page=page,
+    )
+    attendant = Attendant(node)
+    attendant.start()
+    try:
+        _Life(spec, node, attendant).live(load)
+        node.block(lambda: node.exiting, to_the_end=True)
+    finally:
+        attendant.stop()
+        # EXIT comes when everybody is done, or has been stopped: what is still under way is for
+        # nobody, and its reader may be gone.
+        transport.close(linger_s=0.0)
+
+
+class _Life:
+    """One worker between birth and exit."""
+
+    def __init__(self, spec: WorkerSpec, node: Node, attendant: Attendant) -> None:
+        self.spec = spec
+        self.node = node
+        self.body = Body(node, attendant, (), f"{spec.kind} {spec.segment!r}")
+        self.info = WorkerInfo(spec.segment, spec.name, spec.index, spec.num_workers, spec.seed)
+
+    def live(self, load: Load) -> None:
+        node, spec = self.node, self.spec
+        self._interrupt_on_stop()
+        opened: Opened | None = None
+        try:
+            node.report(wire.BOUND, node.inbox.address)
+            node.block(lambda: node.membership.born)
+            opened = self._open(load)
+            node.report(wire.WIRED)
+            node.block(lambda: node.started)
+            if spec.kind == "source":
+                self.body.run_source(opened)
+            else:
+                self.body.run_items(opened)
+            self._log("End of stream")
+        except StopRun:
+            self.body.come_back()  # local_term runs also then
+        except Broken as broken:
+            self.body.come_back()
+            self._fail(broken.failure)
+            return
+        except Exception as error:  # a mistake of our own: told like the user's, not as a death
+            self.body.come_back()
+            self._fail(capture(error, "MiniPipe itself, at work"))
+            return
+        self._terminate(opened)
+
+    def _log(self, text: str) -> None:
+        self.node.report(wire.LOG, logging.INFO, f"{self.spec.name}: {text}")
+
+    def _interrupt_on_stop(self) -> None:
+        """Lets a stop reach the main thread in the functor, as Ctrl-C would in a plain script."""
+        body, node = self.body, self.node
+        main = threading.get_ident()
+
+        def on_stop() -> None:
+            if body.interruptible and threading.get_ident() != main:
+                signal.pthread_kill(main, signal.SIGINT)
+
+        def on_signal(number: int, frame: object) -> None:
+            if node.stopped is not None and body.interruptible and node.away:
+                raise StopRun
+
+        signal.signal(signal.SIGINT, on_signal)
+        node.on_stop = on_stop
+
+    def _open(self, load: Load) -> Opened:
+        body, info = self.body, self.info
+        set_worker_info(info)
+        seed(info.seed)
+        doing = "loading its functor"
+        try:
+            functor, init_kwargs, body.ignored = body.call(load)
+            seed(info.seed)  # once more: torch may have been imported just now
+            doing = "its local_init"
+            opened: Opened = body.call(Opened.open, functor, init_kwargs)
+        except StopRun:
+            raise
+        except BaseException as error:
+            body.leave_if_forked(error)
+            raise Broken(capture(error, doing)) from error
+        return opened
+
+    def _terminate(self, opened: Opened | None) -> None:
+        self.body.interruptible = False
+        try:
+            self.body.call(self.body.leave)
+        except BaseException as error:
+            self._fail(capture(error, "closing its generator"))
+            return
+        self.info.outcome = self.node.stopped or "finished"
+        result = None
+        if opened is not None and opened.local_term is not None:
+            doing = "its local_term"
+            try:
+                result = self.body.call(opened.local_term)
+                doing = "pickling what its local_term returned"
+                blob = cloudpickle.dumps(result)
+            except BaseException as error:
+                self.body.leave_if_forked(error)
+                self._fail(capture(error, doing))
+                return
+        if opened is not None:
+            self._log("Local termination")
+        self.node.publish()
+        if result is None:
+            self.node.report(wire.DONE)
+        else:
+            self.node.report(wire.DONE, blob)
+
+    def _fail(self, failure: Failure) -> None:
+        self.node.report(wire.FAILED, cloudpickle.dumps(failure))
+
+
+def seed(value: int) -> None:
+    """Seeds `random`, NumPy's global generator and, if it is there, torch's."""
+    random.seed(value)
+    np.random.seed(value & 0xFFFFFFFF)
+    torch = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "manual_seed"):
+        torch.manual_seed(value)
+
+
+def _no_breakpoint(*args: object, **kwargs: object) -> None:
+    raise RuntimeError(
+        "breakpoint() in a worker process has no terminal: run the pipeline in this process "
+        "with build(inline=True), or set MINIPIPE_INLINE=1"
+    )
+
+
+def forbid_breakpoints() -> None:
+    """Makes `breakpoint()` an error that says what to do."""
+    sys.breakpointhook = _no_breakpoint
+    os.environ.pop("PYTHONBREAKPOINT", None)

@@ -1,0 +1,191 @@
+"""The zygote: a small process that forks workers, and outlives nobody.
+
+It imports what every worker needs once and then forks a worker in milliseconds; it has one
+thread, so forking is safe.  There is one for each environment that workers need, since
+environment variables must be set before an interpreter starts.
+
+It is also the guard: when the supervisor ends, however that happens, its socket to here is
+closed, and the zygote kills all workers and removes the run's directory.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import select
+import shutil
+import signal
+import socket
+import struct
+import sys
+import traceback
+from typing import NoReturn
+
+from minipipe.worker.child import become_worker, die_with_parent, load_from
+
+# what (fork, or kill), worker id, length of the pickled request that follows
+REQUEST = struct.Struct("<cqQ")
+FORK, KILL = b"F", b"K"
+# what, worker id, pid or wait status
+REPLY = struct.Struct("<cqq")
+FDS = 4
+UNKNOWN = -1  # in place of a wait status
+
+
+def main(fd: int, directory: str) -> NoReturn:
+    """Serves the supervisor over the socket `fd` until that is closed."""
+    control = socket.socket(fileno=fd)
+    zygote = Zygote(control, directory)
+    code = 1
+    try:
+        zygote.serve()
+        code = 0
+    finally:
+        zygote.end()
+        os._exit(code)
+
+
+class Zygote:
+    """Forks workers, reports their ends."""
+
+    def __init__(self, control: socket.socket, directory: str) -> None:
+        self._control = control
+        self._directory = directory
+        self._pid = os.getpid()
+        self._ended = False
+        self._workers: dict[int, int] = {}  # pid -> worker id
+        self._wake, wake_write = os.pipe()
+        for end in (self._wake, wake_write):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.signal(signal.SIGTERM, self._on_term)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        gc.collect()
+        gc.freeze()  # what is there now is shared with the workers: no page of it is touched
+
+    def _on_term(self, number: int, frame: object) -> None:
+        self.end()
+        os._exit(1)
+
+    def serve(self) -> None:
+        die_with_parent(signal.SIGTERM)
+        self._reply(b"R", 0, os.getpid())
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        while True:
+            for fd, _ in poll.poll():
+                if fd == self._wake:
+                    os.read(self._wake, 4096)
+                    self._reap()
+                elif not self._request():
+                    return
+
+    def _reply(self, what: bytes, worker: int, value: int) -> None:
+        try:
+            self._control.sendall(REPLY.pack(what, worker, value))
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the supervisor is gone; the poll tells, and everything ends
+
+    def _request(self) -> bool:
+        """Reads one request and forks; False at the supervisor's end."""
+        try:
+            head, fds, _, _ = socket.recv_fds(self._control, REQUEST.size, FDS)
+            if not head:
+                return False
+            head += self._read(REQUEST.size - len(head))
+            what, worker, size = REQUEST.unpack(head)
+            body = self._read(size)
+        except (ConnectionResetError, EOFError):
+            return False
+        if what == KILL:
+            self._kill(worker)
+            return True
+        pid = os.fork()
+        if pid == 0:
+            self._child(body, fds)
+        for fd in fds:
+            os.close(fd)
+        self._workers[pid] = worker
+        self._reply(b"S", worker, pid)
+        return True
+
+    def _read(self, size: int) -> bytes:
+        chunks = []
+        while size:
+            chunk = self._control.recv(min(size, 1 << 20))
+            if not chunk:
+                raise EOFError
+            chunks.append(chunk)
+            size -= len(chunk)
+        return b"".join(chunks)
+
+    def _child(self, body: bytes, fds: list[int]) -> NoReturn:
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self._control.close()
+            spec, blob = pickle.loads(body)
+            out, err, page, lifeline = fds
+        except BaseException:
+            if len(fds) > 1:
+                os.dup2(fds[1], 2)
+            traceback.print_exc(file=sys.__stderr__)
+            os._exit(1)
+        become_worker(
+            spec, load_from(blob), out=out, err=err, page=page, lifeline=lifeline, parent=self._pid
+        )
+
+    def _reap(self) -> None:
+        """Reports every worker that has ended, and ends what it had started itself."""
+        for pid in list(self._workers):
+            status = collect(pid)
+            if status is not None:
+                self._reply(b"E", self._workers.pop(pid), status)
+
+    def _kill(self, worker: int) -> None:
+        for pid, ident in self._workers.items():
+            if ident == worker:
+                kill(pid)
+
+    def end(self) -> None:
+        """Kills and collects all workers, removes the run's directory."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one comes for each thread that ends
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            for pid in self._workers:
+                kill(pid)
+            while self._workers:
+                os.waitpid(self._workers.popitem()[0], 0)
+        finally:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def collect(pid: int) -> int | None:
+    """The wait status of a child that has ended, or None; ends what it had started itself."""
+    try:
+        # Looked at before it is collected: until then its number cannot be anybody else's.
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return None
+        kill_group(pid)
+        return os.waitpid(pid, 0)[1]
+    except ChildProcessError:
+        return UNKNOWN  # somebody else has collected it (SIGCHLD ignored, or a waitpid(-1))
+
+
+def kill(pid: int) -> None:
+    """SIGKILL to a child that is not yet collected, and to what it has started."""
+    kill_group(pid)
+    os.kill(pid, signal.SIGKILL)  # it may not have its own group yet
+
+
+def kill_group(pid: int) -> None:
+    """SIGKILL to what a worker has started, and to itself if it is there."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass  # no group yet, or (macOS) nothing but a zombie in it

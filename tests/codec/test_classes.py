@@ -1,0 +1,189 @@
+"""Classes whose definitions travel."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minipipe.codec import Decoder, Encoder
+from minipipe.errors import ItemTypeError, WireFormatError
+from tests.codec.sameness import trip
+
+_SCRIPT = """
+import pickle, sys
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+from minipipe.codec import Encoder, Decoder
+
+class Kind(Enum):
+    A = 1
+
+@dataclass
+class Base:
+    kind: Kind = Kind.A
+
+@dataclass
+class Thing(Base):
+    size: int = 3
+    def double(self): return Thing(self.kind, self.size * 2)
+
+class Row(NamedTuple):
+    thing: Thing
+
+class Plain:
+    def __init__(self, x): self.x = x
+    def thing(self): return Thing()
+
+if sys.argv[1] == "send":
+    encoder = Encoder()
+    items = [Thing(size=4), Row(Thing()), {"k": Kind.A}, Plain(Thing()), Thing]
+    parcel = encoder.encode([encoder.snapshot(item)[0] for item in items])
+    blobs = [(token, encoder.definition(token)) for token in parcel.classes]
+    sys.stdout.buffer.write(pickle.dumps((parcel.body, list(map(bytes, parcel.frames)), blobs)))
+"""
+
+
+@pytest.fixture
+def sent(tmp_path: Path) -> Any:
+    """What a script sent whose classes are of its __main__."""
+    import pickle
+
+    script = tmp_path / "script.py"
+    script.write_text(_SCRIPT)
+    output = subprocess.run(
+        [sys.executable, str(script), "send"],
+        check=True,
+        capture_output=True,
+        timeout=60,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+    return pickle.loads(output.stdout)
+
+
+def test_instances_of_a_script_of_another_process_arrive_with_their_class(sent: Any) -> None:
+    body, frames, blobs = sent
+    decoder = Decoder()
+    for token, blob in blobs:
+        decoder.define(token, blob)
+
+    thing, row, kinds, plain, cls = decoder.decode(body, frames)
+
+    assert type(thing) is cls and thing.double().size == 8 and type(thing.double()) is cls
+    assert type(row.thing) is cls and row._fields == ("thing",)
+    assert kinds["k"] is thing.kind is type(thing.kind).A
+    assert type(plain.x) is cls and type(plain.thing()) is cls
+
+
+def test_a_class_that_came_in_goes_out_under_the_token_it_came_with(sent: Any) -> None:
+    body, frames, blobs = sent
+    decoder = Decoder()
+    for token, blob in blobs:
+        decoder.define(token, blob)
+    items = decoder.decode(body, frames)
+
+    encoder = Encoder()
+    parcel = encoder.encode([encoder.snapshot(item)[0] for item in items])
+
+    assert set(parcel.classes) == {token for token, _ in blobs}
+    assert all(encoder.definition(token) == blob for token, blob in blobs)
+
+
+def test_two_connections_that_bring_a_class_bring_the_same(sent: Any) -> None:
+    body, frames, blobs = sent
+    kinds = []
+    for _ in range(2):
+        decoder = Decoder()
+        for token, blob in blobs:
+            decoder.define(token, blob)
+        kinds.append(type(decoder.decode(body, frames)[0]))
+    assert kinds[0] is kinds[1]
+
+
+def test_each_class_comes_after_those_that_it_needs(sent: Any) -> None:
+    _, _, blobs = sent
+    decoder = Decoder()
+    with pytest.raises(WireFormatError, match="not defined"):
+        for token, blob in reversed(blobs):
+            decoder.define(token, blob)
+
+
+def _local() -> Any:
+    @dataclasses.dataclass
+    class Local:
+        x: int
+
+    return Local
+
+
+def test_a_class_that_comes_home_is_the_original() -> None:
+    local = _local()
+    assert type(trip(local(3), allow_pickle=True)) is local
+
+
+def test_a_token_is_per_class_and_not_per_instance_or_encoder() -> None:
+    local = _local()
+    parcels = []
+    for _ in range(2):
+        encoder = Encoder()
+        parcels.append(encoder.encode([encoder.snapshot(local(n))[0] for n in range(50)]))
+    assert parcels[0].classes == parcels[1].classes
+    assert len(parcels[0].classes) == 1 and len(parcels[0].classes[0]) == 16
+
+
+def test_two_classes_that_need_each_other_arrive_as_themselves() -> None:
+    class Left:
+        def other(self) -> Any:
+            return Right()
+
+    class Right:
+        def other(self) -> Any:
+            return Left()
+
+    arrived = trip([Left(), Right(), Left], allow_pickle=True)
+    assert type(arrived[0]) is Left is arrived[2] and type(arrived[1].other()) is Left
+
+
+def test_an_encoder_without_pickle_sends_no_definition() -> None:
+    with pytest.raises(ItemTypeError, match=r"item\['a'\].*definition.*allow_pickle=True"):
+        trip({"a": _local()(1)})
+
+
+def test_a_decoder_without_pickle_takes_no_definition() -> None:
+    with pytest.raises(WireFormatError, match="allow_pickle=True"):
+        Decoder(allow_pickle=False).define(bytes(16), b"")
+
+
+def test_a_definition_that_fails_or_defines_nothing_is_a_wire_format_error() -> None:
+    import pickle
+
+    for token, blob in [
+        (bytes(16), b"junk"),
+        (bytes(16), pickle.dumps(3)),
+        (b"short", pickle.dumps(int)),
+    ]:
+        with pytest.raises(WireFormatError):
+            Decoder().define(token, blob)
+
+
+def test_a_class_that_is_named_before_it_is_defined_is_a_wire_format_error() -> None:
+    encoder = Encoder()
+    parcel = encoder.encode([encoder.snapshot(_local()(1))[0]])
+    with pytest.raises(WireFormatError, match="not defined"):
+        Decoder().decode(parcel.body, parcel.frames)
+
+
+def test_a_class_that_nobody_holds_any_more_is_freed() -> None:
+    local = _local()
+    alive = weakref.ref(local)
+    trip(local(1), allow_pickle=True)
+    del local
+    gc.collect()
+    assert alive() is None

@@ -1,0 +1,102 @@
+"""Who belongs to the run, as one worker knows it."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minipipe.pure.membership import SUPERVISOR, Membership, Peer
+
+
+def peer(ident: int) -> Peer:
+    return Peer(ident, segment=ident % 3, address=f"inproc://run/{ident:x}")
+
+
+def test_a_worker_is_born_with_init() -> None:
+    membership = Membership(run=1)
+    assert not membership.born
+    membership.init(0, set(), [])
+    assert membership.born
+
+
+def test_init_returns_the_peers_that_are_new() -> None:
+    membership = Membership(run=1)
+    membership.join(peer(2))
+    assert membership.init(0, set(), [peer(2), peer(3)]) == [peer(3)]
+    assert membership.peers == {2: peer(2), 3: peer(3)}
+
+
+def test_a_peer_joins_once() -> None:
+    membership = Membership(run=1)
+    assert membership.join(peer(2))
+    assert not membership.join(peer(2))
+
+
+def test_a_peer_that_is_named_twice_in_init_is_new_once() -> None:
+    assert Membership(run=1).init(0, set(), [peer(2), peer(2)]) == [peer(2)]
+
+
+def test_the_dead_of_init_are_not_peers() -> None:
+    membership = Membership(run=1)
+    membership.join(peer(2))
+    assert membership.init(1, {2, 3}, [peer(2), peer(3), peer(4)]) == [peer(4)]
+    assert set(membership.peers) == {4}
+
+
+def test_the_dead_do_not_come_back() -> None:
+    membership = Membership(run=1)
+    membership.init(1, {2}, [])
+    assert not membership.join(peer(2))
+    assert not membership.admits(1, 2)
+
+
+def test_nothing_of_another_run_is_admitted() -> None:
+    membership = Membership(run=1)
+    assert membership.admits(1, 2)
+    assert not membership.admits(2, 2)
+    assert not membership.admits(2, SUPERVISOR)
+
+
+def test_the_supervisor_and_peers_not_yet_known_are_admitted() -> None:
+    membership = Membership(run=1)
+    assert membership.admits(1, SUPERVISOR)
+    assert membership.admits(1, 77)
+
+
+def test_the_epoch_never_falls() -> None:
+    membership = Membership(run=1)
+    membership.init(3, set(), [])
+    membership.init(1, set(), [])
+    assert membership.epoch == 3
+
+
+WORDS = st.lists(
+    st.one_of(
+        st.tuples(st.just("join"), st.integers(1, 8)),
+        st.tuples(st.just("init"), st.integers(0, 4), st.sets(st.integers(1, 8), max_size=3)),
+    ),
+    max_size=20,
+)
+
+
+@given(WORDS)
+@settings(max_examples=100, deadline=None)
+def test_whatever_is_said_the_dead_and_the_peers_are_disjoint_and_news_is_told_once(words) -> None:
+    membership = Membership(run=1)
+    told: list[int] = []
+    dead: set[int] = set()
+    epoch = 0
+    for kind, number, *rest in words:
+        if kind == "join":
+            if membership.join(peer(number)):
+                told.append(number)
+        else:
+            dead |= rest[0]
+            epoch = max(epoch, number)
+            new = membership.init(number, rest[0], [peer(i) for i in range(1, 9, 2)])
+            told += [p.id for p in new]
+        assert not set(membership.peers) & membership.dead
+        assert membership.dead == dead
+        assert membership.epoch == epoch
+    assert len(told) == len(set(told))
+    assert set(told) - dead == set(membership.peers)

@@ -1,0 +1,151 @@
+"""Nodes of a whole pipeline in one thread, over the in-process transport, step by step."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+from typing import Any
+
+import minipipe as mp
+from minipipe.graph import linear
+from minipipe.stream import Inlet, Node, Outlet, Role, wire
+from minipipe.stream.page import Page
+from minipipe.transport import open_transport
+
+RUN = 77
+_names = itertools.count()
+
+
+class Line:
+    """A linear pipeline whose workers are stepped by the test."""
+
+    def __init__(
+        self,
+        transforms: list[tuple[Callable[[Any], Any], int]],
+        sinks: int = 1,
+        buffer_size: int | None = None,
+        items: int = 10,
+    ) -> None:
+        segments = [
+            mp.Source(range(items)),
+            *(mp.Transform(f) for f, _ in transforms),
+            mp.Sink(print),
+        ]
+        counts = [1, *(n for _, n in transforms), sinks]
+        self.graph = linear(segments, counts, [buffer_size] * len(segments))
+        self.transport = open_transport(f"inproc://line{next(_names)}")
+        self.supervisor = self.transport.bind("s")
+        self.functions = [f for f, _ in transforms]
+        self.pending = iter(range(items))
+        self.ended = False
+        self.got: list[Any] = []
+        self.clock = 0.0
+        self.nodes: list[Node] = []
+        for segment in self.graph.segments:
+            for _ in range(segment.n_processes):
+                self.nodes.append(
+                    Node(
+                        run=RUN,
+                        ident=len(self.nodes) + 1,
+                        wiring=self.graph.wiring(segment.index),
+                        transport=self.transport,
+                        supervisor=self.supervisor.address,
+                        page=Page(),
+                    )
+                )
+
+    def introduce(self) -> None:
+        """INIT to all, as the supervisor does it."""
+        for node in self.nodes:
+            peers = [
+                (n.ident, n.wiring.segment, n.inbox.address) for n in self.nodes if n is not node
+            ]
+            self.tell(node, (wire.INIT, 0, (), peers))
+
+    def tell(self, node: Node, *records: Any, sender: int = 0, run: int = RUN) -> None:
+        head = wire.Writer(run, sender).write(records)
+        self.transport.connect(node.inbox.address).send([head])
+
+    @property
+    def source(self) -> Node:
+        return self.nodes[0]
+
+    def outlet(self, node: Node) -> Outlet:
+        return next(iter(node.outlets.values()))
+
+    def inlet(self, node: Node) -> Inlet:
+        return next(iter(node.inlets.values()))
+
+    def step(self, node: Node) -> None:
+        """What a worker does when it has the processor: serves, works off one parcel, flushes."""
+        self.clock += 0.003
+        node.serve()
+        if node is self.source:
+            self._yield_some(node)
+        else:
+            self._work(node)
+        node.flush(self.clock, idle=True)
+
+    def _yield_some(self, node: Node) -> None:
+        outlet = self.outlet(node)
+        ledger = outlet.ledger
+        assert ledger is not None
+        while outlet.ready and not self.ended:
+            item = next(self.pending, None)
+            if item is None:
+                self.ended = True
+                break
+            outlet.add(item)
+            outlet.added(self.clock, self.clock, 1)
+        outlet.flush()
+        if self.ended and ledger.empty and not outlet.closed:
+            node.close_region(outlet)
+
+    def _work(self, node: Node) -> None:
+        inlet = self.inlet(node)
+        if not inlet.queue or inlet.turn is not None:
+            return
+        outlet = next(iter(node.outlets.values()), None)
+        if outlet is not None and not outlet.ready:
+            return
+        parcel = inlet.queue[0]
+        turn = inlet.begin(node.decode(parcel))
+        if outlet is not None:
+            outlet.relay(parcel.origin, parcel.epoch, parcel.path)
+        for number, item in zip(turn.numbers, turn.items, strict=True):
+            if outlet is None:
+                self.got.append(item)
+                continue
+            while not outlet.ready:  # a worker would block here
+                node.flush(self.clock, idle=True)
+                for other in self.nodes:
+                    if other is not node and other is not self.source:
+                        self.step(other)
+                node.serve()
+            result = self.functions[node.wiring.segment - 1](item)
+            if result is None:
+                turn.drops.append(number)
+            else:
+                outlet.add(result)
+                outlet.numbers.append(number)
+                outlet.added(self.clock, self.clock, 1)
+        turn.reached(turn.parcel.count)
+        node.report_turn(inlet)
+        inlet.end()
+
+    def finished(self) -> bool:
+        receivers = [n for n in self.nodes if n.inlets]
+        return self.outlet(self.source).closed and all(
+            self.inlet(n).ended for n in receivers if self.inlet(n).spec.role is not Role.RELAY
+        )
+
+    def run(self, rng: random.Random, limit: int = 20_000) -> None:
+        for _ in range(limit):
+            if self.finished():
+                return
+            self.step(rng.choice(self.nodes))
+        raise AssertionError("the pipeline did not end")
+
+    def close(self) -> None:
+        self.transport.close()

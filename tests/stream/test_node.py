@@ -1,0 +1,156 @@
+"""Nodes: exactly once in any schedule, and deaf to what does not belong."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minipipe.errors import WireFormatError
+from minipipe.stream import StopRun, wire
+from tests.stream.harness import RUN, Line
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    made = Line([(lambda x: x, 1)])
+    yield made
+    made.close()
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    workers=st.lists(st.integers(1, 3), max_size=2),
+    sinks=st.integers(1, 3),
+    buffer_size=st.sampled_from([None, 1, 2, 5]),
+    items=st.integers(0, 60),
+    modulus=st.integers(1, 4),
+)
+@settings(max_examples=40, deadline=None)
+def test_every_item_arrives_exactly_once_or_was_dropped_in_any_schedule(
+    seed: int, workers: list[int], sinks: int, buffer_size: int | None, items: int, modulus: int
+) -> None:
+    keep = lambda x: x if modulus == 1 or x % modulus else None  # noqa: E731
+    line = Line([(keep, n) for n in workers], sinks, buffer_size, items)
+    line.introduce()
+    line.run(random.Random(seed))
+    kept = [x for x in range(items) if not workers or keep(x) is not None]
+    assert sorted(line.got) == kept
+    ledger = line.outlet(line.source).ledger
+    assert ledger is not None
+    assert (ledger.empty, ledger.open_items, ledger.open_bytes) == (True, 0, 0)
+    assert ledger.next_number == items
+    line.close()
+
+
+def test_in_order_between_one_producer_and_one_consumer(line: Line) -> None:
+    line.introduce()
+    line.run(random.Random(1))
+    assert line.got == list(range(10))
+
+
+def test_nothing_is_taken_in_before_init(line: Line) -> None:
+    sink = line.nodes[2]
+    line.tell(sink, (wire.CLOSE, 0), sender=1)
+    sink.serve()
+    assert not line.inlet(sink).closed_by
+    line.introduce()
+    sink.serve()
+    assert line.inlet(sink).closed_by == {1}  # it was kept, and taken in afterwards
+
+
+def test_messages_of_another_run_are_dropped(line: Line) -> None:
+    line.introduce()
+    sink = line.nodes[2]
+    sink.serve()
+    line.tell(sink, (wire.CLOSE, 0), sender=1, run=RUN + 1)
+    sink.serve()
+    assert not line.inlet(sink).closed_by
+
+
+def test_messages_of_the_dead_are_dropped(line: Line) -> None:
+    sink = line.nodes[2]
+    line.tell(sink, (wire.INIT, 0, (1,), [(2, 1, line.nodes[1].inbox.address)]))
+    line.tell(sink, (wire.CLOSE, 0), sender=1)
+    sink.serve()
+    assert not line.inlet(sink).closed_by
+
+
+def test_a_confirmation_of_any_epoch_counts_and_a_drop_of_this_one_only() -> None:
+    line = Line([(lambda x: x, 1)], buffer_size=5)
+    line.introduce()
+    for _ in range(3):
+        for node in line.nodes[:2]:
+            node.serve()
+            node.flush(0.0, idle=True)
+    line.step(line.source)
+    source = line.source
+    source.membership.epoch = 1
+    ledger = line.outlet(source).ledger
+    assert ledger is not None
+    assert ledger.open_items >= 2
+    before = ledger.open_items
+    line.tell(source, (wire.DROPPED, 0, 0, (0, 1), ()), sender=2)
+    source.serve()
+    assert ledger.open_items == before
+    line.tell(source, (wire.CONFIRM, 0, 0, (0, 1), ()), sender=3)
+    source.serve()
+    assert ledger.open_items == before - 1
+    line.tell(source, (wire.DROPPED, 0, 1, (1, 2), ()), sender=2)
+    source.serve()
+    assert ledger.open_items == before - 2
+    line.close()
+
+
+def test_a_grant_that_comes_twice_or_late_does_no_harm(line: Line) -> None:
+    line.introduce()
+    for node in line.nodes:
+        node.serve()
+        node.flush(0.0, idle=True)
+    source = line.source
+    stream = line.outlet(source).spec.stream
+    for taken, window in ((0, 4), (0, 4), (0, 2)):
+        line.tell(source, (wire.GRANT, stream, taken, taken, window, 10), sender=2)
+    source.serve()
+    assert line.outlet(source).accounts.room_items(2) == 2
+
+
+def test_what_is_no_message_is_dropped_and_said(line: Line, caplog) -> None:
+    line.introduce()
+    sink = line.nodes[2]
+    outlet = line.transport.connect(sink.inbox.address)
+    outlet.send([b"\xc1garbage"])
+    outlet.send([b""])
+    sink.serve()
+    assert caplog.text.count("dropped a message") == 2
+
+
+def test_another_wire_version_is_named() -> None:
+    import msgpack
+
+    with pytest.raises(WireFormatError, match="wire version 99, this process speaks 1"):
+        wire.read([msgpack.packb((99, 1, 1, []))])
+
+
+def test_a_wait_ends_with_the_run(line: Line) -> None:
+    line.introduce()
+    sink = line.nodes[2]
+    line.tell(sink, (wire.STOP, "stopped"))
+    with pytest.raises(StopRun):
+        sink.block(lambda: False)
+    assert sink.stopped == "stopped"
+
+
+@pytest.mark.parametrize(
+    "items", [[1, 2.5], [2**63], [-(2**63) - 1, 4], [True, 2], ["a", 1], [0.5]]
+)
+def test_numbers_of_any_kind_and_size_arrive_as_they_left(items: list[object]) -> None:
+    line = Line([])
+    line.introduce()
+    line.pending = iter(items)
+    line.run(random.Random(3))
+    assert [(type(x), x) for x in line.got] == [(type(x), x) for x in items]
+    line.close()

@@ -1,0 +1,34 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import minipipe
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "minipipe", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_it_says_its_version() -> None:
+    assert run("--version").stdout == f"minipipe {minipipe.__version__}\n"
+
+
+def test_an_unknown_command_is_an_error_that_names_the_known() -> None:
+    done = run("deom")
+    assert done.returncode == 2
+    assert "demo" in done.stderr
+
+
+def test_the_demo_explains_its_options() -> None:
+    done = run("demo", "--help")
+    assert done.returncode == 0
+    assert "--workers" in done.stdout
+
+
+def test_the_version_is_above_that_of_the_older_package() -> None:
+    major, minor, patch = minipipe.__version__.split(".")
+    assert (int(major), int(minor), int(patch)) > (0, 1, 9)
