@@ -14,7 +14,7 @@ import numpy as np
 import zmq
 
 import minipipe
-from benchmarks import latency, sharing, sleeps, small_items, start_up
+from benchmarks import broadcast, latency, older, sharing, sleeps, small_items, start_up
 from benchmarks.row import Row
 
 SUITES = {
@@ -23,6 +23,8 @@ SUITES = {
     "small": small_items.rows,
     "start": start_up.rows,
     "latency": latency.rows,
+    "broadcast": broadcast.rows,
+    "older": older.rows,
 }
 RESULTS = Path(__file__).parent / "results" / "spine.md"
 

@@ -17,56 +17,107 @@ from typing import TYPE_CHECKING, Any
 from minipipe.version import __version__
 
 if TYPE_CHECKING:
+    from minipipe.batching import Batch, CollateError, FlatMap, Rebatch, Shuffle, Unbatch
+    from minipipe.broadcast import Broadcast
     from minipipe.errors import (
         BuildError,
         FunctorError,
         ItemTypeError,
         LifecycleError,
         MiniPipeError,
+        MissingExtraError,
         OptionError,
+        OutputsError,
+        SentinelError,
         StartError,
+        TwicePairedError,
+        UnpairedError,
         WorkerDiedError,
     )
     from minipipe.execution import RunTimeoutError
+    from minipipe.logger import Logger
+    from minipipe.markers import EndOfStream, Sentinel
     from minipipe.pipeline import PipeLine
-    from minipipe.segment import Sentinel, Sink, Source, Transform
+    from minipipe.pipesystem import PipeSystem
+    from minipipe.segment import Regulator, Segment, Sink, Source, Transform
+    from minipipe.segment import Segment as Pipe
+    from minipipe.streams import Stream
     from minipipe.worker.info import WorkerInfo, get_worker_info
 
 # Where each public name is.  Looked up when it is first used (PEP 562): the process that starts
 # the workers needs none of the facade, and everybody waits for its start.
 _HOME = {
+    "Batch": "batching",
+    "Broadcast": "broadcast",
     "BuildError": "errors",
+    "CollateError": "batching",
+    "EndOfStream": "markers",
+    "FlatMap": "batching",
     "FunctorError": "errors",
     "ItemTypeError": "errors",
     "LifecycleError": "errors",
+    "Logger": "logger",
     "MiniPipeError": "errors",
+    "MissingExtraError": "errors",
     "OptionError": "errors",
+    "OutputsError": "errors",
     "PipeLine": "pipeline",
+    "PipeSystem": "pipesystem",
+    "Rebatch": "batching",
+    "Regulator": "segment",
     "RunTimeoutError": "execution",
-    "Sentinel": "segment",
+    "Segment": "segment",
+    "Sentinel": "markers",
+    "SentinelError": "errors",
+    "Shuffle": "batching",
     "Sink": "segment",
     "Source": "segment",
     "StartError": "errors",
+    "Stream": "streams",
     "Transform": "segment",
+    "TwicePairedError": "errors",
+    "Unbatch": "batching",
+    "UnpairedError": "errors",
     "WorkerDiedError": "errors",
     "WorkerInfo": "worker.info",
     "get_worker_info": "worker.info",
 }
+# The base class of all segments had this name in 0.1.9.
+_ALIASES = {"Pipe": "Segment"}
 
 __all__ = [
+    "Batch",
+    "Broadcast",
     "BuildError",
+    "CollateError",
+    "EndOfStream",
+    "FlatMap",
     "FunctorError",
     "ItemTypeError",
     "LifecycleError",
+    "Logger",
     "MiniPipeError",
+    "MissingExtraError",
     "OptionError",
+    "OutputsError",
+    "Pipe",
     "PipeLine",
+    "PipeSystem",
+    "Rebatch",
+    "Regulator",
     "RunTimeoutError",
+    "Segment",
     "Sentinel",
+    "SentinelError",
+    "Shuffle",
     "Sink",
     "Source",
     "StartError",
+    "Stream",
     "Transform",
+    "TwicePairedError",
+    "Unbatch",
+    "UnpairedError",
     "WorkerDiedError",
     "WorkerInfo",
     "__version__",
@@ -75,10 +126,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
+    own = _ALIASES.get(name, name)
+    home = _HOME.get(own)
     if home is None:
         raise AttributeError(f"module 'minipipe' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"minipipe.{home}"), name)
+    value = getattr(importlib.import_module(f"minipipe.{home}"), own)
     globals()[name] = value
     return value
 

@@ -27,6 +27,22 @@ class LifecycleError(MiniPipeError, RuntimeError):
     """A call that does not fit the state that the pipeline is in."""
 
 
+class MissingExtraError(MiniPipeError, ImportError):
+    """A package that is optional is not installed."""
+
+    def __init__(self, package: str, needed_for: str, extra: str) -> None:
+        super().__init__(package, needed_for, extra)
+        self.package = package
+        self.needed_for = needed_for
+        self.extra = extra
+
+    def __str__(self) -> str:
+        return (
+            f"{self.needed_for} needs the package {self.package}: "
+            f"pip install '.[{self.extra}]' in the clone of MiniPipe"
+        )
+
+
 class StartError(MiniPipeError, RuntimeError):
     """A worker process could not be started."""
 
@@ -70,6 +86,69 @@ class UnknownTransportError(MiniPipeError, ValueError):
 
 class TransportError(MiniPipeError, OSError):
     """A socket could not be bound, connected or used."""
+
+
+class OutputsError(MiniPipeError, ValueError):
+    """What a functor gave does not fit the number of its segment's downstreams."""
+
+    def __init__(self, where: str, downstreams: int, got: str) -> None:
+        super().__init__(where, downstreams, got)
+        self.where = where
+        self.downstreams = downstreams
+        self.got = got
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where} has {self.downstreams} downstreams, so its functor gives a list or "
+            f"tuple of {self.downstreams}, an item or None for each, got {self.got}"
+        )
+
+
+class SentinelError(MiniPipeError, ValueError):
+    """A functor that cannot end a stream returned `mp.Sentinel`."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(where)
+        self.where = where
+
+    def __str__(self) -> str:
+        return (
+            f"the functor of {self.where} returned mp.Sentinel: only a Source, and a segment in a "
+            "loop, end a stream; return None for what is not to be passed on, or call "
+            "pline.stop() to end the run"
+        )
+
+
+class UnpairedError(MiniPipeError, ValueError):
+    """One of the streams that a segment joins had more items than another."""
+
+    def __init__(self, where: str, left: tuple[tuple[str, int], ...]) -> None:
+        super().__init__(where, left)
+        self.where = where
+        self.left = left
+
+    def __str__(self) -> str:
+        left = ", ".join(f"{count} of {stream!r}" for stream, count in self.left)
+        return (
+            f"{self.where} takes one item of each of its upstreams in step, and {left} were left "
+            "over when another one had ended (strict=False makes this a warning)"
+        )
+
+
+class TwicePairedError(MiniPipeError, ValueError):
+    """A join by identity got two parts of one item from one and the same upstream."""
+
+    def __init__(self, where: str, stream: str) -> None:
+        super().__init__(where, stream)
+        self.where = where
+        self.stream = stream
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where} joins the parts of each item, and got two of one item from "
+            f"{self.stream!r}: two outputs of a segment, or two branches of a broadcast, lead "
+            "into that stream; give each of them a stream of its own to the join"
+        )
 
 
 class FunctorError(MiniPipeError, RuntimeError):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from minipipe.errors import BuildError
+from minipipe.errors import BuildError, OutputsError
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def is_made_in_worker(functor: Any) -> bool:
     return isinstance(functor, type) and bool(functor.__flags__ & _HEAP_TYPE)
 
 
-def shape_of(functor: Any, kind: str, where: str, called_with: int) -> FunctorShape:
+def shape_of(functor: Any, kind: str, where: str) -> FunctorShape:
     """The shape of `functor`.
 
     Raises:
@@ -47,8 +47,10 @@ def shape_of(functor: Any, kind: str, where: str, called_with: int) -> FunctorSh
         serves = not isinstance(functor, str) and _is_iterable(functor)
     if not serves:
         raise BuildError(_wrong_functor(functor, kind, where))
-    if not is_class:
-        _check_arity(functor, kind, where, called_with, has_run)
+    if kind == "regulator" and not is_class:
+        call = functor.run if has_run else functor
+        if inspect.isgenerator(call) or not callable(call):
+            raise BuildError(_wrong_functor(functor, kind, where))
     return shape
 
 
@@ -57,6 +59,11 @@ def _wrong_functor(functor: Any, kind: str, where: str) -> str:
         return (
             f"{where} needs an iterable, a function that returns one (a generator function, say) "
             f"or an object whose run() does, got {functor!r}"
+        )
+    if kind == "regulator":
+        return (
+            f"{where} needs a coroutine function (`item = yield`), not called yet, or an object "
+            f"whose run is one, got {functor!r}"
         )
     return (
         f"{where} needs a function, another callable or an object with a run(item) method, "
@@ -72,27 +79,87 @@ def _is_iterable_class(functor: type) -> bool:
     return hasattr(functor, "__iter__") or hasattr(functor, "__getitem__")
 
 
-def _check_arity(functor: Any, kind: str, where: str, called_with: int, has_run: bool) -> None:
-    if kind == "source" and not has_run and (_is_iterable(functor) or not callable(functor)):
+def check_arity(
+    functor: Any,
+    kind: str,
+    where: str,
+    shape: FunctorShape,
+    inputs: int,
+    init_kwargs: Mapping[str, Any],
+) -> None:
+    """Checks that the functor can be called as a segment of this kind calls it.
+
+    Raises:
+        BuildError: it cannot.
+    """
+    if shape.is_class:
         return
-    call = functor.run if has_run else functor
+    if kind == "source" and not shape.has_run and (_is_iterable(functor) or not callable(functor)):
+        return
+    call = functor.run if shape.has_run else functor
     try:
         signature = inspect.signature(call)
     except (ValueError, TypeError):
         return  # some builtins have none; the call itself will tell
+    arguments = [None] * inputs if kind in ("transform", "sink") else []
+    keywords = coroutine_kwargs(functor, init_kwargs) if kind == "regulator" else {}
     try:
-        signature.bind(*([None] * called_with))
+        signature.bind(*arguments, **keywords)
     except TypeError as error:
-        name = getattr(call, "__qualname__", repr(call))
-        if called_with == 0:
-            raise BuildError(
-                f"the functor {name}{signature} of {where} is called without arguments "
-                f"({error}): bind them with functools.partial or a lambda"
-            ) from None
-        raise BuildError(
-            f"the functor {name}{signature} of {where} is called with one item ({error}): "
+        name = f"{getattr(call, '__qualname__', repr(call))}{signature}"
+        raise BuildError(_wrong_arity(name, kind, where, inputs, error)) from None
+
+
+def _wrong_arity(name: str, kind: str, where: str, inputs: int, error: TypeError) -> str:
+    if kind == "source":
+        return (
+            f"the functor {name} of {where} is called without arguments "
+            f"({error}): bind them with functools.partial or a lambda"
+        )
+    if kind == "regulator":
+        return (
+            f"the coroutine {name} of {where} is called with its init_kwargs ({error}), and is "
+            "then sent each item: take items by `item = yield`"
+        )
+    if inputs == 1:
+        return (
+            f"the functor {name} of {where} is called with one item ({error}): "
             "take one parameter and unpack it, as in `def f(item): x, y = item`"
-        ) from None
+        )
+    return f"the functor {name} of {where} is called with one item of each of its {inputs} " + (
+        f"upstreams ({error})"
+    )
+
+
+def coroutine_kwargs(functor: Any, init_kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What of `init_kwargs` a Regulator's coroutine is called with.
+
+    All of them, unless they have gone to the class, or to a `local_init` and the coroutine does
+    not take them as well.
+    """
+    if is_made_in_worker(functor):
+        return {}
+    if callable(getattr(functor, "local_init", None)):
+        try:
+            inspect.signature(getattr(functor, "run", functor)).bind(**init_kwargs)
+        except (TypeError, ValueError):
+            return {}
+    return init_kwargs
+
+
+def outputs_of(result: Any, downstreams: int, where: str) -> tuple[Any, ...]:
+    """What `result` has for each of several downstreams; None stands for nothing.
+
+    Raises:
+        OutputsError: it is not one item, or None, for each of them.
+    """
+    if result is None:
+        return (None,) * downstreams
+    if not isinstance(result, list | tuple):
+        raise OutputsError(where, downstreams, f"a {type(result).__name__}")
+    if len(result) != downstreams:
+        raise OutputsError(where, downstreams, f"a {type(result).__name__} of {len(result)}")
+    return tuple(result)
 
 
 @dataclass
@@ -118,6 +185,10 @@ class Opened:
             run if callable(run) else functor,
             local_term if callable(local_term) else None,
         )
+
+    def replace(self, other: Opened) -> None:
+        """Becomes `other`: the functor was made anew."""
+        self.functor, self.call, self.local_term = other.functor, other.call, other.local_term
 
     def iterate(self, where: str) -> Iterator[Any]:
         """The items of a Source.

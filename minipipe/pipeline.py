@@ -1,26 +1,19 @@
-"""`PipeLine`: declare segments, build, run, close; or iterate over what comes out."""
+"""`PipeLine`: segments one behind the other."""
 
 from __future__ import annotations
 
-import os
-import sys
-import time
-import weakref
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import Any
 
+from minipipe.broadcast import Broadcast
 from minipipe.errors import BuildError, LifecycleError, OptionError, reject_unknown
-from minipipe.execution import Execution, InlineExecution, ProcessExecution
-from minipipe.graph import Graph, linear
-from minipipe.logs import set_level
-from minipipe.pure.stats import RunStats
-from minipipe.segment import Segment, check_buffer, check_ignored, check_processes
-
-GRACE_S = 10.0
+from minipipe.graph import Graph, Part, line_graph
+from minipipe.runnable import Runnable
+from minipipe.segment import Segment, check_processes
+from minipipe.streams import check_buffer
 
 
-class PipeLine:
+class PipeLine(Runnable):
     """A linear pipeline of segments, each in processes of its own.
 
         pline = mp.PipeLine()
@@ -35,31 +28,41 @@ class PipeLine:
 
     Args:
         segments: to add, in order.
+        monitor: logs how full the streams are while it runs.
     """
 
-    def __init__(self, segments: Sequence[Segment] = (), **unknown: Any) -> None:
-        reject_unknown(unknown, ("segments",), "PipeLine")
-        self.segments: list[Segment] = []
-        self._processes: list[int] = []
-        self._buffers: list[int | None] = []
-        self._graph: Graph | None = None
-        self._inline = False
-        self._ignored: tuple[type[BaseException], ...] | None = None
-        self._execution: Execution | None = None
-        # Weak: a loop that nobody holds any more has been left, and stops its run.
-        self._loop: weakref.ref[Loop] | None = None
+    def __init__(
+        self,
+        segments: Sequence[Segment | Broadcast] = (),
+        monitor: bool = False,
+        **unknown: Any,
+    ) -> None:
+        reject_unknown(unknown, ("segments", "monitor"), "PipeLine")
+        super().__init__()
+        if isinstance(segments, bool):  # PipeLine(monitor) in 0.1.9
+            segments, monitor = (), segments
+        self.monitor = bool(monitor)
+        self._parts: list[Part] = []
         for segment in segments:
             self.add(segment)
 
-    # ------------------------------------------------------------- declaring
+    @property
+    def segments(self) -> list[Segment | Broadcast]:
+        """What was added, in order."""
+        return [part.declared for part in self._parts]
+
+    @property
+    def pipes(self) -> list[Segment]:
+        return list(_flat(self.segments))
+
     def add(
         self,
-        pipe: Segment,
+        pipe: Segment | Broadcast,
         n_processes: int | None = None,
         buffer_size: int | None = None,
         **unknown: Any,
     ) -> PipeLine:
-        """Adds a segment at the end; returns the pipeline.
+        """Adds a segment, or a Broadcast, at the end; returns the pipeline.
 
         Args:
             pipe: the segment.
@@ -73,7 +76,7 @@ class PipeLine:
         """
         if isinstance(pipe, type) and issubclass(pipe, Segment):
             raise BuildError(f"add takes a segment, got the class: write mp.{pipe.__name__}(...)")
-        if not isinstance(pipe, Segment):
+        if not isinstance(pipe, Segment | Broadcast):
             raise BuildError(
                 f"add takes a segment, got {pipe!r}: wrap it in mp.Source, mp.Transform or mp.Sink"
             )
@@ -83,220 +86,38 @@ class PipeLine:
                 f"the pipeline is {self._state()}, so {pipe.where} cannot be added: "
                 "add all segments before build()"
             )
-        if n_processes is None:
-            n_processes = pipe.n_processes
-        self._processes.append(check_processes(n_processes, pipe.where))
-        if buffer_size is None:
-            buffer_size = pipe.buffer_size
-        self._buffers.append(check_buffer(buffer_size, pipe.where))
-        self.segments.append(pipe)
+        if isinstance(pipe, Broadcast) and (n_processes, buffer_size) != (None, None):
+            raise OptionError(
+                f"a {pipe.where} runs in no process itself: give n_processes and buffer_size to "
+                "the segments in it, as in mp.Broadcast([mp.Sink(train, n_processes=2), ...])"
+            )
+        if n_processes is not None:
+            check_processes(n_processes, pipe.where)
+        check_buffer(buffer_size, pipe.where)
+        for segment in _flat([pipe]):
+            _check_in_line(segment)
+        self._parts.append(Part(pipe, n_processes, buffer_size))
         return self
 
-    def build(
-        self,
-        log_lvl: str | int | None = None,
-        ignore_exceptions: Any = None,
-        *,
-        inline: bool | None = None,
-        **unknown: Any,
-    ) -> PipeLine:
-        """Checks the pipeline, starts nothing; returns it.
+    def _make_graph(self, monitor: bool) -> Graph:
+        return line_graph(self._parts, monitor=monitor)
 
-        Args:
-            log_lvl: of the logger `minipipe`: "INFO", "WARNING", ... (default: warnings and one
-                line about each run).
-            ignore_exceptions: replaces that of all segments.
-            inline: run everything in this process and thread, for debugging (default: if the
-                environment variable MINIPIPE_INLINE is set and not 0).
 
-        Raises:
-            BuildError: it cannot run as declared.
-        """
-        known = ("log_lvl", "ignore_exceptions", "inline")
-        reject_unknown(unknown, known, "build")
-        self._check_not_running("build()")
-        set_level(log_lvl)
-        if inline is None:
-            inline = os.environ.get("MINIPIPE_INLINE", "0") not in ("", "0")
-        if not isinstance(inline, bool):
-            raise OptionError(f"inline is True or False, got {inline!r}")
-        if sys.platform == "win32" and not inline:
-            raise BuildError(
-                "MiniPipe runs on Linux and macOS: on Windows use WSL 2 "
-                "(or build(inline=True), for debugging)"
-            )
-        self._ignored = (
-            None if ignore_exceptions is None else check_ignored(ignore_exceptions, "build")
+def _flat(parts: Sequence[Segment | Broadcast]) -> Iterator[Segment]:
+    for part in parts:
+        if isinstance(part, Segment):
+            yield part
+        else:
+            for _, branch in part.branches:
+                yield from _flat(branch)
+
+
+def _check_in_line(segment: Segment) -> None:
+    streams = (*segment.upstreams, *segment.downstreams)
+    if streams:
+        raise BuildError(
+            f"{segment.where} has streams of its own ({streams[0].name!r}), which a PipeLine "
+            "makes itself: leave them away, or use mp.PipeSystem"
         )
-        self._inline = inline
-        self._graph = linear(self.segments, self._processes, self._buffers)
-        self._execution = self._loop = None
-        return self
-
-    def reset(self) -> None:
-        """Back to built: forgets the last run and its results.
-
-        Raises:
-            LifecycleError: it runs.
-        """
-        self._check_not_running("reset()")
-        self._execution = self._loop = None
-
-    # --------------------------------------------------------------- running
-    def run(self, *, grace_s: float = GRACE_S, seed: int | None = None, **unknown: Any) -> PipeLine:
-        """Starts a pass, building first if need be; returns the pipeline.
-
-        Args:
-            grace_s: seconds that `local_term` of healthy workers may take after a stop.
-            seed: for the workers' random generators; None: another one in each run.
-
-        Raises:
-            LifecycleError: it runs already.
-            BuildError: it cannot run as declared.
-            StartError: its processes cannot be started.
-        """
-        reject_unknown(unknown, ("grace_s", "seed"), "run")
-        if isinstance(grace_s, bool) or not isinstance(grace_s, (int, float)) or grace_s < 0:
-            raise OptionError(f"grace_s of run is a number of seconds, got {grace_s!r}")
-        self._check_not_running("run()")
-        if self._graph is None:
-            self.build()
-        assert self._graph is not None
-        self._execution = self._loop = None
-        if self._inline:
-            self._execution = InlineExecution(self._graph, self._ignored)
-        else:
-            self._execution = ProcessExecution(
-                self._graph, self._ignored, grace_s=float(grace_s), seed=seed
-            )
-        return self
-
-    def close(self, timeout_s: float | None = None) -> dict[str, Any]:
-        """Waits for the end of the run; returns what the workers' `local_term` returned.
-
-        Raises:
-            LifecycleError: there was no `run()`, or nobody reads what the pipeline puts out.
-            RunTimeoutError: it has not ended within `timeout_s`; it goes on.
-            Exception: what ended the run: a functor's exception, or `WorkerDiedError`.
-        """
-        if self._execution is None:
-            raise LifecycleError(f"close() of a pipeline that is {self._state()}: call run() first")
-        return self._execution.close(timeout_s)
-
-    def stop(self, drain: bool = False) -> None:
-        """Ends the run early, from anywhere, also a signal handler; does not wait (close does).
-
-        Args:
-            drain: let what the sources have yielded so far go through to the end.
-        """
-        if self._execution is not None and not self._execution.ended:
-            self._execution.stop(drain=drain, wait=False)
-
-    def __iter__(self) -> Loop:
-        if self._graph is None:
-            self.build()
-        assert self._graph is not None
-        if self._graph.caller is None:
-            last = self._graph.segments[-1]
-            raise LifecycleError(
-                f"the pipeline ends in sink {last.name!r}, so nothing comes out to iterate over: "
-                "leave the Sink away, or use run() and close()"
-            )
-        if self._running():
-            if self._loop is not None and self._loop() is not None:
-                raise LifecycleError(
-                    "a loop over this pipeline is going on: its items go to one loop only "
-                    "(leave that one first, or make a second pipeline)"
-                )
-        else:
-            self.run()
-        assert self._execution is not None
-        loop = Loop(self._execution)
-        self._loop = weakref.ref(loop)
-        return loop
-
-    def __enter__(self) -> PipeLine:
-        return self.run()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._execution is None:
-            return
-        loop = self._loop() if self._loop is not None else None
-        if error is not None or (loop is not None and not self._execution.ended):
-            self._execution.leave()
-        elif loop is None and self._loop is not None:
-            pass  # a loop that ran out has closed, one left early has stopped
-        else:
-            self.close()
-
-    # --------------------------------------------------------------- looking
-    @property
-    def built(self) -> bool:
-        return self._graph is not None
-
-    @property
-    def results(self) -> dict[str, Any]:
-        """What `local_term` returned, by worker name; without the workers that returned None."""
-        return self._execution.results if self._execution is not None else {}
-
-    def stats(self) -> RunStats:
-        """What every worker has done so far in this run, or did in the last one.
-
-        Raises:
-            LifecycleError: there was no run.
-        """
-        if self._execution is None:
-            raise LifecycleError(f"stats() of a pipeline that is {self._state()}: call run() first")
-        return self._execution.stats()
-
-    def _running(self) -> bool:
-        return self._execution is not None and not self._execution.ended
-
-    def _state(self) -> str:
-        if self._graph is None:
-            return "not built"
-        if self._execution is None:
-            return "built"
-        return "running" if self._running() else "finished"
-
-    def _check_not_running(self, call: str) -> None:
-        if self._running():
-            assert self._execution is not None
-            since = time.strftime("%H:%M:%S", time.localtime(self._execution.began_at))
-            raise LifecycleError(
-                f"{call} while the pipeline is running since {since}: call close() to wait for "
-                "its end, or stop()"
-            )
-
-    def __repr__(self) -> str:
-        names = " -> ".join(segment.name for segment in self.segments)
-        return f"<PipeLine {names or '(empty)'}: {self._state()}>"
-
-
-class Loop:
-    """One pass over a pipeline's output; leaving it early stops the run."""
-
-    def __init__(self, execution: Execution) -> None:
-        self._execution = execution
-        self._left = False
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        if self._left:
-            raise StopIteration
-        return self._execution.take()
-
-    def close(self) -> None:
-        """Stops the run, if it has not ended; nothing more comes."""
-        self._left = True
-        self._execution.leave()
-
-    def __del__(self) -> None:
-        self._execution.leave()
+    if segment.kind != "source":
+        segment.check_call(1)

@@ -1,21 +1,23 @@
 """Segments, as the user declares them: what to call, under which name, with which options.
 
-A segment never sees a stream or a process; it can be made, and its functor called, in any test.
+A segment never sees a process or a socket; it can be made, and its functor called, in any test.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from minipipe.errors import BuildError, OptionError, reject_unknown
-from minipipe.functor import FunctorShape, shape_of
+from minipipe.functor import FunctorShape, check_arity, shape_of
+from minipipe.streams import Stream, check_buffer, listed
 
+# What every segment takes, and what each kind takes beside it.
 OPTIONS = ("name", "n_processes", "buffer_size", "env", "ignore_exceptions", "init_kwargs")
 
-
-class Sentinel:
-    """Yielded by a Source (the class itself, not an instance), ends the stream."""
+Streams = Stream | Sequence[Stream] | None
+Ignored = Sequence[type[BaseException]] | type[BaseException] | None
 
 
 def check_processes(n_processes: object, where: str) -> int:
@@ -31,33 +33,18 @@ def check_processes(n_processes: object, where: str) -> int:
     return n_processes
 
 
-def check_buffer(buffer_size: object, where: str) -> int | None:
-    """`buffer_size` if it is None (automatic) or a whole number of at least 1.
-
-    Raises:
-        OptionError: it is not.
-    """
-    if buffer_size is None:
-        return None
-    if isinstance(buffer_size, bool) or not isinstance(buffer_size, int) or buffer_size < 1:
-        raise OptionError(
-            f"buffer_size of {where} is how many items may wait for each worker, at least 1 "
-            f"(or None: automatic), got {buffer_size!r}"
-        )
-    return buffer_size
-
-
 class Segment:
-    """What Source, Transform and Sink have in common.
+    """What Source, Transform, Regulator and Sink have in common.
 
     Args:
         functor_obj: what the segment calls: a function or other callable, an object with a
             `run` method (and, if it likes, `local_init(**init_kwargs)` and `local_term()`,
             each called once in every worker), or a class, which is made in the worker.
         name: shown in errors, statistics and results.
+        upstreams, downstreams: the streams that it takes from and puts to, in a PipeSystem.
         ignore_exceptions: exception classes (and their subclasses) whose raising skips the
             item, with a warning.
-        init_kwargs: for `local_init`, or for the class.
+        init_kwargs: for `local_init`, for the class, or for a Regulator's coroutine.
         n_processes: how many worker processes run this segment (default 1).
         buffer_size: how many items may wait for each worker; None (default) adapts to about
             10 ms of its work, at least 2 items (1 until the first is finished), at most 64 MiB.
@@ -69,14 +56,16 @@ class Segment:
     """
 
     kind: ClassVar[str] = "segment"
-    called_with: ClassVar[int] = 1
+    options: ClassVar[tuple[str, ...]] = ()  # beside OPTIONS
 
     def __init__(
         self,
         functor_obj: Any,
         name: str | None = None,
         *,
-        ignore_exceptions: Sequence[type[BaseException]] | type[BaseException] | None = None,
+        upstreams: Streams = None,
+        downstreams: Streams = None,
+        ignore_exceptions: Ignored = None,
         init_kwargs: Mapping[str, Any] | None = None,
         n_processes: int | None = None,
         buffer_size: int | None = None,
@@ -88,13 +77,19 @@ class Segment:
             raise OptionError(f"the name of a segment is a text without '/', got {name!r}")
         self.functor_obj = functor_obj
         where = self.where
-        reject_unknown(unknown, OPTIONS, where)
+        reject_unknown(unknown, (*OPTIONS, *self.options), where)
         self.n_processes = 1 if n_processes is None else check_processes(n_processes, where)
         self.buffer_size = check_buffer(buffer_size, where)
         self.env = _check_env(env, where)
         self.ignore_exceptions = check_ignored(ignore_exceptions, where)
         self.init_kwargs = dict(init_kwargs or {})
-        self.shape: FunctorShape = shape_of(functor_obj, self.kind, where, self.called_with)
+        self.shape: FunctorShape = shape_of(functor_obj, self.kind, where)
+        self.term_flag: Any = None
+        self.system: weakref.ref[object] | None = None  # the PipeSystem that was built with it
+        self.upstreams: tuple[Stream, ...] = ()
+        self.downstreams: tuple[Stream, ...] = ()
+        self.set_upstreams(upstreams)
+        self.set_downstreams(downstreams)
 
     @property
     def where(self) -> str:
@@ -105,6 +100,58 @@ class Segment:
     def stateless(self) -> bool:
         """Whether each item stands alone for it, so that its workers need not keep anything."""
         return False
+
+    def check_call(self, inputs: int) -> None:
+        """Checks that the functor can be called with one item from each of `inputs` streams.
+
+        Raises:
+            BuildError: it cannot.
+        """
+        check_arity(self.functor_obj, self.kind, self.where, self.shape, inputs, self.init_kwargs)
+
+    # ------------------------------------------------------ its place in a PipeSystem
+    def set_upstreams(self, upstreams: Streams) -> None:
+        """Takes from these streams.
+
+        Raises:
+            BuildError: not streams.
+        """
+        self.upstreams = listed(upstreams, "upstreams", self.where)
+
+    def set_downstreams(self, downstreams: Streams) -> None:
+        """Puts to these streams.
+
+        Raises:
+            BuildError: not streams.
+        """
+        self.downstreams = listed(downstreams, "downstreams", self.where)
+
+    def get_upstreams(self) -> list[Stream]:
+        return list(self.upstreams)
+
+    def get_downstreams(self) -> list[Stream]:
+        return list(self.downstreams)
+
+    def set_term_flag(self, term_flag: Any) -> None:
+        """Ends this segment when `term_flag` is set: looked at in each worker before each item.
+
+        Args:
+            term_flag: has `set()` and `is_set()`, such as a `multiprocessing.Event`.
+
+        Raises:
+            BuildError: it has not.
+        """
+        if not callable(getattr(term_flag, "is_set", None)):
+            raise BuildError(
+                f"the term flag of {self.where} has set() and is_set(), such as a "
+                f"multiprocessing.Event, got {term_flag!r}"
+            )
+        self.term_flag = term_flag
+
+    def reset(self) -> None:
+        """Clears the term flag, so that a loop can run again."""
+        if self.term_flag is not None and callable(getattr(self.term_flag, "clear", None)):
+            self.term_flag.clear()
 
     def __repr__(self) -> str:
         n = f", n_processes={self.n_processes}" if self.n_processes != 1 else ""
@@ -119,11 +166,11 @@ def check_ignored(classes: Any, where: str) -> tuple[type[BaseException], ...]:
     """
     if classes is None:
         return ()
-    listed = (classes,) if isinstance(classes, type) else tuple(classes)
-    for cls in listed:
+    listed_classes = (classes,) if isinstance(classes, type) else tuple(classes)
+    for cls in listed_classes:
         if not (isinstance(cls, type) and issubclass(cls, BaseException)):
             raise OptionError(f"ignore_exceptions of {where} lists exception classes, got {cls!r}")
-    return listed
+    return listed_classes
 
 
 def _check_env(env: Any, where: str) -> dict[str, str]:
@@ -138,31 +185,183 @@ class Source(Segment):
 
     The functor is any iterable (list, range, Dataset), a function that returns one (a generator
     function), or an object whose `run` does.  None is skipped; `mp.Sentinel` ends the stream.
+    With several downstreams it yields lists or tuples, element i for downstream i.
+
+    Args:
+        epochs: how often it is gone through: the function is called again, the iterable begun
+            again, a class made anew.
+        length: how many items an epoch has, if that is known.
     """
 
     kind = "source"
-    called_with = 0
+    options = ("epochs", "length")
+
+    def __init__(
+        self,
+        functor_obj: Any,
+        name: str = "Source",
+        downstreams: Streams = None,
+        ignore_exceptions: Ignored = None,
+        *,
+        epochs: int = 1,
+        length: int | None = None,
+        **options: Any,
+    ) -> None:
+        if "upstreams" in options:
+            raise BuildError(f"Source {name!r} has no upstreams: it is where items come from")
+        super().__init__(
+            functor_obj,
+            name,
+            downstreams=downstreams,
+            ignore_exceptions=ignore_exceptions,
+            **options,
+        )
+        self.epochs = _check_count(epochs, f"epochs of {self.where}", 1)
+        if length is None:
+            self.length = _length_of(functor_obj)
+        else:
+            self.length = _check_count(length, f"length of {self.where}", 0)
+        if self.epochs > 1 and isinstance(functor_obj, Iterator):
+            raise BuildError(
+                f"{self.where} has epochs={epochs}, and {functor_obj!r} can be gone through only "
+                "once: give the function that makes it (or a list, or a class)"
+            )
+        self.check_call(0)
+
+    def set_upstreams(self, upstreams: Streams) -> None:
+        if listed(upstreams, "upstreams", self.where):
+            raise BuildError(f"{self.where} has no upstreams: it is where items come from")
 
 
 class Transform(Segment):
-    """Makes one item of one item; None is not passed on."""
+    """Makes one item of one item; None is not passed on.
+
+    With several upstreams it is called with an item from each.  With several downstreams it
+    returns a list or tuple, element i for downstream i, None elements sent nowhere.
+
+    Args:
+        strict: whether items that are left over, when one of several upstreams has ended before
+            the others, are an error; else a warning.
+    """
 
     kind = "transform"
+    options = ("strict",)
+
+    def __init__(
+        self,
+        functor_obj: Any,
+        name: str = "Transform",
+        upstreams: Streams = None,
+        downstreams: Streams = None,
+        ignore_exceptions: Ignored = None,
+        init_kwargs: Mapping[str, Any] | None = None,
+        *,
+        strict: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            functor_obj,
+            name,
+            upstreams=upstreams,
+            downstreams=downstreams,
+            ignore_exceptions=ignore_exceptions,
+            init_kwargs=init_kwargs,
+            **options,
+        )
+        self.strict = bool(strict)
 
     @property
     def stateless(self) -> bool:
         return not self.shape.has_run
 
 
+class Regulator(Segment):
+    """Cuts, gathers or reorders: any number of items for any number of items.
+
+    The functor is a coroutine function (`x = yield`), or an object whose `run` is one.  It is
+    called with `init_kwargs`, advanced to its first `yield`, and sent each item; what it yields
+    is passed on until it yields None, or ends and is made anew for the next item.  When its
+    input has ended, `mp.EndOfStream` is thrown into it, and what it yields then is passed on.
+    """
+
+    kind = "regulator"
+    options = ("strict",)
+
+    def __init__(
+        self,
+        functor_obj: Any,
+        name: str | None = None,
+        upstreams: Streams = None,
+        downstreams: Streams = None,
+        ignore_exceptions: Ignored = None,
+        init_kwargs: Mapping[str, Any] | None = None,
+        *,
+        strict: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            functor_obj,
+            name,
+            upstreams=upstreams,
+            downstreams=downstreams,
+            ignore_exceptions=ignore_exceptions,
+            init_kwargs=init_kwargs,
+            **options,
+        )
+        self.strict = bool(strict)
+
+
 class Sink(Segment):
     """Takes the items; what its functor returns is ignored."""
 
     kind = "sink"
+    options = ("strict",)
+
+    def __init__(
+        self,
+        functor_obj: Any,
+        name: str = "Sink",
+        upstreams: Streams = None,
+        ignore_exceptions: Ignored = None,
+        init_kwargs: Mapping[str, Any] | None = None,
+        *,
+        strict: bool = True,
+        **options: Any,
+    ) -> None:
+        if "downstreams" in options:
+            raise BuildError(f"Sink {name!r} has no downstreams: use a Transform to pass items on")
+        super().__init__(
+            functor_obj,
+            name,
+            upstreams=upstreams,
+            ignore_exceptions=ignore_exceptions,
+            init_kwargs=init_kwargs,
+            **options,
+        )
+        self.strict = bool(strict)
+
+    def set_downstreams(self, downstreams: Streams) -> None:
+        if listed(downstreams, "downstreams", self.where):
+            raise BuildError(f"{self.where} has no downstreams: use a Transform to pass items on")
 
 
-def unique_names(segments: Sequence[Segment]) -> list[str]:
+def _check_count(count: object, what: str, least: int) -> int:
+    if isinstance(count, bool) or not isinstance(count, int) or count < least:
+        raise OptionError(f"{what} is a whole number of at least {least}, got {count!r}")
+    return count
+
+
+def _length_of(functor: Any) -> int | None:
+    if isinstance(functor, type):
+        return None
+    try:
+        return len(functor)
+    except Exception:  # no length, or one that its class cannot tell: it is a courtesy only
+        return None
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
     """The names, with `_0`, `_1`, ... where one is used more than once."""
-    names = [segment.name for segment in segments]
     seen: dict[str, int] = {}
     unique: list[str] = []
     for name in names:

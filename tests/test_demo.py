@@ -10,19 +10,26 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("sklearn")
 
-from minipipe.demo import augment, digits, functors, job, memory, pipeline
+from minipipe.demo import augment, digits, functors, job, memory, pipeline, report
 from minipipe.demo.baseline import Baseline, run_inline
+from minipipe.demo.fingerprint import Fingerprint
 
 ROOT = Path(__file__).parents[1]
 LIMIT_S = 100  # generous: reached, it means a deadlock
+ROWS = 4 * 500  # in the fixture's files
+BEST = functors.MODELS[-1]
 ONE_LINE = "minipipe demo needs scikit-learn: pip install '.[demo]' in the clone of MiniPipe\n"
 WITHOUT_SKLEARN = """
 import sys
@@ -162,21 +169,16 @@ def test_what_is_resampled_from_outside_of_the_image_is_black(away: float) -> No
     assert not augment._resample(images, rows + np.float32(away + 0.5), columns).any()
 
 
-def test_a_decoded_chunk_has_the_size_that_the_memory_limit_counts_with(
-    split: digits.Digits, tmp_path: Path
-) -> None:
-    (name,) = digits.write_chunks(split, tmp_path, 1)
+def test_a_decoded_row_has_the_size_that_the_memory_limit_counts_with(files: list[str]) -> None:
+    rows = functors.load_and_augment(files[0])
 
-    chunk = functors.load_and_augment(name)
-
-    assert chunk["images"].nbytes + chunk["labels"].nbytes == digits.DECODED_BYTES
-    assert chunk["number"] == 0
+    assert rows["images"].nbytes + rows["labels"].nbytes == 500 * digits.ROW_BYTES
 
 
 def test_the_trainer_returns_its_curve_and_what_it_has_trained_on(
     split: digits.Digits, files: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trainer = functors.Trainer(split, len(files))
+    trainer = functors.Trainer(BEST, split, ROWS)
     trainer.local_init()
     for name in files:
         trainer.run(functors.load_and_augment(name))
@@ -184,10 +186,40 @@ def test_the_trainer_returns_its_curve_and_what_it_has_trained_on(
     training = trainer.local_term()
 
     assert training is not None
-    assert [seen for seen, _ in training.curve] == [1, 2, 3, 4]
+    assert [seen for seen, _ in training.curve] == [500, 1000, 1500, 2000]
     assert training.curve[-1][1] == training.accuracy > 0.5
-    assert [number for number, _ in training.fingerprints] == [0, 1, 2, 3]
-    assert capsys.readouterr().out.count("test accuracy") == 4
+    assert training.fingerprint.rows == ROWS
+    assert capsys.readouterr().out.count("test accuracy") == 3
+
+
+@pytest.mark.parametrize("rows_at_a_time", [1, 7, 300, 500, 2000])
+def test_the_trainer_looks_at_the_test_digits_as_often_whatever_the_batches(
+    split: digits.Digits, rows_at_a_time: int
+) -> None:
+    images, labels = augment.normalise(split.train_images[:1000]), split.train_labels[:1000]
+    trainer = functors.Trainer(BEST, split, len(labels))
+    trainer.local_init()
+    trainer._model = Untrained()
+    for first in range(0, len(labels), rows_at_a_time):
+        last = first + rows_at_a_time
+        trainer.run(functors.Rows(images=images[first:last], labels=labels[first:last]))
+
+    training = trainer.local_term()
+
+    assert training is not None
+    looks = [seen for seen, _ in training.curve]
+    assert len(looks) == min(functors.LOOKS, -(-1000 // rows_at_a_time))
+    assert looks[-1] == 1000
+
+
+class Untrained:
+    """A model that says 0 to everything."""
+
+    def partial_fit(self, images: Any, labels: Any, *, classes: Any) -> None:
+        pass
+
+    def predict(self, images: Any) -> Any:
+        return np.zeros(len(images), int)
 
 
 class InterruptedModel:
@@ -198,51 +230,141 @@ class InterruptedModel:
 
 
 def test_a_ctrl_c_that_the_network_only_warns_of_ends_the_training(split: digits.Digits) -> None:
-    trainer = functors.Trainer(split, 1)
+    trainer = functors.Trainer(BEST, split, 1)
     trainer._model = InterruptedModel()
     images, labels = augment.normalise(split.train_images), split.train_labels
 
     with pytest.raises(KeyboardInterrupt):
-        trainer.run(functors.Chunk(number=0, images=images, labels=labels))
+        trainer.run(functors.Rows(images=images, labels=labels))
 
 
-def test_in_processes_and_inline_the_trainer_gets_the_same_chunks(
+def test_in_processes_and_inline_every_model_gets_the_same_rows(
     split: digits.Digits, files: list[str]
 ) -> None:
-    trainer = functors.Trainer(split, len(files))
-    pline = pipeline.training_pipeline(files, trainer, 2).build("WARNING")
+    trainers = {model.name: functors.Trainer(model, split, ROWS) for model in functors.MODELS}
+    pline = pipeline.training_pipeline(files, trainers, 2).build("WARNING")
 
-    in_processes = pline.run().close()["Train"]
-    inline = run_inline(files, split)
+    results = pline.run().close()
+    inline = run_inline(files, split, ROWS)
 
-    assert in_processes.fingerprints == inline.training.fingerprints
-    assert len(inline.training.fingerprints) == len(files)
-    assert inline.augment_s + inline.train_s <= inline.took_s
+    in_processes = {name: results[f"{name}/Train"] for name in trainers}
+    assert report.report_sameness([in_processes, inline.trainings], ROWS)
+    assert list(inline.trainings) == list(trainers)
+    assert 0 < inline.work_s <= inline.took_s
+
+
+# ------------------------------------------------------------- the fingerprints
+def some_rows(count: int) -> tuple[augment.Floats, digits.Labels]:
+    rng = np.random.default_rng(0)
+    return rng.random((count, augment.PIXELS), np.float32), rng.integers(0, 10, count)
+
+
+@given(cuts=st.lists(st.integers(1, 9), unique=True), order=st.permutations(range(10)))
+@settings(max_examples=40)
+def test_a_fingerprint_says_which_rows_there_were_and_whether_in_the_same_order(
+    cuts: list[int], order: list[int]
+) -> None:
+    images, labels = some_rows(10)
+    whole = Fingerprint().followed_by(images, labels)
+
+    mixed = Fingerprint()
+    bounds = [0, *sorted(cuts), 10]
+    for first, last in pairwise(bounds):
+        rows = order[first:last]
+        mixed = mixed.followed_by(images[rows], labels[rows])
+
+    assert (mixed.rows, mixed.content) == (whole.rows, whole.content)
+    assert (mixed.order == whole.order) == (order == list(range(10)) and not cuts)
+
+
+@given(row=st.integers(0, 9), other=st.integers(0, 9))
+@settings(max_examples=40)
+def test_a_row_in_the_place_of_another_shows(row: int, other: int) -> None:
+    images, labels = some_rows(10)
+    images, whole = images.copy(), Fingerprint().followed_by(images, labels)
+
+    images[row] = images[other]
+
+    assert (Fingerprint().followed_by(images, labels).content == whole.content) == (row == other)
+
+
+@given(row=st.integers(0, 9), pixel=st.integers(0, augment.PIXELS - 1))
+@settings(max_examples=40)
+def test_a_changed_bit_or_label_shows(row: int, pixel: int) -> None:
+    images, labels = some_rows(10)
+    whole = Fingerprint().followed_by(images, labels)
+    changed, relabelled = images.copy(), labels.copy()
+    changed[row, pixel] = np.nextafter(changed[row, pixel], np.float32(2))
+    relabelled[row] += 1
+
+    assert Fingerprint().followed_by(changed, labels).content != whole.content
+    assert Fingerprint().followed_by(images, relabelled).content != whole.content
+
+
+def test_two_changes_that_cancel_each_other_show() -> None:
+    images, labels = some_rows(2)
+    whole = Fingerprint().followed_by(images, labels)
+
+    swapped = Fingerprint().followed_by(images, labels[::-1] + 10)
+
+    assert swapped.content != whole.content
+    assert Fingerprint().followed_by(images, labels + np.array([1, -1])).content != whole.content
+
+
+def trainings(*marks: Fingerprint) -> dict[str, functors.Training]:
+    return {str(i): functors.Training(0.9, (), mark) for i, mark in enumerate(marks)}
+
+
+@pytest.mark.parametrize(
+    ("other", "kept", "said"),
+    [
+        (Fingerprint(8, 5, 1), True, "all 2 models of both runs have trained on the same 8 digits"),
+        (Fingerprint(8, 5, 2), False, "NOT IN THE SAME ORDER"),
+        (Fingerprint(8, 6, 1), False, "HAVE NOT"),
+        (Fingerprint(7, 5, 1), False, "HAVE NOT"),
+    ],
+)
+def test_a_model_that_was_trained_on_other_rows_is_said_and_fails_the_job(
+    other: Fingerprint, kept: bool, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark, another_order = Fingerprint(8, 5, 1), Fingerprint(8, 5, 9)
+    runs = [trainings(mark, other), trainings(another_order, another_order)]
+
+    assert report.report_sameness(runs, 8) is kept
+    assert said in capsys.readouterr().out
+
+
+def test_the_same_rows_twice_in_every_model_fail_the_job() -> None:
+    twice = Fingerprint(16, 10, 1)
+
+    assert not report.report_sameness([trainings(twice, twice)], 8)
 
 
 # --------------------------------------------------------------- the measuring
 def test_the_ideal_speedup_is_what_takes_longest_allows() -> None:
-    training: Any = None
-    baseline = Baseline(training, took_s=9.5, augment_s=6.0, train_s=3.0)
+    baseline = Baseline({}, 19.0, augment_s=6.0, rebatch_s=2.0, train_s=(1.0, 2.0, 3.0, 4.0))
 
-    assert baseline.ideal_speedup(workers=2, cores=2) == 9 / 4.5  # the cores
-    assert baseline.ideal_speedup(workers=4, cores=16) == 9 / 3  # the trainer
-    assert baseline.ideal_speedup(workers=1, cores=16) == 9 / 6  # the one worker
+    assert baseline.work_s == 18
+    assert baseline.ideal_speedup(workers=2, cores=2) == 18 / 9  # the cores
+    assert baseline.ideal_speedup(workers=4, cores=16) == 18 / 4  # the slowest model
+    assert baseline.ideal_speedup(workers=1, cores=16) == 18 / 6  # the one worker
+    baseline = replace(baseline, rebatch_s=8.0)
+    assert baseline.ideal_speedup(workers=4, cores=16) == 24 / 8  # Rebatch
 
 
 def test_the_limit_is_smaller_than_what_flows_through() -> None:
-    largest = pipeline.memory_limit_bytes(pipeline.MAX_WORKERS)
+    limit = pipeline.memory_limit_bytes(pipeline.WORKERS, len(functors.MODELS))
 
-    assert 2 * largest < job.CHUNKS * digits.DECODED_BYTES
+    assert 2 * limit < job.CHUNKS * digits.CHUNK_IMAGES * digits.ROW_BYTES
 
 
 def test_a_peak_over_the_limit_is_said_and_fails_the_job(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    limit = pipeline.memory_limit_bytes(2)
+    limit = pipeline.memory_limit_bytes(2, len(functors.MODELS))
 
-    assert job._report_memory(limit, workers=2)
-    assert not job._report_memory(limit + 1, workers=2)
+    assert report.report_memory(limit, workers=2)
+    assert not report.report_memory(limit + 1, workers=2)
     assert "OVER" in capsys.readouterr().out
 
 
@@ -267,22 +389,27 @@ def test_of_a_process_that_is_gone_nothing_is_measured() -> None:
 
 # -------------------------------------------------------------------- the whole
 def test_the_job_says_how_it_went_and_leaves_nothing(empty_tmp: Path) -> None:
-    code, out, err = finish(start("-m", "minipipe", "demo", "--chunks", "6", tmp=empty_tmp))
+    code, out, err = finish(start("-m", "minipipe", "demo", "--chunks", "12", tmp=empty_tmp))
 
     assert (code, err) == (0, "")
-    accuracy = re.search(r"^test accuracy +([\d.]+)%", out, re.MULTILINE)
-    assert accuracy is not None and float(accuracy[1]) > 80
-    assert "Files 6 out; Augment 6 in, 6 out" in out and "Train 6 in" in out
-    assert "both runs have trained on exactly the same chunks" in out
+    table = re.findall(r"^ +(\d+) +([\d.]+) +([\d.]+)% +[\d.]+%", out, re.MULTILINE)
+    assert [(h, rate) for h, rate, _ in table] == [
+        (str(model.hidden), f"{model.rate:g}") for model in functors.MODELS
+    ]
+    assert max(float(accuracy) for _, _, accuracy in table) > 80
+    assert "Files 12 out; Augment 12 in, 12 out" in out and "Rebatch 12 in, 48 out" in out
+    assert "the 4 Train 48 + 48 + 48 + 48 in" in out
+    assert "all 4 models of both runs have trained on the same 49,152 digits" in out
+    assert "the models of a run in the same order" in out
     assert re.search(r"^speed-up +[\d.]+ on \d+ cores, \d+% of the ideal", out, re.MULTILINE)
     assert re.search(r"^memory +(peak \d+ MiB, within|not measured)", out, re.MULTILINE)
     assert not list(empty_tmp.iterdir())
 
 
 def test_ctrl_c_prints_one_line_and_leaves_nothing(empty_tmp: Path) -> None:
-    job = start("-m", "minipipe", "demo", "--chunks", "32", "--no-baseline", tmp=empty_tmp)
+    job = start("-m", "minipipe", "demo", "--chunks", "64", "--no-baseline", tmp=empty_tmp)
     assert job.stdout is not None
-    any("chunks: test accuracy" in line for line in job.stdout)  # reads until it is training
+    any("test accuracy" in line for line in job.stdout)  # reads until it is training
 
     job.send_signal(signal.SIGINT)
     code, _, err = finish(job)
@@ -304,8 +431,8 @@ def test_importing_the_demo_does_not_import_scikit_learn(empty_tmp: Path) -> Non
 
 
 def test_the_example_trains(empty_tmp: Path) -> None:
-    code, out, _ = finish(start("examples/train_digits.py", "--chunks", "4", tmp=empty_tmp))
+    code, out, _ = finish(start("examples/train_digits.py", "--chunks", "8", tmp=empty_tmp))
 
     assert code == 0
-    assert re.search(r"^test accuracy: \d\d\.\d%$", out, re.MULTILINE)
+    assert len(re.findall(r"^hidden=\d+ lr=[\d.]+ +\d\d\.\d%$", out, re.MULTILINE)) == 4
     assert not list(empty_tmp.iterdir())

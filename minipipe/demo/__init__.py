@@ -1,4 +1,4 @@
-"""The main job: train on handwritten digits that are streamed from disk, and measure it.
+"""The main job: four networks train on one stream of digits from disk, measured.
 
 `minipipe demo`, `python -m minipipe demo` or `make demo`; needs scikit-learn.
 """

@@ -18,8 +18,8 @@ SPLIT_SEED = 20
 CHUNK_SEED = 21
 TEST_SHARE = 0.25
 
-CHUNK_IMAGES = 8192
-DECODED_BYTES = CHUNK_IMAGES * (PIXELS * 4 + 8)  # as float32, with an int64 label each
+CHUNK_IMAGES = 4096
+ROW_BYTES = PIXELS * 4 + 8  # an image decoded to float32, and its int64 label
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
-"""What the pipeline's workers do: decode and augment a file; train on what came of it."""
+"""What the pipeline's workers do: decode and augment a file; train a model on what came of it."""
 
 from __future__ import annotations
 
 import warnings
-import zlib
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -11,59 +10,75 @@ import numpy as np
 
 from minipipe.demo.augment import Floats, augment, normalise
 from minipipe.demo.digits import Digits, Labels
+from minipipe.demo.fingerprint import Fingerprint
 
 _INTERRUPTED = "Training interrupted by user"
-LOOKS = 8  # how often the test digits are looked at on the way
+LOOKS = 4  # how often each model looks at the test digits, the last time at its end
 
 
-class Chunk(TypedDict):
-    """What flows from the augmenting workers to the trainer."""
+class Rows(TypedDict):
+    """What flows to the models: digits as they see them."""
 
-    number: int
     images: Floats  # float32[n, 64], values 0 to 1
-    labels: Labels
+    labels: Labels  # int64[n]
 
 
-def load_and_augment(name: str) -> Chunk:
+def load_and_augment(name: str) -> Rows:
     """One file, decoded and augmented (a Transform's functor).
 
     A plain function: the segment is stateless, so any number of workers may share it.
     """
     with np.load(name, allow_pickle=False) as file:
-        return Chunk(
-            number=int(file["number"]),
+        return Rows(
             images=augment(file["images"], int(file["seed"])),
             labels=file["labels"].astype(np.int64),
         )
 
 
 @dataclass(frozen=True)
+class Model:
+    """The hyper-parameters of one network."""
+
+    hidden: int  # units in its one hidden layer
+    rate: float  # of learning
+
+    @property
+    def name(self) -> str:
+        return f"hidden={self.hidden} lr={self.rate:g}"
+
+
+MODELS = tuple(Model(hidden, rate) for hidden in (32, 128) for rate in (0.02, 0.2))
+
+
+@dataclass(frozen=True)
 class Training:
-    """What the trainer returns at its end."""
+    """What a trainer returns at its end."""
 
     accuracy: float  # on the test digits, 0 to 1
-    curve: tuple[tuple[int, float], ...]  # after so many chunks, such an accuracy
-    fingerprints: tuple[tuple[int, int], ...]  # number and CRC-32 of each chunk, by number
+    curve: tuple[tuple[int, float], ...]  # after so many digits, such an accuracy
+    fingerprint: Fingerprint  # of what it was trained on
 
 
 class Trainer:
-    """Trains a network on the chunks as they come (a Sink's functor).
+    """Trains one network on the batches as they come (a Sink's functor).
 
     Made in the caller's process and pickled; everything heavy is made by `local_init`, in the
     worker.
 
     Args:
+        model: its hyper-parameters.
         digits: of which it uses the test digits only.
-        chunks: how many will come.
+        rows: how many digits will come.
     """
 
-    def __init__(self, digits: Digits, chunks: int) -> None:
+    def __init__(self, model: Model, digits: Digits, rows: int) -> None:
+        self._hyper = model
         self._test_images = normalise(digits.test_images)
         self._test_labels = digits.test_labels
-        self._chunks = chunks
-        self._look_every = max(1, chunks // LOOKS)
+        self._rows = rows
+        self._look_every = -(-rows // LOOKS)
         self._curve: list[tuple[int, float]] = []
-        self._fingerprints: list[tuple[int, int]] = []
+        self._fingerprint = Fingerprint()
 
     def local_init(self) -> None:
         """Makes the network."""
@@ -72,21 +87,21 @@ class Trainer:
 
         # One thread for BLAS, as the workers of a segment with several have by themselves: on
         # matrices this small more threads gain nothing, and they would take the cores from the
-        # augmenting workers.  Only now, as only libraries that are loaded can be limited.
+        # other workers.  Only now, as only libraries that are loaded can be limited.
         self._limits: Any = threadpool_limits(1)
         self._model: Any = MLPClassifier(
-            hidden_layer_sizes=(128,),
+            hidden_layer_sizes=(self._hyper.hidden,),
             solver="sgd",
             batch_size=128,
-            learning_rate_init=0.2,
+            learning_rate_init=self._hyper.rate,
             momentum=0.9,
             alpha=1e-5,
             random_state=0,
         )
 
-    def run(self, chunk: Chunk) -> None:
-        """Trains on one chunk; now and then prints how well the test digits are recognised."""
-        images, labels = chunk["images"], chunk["labels"]
+    def run(self, batch: Rows) -> None:
+        """Trains on one batch; now and then prints how well the test digits are recognised."""
+        images, labels = batch["images"], batch["labels"]
         with warnings.catch_warnings():
             # scikit-learn takes a Ctrl-C for the end of this one call, and only warns of it.
             warnings.filterwarnings("error", _INTERRUPTED, UserWarning)
@@ -96,22 +111,26 @@ class Trainer:
                 if _INTERRUPTED in str(warning):
                     raise KeyboardInterrupt from None
                 raise
-        self._fingerprints.append(
-            (chunk["number"], zlib.crc32(labels.data, zlib.crc32(images.data)))
-        )
-        seen = len(self._fingerprints)
-        if seen % self._look_every == 0 or seen == self._chunks:
-            accuracy = self._test_accuracy()
-            self._curve.append((seen, accuracy))
-            print(f"  {seen:4} of {self._chunks} chunks: test accuracy {accuracy:.1%}", flush=True)
+        before = self._fingerprint.rows
+        self._fingerprint = self._fingerprint.followed_by(images, labels)
+        self._look(before, self._fingerprint.rows)
 
     def local_term(self) -> Training | None:
-        """The result; None if not one chunk came."""
+        """The result; None if nothing came."""
         self._limits.restore_original_limits()
-        if not self._fingerprints:
+        if not self._fingerprint.rows:
             return None
-        fingerprints = tuple(sorted(self._fingerprints))
-        return Training(self._test_accuracy(), tuple(self._curve), fingerprints)
+        return Training(self._test_accuracy(), tuple(self._curve), self._fingerprint)
+
+    def _look(self, before: int, seen: int) -> None:
+        done = seen == self._rows
+        if not done and seen // self._look_every == before // self._look_every:
+            return
+        accuracy = self._test_accuracy()
+        self._curve.append((seen, accuracy))
+        if not done:  # the last one is the result
+            part = f"{seen / self._rows:.0%} of the digits"
+            print(f"  {self._hyper.name:18} {part}: test accuracy {accuracy:.1%}", flush=True)
 
     def _test_accuracy(self) -> float:
         return float(np.mean(self._model.predict(self._test_images) == self._test_labels))

@@ -11,7 +11,7 @@ from types import TracebackType
 from minipipe.pipeline import PipeLine
 
 START_POLL_S = 0.01
-SAMPLE_S = 0.2  # reading one process takes the kernel 2 ms, which the job pays for
+SAMPLE_S = 0.5  # reading one process takes the kernel 2 ms, which the job pays for
 
 
 class MemoryWatch:

@@ -16,6 +16,7 @@ AUTO_FIRST_ITEMS = 1  # until the first item is finished, nobody knows how slow 
 AUTO_MAX_ITEMS = 4096  # an error of the pace by 1000 then costs seconds, not hours
 HOLD_BACK_S = 0.002  # a wait worth avoiding: more than a message there and back
 WINDOW_BYTES = 64 * 1024 * 1024
+UNLIMITED = 2**40  # the window of an edge that closes a loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Pace:
         self.fixed = fixed
         self.producers = producers
         self.pace_s = 0.0
+        self.stretch = 1  # a join lets more wait of one stream than fits, rather than block
 
     def observe(self, items: int, seconds: float) -> None:
         """Books that `items` took `seconds` together.
@@ -53,11 +55,11 @@ class Pace:
     def window(self) -> int:
         """How many items each producer may have waiting here."""
         if self.fixed is not None:
-            return max(1, -(-self.fixed // self.producers))
+            return max(1, -(-self.fixed // self.producers)) * self.stretch
         if self.pace_s <= 0.0:
-            return AUTO_FIRST_ITEMS
+            return AUTO_FIRST_ITEMS * self.stretch
         fit = int(AUTO_WAIT_S / max(self.pace_s, 1e-9)) // self.producers
-        return max(AUTO_MIN_ITEMS, min(AUTO_MAX_ITEMS, fit))
+        return max(AUTO_MIN_ITEMS, min(AUTO_MAX_ITEMS, fit)) * self.stretch
 
 
 @dataclass(slots=True)
@@ -78,7 +80,7 @@ class Account:
     @property
     def room_items(self) -> int:
         """How many more items it may be sent now."""
-        if self.waiting_bytes >= WINDOW_BYTES:
+        if self.waiting_bytes >= WINDOW_BYTES and self.window < UNLIMITED:
             return 0
         return max(0, self.taken + self.window - self.sent)
 
@@ -165,6 +167,10 @@ class Accounts:
     def sole(self) -> bool:
         """Whether there is but one consumer, and so no choice."""
         return len(self._by_id) == 1
+
+    def sent(self) -> dict[int, int]:
+        """How many items each consumer was sent."""
+        return {account.consumer: account.sent for account in self._by_id.values()}
 
     @property
     def consumers(self) -> list[int]:

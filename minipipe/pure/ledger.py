@@ -1,8 +1,7 @@
 """The ledger: what a sender keeps until the next segment with state has confirmed it.
 
-Entries are parcels: consecutive numbers with one payload.  Only paths that a fork has made are
-kept one by one; everything else is intervals.  Rules 2, 4, 9 and 20 of the delivery protocol
-(ARCHITECTURE.md).
+Entries are parcels: consecutive numbers with one payload, settled by intervals.  Rules 2, 4, 9,
+20 and 21 of the delivery protocol (ARCHITECTURE.md).
 """
 
 from __future__ import annotations
@@ -11,8 +10,10 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from minipipe.pure.intervals import Interval, IntervalSet
-from minipipe.pure.paths import ROOT, Path, complete
+from minipipe.pure.ahead import Ahead
+from minipipe.pure.intervals import Interval
+from minipipe.pure.paths import ROOT, Path
+from minipipe.pure.settling import Settling
 
 
 @dataclass(slots=True)
@@ -24,14 +25,14 @@ class Entry:
     size_bytes: int
     payload: object
     open_items: int
-    settled: IntervalSet | None = None  # made when a part of the parcel is settled
-    forks: dict[int, set[Path]] | None = None
+    settling: Settling | None = None  # made when a part of the parcel, or one path, is settled
 
 
 class Ledger:
     """What one sender has sent into one region and not yet seen settled.
 
-    `limit_bytes` and `min_items` bound it: it is full when both are exceeded.
+    `limit_bytes` and `min_items` bound it: it is full when what is open reaches both, or what lies
+    ahead of a receiver that holds on to items does (`expect_at`).
     """
 
     def __init__(self, *, limit_bytes: int, min_items: int) -> None:
@@ -46,11 +47,14 @@ class Ledger:
         self.peak_bytes = 0
         self._firsts: list[int] = []
         self._entries: list[Entry] = []
+        self._ahead: Ahead | None = None
 
     @property
     def full(self) -> bool:
         """Whether the sender has to wait before it takes another item."""
-        return self.open_items >= self.min_items and self.open_bytes >= self.limit_bytes
+        if self.open_items >= self.min_items and self.open_bytes >= self.limit_bytes:
+            return True
+        return self._ahead is not None and self._ahead.full
 
     @property
     def empty(self) -> bool:
@@ -60,13 +64,10 @@ class Ledger:
     @property
     def mark(self) -> int:
         """Every number below is settled (MARK, rule 21)."""
-        return self._firsts_unsettled() if self._entries else self.next_number
-
-    def _firsts_unsettled(self) -> int:
+        if not self._entries:
+            return self.next_number
         entry = self._entries[0]
-        for first, stop in entry.settled or ():
-            return stop if first == entry.first else entry.first
-        return entry.first
+        return entry.first if entry.settling is None else entry.settling.mark
 
     def open(self, count: int, size_bytes: int, payload: object) -> int:
         """Books `count` consecutive new numbers as sent; returns the first of them."""
@@ -80,6 +81,8 @@ class Ledger:
         self.open_bytes += size_bytes
         self.peak_items = max(self.peak_items, self.open_items)
         self.peak_bytes = max(self.peak_bytes, self.open_bytes)
+        if self._ahead is not None:
+            self._ahead.sent(self.next_number, count, size_bytes)
         return first
 
     def settle(self, runs: Iterable[Interval], path: Path = ROOT) -> int:
@@ -97,6 +100,8 @@ class Ledger:
                 )
         for first, stop in runs:
             i = max(0, bisect_right(self._firsts, first) - 1)
+            if i < len(self._entries) and self._entries[i].stop <= first:
+                i += 1  # the parcel that these were in is gone
             while i < len(self._entries) and self._entries[i].first < stop:
                 entry = self._entries[i]
                 if first <= entry.first and entry.stop <= stop and not path:
@@ -105,12 +110,9 @@ class Ledger:
                     del self._entries[i], self._firsts[i]
                     continue
                 low, high = max(first, entry.first), min(stop, entry.stop)
-                if entry.settled is None:
-                    entry.settled = IntervalSet()
-                if path:
-                    new = self._settle_forks(entry, low, high, path)
-                else:
-                    new = entry.settled.add(low, high)
+                if entry.settling is None:
+                    entry.settling = Settling(entry.first, entry.stop)
+                new = entry.settling.settle(low, high, path)
                 entry.open_items -= new
                 done += new
                 if not entry.open_items:
@@ -121,21 +123,29 @@ class Ledger:
         self.open_items -= done
         return done
 
-    @staticmethod
-    def _settle_forks(entry: Entry, low: int, high: int, path: Path) -> int:
-        assert entry.settled is not None
-        if entry.forks is None:
-            entry.forks = {}
-        done = 0
-        for number in range(low, high):
-            if number in entry.settled:
-                continue
-            paths = entry.forks.setdefault(number, set())
-            paths.add(path)
-            if complete(ROOT, paths):
-                del entry.forks[number]
-                done += entry.settled.add(number, number + 1)
-        return done
+    def expect_at(self, receiver: int) -> None:
+        """This receiver holds on to items: what lies ahead of its AT (rule 21) is bounded too.
+
+        It stands at 0 until it is heard.  What is settled already, it cannot hold.
+        """
+        if self._ahead is None:
+            self._ahead = Ahead(limit_bytes=self.limit_bytes, min_items=self.min_items)
+            for entry in self._entries:
+                self._ahead.sent(entry.stop, entry.stop - entry.first, entry.size_bytes)
+        self._ahead.expect(receiver)
+
+    def at(self, receiver: int, number: int) -> None:
+        """Takes in that this receiver holds nothing below `number`; a late lower one is ignored.
+
+        Raises:
+            ValueError: nothing of the kind is expected from this receiver.
+        """
+        if self._ahead is None:
+            raise ValueError(
+                f"worker {receiver} says that it holds items from {number} on, but no receiver is "
+                f"expected to hold any"
+            )
+        self._ahead.at(receiver, number)
 
     def outstanding(self) -> list[Entry]:
         """What would have to be sent again, in number order."""

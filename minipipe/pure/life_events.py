@@ -66,6 +66,26 @@ class Died:
     cause: BaseException
 
 
+Counts = tuple[tuple[int, int, int], ...]  # stream, the other worker, items so far
+
+
+@dataclass(frozen=True)
+class Rested:
+    """A worker in a loop has nothing to do, until something comes round to it."""
+
+    worker: int
+    ended: bool  # it takes no more items
+    sent: Counts
+    received: Counts
+
+
+@dataclass(frozen=True)
+class SegmentEnded:
+    """A worker's functor, or its term flag, has ended its segment."""
+
+    worker: int
+
+
 @dataclass(frozen=True)
 class StopAsked:
     """The user wants the run to end: drain it, end it now, or (twice Ctrl-C) kill it."""
@@ -81,7 +101,7 @@ class Tick:
     """Time has passed."""
 
 
-Event = Bound | Wired | Done | Failed | Died | StopAsked | Tick
+Event = Bound | Wired | Done | Failed | Died | Rested | SegmentEnded | StopAsked | Tick
 
 
 # ----------------------------------------------------------------- actions
@@ -117,7 +137,7 @@ class SendDrain:
 
 @dataclass(frozen=True)
 class SendLeave:
-    """A stateless worker has nothing more to expect."""
+    """A stateless worker, or one in a loop, has nothing more to expect."""
 
     worker: int
 
@@ -167,5 +187,7 @@ class Member:
     is_stateless: bool = False
     receives_from: frozenset[int] = frozenset()  # regions in which it is a receiver
     works_in: frozenset[int] = frozenset()  # regions in which it is a stateless worker
+    sends_to: frozenset[int] = frozenset()  # regions in which it is a sender
+    loop: int | None = None  # the loop that it is in
     saves: bool = False  # it has a local_term worth waiting for
     is_caller: bool = False  # lives in the supervisor's own process

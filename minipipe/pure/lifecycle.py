@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from minipipe.pure.life_events import (
     Action,
     Bound,
+    Counts,
     Died,
     Done,
     Event,
@@ -25,6 +26,8 @@ from minipipe.pure.life_events import (
     Member,
     Outcome,
     Phase,
+    Rested,
+    SegmentEnded,
     SendDrain,
     SendExit,
     SendInit,
@@ -37,6 +40,7 @@ from minipipe.pure.life_events import (
     Wired,
 )
 from minipipe.pure.membership import Peer
+from minipipe.pure.quiescence import Quiescence
 
 __all__ = [
     "EXIT_S",
@@ -53,6 +57,8 @@ __all__ = [
     "Member",
     "Outcome",
     "Phase",
+    "Rested",
+    "SegmentEnded",
     "SendDrain",
     "SendExit",
     "SendInit",
@@ -76,6 +82,8 @@ class _State:
     address: str = ""
     failed: bool = False
     told_leave: bool = False
+    drained: bool = False
+    takes_no_more: bool = False  # what still comes to it, it drops
     exit_at_s: float | None = None
     killed_at_s: float | None = None
     killed_hard: bool = False
@@ -93,9 +101,14 @@ class Lifecycle:
     finished: bool = False
     stop_at_s: float | None = None
     _workers: dict[int, _State] = field(default_factory=dict)
+    _loops: dict[int, Quiescence] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._workers = {m.id: _State(m) for m in self.members}
+        loops = {m.loop for m in self.members if m.loop is not None}
+        self._loops = {
+            loop: Quiescence(m.id for m in self.members if m.loop == loop) for loop in loops
+        }
 
     # -------------------------------------------------------------- queries
     @property
@@ -144,6 +157,15 @@ class Lifecycle:
                 state = self._workers[worker]
                 state.phase = max(state.phase, Phase.DONE)
                 actions += self._leave_if_done()
+                actions += self._drain_what_nobody_takes()
+            case Rested(worker, ended, sent, received):
+                actions += self._rested(worker, ended, sent, received)
+            case SegmentEnded(worker):
+                segment = self._workers[worker].member.segment
+                others = [s for s in self._workers.values() if s.member.segment == segment]
+                actions += self._leave(s for s in others if s.member.id != worker)
+                self._workers[worker].takes_no_more = True
+                actions += self._drain_what_nobody_takes()
             case Failed(worker, cause):
                 self._workers[worker].failed = True
                 actions += self._stop(Outcome.FAILED, cause, now_s)
@@ -196,19 +218,58 @@ class Lifecycle:
         return [SendStart(i) for i in self._workers]
 
     def _leave_if_done(self) -> list[Action]:
-        """Stateless workers leave when every receiver of their regions is done."""
+        """Stateless workers leave when every receiver and sender of their regions is done."""
+        leaving = []
+        for state in self._workers.values():
+            regions = state.member.works_in
+            if not state.member.is_stateless:
+                continue
+            ends = [
+                s
+                for s in self._workers.values()
+                if (s.member.receives_from | s.member.sends_to) & regions
+            ]
+            if all(s.phase >= Phase.DONE for s in ends):
+                leaving.append(state)
+        return self._leave(leaving)
+
+    def _leave(self, states: Iterable[_State]) -> list[Action]:
+        actions: list[Action] = []
+        for state in states:
+            if state.told_leave or self.stopping or state.phase >= Phase.DONE:
+                continue
+            state.told_leave = True
+            actions.append(SendLeave(state.member.id))
+        return actions
+
+    def _rested(self, worker: int, ended: bool, sent: Counts, received: Counts) -> list[Action]:
+        """A loop in which everything rests has come to its end: its workers leave."""
+        loop = self._workers[worker].member.loop
+        assert loop is not None
+        quiescence = self._loops[loop]
+        report = quiescence.ended if ended else quiescence.quiet
+        report(
+            worker,
+            {(stream, worker, other): count for stream, other, count in sent},
+            {(stream, other, worker): count for stream, other, count in received},
+        )
+        if not quiescence.at_rest:
+            return []
+        return self._leave(s for s in self._workers.values() if s.member.loop == loop)
+
+    def _drain_what_nobody_takes(self) -> list[Action]:
+        """Sources whose receivers have all ended yield no more: nobody would take it."""
+        if self.stopping:
+            return []
         actions: list[Action] = []
         for state in self._workers.values():
-            if not state.member.is_stateless or state.told_leave or self.stopping:
+            regions = state.member.sends_to
+            if not state.member.is_source or state.drained or state.phase >= Phase.DONE:
                 continue
-            if state.phase >= Phase.DONE:
-                continue
-            receivers = [
-                s for s in self._workers.values() if s.member.receives_from & state.member.works_in
-            ]
-            if all(s.phase >= Phase.DONE for s in receivers):
-                state.told_leave = True
-                actions.append(SendLeave(state.member.id))
+            takers = [s for s in self._workers.values() if s.member.receives_from & regions]
+            if takers and all(s.phase >= Phase.DONE or s.takes_no_more for s in takers):
+                state.drained = True
+                actions.append(SendDrain(state.member.id))
         return actions
 
     def _died(self, worker: int, cause: BaseException, now_s: float) -> list[Action]:

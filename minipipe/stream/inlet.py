@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from minipipe.pure.credit import Grant, Pace
+from minipipe.pure.credit import UNLIMITED, Grant, Pace
 from minipipe.pure.intervals import Interval, runs_of
 from minipipe.pure.paths import Path
 from minipipe.stream.wiring import InletSpec, Role
@@ -63,6 +63,8 @@ class Turn:
 class _Producer:
     """Absolute counters towards one producer."""
 
+    unlimited: bool = False  # it closes a loop
+    arrived: int = 0
     taken: int = 0
     finished: int = 0
     told: Grant | None = None
@@ -76,23 +78,65 @@ class Inlet:
         self.queue: deque[Arrived] = deque()
         self.queued_items = 0
         self.closed_by: set[int] = set()
+        self.outer_closed = 0  # of these, how many are not in this worker's loop
         self.turn: Turn | None = None
+        self.followed = True  # the status page's item is one of the parcel in work
+        self.discards = False  # this segment has ended: what still comes is dropped
+        self.discarded = 0
         self.items_in = 0
         self.confirmed = 0
         self.pace = Pace(spec.buffer_size, spec.producers)
         self._producers: dict[int, _Producer] = {}
 
     # ------------------------------------------------------------- arriving
-    def hello(self, producer: int) -> None:
+    def hello(self, producer: int, segment: int) -> None:
         """A producer has said that it puts to this stream: it will get a grant."""
-        self._producers.setdefault(producer, _Producer())
+        known = self._producers.setdefault(producer, _Producer())
+        known.unlimited = segment in self.spec.unlimited
 
     def arrived(self, parcel: Arrived) -> None:
+        producer = self._producers[parcel.producer]
+        producer.arrived += parcel.count
+        if self.discards:
+            self._discard(parcel, parcel.count)
+            return
         self.queue.append(parcel)
         self.queued_items += parcel.count
 
-    def closed(self, sender: int) -> None:
-        self.closed_by.add(sender)
+    def discard(self) -> None:
+        """From now on, whatever waits and whatever comes is dropped."""
+        self.discards = True
+        if self.turn is not None:
+            parcel, begun = self.turn.parcel, self.turn.begun
+            self.turn.reached(parcel.count)
+            self.end()
+            self.items_in -= parcel.count - begun
+            self.discarded += parcel.count - begun
+        while self.queue:
+            parcel = self.queue.popleft()
+            self.queued_items -= parcel.count
+            self._discard(parcel, parcel.count)
+
+    def _discard(self, parcel: Arrived, count: int) -> None:
+        producer = self._producers[parcel.producer]
+        producer.taken += count
+        producer.finished += count
+        self.discarded += count
+
+    def closed(self, sender: int, *, inner: bool = False) -> None:
+        """A sender has sent its last; `inner`: it is in the same loop."""
+        if sender not in self.closed_by:
+            self.closed_by.add(sender)
+            self.outer_closed += not inner
+
+    @property
+    def only_the_loop_feeds_it(self) -> bool:
+        """Whether all senders have closed that are not in the same loop."""
+        return self.outer_closed >= self.spec.outer_senders
+
+    def arrived_from(self) -> dict[int, int]:
+        """How many items each producer's parcels brought."""
+        return {ident: producer.arrived for ident, producer in self._producers.items()}
 
     @property
     def ended(self) -> bool:
@@ -115,7 +159,7 @@ class Inlet:
         """The parcel in work is finished."""
         turn = self.turn
         assert turn is not None and turn.begun == turn.parcel.count
-        producer = self._producers.setdefault(turn.parcel.producer, _Producer())
+        producer = self._producers[turn.parcel.producer]
         producer.taken += turn.begun
         producer.finished += turn.begun
         self.queued_items -= turn.begun
@@ -145,12 +189,13 @@ class Inlet:
                 news = new > 0 or finished > told.finished
                 if not (
                     2 * new >= told.window
-                    or window >= 2 * told.window
-                    or 2 * window <= told.window
+                    or (window >= 2 * told.window and not producer.unlimited)
+                    or (2 * window <= told.window and not producer.unlimited)
                     or (news and not self.spec.alone and (idle or turn is not None))
                 ):
                     continue
-            producer.told = Grant(taken, finished, window, pace_s)
+            allowed = UNLIMITED if producer.unlimited else window
+            producer.told = Grant(taken, finished, allowed, pace_s)
             due.append((ident, producer.told))
         return due
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minipipe.codec import ATOMS, Encoder, Parcel
-from minipipe.pure.credit import Accounts
+from minipipe.pure.credit import UNLIMITED, Accounts, Grant
 from minipipe.pure.intervals import Interval, runs_of
 from minipipe.pure.ledger import Ledger
 from minipipe.pure.paths import ROOT, Path
@@ -22,9 +22,9 @@ ATOM_BYTES = 9  # what a number needs in msgpack, at most
 # Immutable, and of a size that need not be looked at.
 FAST = frozenset((int, float, bool))
 
-# consumer, epoch, origin, runs, path, parcel (or, without the codec, plain numbers)
+# consumers, epoch, origin, runs, path, parcel (or, without the codec, plain numbers)
 Dispatch = Callable[
-    ["Outlet", int, int, int, list[Interval], Path, "Parcel | tuple[Any, ...]"], None
+    [OutletSpec, list[int], int, int, list[Interval], Path, "Parcel | tuple[Any, ...]"], None
 ]
 
 
@@ -48,7 +48,9 @@ class Outlet:
         ledger: Ledger | None,
     ) -> None:
         self.spec = spec
-        self.accounts = Accounts()
+        # One group of consumers, each item going to one of them; of a broadcast, one for each
+        # subscribing segment.
+        self.groups = [Accounts() for _ in spec.groups]
         self.ledger = ledger  # None: it relays
         self.items_out = 0
         self.closed = False
@@ -60,9 +62,9 @@ class Outlet:
         # gets what is in `FAST` as it is, all else goes through `add`.
         self.tokens: list[object] = []
         self.numbers: list[int] = []  # of the tokens, if this relays
-        self.room = 0  # how many more the consumer chosen for it has credit for
+        self.room = 0  # how many more the consumers chosen for it have credit for
         self._size = 0
-        self._target = -1
+        self._targets: list[int] = []
         self._began_s = 0.0  # when the oldest token was made; 0: there is none
 
     @property
@@ -86,17 +88,44 @@ class Outlet:
         if self.ledger is not None and self.ledger.full:
             return False
         now_s = time.monotonic()
-        target = self.accounts.choose(now_s)
-        if target is None:
-            return False
-        self._target = target
-        self.room = self.accounts.room_items(target)
+        targets: list[int] = []
+        room = UNLIMITED
+        for accounts in self.groups:
+            target = accounts.choose(now_s)
+            if target is None:
+                return False
+            targets.append(target)
+            room = min(room, accounts.room_items(target))
+        self._targets = targets
+        self.room = room
         return True
 
     def reconsider(self) -> None:
         """Time has passed since the consumer was chosen: another one may be the better by now."""
-        if not self.tokens and not self.accounts.sole:
+        if not self.tokens and not self.sole:
             self.room = 0
+
+    @property
+    def sole(self) -> bool:
+        """Whether there is nobody to choose from."""
+        groups = self.groups
+        return groups[0].sole if len(groups) == 1 else all(group.sole for group in groups)
+
+    def group_of(self, segment: int) -> Accounts:
+        """The group that the workers of this consuming segment are in."""
+        for members, accounts in zip(self.spec.groups, self.groups, strict=True):
+            if segment in members:
+                return accounts
+        raise KeyError(segment)
+
+    def granted(self, consumer: int, grant: Grant, now_s: float) -> None:
+        """Takes in what a consumer grants."""
+        for accounts in self.groups:
+            accounts.granted(consumer, grant, now_s)
+
+    def sent_to(self) -> dict[int, int]:
+        """How many items each consumer was sent."""
+        return {c: n for accounts in self.groups for c, n in accounts.sent().items()}
 
     def add(self, item: Any) -> None:
         """Adds an item; there must be room.  (Numbers, and small numbers: see `tokens`.)
@@ -152,11 +181,17 @@ class Outlet:
         else:
             runs = runs_of(self.numbers)
         # First it goes, then it is booked: somebody may be waiting for it.
-        self._dispatch(self, self._target, self._epoch, self._origin, runs, self._path, parcel)
+        origin, path = self._origin, self._path
+        self._dispatch(self.spec, self._targets, self._epoch, origin, runs, path, parcel)
         self.tokens, self.numbers, self._size, self._began_s = [], [], 0, 0.0
         self.items_out += count
-        self.accounts.booked(self._target, count, size, time.monotonic())
+        now_s = time.monotonic()
+        for accounts, target in zip(self.groups, self._targets, strict=True):
+            accounts.booked(target, count, size, now_s)
         if ledger is not None:
             ledger.open(count, size, parcel)
-        if self.accounts.sole and not (ledger is not None and ledger.full):
-            self.room = self.accounts.room_items(self._target)  # nobody else is to be considered
+        if self.sole and not (ledger is not None and ledger.full):
+            self.room = min(  # nobody else is to be considered
+                accounts.room_items(target)
+                for accounts, target in zip(self.groups, self._targets, strict=True)
+            )

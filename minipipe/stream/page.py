@@ -11,6 +11,9 @@ import mmap
 SIZE_BYTES = 4096
 OUTSIDE = 2**64 - 1  # as `item`: in the user's code, but not with an item
 
+INLETS_WORD = 64  # from here on two words for each inlet: how many wait there, how many may
+MAX_INLETS = 128
+
 _FIELDS = (
     "items_in",
     "items_out",
@@ -46,6 +49,19 @@ class Page:
         """The number of the item in the functor, if there is one."""
         item = self.words[ITEM_WORD]
         return item - 1 if 0 < item < OUTSIDE else None
+
+    def put_fullness(self, inlet: int, waiting: int, allowed: int) -> None:
+        """How many items wait at this inlet, and how many may."""
+        if inlet < MAX_INLETS:
+            place = INLETS_WORD + 2 * inlet
+            self.words[place], self.words[place + 1] = waiting, allowed
+
+    def fullness(self, inlet: int) -> tuple[int, int]:
+        """How many items wait at this inlet, and how many may."""
+        if inlet >= MAX_INLETS:
+            return 0, 0
+        place = INLETS_WORD + 2 * inlet
+        return self.words[place], self.words[place + 1]
 
     items_in: int
     items_out: int

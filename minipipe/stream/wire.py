@@ -22,16 +22,17 @@ WIRE_VERSION = 1
 
 # Between workers.  The body of a parcel is what the codec wrote (bytes), or, if it holds nothing
 # but numbers that msgpack has itself, these, as a list: one packing less for each small item.
-HELLO = 1  # stream, segment, address: I put to this stream, and you take from it
+HELLO = 1  # stream, segment, address, publisher: I put to this stream, and you take from it
 GRANT = 2  # stream, taken, finished, window, pace in microseconds
 ITEMS = 3  # stream, epoch, origin, runs, path, done, body; the frames follow
 CONFIRM = 4  # region, epoch, runs, path
 DROPPED = 5  # region, epoch, runs, path
-MARK = 6  # region, number: everything below is settled
+MARK = 6  # region, number: everything below is settled (to receivers that hold on to items)
 CLOSE = 7  # region: this sender sends no more, and all it sent is settled
 DEFINE = 8  # token, blob: a class of the user's, before its first instance
-# Kept for recovery and order, which this version does not do yet (it knows MARK's number, the
-# ledger's): AT = 9, FENCED = 10; from the supervisor FENCE = 27.
+AT = 9  # region, number: the lowest that this receiver still holds on to
+# Kept for recovery, which this version does not do yet: FENCED = 10; from the supervisor
+# FENCE = 27.
 
 # From the supervisor.
 INIT = 20  # epoch, dead ids, peers
@@ -48,6 +49,8 @@ WIRED = 41
 DONE = 42  # result of local_term, pickled
 FAILED = 43  # failure, pickled
 LOG = 44  # level, text
+REST = 45  # ended, sent, received: a worker in a loop has nothing to do (stream, peer, count)
+ENDED = 46  # a segment in a loop has ended itself: its other workers are to leave
 
 
 class Message(NamedTuple):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from minipipe.pure.paths import Step
+
 
 class Role(Enum):
     """How a segment stands towards the items that it takes."""
@@ -22,10 +24,16 @@ class InletSpec:
     name: str
     region: int
     role: Role
+    feeders: str  # the names of the segments that put to it
     producers: int  # workers that put to the stream
     senders: int  # workers that must close the region before its end
-    alone: bool  # the only worker that takes from the stream
+    alone: bool  # the only worker that takes from the stream (of its segment, in a broadcast)
     buffer_size: int | None
+    slot: Step | None = None  # of a broadcast: what the path of every item grows by here
+    unlimited: frozenset[int] = frozenset()  # producing segments whose edge closes a loop
+    loop: frozenset[int] = frozenset()  # the segments of the loop that this worker is in
+    outer_senders: int = 0  # of the senders, those that are not in the loop
+    fed_by_loop: bool = False  # some of the producers are in the loop
 
 
 @dataclass(frozen=True)
@@ -35,11 +43,20 @@ class OutletSpec:
     stream: int
     name: str
     region: int
-    consumers: frozenset[int]  # segments that take from the stream
+    groups: tuple[frozenset[int], ...]  # consuming segments; each group gets every item once
     receivers: frozenset[int]  # segments that confirm in the region
     is_sender: bool  # else it relays, with the identity that came in
     ledger_bytes: int
     ledger_items: int
+    broadcast: bool = False
+    sole: frozenset[int] = frozenset()  # of a broadcast: consuming segments of one worker
+    holders: frozenset[int] = frozenset()  # receivers that hold items: they want MARK, give AT
+    loop: frozenset[int] = frozenset()  # the segments of the loop that this worker is in
+
+    @property
+    def consumers(self) -> frozenset[int]:
+        """Segments that take from the stream."""
+        return frozenset().union(*self.groups)
 
 
 @dataclass(frozen=True)
@@ -49,3 +66,5 @@ class Wiring:
     segment: int
     inlets: tuple[InletSpec, ...]
     outlets: tuple[OutletSpec, ...]
+    in_loop: bool = False
+    pairing_depth: int | None = None  # of a join by identity; None: it joins in step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import cloudpickle
 from minipipe.errors import StartError
 from minipipe.graph import GraphSegment
 from minipipe.segment import Segment
+from minipipe.worker.spec import Task
 
 # One thread each where several workers of a segment share the machine: n workers with n threads
 # each are slower than n with one.
@@ -25,34 +26,59 @@ BLAS_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
 )
 
-Payload = tuple[Any, Mapping[str, Any], tuple[type[BaseException], ...]]
-
 
 @dataclass(frozen=True)
 class Captured:
     """A segment's functor as it was when the run began."""
 
     blob: bytes | None  # pickled; None: it has to be inherited
-    payload: Payload
+    payload: Task
     environment: Mapping[str, str]  # of the worker, whole
 
 
 def capture(
-    segment: GraphSegment, declared: Segment, ignored: tuple[type[BaseException], ...]
+    segment: GraphSegment,
+    declared: Segment,
+    ignored: tuple[type[BaseException], ...],
+    flags: Sequence[Any] = (),
 ) -> Captured:
     """Captures the functor of `segment`.
+
+    Args:
+        flags: the term flags of all segments; a functor that reaches one is inherited.
 
     Raises:
         StartError: it can neither be pickled nor inherited.
     """
-    payload: Payload = (declared.functor_obj, declared.init_kwargs, ignored)
+    payload = Task(
+        declared.functor_obj,
+        declared.init_kwargs,
+        ignored,
+        declared.term_flag,
+        getattr(declared, "epochs", 1),
+        getattr(declared, "strict", True),
+    )
     environment = _environment(segment, declared)
     try:
+        _check_globals(declared.functor_obj, flags)
         blob: bytes | None = cloudpickle.dumps(payload)
     except Exception as error:  # whatever a __reduce__ of the user's or a library's may raise
         _check_fork(declared, error)
         blob = None
     return Captured(blob, payload, environment)
+
+
+def _check_globals(functor: Any, flags: Sequence[Any]) -> None:
+    """Raises if a global of the functor's module is one of `flags`.
+
+    A function that can be imported is pickled as its name, and its module, imported anew by the
+    worker, would have a flag of its own, which nobody ever sees.
+    """
+    call = getattr(functor, "run", functor)
+    function = getattr(call, "func", getattr(call, "__func__", call))  # a partial, a method
+    for name, value in getattr(function, "__globals__", {}).items():
+        if any(value is flag for flag in flags):
+            raise TypeError(f"the term flag {name!r} is shared by inheritance only")
 
 
 def _environment(segment: GraphSegment, declared: Segment) -> dict[str, str]:

@@ -76,6 +76,11 @@ class Hand:
             item=page.number,
         )
 
+    def fullness(self, inlet: int) -> tuple[int, int]:
+        """How many items wait at one of its inlets, and how many may."""
+        with self.lock:
+            return (0, 0) if self.final is not None else self.page.fullness(inlet)
+
     def close(self) -> None:
         """Keeps the last counters, gives the page back."""
         with self.lock:
@@ -90,6 +95,7 @@ class Hand:
 def hands_of(graph: Graph) -> dict[int, Hand]:
     """One hand for each worker, with ids that are never used twice (0 is the supervisor)."""
     hands: dict[int, Hand] = {}
+    loop_of = {i: number for number, loop in enumerate(graph.loops.members) for i in loop}
     for segment in graph.segments:
         wiring = graph.wiring(segment.index)
         regions = frozenset(
@@ -107,6 +113,8 @@ def hands_of(graph: Graph) -> dict[int, Hand]:
                 if segment.stateless
                 else frozenset(spec.region for spec in wiring.inlets),
                 works_in=regions if segment.stateless else frozenset(),
+                sends_to=frozenset(spec.region for spec in wiring.outlets if spec.is_sender),
+                loop=loop_of.get(segment.index),
                 saves=declared is not None and declared.shape.has_term,
                 is_caller=segment.kind == "caller",
             )

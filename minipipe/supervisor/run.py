@@ -28,6 +28,7 @@ from minipipe.stream.page import OUTSIDE
 from minipipe.supervisor.capture import capture
 from minipipe.supervisor.crew import Crew, Hand
 from minipipe.supervisor.launch import Exited, Report, Started, ZygoteLost
+from minipipe.supervisor.monitor import Monitor
 from minipipe.supervisor.output import OutputPump
 from minipipe.supervisor.rundir import RunDirectory
 from minipipe.transport import Inbox, Transport, open_transport
@@ -73,11 +74,14 @@ class Run:
         self._launched = threading.Event()
         self._wishes: deque[life.StopAsked] = deque()
         self._events: deque[life.Event] = deque()
+        declared = [s.declared for s in graph.segments if s.declared is not None]
+        flags = [segment.term_flag for segment in declared if segment.term_flag is not None]
         captured = {
             s.index: capture(
                 s,
                 s.declared,
                 s.declared.ignore_exceptions if ignore_exceptions is None else ignore_exceptions,
+                flags,
             )
             for s in graph.segments
             if s.declared is not None
@@ -85,6 +89,7 @@ class Run:
         self._id = random.SystemRandom().getrandbits(62)
         seed = random.SystemRandom().getrandbits(32) if seed is None else seed
         self._crew = Crew(graph, captured, seed)
+        self._monitor = Monitor(graph, self._crew.hands.values())
         self._lifecycle = life.Lifecycle(
             [hand.member for hand in self._crew.hands.values()], grace_s=grace_s
         )
@@ -259,6 +264,9 @@ class Run:
         while not self._lifecycle.finished:
             deadline_s = self._lifecycle.deadline_s
             timeout_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
+            monitored_s = self._monitor.due_in_s(time.monotonic())
+            if monitored_s is not None:
+                timeout_s = monitored_s if timeout_s is None else min(timeout_s, monitored_s)
             if self._events or self._wishes:
                 timeout_s = 0.0
             readable = inbox.wait(timeout_s, [self._wake_read, *self._crew.filenos()])
@@ -276,6 +284,8 @@ class Run:
             while self._events:
                 self._handle(self._events.popleft())
             self._handle(life.Tick())
+            if self._lifecycle.started:
+                self._monitor.tell(time.monotonic())
 
     def _handle(self, event: life.Event) -> None:
         for action in self._lifecycle.handle(event, time.monotonic()):
@@ -299,6 +309,10 @@ class Run:
                 self._on_failure(hand, pickle.loads(fields[0]))
             elif op == wire.LOG:
                 logger.log(*fields)
+            elif op == wire.REST:
+                self._handle(life.Rested(hand.ident, *fields))
+            elif op == wire.ENDED:
+                self._handle(life.SegmentEnded(hand.ident))
 
     def _on_done(self, hand: Hand, fields: list[Any]) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minipipe.errors import UnknownTransportError
-from minipipe.transport.base import Buffer, Inbox, Outlet, Transport
+from minipipe.transport.base import Buffer, Inbox, Outlet, Publisher, Transport
 from minipipe.transport.inproc import InprocTransport
 from minipipe.transport.zeromq import ZeroMQTransport
 
@@ -22,4 +22,4 @@ def open_transport(base: str) -> Transport:
     return InprocTransport(base) if scheme == "inproc" else ZeroMQTransport(base)
 
 
-__all__ = ["SCHEMES", "Buffer", "Inbox", "Outlet", "Transport", "open_transport"]
+__all__ = ["SCHEMES", "Buffer", "Inbox", "Outlet", "Publisher", "Transport", "open_transport"]

@@ -83,4 +83,4 @@ class Attendant(threading.Thread):
                 except BaseException as error:  # the main thread tells it
                     self.failure = error
                     return
-            node.inbox.wait(ATTEND_S)
+            node.wait(ATTEND_S)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from minipipe.stream.wiring import Wiring
 
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """All that a worker has to know, but for its functor, which travels beside it."""
+    """All that a worker has to know, but for its task, which travels beside it."""
 
     run: int
     ident: int
@@ -25,3 +27,15 @@ class WorkerSpec:
     cwd: str | None
     sys_path: tuple[str, ...]
     argv: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the user has declared: pickled, or inherited, so it is apart from the rest."""
+
+    functor: Any
+    init_kwargs: Mapping[str, Any]
+    ignored: tuple[type[BaseException], ...]
+    term_flag: Any = None
+    epochs: int = 1
+    strict: bool = True

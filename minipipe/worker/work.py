@@ -8,24 +8,28 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import cloudpickle
 import numpy as np
 
 from minipipe.functor import Opened
+from minipipe.seeds import set_default
 from minipipe.stream import Node, StopRun, wire
 from minipipe.stream.page import Page
 from minipipe.transport import open_transport
 from minipipe.worker.attendant import Attendant
 from minipipe.worker.body import Body, Broken
 from minipipe.worker.failure import Failure, capture
+from minipipe.worker.general import GeneralLoop
 from minipipe.worker.info import WorkerInfo, set_worker_info
-from minipipe.worker.spec import WorkerSpec
+from minipipe.worker.line import LineLoop
+from minipipe.worker.source import SourceLoop
+from minipipe.worker.spec import Task, WorkerSpec
 
-# functor, init_kwargs, ignored exceptions: unpickled, or inherited, in the worker
-Load = Callable[[], tuple[Any, Mapping[str, Any], tuple[type[BaseException], ...]]]
+# What the user has declared: unpickled, or inherited, in the worker.
+Load = Callable[[], Task]
 
 
 def work(spec: WorkerSpec, load: Load, page: Page) -> None:
@@ -61,19 +65,17 @@ class _Life:
         self.info = WorkerInfo(spec.segment, spec.name, spec.index, spec.num_workers, spec.seed)
 
     def live(self, load: Load) -> None:
-        node, spec = self.node, self.spec
+        node = self.node
         self._interrupt_on_stop()
         opened: Opened | None = None
         try:
             node.report(wire.BOUND, node.inbox.address)
             node.block(lambda: node.membership.born)
-            opened = self._open(load)
+            task = self._load(load)
+            opened = self._open(task)
             node.report(wire.WIRED)
             node.block(lambda: node.started)
-            if spec.kind == "source":
-                self.body.run_source(opened)
-            else:
-                self.body.run_items(opened)
+            self._loop(task, opened).run()
             self._log("End of stream")
         except StopRun:
             self.body.come_back()  # local_term runs also then
@@ -106,22 +108,37 @@ class _Life:
         signal.signal(signal.SIGINT, on_signal)
         node.on_stop = on_stop
 
-    def _open(self, load: Load) -> Opened:
-        body, info = self.body, self.info
-        set_worker_info(info)
-        seed(info.seed)
-        doing = "loading its functor"
+    def _load(self, load: Load) -> Task:
+        set_worker_info(self.info)
+        seed(self.info.seed)
+        task: Task = self._prepare(load, "loading its functor")
+        self.body.ignored = task.ignored
+        return task
+
+    def _open(self, task: Task) -> Opened:
+        seed(self.info.seed)  # once more: torch may have been imported just now
+        opened: Opened = self._prepare(
+            lambda: Opened.open(task.functor, task.init_kwargs), "its local_init"
+        )
+        return opened
+
+    def _prepare(self, function: Callable[[], Any], doing: str) -> Any:
         try:
-            functor, init_kwargs, body.ignored = body.call(load)
-            seed(info.seed)  # once more: torch may have been imported just now
-            doing = "its local_init"
-            opened: Opened = body.call(Opened.open, functor, init_kwargs)
+            return self.body.call(function)
         except StopRun:
             raise
         except BaseException as error:
-            body.leave_if_forked(error)
+            self.body.leave_if_forked(error)
             raise Broken(capture(error, doing)) from error
-        return opened
+
+    def _loop(self, task: Task, opened: Opened) -> SourceLoop | LineLoop | GeneralLoop:
+        wiring, kind = self.spec.wiring, self.spec.kind
+        if kind == "source":
+            return SourceLoop(self.body, task, opened)
+        simple = kind in ("transform", "sink") and task.term_flag is None and not wiring.in_loop
+        if simple and len(wiring.inlets) == 1 and len(wiring.outlets) <= 1:
+            return LineLoop(self.body, opened)
+        return GeneralLoop(self.body, task, opened, regulates=kind == "regulator")
 
     def _terminate(self, opened: Opened | None) -> None:
         self.body.interruptible = False
@@ -155,7 +172,8 @@ class _Life:
 
 
 def seed(value: int) -> None:
-    """Seeds `random`, NumPy's global generator and, if it is there, torch's."""
+    """Seeds `random`, NumPy's global generator, our Regulators and, if it is there, torch's."""
+    set_default(value)
     random.seed(value)
     np.random.seed(value & 0xFFFFFFFF)
     torch = sys.modules.get("torch")

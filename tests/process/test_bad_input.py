@@ -32,7 +32,7 @@ def two(a, b):
         ),
         (lambda: mp.Transform(3, "t"), mp.BuildError, "Transform 't' needs a function.*got 3"),
         (
-            lambda: mp.Transform(two, "t"),
+            lambda: mp.PipeLine().add(mp.Transform(two, "t")),
             mp.BuildError,
             r"two\(a, b\) of Transform 't' is called with one item.*def f\(item\): x, y = item",
         ),

@@ -107,10 +107,12 @@ class LedgerMachine(RuleBasedStateMachine):
     def nothing_is_kept_of_settled_parcels(self) -> None:
         alive = {first for first, payload in self.payloads.items() if payload() is not None}
         assert alive == set(self.parcels)
-        kept = self.ledger.outstanding()
-        assert sum(len(e.forks or ()) for e in kept) <= sum(
-            len(p) for p, _ in self.parcels.values()
-        )
+        for entry in self.ledger.outstanding():
+            pieces = list(entry.settling or ())
+            assert len(pieces) <= entry.stop - entry.first
+            for first, stop, paths in pieces:
+                for number in range(first, stop):
+                    assert paths == frozenset(self.settled.get(number, {ROOT}))
 
 
 TestLedgerIsADictionary = LedgerMachine.TestCase
@@ -201,6 +203,35 @@ def test_the_mark_stands_at_the_lowest_number_that_is_open() -> None:
     assert made.mark == 6
 
 
+def test_the_mark_passes_over_what_is_settled_path_by_path() -> None:
+    made = ledger(4)
+    made.settle([(0, 3)], LEAVES[0])
+    made.settle([(0, 3)], LEAVES[1])
+    assert made.mark == 0
+    made.settle([(0, 2)], LEAVES[2])
+    assert made.mark == 2
+    made.settle([(2, 3)])
+    assert made.mark == 3
+
+
+def test_what_comes_for_a_parcel_that_is_gone_leaves_the_one_before_it_alone() -> None:
+    made = ledger(2, 2, 2)
+    made.settle([(2, 4)])
+    assert made.settle([(2, 4)], LEAVES[0]) == 0
+    assert made.settle([(3, 5)], LEAVES[0]) == 0
+    assert [e.settling is None for e in made.outstanding()] == [True, False]
+
+
+def test_a_broadcast_parcel_is_settled_by_one_confirmation_of_each_subscriber() -> None:
+    made = ledger(1000)
+    slots: list[Path] = [((slot, (0, 1, 2, 3)),) for slot in range(4)]
+    for slot in slots[:-1]:
+        assert made.settle([(0, 1000)], slot) == 0
+    (entry,) = made.outstanding()
+    assert list(entry.settling or ()) == [(0, 1000, frozenset(slots[:-1]))]
+    assert made.settle([(0, 1000)], slots[-1]) == 1000
+
+
 def test_one_run_settles_several_parcels() -> None:
     made = ledger(2, 3, 4)
     assert made.settle([(1, 8)]) == 7
@@ -227,6 +258,67 @@ def test_a_dropped_item_is_settled_whatever_leaves_an_earlier_attempt_had() -> N
     assert made.settle([(0, 1)], ROOT) == 1
     assert made.settle([(0, 1)], LEAVES[1]) == 0
     assert made.open_items == 1
+
+
+# ------------------------------------------------------- receivers that hold on to items
+def held(*receivers: int, limit_bytes: int = LIMIT_BYTES) -> Ledger:
+    """A ledger whose items these receivers hold on to."""
+    made = Ledger(limit_bytes=limit_bytes, min_items=MIN_ITEMS)
+    for receiver in receivers:
+        made.expect_at(receiver)
+    return made
+
+
+def send(made: Ledger, count: int, size_bytes: int) -> None:
+    """Sends a parcel, which is settled at once."""
+    first = made.open(count, size_bytes, None)
+    made.settle([(first, first + count)])
+
+
+def test_what_is_settled_still_counts_while_a_receiver_may_hold_it() -> None:
+    made = held(7)
+    send(made, MIN_ITEMS, LIMIT_BYTES)
+    assert made.empty
+    assert made.full
+    made.at(7, MIN_ITEMS)
+    assert not made.full
+
+
+def test_without_receivers_that_hold_on_what_is_settled_does_not_count() -> None:
+    made = held()
+    send(made, MIN_ITEMS, LIMIT_BYTES)
+    assert not made.full
+
+
+def test_a_ledger_is_full_of_what_is_open_also_if_receivers_hold_nothing() -> None:
+    made = held(7)
+    made.open(MIN_ITEMS, LIMIT_BYTES, None)
+    made.at(7, MIN_ITEMS)
+    assert made.full
+
+
+def test_a_receiver_that_comes_later_holds_nothing_that_is_settled() -> None:
+    made = held()
+    send(made, MIN_ITEMS, LIMIT_BYTES)
+    made.expect_at(7)
+    assert not made.full
+
+
+def test_a_receiver_that_comes_later_may_get_what_is_open() -> None:
+    made = held()
+    made.open(MIN_ITEMS, LIMIT_BYTES, None)
+    made.expect_at(7)
+    made.settle([(0, MIN_ITEMS)])
+    assert made.full
+    made.at(7, MIN_ITEMS)
+    assert not made.full
+
+
+def test_word_from_a_receiver_that_holds_nothing_is_an_error() -> None:
+    with pytest.raises(ValueError, match="worker 7"):
+        held().at(7, 0)
+    with pytest.raises(ValueError, match=r"worker 7 .* are \[5, 6\]"):
+        held(6, 5).at(7, 0)
 
 
 @given(st.permutations(range(40)))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import minipipe as mp
-from minipipe.graph import linear
+from minipipe.graph import Part, line_graph
 from minipipe.stream import Inlet, Node, Outlet, Role, wire
 from minipipe.stream.page import Page
 from minipipe.transport import open_transport
@@ -33,7 +33,8 @@ class Line:
             mp.Sink(print),
         ]
         counts = [1, *(n for _, n in transforms), sinks]
-        self.graph = linear(segments, counts, [buffer_size] * len(segments))
+        parts = [Part(s, n, buffer_size) for s, n in zip(segments, counts, strict=True)]
+        self.graph = line_graph(parts)
         self.transport = open_transport(f"inproc://line{next(_names)}")
         self.supervisor = self.transport.bind("s")
         self.functions = [f for f, _ in transforms]

@@ -115,7 +115,7 @@ def test_a_grant_that_comes_twice_or_late_does_no_harm(line: Line) -> None:
     for taken, window in ((0, 4), (0, 4), (0, 2)):
         line.tell(source, (wire.GRANT, stream, taken, taken, window, 10), sender=2)
     source.serve()
-    assert line.outlet(source).accounts.room_items(2) == 2
+    assert line.outlet(source).groups[0].room_items(2) == 2
 
 
 def test_what_is_no_message_is_dropped_and_said(line: Line, caplog) -> None:

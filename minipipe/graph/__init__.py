@@ -1,0 +1,17 @@
+"""The checked, frozen graph of a pipeline, and how declarations become one."""
+
+from __future__ import annotations
+
+from minipipe.graph.graph import Graph, GraphSegment, GraphStream, Region
+from minipipe.graph.lines import Part, line_graph
+from minipipe.graph.systems import system_graph
+
+__all__ = [
+    "Graph",
+    "GraphSegment",
+    "GraphStream",
+    "Part",
+    "Region",
+    "line_graph",
+    "system_graph",
+]

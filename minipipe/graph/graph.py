@@ -1,0 +1,223 @@
+"""Segments, the streams between them, the regions: all that is decided before a run.
+
+A region is what shares numbers, epochs and an end: a connected component of stateless segments
+with the senders that feed it and the receivers that confirm to them; or one stream between
+segments with state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from minipipe.graph.loops import Edge, Loops, find_loops
+from minipipe.graph.routes import pairing_depth
+from minipipe.segment import Segment
+from minipipe.stream.wiring import InletSpec, OutletSpec, Role, Wiring
+
+LEDGER_BYTES = 128 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class GraphSegment:
+    """One segment with all that was decided about it.  `declared` is None for the caller."""
+
+    index: int
+    name: str
+    kind: str  # "source", "transform", "regulator", "sink", "caller"
+    declared: Segment | None
+    n_processes: int
+    buffer_size: int | None
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    in_loop: bool = False
+
+    @property
+    def joins(self) -> bool:
+        """Whether it takes one item from each of several streams."""
+        return len(self.inputs) > 1
+
+    @property
+    def stateless(self) -> bool:
+        plain = self.declared is not None and self.declared.stateless
+        return plain and not self.joins and not self.in_loop and not self.flagged
+
+    @property
+    def flagged(self) -> bool:
+        """Whether it may end before its input does: that is a state, too."""
+        return self.declared is not None and self.declared.term_flag is not None
+
+    @property
+    def role(self) -> Role:
+        if self.stateless:
+            return Role.RELAY
+        if self.kind == "sink" and self.declared is not None:
+            stateful = self.declared.shape.has_run or self.joins or self.flagged
+            return Role.ANCHOR if stateful else Role.SINK
+        return Role.ANCHOR
+
+    def worker_name(self, index: int) -> str:
+        return self.name if self.n_processes == 1 else f"{self.name}/{index}"
+
+
+@dataclass(frozen=True)
+class GraphStream:
+    """One stream: who puts to it, who takes from it (segment indices)."""
+
+    index: int
+    name: str
+    producers: tuple[int, ...]
+    consumers: tuple[int, ...]
+    broadcast: bool = False  # each consuming segment gets every item
+    buffer_size: int | None = None
+    monitor: bool = False
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """The subscriber slots of a broadcast: the mask of its fork."""
+        return tuple(range(len(self.consumers)))
+
+
+@dataclass(frozen=True)
+class Region:
+    """Streams that share numbers, epochs and an end."""
+
+    index: int
+    streams: frozenset[int]
+    senders: frozenset[int]
+    stateless: frozenset[int]
+    receivers: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A pipeline that can run."""
+
+    segments: tuple[GraphSegment, ...]
+    streams: tuple[GraphStream, ...]
+
+    @property
+    def caller(self) -> GraphSegment | None:
+        """The caller's loop, if the pipeline has an open end."""
+        return next((s for s in self.segments if s.kind == "caller"), None)
+
+    @cached_property
+    def loops(self) -> Loops:
+        """The loops of the graph, and the edges that close them."""
+        return find_loops(len(self.segments), edges_of(self.streams))
+
+    @cached_property
+    def regions(self) -> tuple[Region, ...]:
+        leader = list(range(len(self.streams)))
+
+        def find(i: int) -> int:
+            while leader[i] != i:
+                i = leader[i]
+            return i
+
+        for segment in self.segments:
+            if segment.stateless:
+                joined = [*segment.inputs, *segment.outputs]
+                for stream in joined[1:]:
+                    leader[find(stream)] = find(joined[0])
+        regions = []
+        for index, root in enumerate(sorted({find(i) for i in leader})):
+            streams = frozenset(i for i in range(len(leader)) if find(i) == root)
+            producers = {p for i in streams for p in self.streams[i].producers}
+            consumers = {c for i in streams for c in self.streams[i].consumers}
+            stateless = {s for s in producers | consumers if self.segments[s].stateless}
+            regions.append(
+                Region(
+                    index,
+                    streams,
+                    frozenset(producers - stateless),
+                    frozenset(stateless),
+                    frozenset(consumers - stateless),
+                )
+            )
+        return tuple(regions)
+
+    @cached_property
+    def _region_by_stream(self) -> Mapping[int, Region]:
+        return {stream: region for region in self.regions for stream in region.streams}
+
+    def region_of(self, stream: int) -> Region:
+        return self._region_by_stream[stream]
+
+    @cached_property
+    def pairings(self) -> Mapping[int, int | None]:
+        """For each join, by segment: how much of a path its branches have in common.
+
+        None: its branches do not stem from the same items, so they are joined in step.
+        """
+        return {s.index: pairing_depth(self, s) for s in self.segments if s.joins}
+
+    def _workers(self, segments: Iterable[int]) -> int:
+        return sum(self.segments[i].n_processes for i in segments)
+
+    def wiring(self, index: int) -> Wiring:
+        """What a worker of this segment has to know."""
+        segment = self.segments[index]
+        return Wiring(
+            index,
+            tuple(self._inlet(segment, number) for number in segment.inputs),
+            tuple(self._outlet(segment, number) for number in segment.outputs),
+            in_loop=segment.in_loop,
+            pairing_depth=self.pairings.get(index),
+        )
+
+    def _inlet(self, segment: GraphSegment, number: int) -> InletSpec:
+        stream, region = self.streams[number], self.region_of(number)
+        loop = self.loops.members_with(segment.index)
+        rivals = [segment.index] if stream.broadcast else stream.consumers
+        closing = {p for p in stream.producers if Edge(p, number, segment.index) in self._closing}
+        slot = (stream.consumers.index(segment.index), stream.slots) if stream.broadcast else None
+        size = segment.buffer_size
+        return InletSpec(
+            number,
+            stream.name,
+            region.index,
+            segment.role,
+            feeders=" and ".join(self.segments[p].name for p in stream.producers),
+            producers=self._workers(stream.producers),
+            senders=self._workers(region.senders),
+            alone=self._workers(rivals) == 1,
+            buffer_size=stream.buffer_size if size is None else size,
+            slot=slot,
+            unlimited=frozenset(closing),
+            loop=loop,
+            outer_senders=self._workers(region.senders - loop),
+            fed_by_loop=bool(loop.intersection(stream.producers)),
+        )
+
+    @property
+    def _closing(self) -> frozenset[Edge]:
+        return self.loops.closing
+
+    def _outlet(self, segment: GraphSegment, number: int) -> OutletSpec:
+        stream, region = self.streams[number], self.region_of(number)
+        workers = self._workers(region.stateless | region.receivers)
+        consumers = frozenset(stream.consumers)
+        sole = {c for c in consumers if stream.broadcast and self.segments[c].n_processes == 1}
+        return OutletSpec(
+            number,
+            stream.name,
+            region.index,
+            groups=tuple(frozenset({c}) for c in stream.consumers)
+            if stream.broadcast
+            else (consumers,),
+            receivers=region.receivers,
+            is_sender=segment.index in region.senders,
+            ledger_bytes=LEDGER_BYTES,
+            ledger_items=2 * workers + 2,
+            broadcast=stream.broadcast,
+            sole=frozenset(sole),
+            holders=frozenset(r for r in region.receivers if self.pairings.get(r) is not None),
+            loop=self.loops.members_with(segment.index),
+        )
+
+
+def edges_of(streams: Iterable[GraphStream]) -> list[Edge]:
+    """Who feeds whom through which stream."""
+    return [Edge(p, s.index, c) for s in streams for p in s.producers for c in s.consumers]

@@ -1,0 +1,123 @@
+"""The order in which items are taken through a graph, and in which segments end.
+
+Depth first: what an item becomes is worked off before the next item of a Source is taken, and
+outputs are worked off in order, each before the next one is asked for.  What closes a loop has
+to wait until the rest is done; before the next item of a Source, everything that waits so goes
+round once.  (An item that goes round for ever does not keep the others from coming into the
+loop, and the items in a loop are bounded by how often each goes round.)
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from minipipe.graph import Graph
+from minipipe.inline.joins import ByIdentity
+from minipipe.inline.kinds import SourceStage
+from minipipe.inline.layout import in_order
+from minipipe.inline.stage import Stage
+from minipipe.inline.ways import Arrival
+
+logger = logging.getLogger("minipipe")
+
+
+class Flow:
+    """Takes everything through, lazily: yields what comes to the caller's loop."""
+
+    def __init__(self, graph: Graph, stages: Mapping[int, Stage]) -> None:
+        self._graph = graph
+        self._stages = stages
+        self._order = [stages[i] for i in in_order(graph) if i in stages]
+        self._sources = deque(s for s in stages.values() if isinstance(s, SourceStage))
+        self._rounds: list[deque[Arrival]] = [deque() for _ in graph.loops.members]
+        self._pairing = [s for s in stages.values() if isinstance(s.join, ByIdentity)]
+        self._may_quit = [s for s in stages.values() if s.may_quit]
+
+    def items(self) -> Iterator[Any]:
+        """Runs until all Sources have ended and nothing goes round."""
+        while self._sources or any(self._rounds):
+            news = False
+            for rounds in self._rounds:
+                for _ in range(len(rounds)):
+                    yield from self._work(rounds.popleft())
+                    news = news or not rounds
+            if self._sources:
+                source = self._sources.popleft()
+                arrivals = source.next()
+                if arrivals is None:
+                    news = True
+                else:
+                    self._sources.append(source)
+                    yield from self._through(arrivals)
+            if news or any(stage.quits and not stage.ended for stage in self._may_quit):
+                yield from self._end_what_can()
+        assert all(stage.ended for stage in self._order)
+
+    def _work(self, arrival: Arrival) -> Iterator[Any]:
+        """Works off what has gone round, and what becomes of it."""
+        way, item, ident = arrival
+        assert way.stage is not None
+        if way.stage.takes:
+            yield from self._through(way.stage.take(way.inlet, item, ident))
+
+    def _through(self, arrivals: Iterable[Arrival]) -> Iterator[Any]:
+        """Works these off, and what becomes of them; but what closes a loop waits."""
+        stack = [iter(arrivals)]
+        while stack:
+            arrival = next(stack[-1], None)
+            if arrival is None:
+                stack.pop()
+                continue
+            way, item, ident = arrival
+            stage = way.stage
+            if stage is None:
+                yield item
+            elif way.loop is not None:
+                self._rounds[way.loop].append(arrival)
+            elif stage.takes:
+                stack.append(iter(stage.take(way.inlet, item, ident)))
+        for stage in self._pairing:
+            stage.settle()
+
+    # --------------------------------------------------------- the end of streams
+    def _end_what_can(self) -> Iterator[Any]:
+        """Ends, from the Sources on, every segment to which nothing can come any more."""
+        for stage in self._order:
+            if stage.ended:
+                continue
+            if isinstance(stage, SourceStage):
+                if not any(outlet.is_open for outlet in stage.outlets):
+                    stage.quit()  # all who took from it have quit
+                goes_on = not stage.quits
+            else:
+                self._tell_joins(stage)
+                goes_on = not stage.quits and self._is_fed(stage)
+            if not goes_on:
+                stage.takes = False  # what it still gives may go round, and not come back
+                yield from self._through(stage.finish())
+                stage.ended = True
+                logger.info("%s: End of stream", stage.segment.name)
+
+    def _tell_joins(self, stage: Stage) -> None:
+        """Tells a join which of its upstreams have ended."""
+        if stage.join is None or stage.quits:
+            return
+        for inlet, number in enumerate(stage.segment.inputs):
+            fed = any(not self._stages[p].ended for p in self._graph.streams[number].producers)
+            round_ = (a.way for rounds in self._rounds for a in rounds)
+            if not fed and not any(w.stage is stage and w.inlet == inlet for w in round_):
+                stage.inlet_ended(inlet)
+
+    def _is_fed(self, stage: Stage) -> bool:
+        """Whether anything can still come to it, or to the loop that it is in."""
+        index, graph = stage.segment.index, self._graph
+        loop = graph.loops.members_with(index)
+        if loop and self._rounds[graph.loops.members.index(loop)]:
+            return True
+        members = loop or {index}
+        inputs = {number for member in members for number in graph.segments[member].inputs}
+        feeders = {p for number in inputs for p in graph.streams[number].producers} - members
+        return any(not self._stages[feeder].ended for feeder in feeders)

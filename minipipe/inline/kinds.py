@@ -1,0 +1,177 @@
+"""Sources, functions and Regulators: how each kind of segment calls its functor inline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from types import GeneratorType
+from typing import Any
+
+from minipipe.coroutine import Coroutine
+from minipipe.functor import Opened, coroutine_kwargs, is_made_in_worker
+from minipipe.inline.stage import Stage
+from minipipe.inline.ways import Arrival, Ident
+from minipipe.markers import Sentinel
+from minipipe.segment import Source
+
+# A generator is finished after it raised; `iter(object with __getitem__)` would ask for the same
+# index for ever.  Other iterators may go on after an ignored exception.
+_ENDED_BY_ERRORS = (GeneratorType, type(iter(type("_", (), {"__getitem__": None})())))
+
+
+class SourceStage(Stage):
+    """Yields what the functor gives, epoch by epoch."""
+
+    _iterator: Iterator[Any] | None = None
+    _epochs = 0  # begun
+    _number = 0
+
+    def next(self) -> list[Arrival] | None:
+        """Where the next item goes; None if there are no more."""
+        while not self.quits and not self.is_flagged():
+            try:
+                if self._iterator is None and not self._begin():
+                    break
+                assert self._iterator is not None
+                item = next(self._iterator)
+            except StopIteration:
+                self._iterator = None
+                continue
+            except BaseException as error:
+                if not self._goes_on_after(error):
+                    break
+                continue
+            if item is Sentinel:
+                break
+            if item is None:
+                self.dropped += 1
+                continue
+            self._number += 1
+            return self.put(item, None, self._number - 1, (item,))
+        self.quit()
+        return None
+
+    def _begin(self) -> bool:
+        """Begins the next epoch, if there is one."""
+        declared = self.declared
+        assert isinstance(declared, Source) and self.opened is not None
+        if self._epochs == declared.epochs:
+            return False
+        if self._epochs and is_made_in_worker(declared.functor_obj):
+            self.opened.replace(Opened.open(declared.functor_obj, declared.init_kwargs))
+        self._iterator = self.opened.iterate(self.where)
+        self._epochs += 1
+        return True
+
+    def _goes_on_after(self, error: BaseException) -> bool:
+        if self._iterator is None or not isinstance(error, self.ignored):
+            self.note(error, f"its functor at item {self._number}")
+            raise error
+        ends = isinstance(self._iterator, _ENDED_BY_ERRORS)
+        why = " and the stream ends, as a generator cannot go on" if ends else ""
+        self.dropped += 1
+        self.warn_of(error, f"item {self._number} was skipped{why}")
+        return not ends
+
+    def leave(self) -> None:
+        # An initialised generator is the caller's, who may go on with it after reset().
+        if isinstance(self._iterator, GeneratorType):
+            if self._iterator is not self.declared.functor_obj:
+                self._iterator.close()
+            self._iterator = None
+
+
+class FunctionStage(Stage):
+    """A Transform or a Sink."""
+
+    def take(self, inlet: int, item: Any, ident: Ident) -> Iterable[Arrival]:
+        whole = self.gather(inlet, item, ident)
+        if whole is None:
+            return ()
+        assert self.opened is not None
+        arguments, ident = whole
+        try:
+            result = self.opened.call(*arguments)
+        except BaseException as error:
+            if not self.skips(error, ident.number, arguments):
+                raise
+            return ()
+        if not self.outlets:
+            return ()
+        if result is Sentinel:
+            self.quit_by_sentinel(ident.number, arguments)
+            return ()
+        return self.put(result, ident, ident.number, arguments)
+
+
+class RegulatorStage(Stage):
+    """Sends items into a coroutine; takes from it only when the last output is worked off."""
+
+    _coroutine: Coroutine | None = None
+
+    def open(self) -> None:
+        super().open()
+        opened, declared = self.opened, self.declared
+        assert opened is not None
+        kwargs = coroutine_kwargs(declared.functor_obj, declared.init_kwargs)
+        self._coroutine = Coroutine(lambda: opened.call(**kwargs), self.where)
+        try:
+            self._coroutine.prime()
+        except BaseException as error:
+            if not isinstance(error, self.ignored):
+                self.note(error, "its functor")
+                raise
+            self.warn_of(error, "its coroutine did not begin")
+
+    def take(self, inlet: int, item: Any, ident: Ident) -> Iterator[Arrival]:
+        whole = self.gather(inlet, item, ident)
+        if whole is None:
+            return
+        coroutine = self._coroutine
+        assert coroutine is not None
+        arguments, ident = whole
+        sent = arguments[0] if len(arguments) == 1 else arguments
+        yield from self._outputs(lambda: coroutine.send(sent), ident.number, arguments)
+
+    def finish(self) -> Iterator[Arrival]:
+        yield from super().finish()
+        if self._coroutine is not None:
+            yield from self._outputs(self._coroutine.finish, None, ())
+
+    def _outputs(
+        self, step: Callable[[], Any], number: int | None, arguments: tuple[Any, ...]
+    ) -> Iterator[Arrival]:
+        assert self._coroutine is not None
+        while True:
+            try:
+                output = step()
+            except BaseException as error:
+                if not self._skips_step(error, number, arguments):
+                    raise
+                return
+            if output is None:
+                return
+            at = self.items_out if number is None else number
+            if output is Sentinel:
+                self.quit_by_sentinel(at, arguments)
+                return
+            yield from self.put(output, None, at, arguments)
+            step = self._coroutine.more
+
+    def _skips_step(
+        self, error: BaseException, number: int | None, arguments: tuple[Any, ...]
+    ) -> bool:
+        ignored = isinstance(error, self.ignored)
+        if number is None and ignored:
+            self.warn_of(error, "what it held at the end of the stream was skipped")
+        elif number is None:
+            self.note(error, "its functor at the end of the stream")
+        elif ignored:
+            self.dropped += 1
+            self.warn_of(error, f"item {number} was skipped and its coroutine is made anew")
+        else:
+            return self.skips(error, number, arguments)
+        return ignored
+
+    def leave(self) -> None:
+        if self._coroutine is not None:
+            self._coroutine.close()

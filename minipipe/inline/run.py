@@ -1,0 +1,81 @@
+"""One pass of a pipeline in the caller's process and thread."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from minipipe.graph import Graph
+from minipipe.inline.flow import Flow
+from minipipe.inline.layout import stages_of
+from minipipe.pure.lifecycle import Outcome
+from minipipe.pure.stats import RunStats
+
+logger = logging.getLogger("minipipe")
+
+
+class InlineRun:
+    """One pass; lazily, so that a pipeline with an open end is driven by the caller's loop."""
+
+    def __init__(
+        self, graph: Graph, ignore_exceptions: tuple[type[BaseException], ...] | None
+    ) -> None:
+        self.graph = graph
+        self.results: dict[str, Any] = {}
+        self.failure: BaseException | None = None
+        self.outcome = Outcome.FINISHED
+        self.began_at = time.time()
+        self.ended = False
+        self._began_s = time.monotonic()
+        self._took_s = 0.0
+        stages = stages_of(graph, ignore_exceptions)
+        self._stages = list(stages.values())
+        self._flow = Flow(graph, stages)
+
+    def items(self) -> Iterator[Any]:
+        """Runs the pipeline; yields what its open end puts out (nothing, after Sinks)."""
+        try:
+            for stage in self._stages:
+                stage.open()
+            yield from self._flow.items()
+        except GeneratorExit:
+            self.outcome = Outcome.STOPPED
+            raise
+        except KeyboardInterrupt:
+            self.outcome = Outcome.INTERRUPTED
+            raise
+        except BaseException as error:
+            self.failure, self.outcome = error, Outcome.FAILED
+            raise
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        """Calls every `local_term`, also when one of them raises."""
+        failure: BaseException | None = None
+        for stage in self._stages:
+            try:
+                result = stage.close()
+            except BaseException as error:
+                failure = failure or error
+                continue
+            logger.info("%s: Local termination", stage.segment.name)
+            if result is not None:
+                self.results[stage.segment.worker_name(0)] = result
+        self.ended = True
+        self._took_s = time.monotonic() - self._began_s
+        if failure is None:
+            return
+        if self.failure is not None:  # that one is raised, as it came first
+            logger.warning("then %s: %s", type(failure).__name__, failure)
+            return
+        self.failure, self.outcome = failure, Outcome.FAILED
+        raise failure
+
+    def stats(self) -> RunStats:
+        """What every segment has done so far."""
+        state = "ended" if self.ended else "running"
+        took_s = self._took_s if self.ended else time.monotonic() - self._began_s
+        return RunStats(state, took_s, tuple(stage.stats(state) for stage in self._stages))

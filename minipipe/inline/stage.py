@@ -1,0 +1,233 @@
+"""What all segments have in common inline: a functor, counters, where what they give goes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from minipipe.errors import SentinelError
+from minipipe.functor import Opened, outputs_of
+from minipipe.graph import GraphSegment
+from minipipe.inline.joins import InStep, Join, Whole
+from minipipe.inline.ways import Arrival, Ident, Outlet
+from minipipe.pure.stats import WorkerStats
+from minipipe.segment import Segment
+from minipipe.worker.failure import describe
+
+logger = logging.getLogger("minipipe")
+
+_MEND = " (strict=False makes this a warning)"
+
+
+class Stage:
+    """One segment.
+
+    It is open until nothing more comes, or until it quits by itself (term flag, `mp.Sentinel`):
+    then it takes nothing more.  It has ended when all that it gave has been passed on.
+    """
+
+    def __init__(
+        self,
+        segment: GraphSegment,
+        declared: Segment,
+        ignored: tuple[type[BaseException], ...],
+        join: Join | None,
+    ) -> None:
+        self.segment = segment
+        self.declared = declared
+        self.ignored = ignored
+        self.join = join
+        self.where = f"{segment.kind} {segment.name!r}"
+        self.outlets: list[Outlet] = []
+        self.opened: Opened | None = None
+        self.broken = False  # it raised: its local_term is not called
+        self.takes = True
+        self.quits = False
+        self.ended = False
+        self.items_in = self.items_out = self.dropped = 0
+        self._flag = declared.term_flag
+
+    # ---------------------------------------------------------- first and last
+    def open(self) -> None:
+        """The functor is ready to be called.
+
+        Raises:
+            BaseException: what it, or its local_init, raised.
+        """
+        try:
+            self.opened = Opened.open(self.declared.functor_obj, self.declared.init_kwargs)
+        except BaseException as error:
+            self.note(error, "local_init")
+            raise
+
+    def close(self) -> Any:
+        """What `local_term` returned; None if it was not called."""
+        try:
+            self.leave()
+        except BaseException as error:
+            self.note(error, "closing its generator")
+            raise
+        if self.opened is None or self.opened.local_term is None or self.broken:
+            return None
+        try:
+            return self.opened.local_term()
+        except BaseException as error:
+            self.note(error, "local_term")
+            raise
+
+    def leave(self) -> None:
+        """What the functor has left open is closed."""
+
+    # ----------------------------------------------------------------- items
+    def take(self, inlet: int, item: Any, ident: Ident) -> Iterable[Arrival]:
+        """Works an item off; gives, one by one, what that puts out."""
+        raise NotImplementedError(self.where)
+
+    def finish(self) -> Iterable[Arrival]:
+        """Its input has ended, or it has quit: gives what it has still got."""
+        if self.join is not None and not self.quits:
+            for inlet in range(len(self.segment.inputs)):
+                self.inlet_ended(inlet)
+            self._tell_surplus(self.join)
+        return ()
+
+    def inlet_ended(self, inlet: int) -> None:
+        """Nothing more comes from this upstream.
+
+        Raises:
+            UnpairedError: and so something is left over of another one.
+        """
+        if self.join is None:
+            return
+        try:
+            self.join.ended(inlet)
+        except ValueError as error:
+            self.note(error, "joining the upstreams")
+            raise
+
+    def settle(self) -> None:
+        """Nothing is under way any more, so parts that wait for others wait in vain."""
+        if self.join is not None:
+            let_go = self.join.settle()
+            self.dropped += let_go
+
+    def gather(self, inlet: int, item: Any, ident: Ident) -> Whole | None:
+        """The arguments for the functor, if all are there and it is to be called."""
+        whole: Whole | None = (item,), ident
+        if self.join is not None:
+            try:
+                whole = self.join.add(inlet, item, ident)
+            except ValueError as error:
+                self.note(error, "joining the upstreams")
+                raise
+        if whole is None:
+            return None
+        if self.is_flagged():
+            self.quit()
+            return None
+        self.items_in += 1  # one call, whatever it joins
+        return whole
+
+    def put(
+        self, result: Any, ident: Ident | None, number: int, arguments: tuple[Any, ...]
+    ) -> list[Arrival]:
+        """Where what the functor gave for an item goes (None: nowhere).
+
+        Raises:
+            OutputsError: it is not one for each of several downstreams.
+        """
+        if len(self.outlets) == 1:
+            if result is None:
+                self.dropped += 1
+                return []
+            self.items_out += 1
+            return self.outlets[0].put(result, ident)
+        try:
+            outputs = outputs_of(result, len(self.outlets), self.where)
+        except ValueError as error:
+            self.note(error, _at(number, arguments))
+            raise
+        arrivals = []
+        before = self.items_out
+        for outlet, output in zip(self.outlets, outputs, strict=True):
+            if output is not None:
+                self.items_out += 1
+                arrivals += outlet.put(output, ident)
+        self.dropped += self.items_out == before
+        return arrivals
+
+    # ------------------------------------------------------- the end, and failures
+    @property
+    def may_quit(self) -> bool:
+        """Whether it could quit by itself."""
+        return self._flag is not None or self.segment.in_loop
+
+    def is_flagged(self) -> bool:
+        """Whether the term flag is set."""
+        return self._flag is not None and bool(self._flag.is_set())
+
+    def quit(self) -> None:
+        """Takes nothing more, whatever comes."""
+        self.quits, self.takes = True, False
+
+    def quit_by_sentinel(self, number: int, arguments: tuple[Any, ...]) -> None:
+        """The functor gave `mp.Sentinel`.
+
+        Raises:
+            SentinelError: it is not in a loop.
+        """
+        if not self.segment.in_loop:
+            error = SentinelError(self.where)
+            self.note(error, _at(number, arguments))
+            raise error
+        self.quit()
+
+    def skips(self, error: BaseException, number: int, arguments: tuple[Any, ...]) -> bool:
+        """Whether what the functor raised is to be ignored; then the item counts as dropped."""
+        if isinstance(error, self.ignored):
+            self.dropped += 1
+            self.warn_of(error, f"item {number} was skipped")
+            return True
+        self.note(error, _at(number, arguments))
+        return False
+
+    def warn_of(self, error: BaseException, what: str) -> None:
+        """Logs what came of an exception that is to be ignored."""
+        logger.warning("%s: %s: %s: %s", self.segment.name, what, type(error).__name__, error)
+
+    def note(self, error: BaseException, doing: str) -> None:
+        """Says in `error` where it was raised; the stage is broken."""
+        if not self.broken:
+            self.broken = True
+            error.add_note(f"minipipe: in {doing} of segment {self.segment.name!r} (inline)")
+
+    def _tell_surplus(self, join: Join) -> None:
+        if isinstance(join, InStep) and any(join.surplus):
+            self.dropped += sum(join.surplus)
+            logger.warning("%s", str(join.unpaired).removesuffix(_MEND))
+
+    def stats(self, state: str) -> WorkerStats:
+        """What it has done so far."""
+        return WorkerStats(
+            worker=self.segment.worker_name(0),
+            segment=self.segment.name,
+            pid=0,
+            state=state,
+            items_in=self.items_in,
+            items_out=self.items_out,
+            dropped=self.dropped,
+            confirmed=self.items_in,
+            kept_items=0,
+            kept_bytes=0,
+            kept_peak_items=0,
+            kept_peak_bytes=0,
+            parcels_out=0,
+            queued_items=0,
+            item=None,
+        )
+
+
+def _at(number: int, arguments: tuple[Any, ...]) -> str:
+    item = arguments[0] if len(arguments) == 1 else arguments
+    return f"its functor at item {number} ({describe(item)})"

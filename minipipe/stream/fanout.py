@@ -1,0 +1,104 @@
+"""The sending end of a broadcast: one message for all, over PUB/SUB.
+
+A subscriber that is the only worker of its segment takes what goes to everybody (topic 0);
+workers that share a segment each take what goes to them alone (their own id as topic).  Credit
+of every subscriber bounds what is sent, so nothing is ever dropped; and nothing is sent to a
+subscriber before its subscription is in force, which its own topic tells (subscriptions of one
+connection arrive in order).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minipipe.pure.credit import Grant
+from minipipe.stream import wire
+from minipipe.stream.link import Link
+from minipipe.transport import Buffer, Publisher
+
+EVERYBODY = 0
+
+
+def topic_of(ident: int) -> bytes:
+    """The topic of a worker; all topics have one length, as ZeroMQ matches their beginnings."""
+    return ident.to_bytes(8, "big")
+
+
+def topics_for(ident: int, *, alone: bool) -> list[bytes]:
+    """What a subscriber subscribes to, its own topic last."""
+    return [topic_of(EVERYBODY), topic_of(ident)] if alone else [topic_of(ident)]
+
+
+class _Topic:
+    """What a link sends through."""
+
+    def __init__(self, publisher: Publisher, topic: bytes) -> None:
+        self._publisher = publisher
+        self._topic = topic
+
+    def send(self, message: Sequence[Buffer]) -> None:
+        self._publisher.send(self._topic, message)
+
+    def close(self) -> None:
+        """The publisher is closed as a whole."""
+
+
+class Fanout:
+    """Sends what one outlet broadcasts."""
+
+    def __init__(self, publisher: Publisher, writer: wire.Writer) -> None:
+        self.publisher = publisher
+        self._writer = writer
+        self._links: dict[int, Link] = {}
+        self._sole: set[int] = set()  # subscribers that are the only workers of their segments
+        self._awaited: set[int] = set()
+        self._early: dict[int, Grant] = {}
+
+    @property
+    def address(self) -> str:
+        return self.publisher.address
+
+    @property
+    def waits(self) -> bool:
+        """Whether a subscription is still to come."""
+        return bool(self._awaited)
+
+    def expect(self, subscriber: int, *, sole: bool) -> None:
+        """This worker was asked to subscribe; until it has, what it grants does not count.
+
+        `sole`: it is the only worker of its segment.
+        """
+        self._awaited.add(subscriber)
+        if sole:
+            self._sole.add(subscriber)
+
+    def granted(self, subscriber: int, grant: Grant) -> Grant | None:
+        """The grant, if it counts already."""
+        if subscriber not in self._awaited:
+            return grant
+        self._early[subscriber] = grant
+        return None
+
+    def arrivals(self) -> list[tuple[int, Grant]]:
+        """Looks for new subscriptions; what those subscribers have granted counts from now on."""
+        counting = []
+        while topics := self.publisher.subscriptions():
+            for topic in topics:
+                ident = int.from_bytes(topic, "big")
+                self._awaited.discard(ident)
+                grant = self._early.pop(ident, None)
+                if grant is not None:
+                    counting.append((ident, grant))
+        return counting
+
+    def links_to(self, targets: Sequence[int]) -> list[Link]:
+        """One link for all of `targets` that take what goes to everybody, one for each other."""
+        topics = {EVERYBODY if target in self._sole else target for target in targets}
+        return [self._link(topic) for topic in sorted(topics)]
+
+    def _link(self, topic: int) -> Link:
+        link = self._links.get(topic)
+        if link is None:
+            link = self._links[topic] = Link(self._writer)
+            link.open(_Topic(self.publisher, topic_of(topic)))
+        return link

@@ -1,0 +1,192 @@
+"""What a worker does about each record that it is sent."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from minipipe.pure.credit import Grant
+from minipipe.pure.membership import SUPERVISOR, Peer
+from minipipe.stream import wire
+from minipipe.stream.fanout import topics_for
+from minipipe.stream.inlet import Arrived
+from minipipe.stream.wiring import Role
+from minipipe.transport import Buffer
+
+if TYPE_CHECKING:
+    from minipipe.stream.node import Node
+
+logger = logging.getLogger("minipipe")
+
+
+class Handlers:
+    """Takes messages in, for a node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._early: list[wire.Message] = []
+        self._by_op: dict[int, Callable[..., None]] = {
+            wire.HELLO: self._on_hello,
+            wire.GRANT: self._on_grant,
+            wire.CONFIRM: self._on_confirm,
+            wire.DROPPED: self._on_dropped,
+            wire.MARK: self._on_mark,
+            wire.AT: self._on_at,
+            wire.CLOSE: self._on_close,
+            wire.DEFINE: self._on_define,
+            wire.INIT: self._on_init,
+            wire.JOIN: self._on_join,
+            wire.START: self._on_start,
+            wire.DRAIN: self._on_drain,
+            wire.LEAVE: self._on_leave,
+            wire.STOP: self._on_stop,
+            wire.EXIT: self._on_exit,
+        }
+
+    def take(self, message: wire.Message) -> None:
+        """Takes a message in, or keeps it until this worker has been told who is there."""
+        membership = self._node.membership
+        if membership.born:
+            self._take(message)
+        elif message.run == membership.run:
+            self._before_birth(message)
+
+    def _before_birth(self, message: wire.Message) -> None:
+        """Until INIT, all waits: what others say makes no sense before (rule 16)."""
+        if message.sender != SUPERVISOR:
+            self._early.append(message)
+            return
+        self._take(message)
+        if self._node.membership.born:
+            early, self._early = self._early, []
+            for waiting in early:
+                self._take(waiting)
+
+    def _take(self, message: wire.Message) -> None:
+        if not self._node.membership.admits(message.run, message.sender):
+            return
+        for record in message.records:
+            op = record[0]
+            if op == wire.ITEMS:
+                self._on_items(message.sender, message.frames, *record[1:])
+                continue
+            handler = self._by_op.get(op)
+            if handler is None:
+                logger.warning("worker %d does not know record %r", self._node.ident, op)
+                continue
+            handler(message.sender, *record[1:])
+
+    # ------------------------------------------------------------ from workers
+    def _on_items(
+        self,
+        sender: int,
+        frames: Sequence[Buffer],
+        stream: int,
+        epoch: int,
+        origin: int,
+        runs: Sequence[int],
+        path: Sequence[Any],
+        done: Sequence[Any],
+        body: bytes | tuple[Any, ...],
+    ) -> None:
+        inlet = self._node.inlets[stream]
+        if len(runs) == 2:
+            intervals = [(runs[0], runs[1])]
+            count = runs[1] - runs[0]
+        else:
+            intervals = wire.unflat(runs)
+            count = sum(stop - first for first, stop in intervals)
+        leaf = wire.path_of(path)
+        if inlet.spec.slot is not None:  # a broadcast forks here: the message is the same for all
+            leaf = (*leaf, inlet.spec.slot)
+        parcel = Arrived(sender, origin, epoch, intervals, leaf, body, frames, count)
+        inlet.arrived(parcel)
+        if inlet.spec.role is Role.ANCHOR:
+            # Reading, the epoch and confirming are one step under the lock (rule 7).
+            inlet.confirmed += count
+            self._node.settle(wire.CONFIRM, inlet, parcel, intervals)
+
+    def _on_hello(
+        self, sender: int, stream: int, segment: int, address: str, publisher: str
+    ) -> None:
+        node = self._node
+        node.post.open(Peer(sender, segment, address))
+        inlet = node.inlets[stream]
+        inlet.hello(sender, segment)
+        if publisher:
+            node.inbox.subscribe(publisher, topics_for(node.ident, alone=inlet.spec.alone))
+        # Its window is news to it whatever the window is, so the next flush grants.
+
+    def _on_grant(
+        self, sender: int, stream: int, taken: int, finished: int, window: int, pace_us: int
+    ) -> None:
+        said = Grant(taken, finished, window, pace_us * 1e-6)
+        grant = self._node.post.granted(stream, sender, said)
+        if grant is not None:
+            self._node.outlets[stream].granted(sender, grant, time.monotonic())
+
+    def _on_confirm(
+        self, sender: int, region: int, epoch: int, runs: Sequence[int], path: Sequence[Any]
+    ) -> None:
+        ledger = self._node.ledgers.get(region)
+        if ledger is not None:
+            ledger.settle(wire.unflat(runs), wire.path_of(path))
+
+    def _on_dropped(
+        self, sender: int, region: int, epoch: int, runs: Sequence[int], path: Sequence[Any]
+    ) -> None:
+        # Of an older epoch: that attempt does not count (rule 9).
+        if epoch == self._node.membership.epoch:
+            self._on_confirm(sender, region, epoch, runs, path)
+
+    def _on_close(self, sender: int, region: int) -> None:
+        segment = self._node.segment_of(sender)
+        for inlet in self._node.inlets.values():
+            if inlet.spec.region == region and inlet.spec.role is not Role.RELAY:
+                inlet.closed(sender, inner=segment in inlet.spec.loop)
+
+    def _on_mark(self, sender: int, region: int, number: int) -> None:
+        marks = self._node.marks
+        marks[sender] = max(number, marks.get(sender, 0))
+
+    def _on_at(self, sender: int, region: int, number: int) -> None:
+        self._node.ledgers[region].at(sender, number)
+
+    def _on_define(self, sender: int, token: bytes, blob: bytes) -> None:
+        self._node.decoder.define(token, blob)
+
+    # ------------------------------------------------------ from the supervisor
+    def _on_init(
+        self, sender: int, epoch: int, dead: Sequence[int], peers: Sequence[tuple[int, int, str]]
+    ) -> None:
+        node = self._node
+        listed = [Peer(*p) for p in peers]
+        if any(node.wiring.segment in spec.consumers for spec in node.wiring.outlets):
+            # In a loop of one: what it puts comes back to itself.
+            listed.append(Peer(node.ident, node.wiring.segment, node.inbox.address))
+        for peer in node.membership.init(epoch, set(dead), listed):
+            node.meet(peer)
+
+    def _on_join(self, sender: int, ident: int, segment: int, address: str) -> None:
+        peer = Peer(ident, segment, address)
+        if self._node.membership.join(peer):
+            self._node.meet(peer)
+
+    def _on_start(self, sender: int) -> None:
+        self._node.started = True
+
+    def _on_drain(self, sender: int) -> None:
+        self._node.draining = True
+
+    def _on_leave(self, sender: int) -> None:
+        self._node.leaving = True
+
+    def _on_stop(self, sender: int, outcome: str) -> None:
+        if self._node.stopped is None:
+            self._node.stopped = outcome
+            self._node.on_stop()
+
+    def _on_exit(self, sender: int) -> None:
+        self._node.exiting = True

@@ -1,0 +1,147 @@
+"""Everything that one worker sends: a link to each peer, a fan-out for each broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from minipipe.codec import Encoder, Parcel
+from minipipe.pure.credit import Grant
+from minipipe.pure.intervals import Interval
+from minipipe.pure.membership import SUPERVISOR, Membership, Peer
+from minipipe.pure.paths import Path
+from minipipe.stream import wire
+from minipipe.stream.fanout import Fanout
+from minipipe.stream.link import Link
+from minipipe.stream.page import Page
+from minipipe.stream.wiring import OutletSpec
+from minipipe.transport import Buffer, Transport
+
+
+class Post:
+    """Sends records and parcels; who may be unknown yet gets them when its address is known."""
+
+    def __init__(
+        self,
+        membership: Membership,
+        ident: int,
+        transport: Transport,
+        supervisor: str,
+        encoder: Encoder,
+        page: Page,
+        outlets: Iterable[OutletSpec],
+    ) -> None:
+        self._membership = membership
+        self._transport = transport
+        self._encoder = encoder
+        self._page = page
+        self._writer = wire.Writer(membership.run, ident)
+        self._links: dict[int, Link] = {}
+        self._dirty: dict[int, Link] = {}
+        self._fanouts = {
+            spec.stream: Fanout(transport.publish(f"{ident:x}p{spec.stream:x}"), self._writer)
+            for spec in outlets
+            if spec.broadcast
+        }
+        self._awaiting: list[Fanout] = []  # those that a subscription is still to come to
+        self._link(SUPERVISOR).open(transport.connect(supervisor))
+
+    # ----------------------------------------------------------------- records
+    def _link(self, ident: int) -> Link:
+        link = self._links.get(ident)
+        if link is None:
+            link = self._links[ident] = Link(self._writer)
+            peer = self._membership.peers.get(ident)
+            if peer is not None:
+                link.open(self._transport.connect(peer.address))
+        return link
+
+    def open(self, peer: Peer) -> None:
+        """Connects to a peer, unless that was done before."""
+        link = self._link(peer.id)
+        if not link.is_open:
+            link.open(self._transport.connect(peer.address))
+
+    def waits_for(self, peer: int) -> bool:
+        """Whether something is or was to be sent to this peer."""
+        return peer in self._links
+
+    def tell(self, ident: int, record: Sequence[Any]) -> None:
+        """Sends `record` to that worker with the next flush."""
+        link = self._link(ident)
+        link.add(record)
+        self._dirty[ident] = link
+
+    def flush(self) -> None:
+        """Sends all records that wait."""
+        for link in self._dirty.values():
+            link.flush()
+        self._dirty.clear()
+
+    # ----------------------------------------------------------------- parcels
+    def dispatch(
+        self,
+        spec: OutletSpec,
+        targets: list[int],
+        epoch: int,
+        origin: int,
+        runs: list[Interval],
+        path: Path,
+        parcel: Parcel | tuple[Any, ...],
+    ) -> None:
+        """Sends a parcel to its consumers, at once."""
+        body: Any = parcel
+        frames: Sequence[Buffer] = ()
+        classes: Sequence[bytes] = ()
+        if isinstance(parcel, Parcel):
+            body, frames, classes = parcel.body, parcel.frames, parcel.classes
+        record = (wire.ITEMS, spec.stream, epoch, origin, wire.flat(runs), path, (), body)
+        if spec.broadcast:
+            links = self._fanouts[spec.stream].links_to(targets)
+        else:
+            links = [self._link(targets[0])]
+            self._dirty.pop(targets[0], None)
+        for link in links:
+            if classes:
+                link.define(classes, self._encoder.definition)
+            link.add(record)
+            link.flush(frames)
+        self._page.parcels += 1
+
+    # -------------------------------------------------------------- broadcasts
+    def publisher(self, spec: OutletSpec, subscriber: Peer) -> str:
+        """Where this consumer has to subscribe, or nothing if the stream is no broadcast."""
+        fanout = self._fanouts.get(spec.stream)
+        if fanout is None:
+            return ""
+        fanout.expect(subscriber.id, sole=subscriber.segment in spec.sole)
+        if fanout not in self._awaiting:
+            self._awaiting.append(fanout)
+        return fanout.address
+
+    def granted(self, stream: int, consumer: int, grant: Grant) -> Grant | None:
+        """The grant, unless it has to wait for the consumer's subscription."""
+        fanout = self._fanouts.get(stream)
+        return grant if fanout is None else fanout.granted(consumer, grant)
+
+    @property
+    def awaits(self) -> bool:
+        """Whether a subscription is still to come."""
+        return bool(self._awaiting)
+
+    def filenos(self) -> list[int]:
+        """What is readable when `subscriptions` may have news."""
+        return [fanout.publisher.fileno() for fanout in self._awaiting]
+
+    def subscriptions(self) -> list[tuple[int, int, Grant]]:
+        """Stream, consumer and grant of those whose subscription has come since last asked.
+
+        To be asked after the last send before a wait: a send may swallow the wake-up.
+        """
+        found = [
+            (stream, consumer, grant)
+            for stream, fanout in self._fanouts.items()
+            for consumer, grant in fanout.arrivals()
+        ]
+        self._awaiting = [fanout for fanout in self._awaiting if fanout.waits]
+        return found

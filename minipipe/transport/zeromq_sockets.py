@@ -1,0 +1,199 @@
+"""The ends of ZeroMQ connections: an inbox, what sends to one, and what sends to many.
+
+High-water marks are 0 (none): with them, messages that the kernel had accepted were lost when
+a producer closed before a slow consumer had read them (measured: 32 to 904 of 1000 arrived),
+and a publisher drops in silence what is beyond a subscriber's mark.  Without marks it never
+does, so ZMQ_XPUB_NODROP has nothing to prevent; with both, one stopped subscriber would stop
+the publisher, and so all others.
+ZMTP heartbeats stay off: they disconnect healthy peers that are slow to read.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Sequence
+from typing import Any
+
+import zmq
+
+from minipipe.errors import TransportError
+from minipipe.transport.base import Buffer
+
+# Above this, pyzmq's zero-copy send (a reference count and a callback) is cheaper than memcpy.
+ZERO_COPY_BYTES = 65_536
+# Frames above this are handed on as views of ZeroMQ's own message, without a copy.
+VIEW_BYTES = 4_096
+# What a closed outlet or publisher sends on, if the transport lives on.
+LINGER_S = 0.5
+
+_EVENTS = zmq.EVENTS
+_RCVMORE = zmq.RCVMORE
+_NOBLOCK = int(zmq.NOBLOCK)
+_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
+_POLLIN = int(zmq.POLLIN)  # as a plain number: `&` on the enum costs as much as the call
+_SUBSCRIBED = b"\x01"  # how what comes up an XPUB begins; b"\x00" for one who has left or died
+
+
+class ZeroMQInbox:
+    """One bound PULL socket, and one SUB for each publisher subscribed to."""
+
+    def __init__(self, socket: Any, address: str, path: str | None, context: Any) -> None:
+        self._socket = socket
+        self._path = path
+        self._context = context
+        self.address = address
+        # One SUB for each publisher: what a socket subscribes to holds for all its connections.
+        self._subscriber_at: dict[str, Any] = {}
+        self._sockets: list[Any] = [socket]
+        self._turn = 0
+        self._fds = [int(socket.FD)]
+        self._poll: tuple[tuple[int, ...], Any] | None = None  # what was watched last, and how
+
+    def receive(self) -> list[Buffer] | None:
+        if self._subscriber_at:
+            socket = self._next_readable()
+            if socket is None:
+                return None
+        else:
+            socket = self._socket
+            # Asking first is cheaper than an exception, and it is what re-arms the descriptor.
+            if not socket.getsockopt(_EVENTS) & _POLLIN:
+                return None
+        # The head is small, and often all there is: bytes at once are cheaper than a frame.
+        message: list[Buffer] = [socket.recv(_NOBLOCK)]
+        more = socket.getsockopt(_RCVMORE)
+        while more:
+            frame = socket.recv(_NOBLOCK, copy=False)
+            more = frame.more
+            small = len(frame) < VIEW_BYTES
+            message.append(frame.bytes if small else frame.buffer)
+        return message
+
+    def _next_readable(self) -> Any:
+        """The next socket with a message, its topic taken off; None if all were found empty.
+
+        Asking a socket re-arms its descriptor, so a message that comes to one while another is
+        being asked ends the next wait.
+        """
+        sockets = self._sockets
+        for _ in sockets:
+            self._turn = (self._turn + 1) % len(sockets)
+            socket = sockets[self._turn]
+            if socket.getsockopt(_EVENTS) & _POLLIN:
+                if socket is not self._socket:
+                    socket.recv(_NOBLOCK)
+                return socket
+        return None
+
+    def wait(self, timeout_s: float | None, also: Sequence[int] = ()) -> list[int]:
+        # The sockets' own descriptors, not the sockets: a socket belongs to one thread at a
+        # time, its descriptor to all.  They are edge-triggered, which is why callers must have
+        # received until None before (zmq_getsockopt(3), ZMQ_FD).
+        own = self._fds
+        watched = (*own, *also)
+        known, self._poll = self._poll, None  # ours alone while we wait: threads may meet here
+        if known is None or known[0] != watched:
+            poll = select.poll()
+            for fd in own:
+                poll.register(fd, select.POLLIN)
+            for fd in also:
+                poll.register(fd, select.POLLIN | select.POLLHUP)
+            known = watched, poll
+        timeout_ms = None if timeout_s is None else max(0, int(timeout_s * 1000 + 0.999))
+        ready = known[1].poll(timeout_ms)
+        self._poll = known
+        return [fd for fd, _ in ready if fd not in own]
+
+    def subscribe(self, address: str, topics: Sequence[bytes]) -> None:
+        socket = self._subscriber_at.get(address) or self._subscriber(address)
+        # After the connect: then they go out one by one, in this order.  Those that are there
+        # before it, and all of them at a reconnect, go out sorted (libzmq walks its tree of
+        # them, xsub.cpp).
+        for topic in topics:
+            socket.setsockopt(zmq.SUBSCRIBE, topic)
+
+    def _subscriber(self, address: str) -> Any:
+        socket = self._context.socket(zmq.SUB)
+        try:
+            socket.connect(address)
+        except zmq.ZMQError as error:
+            socket.close(linger=0)
+            raise TransportError(f"cannot subscribe at {address!r}: {error}") from error
+        self._subscriber_at[address] = socket
+        self._sockets.append(socket)
+        self._fds = [*self._fds, int(socket.FD)]  # a new list: another thread may be in `wait`
+        return socket
+
+    def close(self) -> None:
+        if self._socket.closed:
+            return
+        for socket in self._sockets:
+            socket.close(linger=0)
+        _remove(self._path)
+
+
+class ZeroMQOutlet:
+    """One connected PUSH socket."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self._socket = socket
+        # Past pyzmq's outer `send`, which only adds routing ids and groups to this.
+        self._send: Any = super(zmq.Socket, socket).send
+
+    def send(self, message: Sequence[Buffer]) -> None:
+        send = self._send
+        last = len(message) - 1
+        if not last:
+            send(message[0], _NOBLOCK, copy=len(message[0]) < ZERO_COPY_BYTES)
+            return
+        for i, buffer in enumerate(message):
+            flags = _MORE if i < last else _NOBLOCK
+            send(buffer, flags, copy=len(buffer) < ZERO_COPY_BYTES)
+
+    def close(self) -> None:
+        self._socket.close(linger=int(LINGER_S * 1000))
+
+
+class ZeroMQPublisher:
+    """One bound XPUB socket."""
+
+    def __init__(self, socket: zmq.Socket[bytes], address: str, path: str | None) -> None:
+        self._socket: Any = socket
+        self._path = path
+        self.address = address
+        self._fd = int(socket.FD)
+        self._outlet = ZeroMQOutlet(socket)
+        self._send: Any = super(zmq.Socket, socket).send
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def subscriptions(self) -> list[bytes]:
+        topics = []
+        while self._socket.getsockopt(_EVENTS) & _POLLIN:
+            news = self._socket.recv(_NOBLOCK)
+            if news.startswith(_SUBSCRIBED):
+                topics.append(news[1:])
+        return topics
+
+    def send(self, topic: bytes, message: Sequence[Buffer]) -> None:
+        # A copied topic and large frames by reference: libzmq counts references over all
+        # subscribers, so that one buffer serves them all.
+        self._send(topic, _MORE)
+        self._outlet.send(message)
+
+    def close(self, linger_s: float = LINGER_S) -> None:
+        if self._socket.closed:
+            return
+        self._socket.close(linger=int(linger_s * 1000))
+        _remove(self._path)
+
+
+def _remove(path: str | None) -> None:
+    """The ipc file at `path`, if it is one, is gone: libzmq would leave it."""
+    if path is not None:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass  # its directory was removed before

@@ -1,0 +1,172 @@
+"""The general way: several streams in or out, Regulators, segments in loops, term flags."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from minipipe.coroutine import Coroutine
+from minipipe.errors import SentinelError
+from minipipe.functor import Opened, coroutine_kwargs
+from minipipe.markers import Sentinel
+from minipipe.stream import Role, wire
+from minipipe.worker.body import Body
+from minipipe.worker.emit import Emitter
+from minipipe.worker.feeds import ByIdentity, Feed, InStep, Single, Taken
+from minipipe.worker.spec import Task
+
+
+def feed_of(body: Body, task: Task) -> Feed:
+    """Where this worker's items come from."""
+    wiring = body.node.wiring
+    if len(wiring.inlets) == 1:
+        return Single(body)
+    if wiring.pairing_depth is None:
+        return InStep(body, task.strict)
+    return ByIdentity(body, wiring.pairing_depth)
+
+
+class GeneralLoop:
+    """Works off what arrives, an item at a time."""
+
+    def __init__(self, body: Body, task: Task, opened: Opened, *, regulates: bool) -> None:
+        self._body = body
+        self._node = body.node
+        self._flag = task.term_flag
+        self._feed = feed_of(body, task)
+        self._emitter = Emitter(body)
+        self._relays = next(iter(body.node.inlets.values())).spec.role is Role.RELAY
+        self._function = opened.call
+        self._coroutine: Coroutine | None = None
+        if regulates:
+            kwargs = coroutine_kwargs(task.functor, task.init_kwargs)
+            self._coroutine = Coroutine(lambda: opened.call(**kwargs), body.where)
+            body.leave = self._coroutine.close
+        self._ends = False  # by mp.Sentinel
+
+    def run(self) -> None:
+        """Works off what arrives, until there will be no more, or this segment ends itself."""
+        body, node = self._body, self._node
+        if self._coroutine is not None:
+            self._guarded(None, self._coroutine.prime)
+        while (taken := self._feed.take()) is not None:
+            if self._flag is not None and self._flag.is_set():
+                self._ends = True
+            else:
+                self._work(taken)
+                self._feed.done()
+                node.tend(time.monotonic())
+                body.check()
+            if self._ends:
+                break
+        self._finish()
+
+    def _finish(self) -> None:
+        node = self._node
+        if self._coroutine is not None:
+            self._pass_on(None, self._coroutine.finish, self._coroutine.more)
+        self._emitter.flush()
+        if self._ends or node.leaving:
+            for inlet in node.inlets.values():
+                inlet.discard()
+        node.ended = True
+        node.passive = node.wiring.in_loop  # what it has counted is told whenever it changes
+        if self._ends:
+            node.report(wire.ENDED)
+        self._body.close()
+
+    # ------------------------------------------------------------------ an item
+    def _work(self, taken: Taken) -> None:
+        node = self._node
+        node.page.origin = taken.parcel.origin
+        if self._coroutine is not None:
+            several = len(taken.arguments) > 1
+            item = taken.arguments if several else taken.arguments[0]
+            coroutine = self._coroutine
+            self._pass_on(taken, lambda: coroutine.send(item), coroutine.more)
+            return
+        began_s = time.monotonic()
+        result = self._guarded(taken, self._function, *taken.arguments)
+        if result is Sentinel:
+            self._end_itself(taken)
+            return
+        if not self._body.outlets:
+            return
+        if self._relays:
+            parcel = taken.parcel
+            sent = self._emitter.relay(
+                result,
+                began_s,
+                taken.arguments[0],
+                taken.number,
+                parcel.origin,
+                parcel.epoch,
+                parcel.path,
+            )
+        else:
+            sent = self._put(result, began_s, taken)
+        if not sent:
+            node.page.dropped += 1
+            if self._relays:
+                turn = next(iter(node.inlets.values())).turn
+                assert turn is not None
+                turn.drops.append(taken.number)
+
+    def _end_itself(self, taken: Taken | None) -> None:
+        if not self._node.wiring.in_loop:
+            raise self._broken(SentinelError(self._body.where), taken)
+        self._ends = True
+
+    def _pass_on(
+        self, taken: Taken | None, first: Callable[[], Any], more: Callable[[], Any]
+    ) -> None:
+        """Advances the coroutine for as long as it gives something."""
+        began_s = time.monotonic()
+        output = self._guarded(taken, first)
+        while output is not None:
+            if output is Sentinel:
+                self._end_itself(taken)
+                return
+            self._put(output, began_s, taken)
+            self._node.tend(time.monotonic())
+            began_s = time.monotonic()
+            output = self._guarded(taken, more)
+
+    def _put(self, result: Any, began_s: float, taken: Taken | None) -> bool:
+        if taken is None:
+            return self._emitter.put(result, began_s)
+        return self._emitter.put(
+            result,
+            began_s,
+            item=_shown(taken),
+            number=taken.number,
+            origin=taken.parcel.origin,
+        )
+
+    def _guarded(self, taken: Taken | None, function: Callable[..., Any], *args: Any) -> Any:
+        """What the functor gives; None if it raised something that is to be ignored."""
+        body = self._body
+        if taken is None:
+            try:
+                return body.call(function, *args)
+            except BaseException as error:
+                body.after(error, None, None, body.node.ident)
+                return None
+        try:
+            return body.call_at(taken.number, function, *args)
+        except BaseException as error:
+            body.after(error, taken.number, _shown(taken), taken.parcel.origin)
+            if not body.outlets or self._coroutine is not None:
+                body.node.page.dropped += 1
+            return None
+
+    def _broken(self, error: BaseException, taken: Taken | None) -> BaseException:
+        if taken is None:
+            return self._body.broken(error, None, None, self._node.ident)
+        return self._body.broken(error, taken.number, _shown(taken), taken.parcel.origin)
+
+
+def _shown(taken: Taken) -> Any:
+    """The item, for an error."""
+    return taken.arguments[0] if len(taken.arguments) == 1 else taken.arguments

@@ -1,0 +1,131 @@
+"""The quick way: one stream in, at most one out, an item for an item."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from minipipe.errors import SentinelError
+from minipipe.functor import Opened
+from minipipe.markers import Sentinel
+from minipipe.stream import Inlet, Role, Turn
+from minipipe.stream.outlet import FAST
+from minipipe.stream.page import ITEM_WORD
+from minipipe.worker.body import Body
+
+
+class LineLoop:
+    """Works off what arrives, a parcel at a time."""
+
+    def __init__(self, body: Body, opened: Opened) -> None:
+        self._body = body
+        self._node = body.node
+        self._function = opened.call
+        self._inlet: Inlet = next(iter(body.node.inlets.values()))
+        self._outlet = body.outlets[0] if body.outlets else None
+
+    def run(self) -> None:
+        """Works off what arrives, until there will be no more."""
+        node, body, inlet, outlet = self._node, self._body, self._inlet, self._outlet
+        relays = inlet.spec.role is Role.RELAY
+        while True:
+            if not inlet.queue:
+                node.block(lambda: bool(inlet.queue) or (node.leaving if relays else inlet.ended))
+                if not inlet.queue:
+                    break
+            parcel = inlet.queue[0]
+            began_s = time.monotonic()
+            turn = inlet.begin(body.unpack(parcel, inlet.spec.feeders))
+            node.page.origin = parcel.origin
+            if outlet is not None and relays:
+                outlet.relay(parcel.origin, parcel.epoch, parcel.path)
+            now_s = self._work_off(self._function, inlet, turn, began_s)
+            inlet.pace.observe(parcel.count, now_s - began_s)
+            node.report_turn(inlet)
+            inlet.end()
+        body.close()
+
+    def _work_off(
+        self, function: Callable[..., Any], inlet: Inlet, turn: Turn, now_s: float
+    ) -> float:
+        """Calls the functor for each item of a parcel; returns the time afterwards."""
+        node, body, outlet = self._node, self._body, self._outlet
+        stride = body.stride
+        begun, count = 0, turn.parcel.count
+        while begun < count:
+            stop = min(count, begun + stride.items)
+            if outlet is not None:
+                if not outlet.ready:
+                    body.wait_for_room(outlet)
+                    now_s = time.monotonic()
+                stop = min(stop, begun + outlet.room)
+            began_s = now_s
+            before = begun
+            begun = self._work_some(function, inlet, turn, begun, stop)
+            turn.reached(begun)
+            now_s = time.monotonic()
+            if outlet is not None:
+                outlet.added(began_s, now_s, begun - before)
+                if begun == count and not inlet.queue:
+                    outlet.flush()  # first of all: somebody may be waiting for it
+            stride.took(now_s - began_s)
+            node.tend(now_s)
+            body.check()
+        return now_s
+
+    def _work_some(
+        self, function: Callable[..., Any], inlet: Inlet, turn: Turn, begun: int, stop: int
+    ) -> int:
+        """Calls the functor for the items [begun, stop) of a parcel; returns how far it came.
+
+        The hot loop of a Transform or Sink: what is in it is paid for every item.
+        """
+        node, body, outlet = self._node, self._body, self._outlet
+        attendant = body.attendant
+        words, attended = node.page.words, body.attended
+        origin = turn.parcel.origin
+        numbered = outlet is not None and outlet.ledger is None
+        if not attendant.armed:
+            attendant.arm()
+        for number, item in zip(turn.numbers[begun:stop], turn.items[begun:stop], strict=True):
+            words[ITEM_WORD] = number + 1
+            try:
+                result = function(item)
+            except BaseException as error:
+                body.after(error, number, item, origin)
+                attended = body.attended
+                node.page.dropped += outlet is None
+                result = None
+            words[ITEM_WORD] = 0
+            begun += 1
+            if node.attended != attended:
+                attended = body.attended = node.rejoin()
+                turn.reached(begun)
+                body.check()
+                if outlet is not None:
+                    outlet.reconsider()
+                    if not outlet.ready:
+                        body.wait_for_room(outlet)
+                stop = begun  # who gets the next one is to be chosen again
+            if outlet is None:
+                pass
+            elif result is None:
+                node.page.dropped += 1
+                if numbered:
+                    turn.drops.append(number)
+            else:
+                if type(result) in FAST:
+                    outlet.tokens.append(result)
+                elif result is Sentinel:
+                    raise body.broken(SentinelError(body.where), number, item, origin)
+                else:
+                    try:
+                        outlet.add(result)
+                    except Exception as error:  # pickling runs code of the user's classes
+                        raise body.broken(error, number, item, origin) from error
+                if numbered:
+                    outlet.numbers.append(number)
+            if begun >= stop:
+                break
+        return begun
