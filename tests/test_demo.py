@@ -431,7 +431,7 @@ def test_importing_the_demo_does_not_import_scikit_learn(empty_tmp: Path) -> Non
 
 
 def test_the_example_trains(empty_tmp: Path) -> None:
-    code, out, _ = finish(start("examples/train_digits.py", "--chunks", "8", tmp=empty_tmp))
+    code, out, _ = finish(start("examples/train_digits.py", "--chunks", "2", tmp=empty_tmp))
 
     assert code == 0
     assert len(re.findall(r"^hidden=\d+ lr=[\d.]+ +\d\d\.\d%$", out, re.MULTILINE)) == 4

@@ -8,7 +8,8 @@ from types import CodeType
 from minipipe.segment import Segment
 
 # What can be made of an item, which is never None, without making None of it.  All else (calls,
-# attributes, elements, globals) may give None, or `mp.Sentinel`.
+# attributes, elements, globals) may give None, or `mp.Sentinel`.  (An element is a BINARY_OP
+# since Python 3.14.)
 _SAFE: tuple[str, ...] = (
     *("RESUME", "LOAD_FAST", "STORE_FAST", "BINARY_OP", "UNARY", "COMPARE_OP", "CONTAINS_OP"),
     *("BUILD_TUPLE", "BUILD_LIST", "BUILD_MAP", "RETURN_VALUE", "NOP", "CACHE", "COPY", "SWAP"),
@@ -36,6 +37,6 @@ def _may_give_none(code: CodeType) -> bool:
         if instruction.opname in ("LOAD_CONST", "RETURN_CONST", "LOAD_SMALL_INT"):
             if instruction.argval is None:
                 return True
-        elif not instruction.opname.startswith(_SAFE):
+        elif not instruction.opname.startswith(_SAFE) or instruction.argrepr == "[]":
             return True
     return False

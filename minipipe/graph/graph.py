@@ -167,8 +167,27 @@ class Graph:
             pairing_depth=self.pairings.get(index),
         )
 
+    def closers_of(self, number: int) -> frozenset[int]:
+        """The senders whose items may come by this stream: it ends when they have closed.
+
+        Not all of its region: one of the others may take from this very stream, and send later.
+        """
+        found: set[int] = set()
+        streams = {number}
+        todo = [number]
+        while todo:
+            for index in self.streams[todo.pop()].producers:
+                producer = self.segments[index]
+                if not producer.stateless:
+                    found.add(index)
+                    continue
+                todo += {*producer.inputs} - streams
+                streams |= {*producer.inputs}
+        return frozenset(found)
+
     def _inlet(self, segment: GraphSegment, number: int) -> InletSpec:
         stream, region = self.streams[number], self.region_of(number)
+        closers = self.closers_of(number)
         loop = self.loops.members_with(segment.index)
         rivals = [segment.index] if stream.broadcast else stream.consumers
         closing = {p for p in stream.producers if Edge(p, number, segment.index) in self._closing}
@@ -181,13 +200,14 @@ class Graph:
             segment.role,
             feeders=" and ".join(self.segments[p].name for p in stream.producers),
             producers=self._workers(stream.producers),
-            senders=self._workers(region.senders),
+            closers=closers,
+            senders=self._workers(closers),
             alone=self._workers(rivals) == 1,
             buffer_size=stream.buffer_size if size is None else size,
             slot=slot,
             unlimited=frozenset(closing),
             loop=loop,
-            outer_senders=self._workers(region.senders - loop),
+            outer_senders=self._workers(closers - loop),
             fed_by_loop=bool(loop.intersection(stream.producers)),
         )
 

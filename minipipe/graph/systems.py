@@ -175,7 +175,7 @@ def _check_loop(graph: Graph, loop: frozenset[int]) -> None:
     if any(segment.term_flag is not None for segment in declared):
         return
     fed_by_it = {s.index for s in graph.streams if loop & set(s.producers)}
-    if any(fed_by_it.isdisjoint([number]) for s in members for number in s.inputs):
+    if any(number not in fed_by_it for s in members for number in s.inputs):
         return  # a join, which ends with what comes from outside
     if all(never_ends(segment) for segment in declared):
         raise BuildError(

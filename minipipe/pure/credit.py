@@ -21,7 +21,10 @@ UNLIMITED = 2**40  # the window of an edge that closes a loop
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a consumer tells a producer, for one stream."""
+    """What a consumer tells a producer, for one stream.
+
+    A negative window: it has ended and drops what comes, so that others are to be preferred.
+    """
 
     taken: int
     finished: int
@@ -80,9 +83,10 @@ class Account:
     @property
     def room_items(self) -> int:
         """How many more items it may be sent now."""
-        if self.waiting_bytes >= WINDOW_BYTES and self.window < UNLIMITED:
+        window = abs(self.window)
+        if self.waiting_bytes >= WINDOW_BYTES and window < UNLIMITED:
             return 0
-        return max(0, self.taken + self.window - self.sent)
+        return max(0, self.taken + window - self.sent)
 
     def booked(self, items: int, size_bytes: int, turn: int, now_s: float) -> None:
         """Books a parcel as sent."""
@@ -147,8 +151,8 @@ class Accounts:
         best_key: tuple[float, int, int] | None = None
         soonest_s = float("inf")
         for account in self._by_id.values():
-            if not account.window:
-                continue  # it has not said yet that it is there
+            if account.window <= 0:
+                continue  # it has not said yet that it is there, or has ended
             unfinished = account.sent - account.finished
             start_s = max(0.0, account.free_at_s - now_s) if unfinished else 0.0
             soonest_s = min(soonest_s, start_s)
@@ -158,10 +162,16 @@ class Accounts:
             if best_key is None or key < best_key:
                 best, best_key = account, key
         if best is None or best_key is None:
-            return None
+            return self._end()
         if best_key[1] and best_key[0] > 2.0 * soonest_s + HOLD_BACK_S:
             return None
         return best.consumer
+
+    def _end(self) -> int | None:
+        """If all have ended: one that may be sent something, to drop it."""
+        if any(account.window >= 0 for account in self._by_id.values()):
+            return None
+        return next((a.consumer for a in self._by_id.values() if a.room_items), None)
 
     @property
     def sole(self) -> bool:

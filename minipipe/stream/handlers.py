@@ -101,12 +101,7 @@ class Handlers:
         leaf = wire.path_of(path)
         if inlet.spec.slot is not None:  # a broadcast forks here: the message is the same for all
             leaf = (*leaf, inlet.spec.slot)
-        parcel = Arrived(sender, origin, epoch, intervals, leaf, body, frames, count)
-        inlet.arrived(parcel)
-        if inlet.spec.role is Role.ANCHOR:
-            # Reading, the epoch and confirming are one step under the lock (rule 7).
-            inlet.confirmed += count
-            self._node.settle(wire.CONFIRM, inlet, parcel, intervals)
+        inlet.arrived(Arrived(sender, origin, epoch, intervals, leaf, body, frames, count))
 
     def _on_hello(
         self, sender: int, stream: int, segment: int, address: str, publisher: str
@@ -144,8 +139,9 @@ class Handlers:
     def _on_close(self, sender: int, region: int) -> None:
         segment = self._node.segment_of(sender)
         for inlet in self._node.inlets.values():
-            if inlet.spec.region == region and inlet.spec.role is not Role.RELAY:
-                inlet.closed(sender, inner=segment in inlet.spec.loop)
+            spec = inlet.spec
+            if spec.region == region and spec.role is not Role.RELAY and segment in spec.closers:
+                inlet.closed(sender, inner=segment in spec.loop)
 
     def _on_mark(self, sender: int, region: int, number: int) -> None:
         marks = self._node.marks

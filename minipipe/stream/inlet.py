@@ -85,6 +85,7 @@ class Inlet:
         self.discarded = 0
         self.items_in = 0
         self.confirmed = 0
+        self._unconfirmed: list[Arrived] = []  # of an anchor: read, and to be told with the rest
         self.pace = Pace(spec.buffer_size, spec.producers)
         self._producers: dict[int, _Producer] = {}
 
@@ -97,6 +98,10 @@ class Inlet:
     def arrived(self, parcel: Arrived) -> None:
         producer = self._producers[parcel.producer]
         producer.arrived += parcel.count
+        if self.spec.role is Role.ANCHOR:
+            # Reading and the test of the epoch are one step with this (rule 7): what is in here
+            # is confirmed before anything else is said to its origin.
+            self._unconfirmed.append(parcel)
         if self.discards:
             self._discard(parcel, parcel.count)
             return
@@ -175,6 +180,7 @@ class Inlet:
         whenever this one has nothing to do (the least loaded is chosen by that).
         """
         window, pace_s = self.pace.window, self.pace.pace_s
+        withdraws = self.discards and not self.spec.alone  # what it drops, others could take
         due: list[tuple[int, Grant]] = []
         for ident, producer in self._producers.items():
             taken, finished = producer.taken, producer.finished
@@ -187,30 +193,40 @@ class Inlet:
                 assert taken >= told.taken and finished >= told.finished, (taken, finished, told)
                 new = taken - told.taken
                 news = new > 0 or finished > told.finished
+                if told.window < 0 and not news:
+                    continue
                 if not (
                     2 * new >= told.window
+                    or withdraws
                     or (window >= 2 * told.window and not producer.unlimited)
                     or (2 * window <= told.window and not producer.unlimited)
                     or (news and not self.spec.alone and (idle or turn is not None))
                 ):
                     continue
             allowed = UNLIMITED if producer.unlimited else window
-            producer.told = Grant(taken, finished, allowed, pace_s)
+            producer.told = Grant(taken, finished, -allowed if withdraws else allowed, pace_s)
             due.append((ident, producer.told))
         return due
 
-    def confirmations(self) -> tuple[Arrived, list[Interval]] | None:
-        """Of a function Sink's parcel in work: the items that it has finished since last asked."""
+    def confirmations(self) -> list[tuple[Arrived, list[Interval]]]:
+        """The items to confirm now, each with a parcel that says whose they are.
+
+        Of an anchor, what has arrived since last asked; of a function Sink, what it has finished.
+        """
+        if self.spec.role is Role.ANCHOR:
+            read, self._unconfirmed = self._unconfirmed, []
+            self.confirmed += sum(parcel.count for parcel in read)
+            return [(parcel, parcel.runs) for parcel in read]
         turn = self.turn
         if turn is None or self.spec.role is not Role.SINK:
-            return None
+            return []
         done = turn.finished
         if done <= turn.told_finished:
-            return None
+            return []
         runs = runs_of(turn.numbers[turn.told_finished : done])
         self.confirmed += done - turn.told_finished
         turn.told_finished = done
-        return turn.parcel, runs
+        return [(turn.parcel, runs)]
 
     def drops(self) -> tuple[Arrived, list[Interval]] | None:
         """Of a relay's parcel in work: the items that gave None since last asked."""

@@ -150,9 +150,8 @@ class Node:
 
     def report_turn(self, inlet: Inlet) -> None:
         """Tells the origin what became of the items of the parcel in work."""
-        done = inlet.confirmations()
-        if done is not None:
-            self.settle(wire.CONFIRM, inlet, *done)
+        for parcel, runs in inlet.confirmations():
+            self.settle(wire.CONFIRM, inlet, parcel, runs)
         drops = inlet.drops()
         if drops is not None:
             self.settle(wire.DROPPED, inlet, *drops)

@@ -30,6 +30,9 @@ Dispatch = Callable[
 
 def _are_plain(tokens: list[Any]) -> bool:
     """Whether msgpack has all of them: floats, or integers of at most 64 bits."""
+    if len(tokens) == 1:  # somebody waits for this one
+        kind = type(tokens[0])
+        return kind is float or (kind is int and -(2**63) <= tokens[0] < 2**63)
     kinds = set(map(type, tokens))
     if kinds == {int}:
         return min(tokens) >= -(2**63) and max(tokens) < 2**63  # type: ignore[no-any-return]

@@ -96,8 +96,10 @@ def read(buffers: Sequence[Buffer]) -> Message:
     return Message(run, sender, records, buffers[1:])
 
 
-def flat(runs: Sequence[Interval]) -> list[int]:
+def flat(runs: Sequence[Interval]) -> Sequence[int]:
     """Intervals as a flat list of numbers, for a record."""
+    if len(runs) == 1:
+        return runs[0]
     return [number for run in runs for number in run]
 
 

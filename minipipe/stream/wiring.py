@@ -26,7 +26,8 @@ class InletSpec:
     role: Role
     feeders: str  # the names of the segments that put to it
     producers: int  # workers that put to the stream
-    senders: int  # workers that must close the region before its end
+    closers: frozenset[int]  # senders (segments) whose items may come by it
+    senders: int  # of these, the workers: they must close the region before its end
     alone: bool  # the only worker that takes from the stream (of its segment, in a broadcast)
     buffer_size: int | None
     slot: Step | None = None  # of a broadcast: what the path of every item grows by here

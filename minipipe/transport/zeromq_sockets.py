@@ -57,11 +57,11 @@ class ZeroMQInbox:
                 return None
         else:
             socket = self._socket
-            # Asking first is cheaper than an exception, and it is what re-arms the descriptor.
-            if not socket.getsockopt(_EVENTS) & _POLLIN:
-                return None
         # The head is small, and often all there is: bytes at once are cheaper than a frame.
-        message: list[Buffer] = [socket.recv(_NOBLOCK)]
+        try:
+            message: list[Buffer] = [socket.recv(_NOBLOCK)]
+        except zmq.Again:  # found empty, which re-arms the descriptor, like asking for EVENTS
+            return None
         more = socket.getsockopt(_RCVMORE)
         while more:
             frame = socket.recv(_NOBLOCK, copy=False)

@@ -179,6 +179,8 @@ class InStep:
             return
         for reader in others:
             reader.inlet.discard()
+        if others:
+            node.report(wire.ENDED)  # a source that feeds nobody else yields no more
         if not node.leaving:
             body.wait_for_input(lambda: all(r.inlet.ended for r in others))
         left = {r.inlet.spec.name: r.inlet.discarded for r in others if r.inlet.discarded}

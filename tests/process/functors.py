@@ -1,11 +1,36 @@
-"""Functors that many tests share."""
+"""Functors that many tests share.
+
+They are not in the tests' own modules, which would be imported in every worker, with pytest.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import minipipe as mp
+
+
+def same(x: Any) -> Any:
+    return x
+
+
+def both(x: Any) -> tuple[Any, Any]:
+    return x, x
+
+
+def uneven(x: int) -> int:
+    """Takes longer for some items, so that workers that share them overtake each other."""
+    time.sleep(0.003 if x % 7 == 0 else 0.0)
+    return x
+
+
+def endless() -> Iterator[int]:
+    i = 0
+    while True:
+        yield i
+        i += 1
 
 
 class Collect:
@@ -19,6 +44,17 @@ class Collect:
 
     def local_term(self) -> list[Any]:
         return self.items
+
+
+class Slow(Collect):
+    """A sink that takes its time for each item."""
+
+    def __init__(self, pause_s: float) -> None:
+        self.pause_s = pause_s
+
+    def run(self, *parts: Any) -> None:
+        time.sleep(self.pause_s)
+        super().run(*parts)
 
 
 def streams(count: int, **options: Any) -> list[mp.Stream]:

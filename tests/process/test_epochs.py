@@ -103,7 +103,9 @@ def test_none_is_skipped_in_every_epoch() -> None:
     assert pline.stats()["Source"].dropped == 3
 
 
-def test_an_ignored_exception_of_a_generator_ends_all_epochs_and_the_warning_says_so(caplog) -> None:
+def test_an_ignored_exception_of_a_generator_ends_all_epochs_and_the_warning_says_so(
+    caplog,
+) -> None:
     def breaks():
         yield 1
         raise OSError("unreadable")

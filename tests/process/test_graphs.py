@@ -12,11 +12,7 @@ from collections import Counter
 import pytest
 
 import minipipe as mp
-from tests.process.functors import Collect, run, streams
-
-
-def same(x: object) -> object:
-    return x
+from tests.process.functors import Collect, run, same, streams
 
 
 # ------------------------------------------------------------------ what flows where
@@ -73,6 +69,26 @@ def test_several_producers_of_several_kinds_share_a_stream() -> None:
         ]
     )
     assert Counter(kept) == Counter({i: 4 for i in range(50)})
+
+
+def test_a_stream_may_be_shared_by_segments_with_and_without_state() -> None:
+    def echo():
+        while True:
+            x = yield
+            yield x
+
+    s, out = streams(2)
+    psys, kept = run(
+        [
+            mp.Source(range(300), downstreams=s),
+            mp.Regulator(echo, "one", s, out),
+            mp.Transform(same, "pass", s, out, n_processes=2),
+            mp.Regulator(echo, "two", s, out),
+            mp.Sink(Collect(), "keep", out),
+        ]
+    )
+    assert sorted(kept) == list(range(300))
+    assert psys.stats()["one"].kept_items == 0
 
 
 def test_a_switch_sends_each_element_its_way_and_none_nowhere() -> None:
@@ -367,7 +383,7 @@ def test_a_source_that_yields_the_wrong_length_is_an_error() -> None:
         mp.Sink(same, "a", a),
         mp.Sink(same, "b", b),
     ]
-    with pytest.raises(mp.OutputsError, match="'load' has 2 downstreams.*a tuple of 1") as caught:
+    with pytest.raises(mp.OutputsError, match=r"'load' has 2 .*a tuple of 1") as caught:
         run(segments)
     assert "segment 'load'" in caught.value.__notes__[0]
 

@@ -9,22 +9,9 @@ import numpy as np
 import pytest
 
 import minipipe as mp
-from tests.process.functors import Collect, run, streams
+from tests.process.functors import Collect, both, endless, run, same, streams, uneven
 
 ITEMS = 300
-
-
-def both(x: object) -> tuple[object, object]:
-    return x, x
-
-
-def uneven(x: int) -> int:
-    time.sleep(0.003 if x % 7 == 0 else 0.0)
-    return x
-
-
-def quick(x: int) -> int:
-    return x
 
 
 def diamond(one, other, *, n: int = 3, fork=both, **options) -> list[mp.Segment]:
@@ -42,7 +29,7 @@ def diamond(one, other, *, n: int = 3, fork=both, **options) -> list[mp.Segment]
 # ----------------------------------------------------------------- by identity
 @pytest.mark.parametrize("buffer_size", [1, None])
 def test_branches_of_one_stream_pair_by_identity_however_many_workers(buffer_size) -> None:
-    psys, kept = run(diamond(uneven, quick, buffer_size=buffer_size))
+    psys, kept = run(diamond(uneven, same, buffer_size=buffer_size))
     assert sorted(kept) == [(x, x) for x in range(ITEMS)]
     assert psys.stats()["keep"].dropped == 0
 
@@ -63,7 +50,7 @@ def test_a_part_whose_partner_raised_what_is_ignored_is_let_go() -> None:
     def divides(x: int) -> int:
         return x + 0 * (1 // (x % 5))
 
-    psys, kept = run(diamond(divides, quick))
+    psys, kept = run(diamond(divides, same))
     assert sorted(kept) == [(x, x) for x in range(ITEMS) if x % 5]
     assert psys.stats()["keep"].dropped == ITEMS // 5
 
@@ -72,9 +59,34 @@ def test_a_part_that_the_fork_sent_one_way_only_is_let_go() -> None:
     def fork(x: int):
         return [x, x] if x % 4 else [None, x]
 
-    psys, kept = run(diamond(uneven, quick, fork=fork))
+    psys, kept = run(diamond(uneven, same, fork=fork))
     assert sorted(kept) == [(x, x) for x in range(ITEMS) if x % 4]
     assert psys.stats()["keep"].dropped == ITEMS // 4
+
+
+@pytest.mark.parametrize("one", [same, lambda x: x if x % 3 else None])
+@pytest.mark.parametrize("fork", [both, lambda x: [x, x] if x % 4 else [None, x]])
+def test_in_the_callers_process_the_same_pairs_come_out(one, fork) -> None:
+    inline = mp.PipeSystem(diamond(one, same, fork=fork)).build(inline=True)
+    _, kept = run(diamond(one, same, fork=fork))
+    assert sorted(kept) == sorted(inline.run().close()["keep"])
+
+
+def test_an_object_with_several_workers_in_a_branch_does_not_mispair() -> None:
+    class Model:
+        def run(self, x: int) -> int:
+            return uneven(x)
+
+    s, a, b, c = streams(4)
+    _, kept = run(
+        [
+            mp.Source(range(ITEMS), downstreams=s),
+            mp.Transform(both, "fork", s, [a, b]),
+            mp.Transform(Model(), "model", a, c, n_processes=2),
+            mp.Sink(Collect(), "keep", [c, b]),
+        ]
+    )
+    assert sorted(kept) == [(x, x) for x in range(ITEMS)]
 
 
 def test_one_very_slow_item_is_overtaken_by_all_others_and_still_paired() -> None:
@@ -82,7 +94,7 @@ def test_one_very_slow_item_is_overtaken_by_all_others_and_still_paired() -> Non
         time.sleep(0.5 if x == 0 else 0.0)
         return x
 
-    _, kept = run(diamond(slow_at_first, quick))
+    _, kept = run(diamond(slow_at_first, same))
     assert sorted(kept) == [(x, x) for x in range(ITEMS)]
 
 
@@ -91,7 +103,7 @@ def test_a_branch_a_hundred_times_slower_does_not_block_the_join() -> None:
         time.sleep(0.002)
         return x
 
-    _, kept = run(diamond(slow, quick, n=1, buffer_size=1))
+    _, kept = run(diamond(slow, same, n=1, buffer_size=1))
     assert kept == [(x, x) for x in range(ITEMS)]
 
 
@@ -103,7 +115,7 @@ def test_items_of_several_sources_on_one_stream_are_not_mistaken() -> None:
             mp.Source([("two", i) for i in range(100)], "two", s),
             mp.Transform(both, "fork", s, [a, b], n_processes=2),
             mp.Transform(lambda x: (time.sleep(0.001), x)[1], "left", a, c, n_processes=2),
-            mp.Transform(quick, "right", b, d),
+            mp.Transform(same, "right", b, d),
             mp.Sink(Collect(), "keep", [c, d]),
         ]
     )
@@ -118,7 +130,7 @@ def test_a_broadcast_stream_parts_and_a_join_pairs() -> None:
         [
             mp.Source(range(ITEMS), downstreams=s),
             mp.Transform(uneven, "a", s, a, n_processes=2),
-            mp.Transform(quick, "b", s, b),
+            mp.Transform(same, "b", s, b),
             mp.Transform(lambda x: x if x % 2 else None, "c", s, c),
             mp.Sink(Collect(), "keep", [a, b, c]),
         ]
@@ -139,20 +151,21 @@ def test_a_branch_may_be_the_stream_itself() -> None:
     assert sorted(kept) == [(x, x) for x in range(ITEMS)]
 
 
-def test_joins_behind_joins_pair_too() -> None:
-    s, a, b, c, d, e, f, g = streams(8)
-    _, kept = run(
+def test_joins_of_forks_of_forks_pair_too() -> None:
+    s, a, b, c, d, e, f = streams(7)
+    psys, kept = run(
         [
             mp.Source(range(ITEMS), downstreams=s),
             mp.Transform(both, "outer", s, [a, b]),
             mp.Transform(both, "inner", a, [c, d], n_processes=2),
             mp.Transform(uneven, "slow", c, e, n_processes=2),
             mp.Transform(lambda x, y: (x, y), "meet", [e, d], f),
-            mp.Transform(both, "again", f, [*streams(1), g]),
-        ][:5]
-        + [mp.Sink(Collect(), "keep", f), mp.Sink(Collect(), "rest", b)]
+            mp.Sink(Collect(), "keep", f),
+            mp.Sink(Collect(), "rest", b),
+        ]
     )
     assert sorted(kept) == [(x, x) for x in range(ITEMS)]
+    assert psys.results["rest"] == list(range(ITEMS))
 
 
 def test_a_join_passes_on_to_workers_that_share() -> None:
@@ -183,7 +196,7 @@ def test_a_regulator_that_joins_is_sent_tuples() -> None:
             mp.Source(range(50), downstreams=s),
             mp.Transform(both, "fork", s, [a, b]),
             mp.Transform(uneven, "slow", a, c, n_processes=2),
-            mp.Transform(quick, "quick", b, d),
+            mp.Transform(same, "quick", b, d),
             mp.Regulator(pairs, "pairs", [c, d], e),
             mp.Sink(Collect(), "keep", e),
         ]
@@ -200,8 +213,10 @@ def test_arrays_pair_with_what_was_made_of_them() -> None:
             mp.Source([np.full((100, 1000), i) for i in range(20)], downstreams=s),
             mp.Transform(both, "fork", s, [a, b], n_processes=2),
             mp.Transform(lambda x: x.mean(), "mean", a, c, n_processes=2),
-            mp.Transform(lambda x: x, "same", b, d),
-            mp.Transform(lambda m, x: int(m) if (x == m).all() else -1, "meet", [c, d], e := mp.Stream()),
+            mp.Transform(lambda x: x, "quick", b, d),
+            mp.Transform(
+                lambda m, x: int(m) if (x == m).all() else -1, "meet", [c, d], e := mp.Stream()
+            ),
             mp.Sink(Collect(), "keep", e),
         ]
     )
@@ -272,12 +287,6 @@ def test_without_strict_a_surplus_is_a_warning_and_counted(caplog) -> None:
 
 
 def test_an_endless_source_does_not_hang_a_join_whose_other_side_has_ended() -> None:
-    def endless():
-        i = 0
-        while True:
-            yield i
-            i += 1
-
     a, b = streams(2)
     _, kept = run(
         [
@@ -335,7 +344,7 @@ def test_a_join_of_several_processes_is_told_to_work_behind_itself() -> None:
         mp.Source([1], "two", b),
         mp.Sink(Collect(), "keep", [a, b], n_processes=2),
     ]
-    with pytest.raises(mp.BuildError, match="'keep' joins 2 streams.*n_processes=2.*Transform"):
+    with pytest.raises(mp.BuildError, match=r"'keep' joins 2 streams.*n_processes=2.*Transform"):
         mp.PipeSystem(segments).build()
 
 

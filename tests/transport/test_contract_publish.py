@@ -247,24 +247,6 @@ def test_the_publisher_hears_of_the_own_topic_of_each_who_shares_one(place: Plac
     assert publisher.subscriptions() == []
 
 
-def test_a_topic_whose_subscriber_has_left_is_told_of_when_the_next_one_comes(
-    place: Place,
-) -> None:
-    publisher = place.open().publish("p")
-    subscriber(place, publisher, A, name="first").close()
-    heard: list[bytes] = []
-    names = iter(range(1000))
-
-    def once_more() -> bool:  # the first one's leaving may come late
-        inbox = place.open().bind(f"{next(names)}")
-        inbox.subscribe(publisher.address, [A, B])
-        heard.extend(hear_of(publisher, B))
-        inbox.close()
-        return A in heard
-
-    wait_until(once_more, "the topic to be told of again")
-
-
 def test_a_subscription_ends_a_wait_for_the_descriptor_of_the_publisher(place: Place) -> None:
     here = place.open()
     own, publisher = here.bind("own"), here.publish("p")

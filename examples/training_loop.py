@@ -1,4 +1,4 @@
-"""MiniPipe as a library: a training loop that reads its batches from a pipeline."""
+"""A training loop of your own, which reads its batches from a pipeline: MiniPipe as a library."""
 
 import numpy as np
 

@@ -1,0 +1,23 @@
+"""What can go wrong with a slot that is another process's."""
+
+from __future__ import annotations
+
+from minipipe.errors import MiniPipeError
+
+
+class SlotError(MiniPipeError, OSError):
+    """This process cannot map a slot, though it is there.
+
+    The item has not been lost, but would not be received at a second try either.
+    """
+
+    def __init__(self, pid: int, why: str) -> None:
+        super().__init__(pid, why)
+        self.pid = pid
+        self.why = why
+
+    def __str__(self) -> str:
+        return (
+            f"an array in the shared memory of process {self.pid} cannot be mapped: {self.why}; "
+            "raise this process's limit on open files (ulimit -n) or on address space (ulimit -v)"
+        )

@@ -1,0 +1,144 @@
+"""Slots that this process counts on, and the arrays that see them."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minipipe.shared.arena import Arena
+from minipipe.shared.mapping import Mapping
+from minipipe.shared.reference import SlotRef
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+
+class Held:
+    """A slot that keeps its contents while anything in this process counts on it.
+
+    It is made with a count of one, which is its maker's to release; each array counts as well.
+
+    Attributes:
+        keeper: Who does the counting; None once it has let go of the slot, for good.
+        size_bytes: How much of the slot may be seen.
+    """
+
+    __slots__ = ("__weakref__", "arena", "count", "generation", "index", "keeper", "size_bytes")
+
+    def __init__(self, keeper: Keeper, arena: Arena, index: int, size_bytes: int) -> None:
+        self.keeper: Keeper | None = keeper
+        self.arena = arena
+        self.index = index
+        self.generation: int = arena.generations[index]
+        self.size_bytes = size_bytes
+        self.count = 1
+
+    @property
+    def address(self) -> int:
+        """Where it begins in this process's memory."""
+        return self.arena.address(self.index)
+
+    def reference(self) -> SlotRef:
+        """What another process needs to borrow it, while this one counts on it."""
+        arena = self.arena
+        return SlotRef(arena.pid, arena.fd, arena.id, self.index, self.generation)
+
+    def retain(self) -> None:
+        """Counts on the slot once more, until `release`."""
+        keeper = self.keeper
+        if keeper is not None:
+            with keeper.lock:
+                assert self.count > 0, "this slot was let go"
+                self.count += 1
+
+    def release(self) -> None:
+        """Counts on the slot once less."""
+        keeper = self.keeper
+        if keeper is not None:
+            with keeper.lock:
+                keeper.let_go(self)
+
+    def bytes_seen(self, *, readonly: bool, private: Mapping | None = None) -> Array:
+        """Returns a new uint8 array over the slot, which counts until its last view has died."""
+        view = View()
+        self.retain()
+        view.held = self
+        view.private = private
+        address = self.address if private is None else private.address
+        view.__array_interface__ = {
+            "version": 3,
+            "typestr": "|u1",
+            "shape": (self.size_bytes,),
+            "data": (address, readonly),
+        }
+        return np.asarray(view)
+
+
+class View:
+    """The base of every array over a slot: NumPy keeps it for as long as any view is alive."""
+
+    __slots__ = ("__array_interface__", "held", "private")
+    __array_interface__: dict[str, Any]
+    held: Held
+    private: Mapping | None
+
+    def __del__(self) -> None:
+        # In any thread, in the middle of anything, so no lock is taken here.
+        held = getattr(self, "held", None)
+        if held is not None:
+            keeper = held.keeper
+            if keeper is not None:
+                keeper.ended.append(held)
+
+
+class Keeper(ABC):
+    """Counts who counts on slots.
+
+    Attributes:
+        lock: Over all counts.  Nothing waits while it holds it.
+        ended: A slot for each array whose last view has died, not yet counted.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.ended: deque[Held] = deque()
+
+    def drain(self) -> None:
+        """Counts the arrays that have died; every other call does so as well."""
+        with self.lock:
+            self._drain()
+
+    def let_go(self, held: Held) -> None:
+        """Counts once less on a slot; the lock is held."""
+        if held.keeper is not self:
+            return  # it was abandoned in the meantime
+        assert held.count > 0, "this slot was let go"
+        held.count -= 1
+        if held.count == 0:
+            held.keeper = None
+            self._freed(held)
+
+    def _drain(self) -> None:
+        ended = self.ended
+        while ended:
+            self.let_go(ended.popleft())
+
+    @abstractmethod
+    def _freed(self, held: Held) -> None:
+        """Nothing in this process counts on the slot any more."""
+
+    # ------------------------------------------------------------------ fork
+    def before_fork(self) -> None:
+        """Has everything in order, and so it stays until one of the next two."""
+        self.lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        """Goes on as if nothing had happened."""
+        self.lock.release()
+
+    @abstractmethod
+    def after_fork_in_child(self) -> None:
+        """Leaves alone what is the parent's."""

@@ -1,0 +1,75 @@
+"""Pages of a file in this process's memory.
+
+Not by `mmap.mmap`, which keeps a duplicate of the descriptor.  Nor is the descriptor itself mapped:
+a mapping keeps its open file description alive, and with it the locks, after the descriptor was
+closed; and in a forked child it would keep those of a parent that was killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+
+PAGE_BYTES = mmap.PAGESIZE
+_MAP_NORESERVE = 0x4000
+_MADV_REMOVE = 9
+_MADV_POPULATE_WRITE = 23  # Linux 5.14
+_FAILED = ctypes.c_void_p(-1).value
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_mmap = _libc.mmap
+_mmap.restype = ctypes.c_void_p
+_mmap.argtypes = [
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_long,
+]
+_munmap = _libc.munmap
+_munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_madvise = _libc.madvise
+_madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+
+class Mapping:
+    """Readable and writable memory at `address`, until this object dies.
+
+    Args:
+        fd: The file, which is opened anew for this; it may be closed afterwards.
+        size_bytes: How much of it.
+        offset: From where, a multiple of the page size.
+        private: Whether writes stay here, page by page (MAP_PRIVATE).
+
+    Raises:
+        OSError: The process may not map so much.
+    """
+
+    __slots__ = ("address", "size_bytes")
+
+    def __init__(self, fd: int, size_bytes: int, offset: int = 0, *, private: bool = False) -> None:
+        self.size_bytes = 0
+        # Without NORESERVE the kernel refuses private mappings that it could not copy in full.
+        flags = mmap.MAP_PRIVATE | _MAP_NORESERVE if private else mmap.MAP_SHARED
+        apart = os.open(f"/proc/self/fd/{fd}", os.O_RDWR)
+        address = _mmap(None, size_bytes, mmap.PROT_READ | mmap.PROT_WRITE, flags, apart, offset)
+        code = ctypes.get_errno()
+        os.close(apart)
+        if address is None or address == _FAILED:
+            raise OSError(code, f"mmap of {size_bytes} bytes: {os.strerror(code)}")
+        self.address: int = address
+        self.size_bytes = size_bytes
+
+    def populate(self, offset: int, size_bytes: int) -> None:
+        """Has the page faults of a range in one go, in half the time; that it fails is no harm."""
+        _madvise(self.address + offset, size_bytes, _MADV_POPULATE_WRITE)
+
+    def remove(self, offset: int, size_bytes: int) -> bool:
+        """Gives the memory of a range back to the machine, everywhere; False if that failed."""
+        return bool(_madvise(self.address + offset, size_bytes, _MADV_REMOVE) == 0)
+
+    def __del__(self, munmap: ctypes._NamedFuncPointer = _munmap) -> None:
+        if self.size_bytes:
+            munmap(self.address, self.size_bytes)

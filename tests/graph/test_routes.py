@@ -1,0 +1,132 @@
+"""Whether the branches of a join stem from the same items, and where they part."""
+
+from __future__ import annotations
+
+import pytest
+
+import minipipe as mp
+from minipipe.graph import system_graph
+
+
+def both(x: object) -> tuple[object, object]:
+    return x, x
+
+
+def same(x: object) -> object:
+    return x
+
+
+def both_args(x: object, y: object) -> None: ...
+
+
+class State:
+    def run(self, x: object) -> object:
+        return x
+
+
+def depth(*segments: mp.Segment) -> int | None:
+    """Of the only join among these."""
+    (found,) = system_graph(segments).pairings.values()
+    return found
+
+
+def streams(count: int) -> list[mp.Stream]:
+    return [mp.Stream(f"s{i}") for i in range(count)]
+
+
+def test_different_sources_are_joined_in_step() -> None:
+    a, b = streams(2)
+    join = mp.Sink(both_args, "join", [a, b])
+    assert depth(mp.Source([1], "x", a), mp.Source([1], "y", b), join) is None
+
+
+def test_the_branches_of_a_stateless_fork_are_joined_by_identity() -> None:
+    s, a, b, c = streams(4)
+    assert (
+        depth(
+            mp.Source([1], downstreams=s),
+            mp.Transform(both, "fork", s, [a, b]),
+            mp.Transform(same, "t", a, c),
+            mp.Sink(both_args, "join", [c, b]),
+        )
+        == 0
+    )
+
+
+def test_forks_before_the_one_that_parts_the_branches_count() -> None:
+    s, a, b, c, d = streams(5)
+    assert (
+        depth(
+            mp.Source([1], downstreams=s),
+            mp.Transform(both, "outer", s, [a, b]),
+            mp.Sink(same, "rest", b),
+            mp.Transform(both, "inner", a, [c, d]),
+            mp.Sink(both_args, "join", [c, d]),
+        )
+        == 1
+    )
+
+
+def test_a_broadcast_is_a_fork() -> None:
+    s, a = mp.Stream("s", broadcast=True), mp.Stream("a")
+    assert (
+        depth(
+            mp.Source([1], downstreams=s),
+            mp.Transform(same, "t", s, a),
+            mp.Sink(both_args, "join", [s, a]),
+        )
+        == 0
+    )
+
+
+def test_branches_with_state_in_one_are_joined_in_step() -> None:
+    s, a, b, c = streams(4)
+    assert (
+        depth(
+            mp.Source([1], downstreams=s),
+            mp.Transform(both, "fork", s, [a, b]),
+            mp.Transform(State(), "t", a, c),
+            mp.Sink(both_args, "join", [c, b]),
+        )
+        is None
+    )
+
+
+def test_branches_that_share_the_work_of_a_stream_are_joined_in_step() -> None:
+    s, a, b = streams(3)
+    assert (
+        depth(
+            mp.Source([1], downstreams=s),
+            mp.Transform(same, "x", s, a),
+            mp.Transform(same, "y", s, b),
+            mp.Sink(both_args, "join", [a, b]),
+        )
+        is None
+    )
+
+
+def test_branches_that_part_at_several_places_cannot_be_joined_at_once() -> None:
+    s, a, b, c, d = streams(5)
+    with pytest.raises(mp.BuildError, match="part at more than one place"):
+        depth(
+            mp.Source([1], downstreams=s),
+            mp.Transform(both, "outer", s, [a, b]),
+            mp.Transform(both, "inner", a, [c, d]),
+            mp.Sink(lambda x, y, z: None, "join", [b, c, d]),
+        )
+
+
+def test_switches_whose_ways_merge_again_are_no_place_where_branches_part() -> None:
+    (stream,) = streams(1)
+    segments: list[mp.Segment] = [mp.Source([1], downstreams=stream)]
+    for i in range(5):
+        a, b, merged = mp.Stream(f"a{i}"), mp.Stream(f"b{i}"), mp.Stream(f"m{i}")
+        segments += [
+            mp.Transform(lambda x: [x, None], f"switch{i}", stream, [a, b]),
+            mp.Transform(same, f"x{i}", a, merged),
+            mp.Transform(same, f"y{i}", b, merged),
+        ]
+        stream = merged
+    a, b = streams(2)
+    segments += [mp.Transform(both, "fork", stream, [a, b]), mp.Sink(both_args, "join", [a, b])]
+    assert depth(*segments) == 5
