@@ -7,6 +7,8 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgpack
@@ -16,8 +18,9 @@ import zmq
 import minipipe
 from benchmarks import broadcast, latency, older, sharing, sleeps, small_items, start_up
 from benchmarks.row import Row
+from benchmarks.throughput import suite as throughput
 
-SUITES = {
+SUITES: dict[str, Callable[..., list[Row]]] = {
     "sleeps": sleeps.rows,
     "sharing": sharing.rows,
     "small": small_items.rows,
@@ -25,6 +28,7 @@ SUITES = {
     "latency": latency.rows,
     "broadcast": broadcast.rows,
     "older": older.rows,
+    "throughput": throughput.rows,
 }
 RESULTS = Path(__file__).parent / "results" / "spine.md"
 
@@ -45,6 +49,15 @@ def machine() -> str:
     )
 
 
+def table(rows: list[Row]) -> list[str]:
+    """The lines of the table, in Markdown."""
+    return [
+        "| what | measured | compared with | result | must | goal | |",
+        "|---|---|---|---|---|---|---|",
+        *(row.line() for row in rows),
+    ]
+
+
 def main() -> int:
     """Runs the benchmarks; exit code 1 if a number that must hold does not."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
@@ -54,18 +67,15 @@ def main() -> int:
     unknown = set(arguments.names) - set(SUITES)
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)} (known: {', '.join(SUITES)})")
+    # This one writes down tables of its own.
+    suites = SUITES | {
+        "throughput": partial(throughput.rows, save=arguments.save, head=machine()),
+    }
     rows: list[Row] = []
     for name in arguments.names or SUITES:
         print(f"... {name}", file=sys.stderr, flush=True)
-        rows += SUITES[name]()
-    lines = [
-        machine(),
-        "",
-        "| what | measured | compared with | result | must | goal | |",
-        "|---|---|---|---|---|---|---|",
-        *(row.line() for row in rows),
-    ]
-    text = "\n".join(lines)
+        rows += suites[name]()
+    text = "\n".join([machine(), "", *table(rows)])
     print(text)
     if arguments.save:
         RESULTS.write_text(text + "\n")

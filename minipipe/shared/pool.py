@@ -11,7 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minipipe.pure.slots import SlotKey, Slots, size_class, slots_per_arena
+from minipipe.pure.slots import (
+    SWEEP,
+    SWEEP_BEFORE_GROWTH,
+    SlotKey,
+    Slots,
+    size_class,
+    slots_per_arena,
+)
 from minipipe.shared import forks
 from minipipe.shared.arena import Allocate, Arena, make_arena
 from minipipe.shared.held import Array, Held, Keeper
@@ -107,13 +114,12 @@ class SlotPool(Keeper):
             if now_s >= self._tend_at_s:
                 self._tend(now_s)
             class_bytes = size_class(size_bytes, PAGE_BYTES)
-            slots = self._slots
-            for key in slots.candidates(class_bytes):
-                if self._arenas[key.arena].renew(key.slot):
-                    return self._hand_out(key, size_bytes)
-                slots.busy(key)
-            fresh = self._grow(class_bytes, now_s) if now_s >= self._grow_at_s else None
-            return None if fresh is None else self._hand_out(fresh, size_bytes)
+            key = self._find(class_bytes)
+            if key is None and self._sweep(SWEEP_BEFORE_GROWTH, now_s):
+                key = self._find(class_bytes)
+            if key is None and now_s >= self._grow_at_s:
+                key = self._grow(class_bytes, now_s)
+            return None if key is None else self._hand_out(key, size_bytes)
 
     def empty(
         self, shape: int | Sequence[int], dtype: Any, order: Literal["C", "F"] = "C"
@@ -159,6 +165,25 @@ class SlotPool(Keeper):
         del self._taken[key]
         self._slots.released(key, time.monotonic())
 
+    def _find(self, class_bytes: int) -> SlotKey | None:
+        """A slot with memory that no process counts on."""
+        for key in self._slots.candidates(class_bytes):
+            if self._arenas[key.arena].renew(key.slot):
+                return key
+            self._slots.busy(key)
+        return None
+
+    def _sweep(self, most: int, now_s: float) -> bool:
+        """Asks again for held slots of any size; whether one was found to be free."""
+        found = False
+        for key in self._slots.overdue(most):
+            if self._arenas[key.arena].renew(key.slot):
+                self._slots.released(key, now_s)
+                found = True
+            else:
+                self._slots.busy(key)
+        return found
+
     def _grow(self, class_bytes: int, now_s: float) -> SlotKey | None:
         """A cold slot that has got its memory."""
         slots = self._slots
@@ -203,11 +228,8 @@ class SlotPool(Keeper):
     def _tend(self, now_s: float) -> None:
         self._tend_at_s = now_s + _TEND_S
         slots = self._slots
-        for key in slots.overdue():
-            if self._arenas[key.arena].renew(key.slot):
-                slots.released(key, now_s)
-            else:
-                slots.busy(key)
+        self._sweep(SWEEP, now_s)
+        slots.swept(now_s)
         for key in slots.surplus(now_s):
             self._give_back(key, now_s)
         self._close_empty()

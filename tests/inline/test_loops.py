@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import minipipe as mp
-from minipipe.errors import SentinelError, UnpairedError
+from minipipe.errors import SentinelError
 from tests.inline.harness import counts, cut, finished, system
 
 
@@ -47,7 +47,7 @@ def test_fibonacci_ends_by_its_flag() -> None:
     segment.set_term_flag(flag)
     run = finished(system(segment))
     assert seen == [0, 1, 1, 2, 3, 5, 8, 13, 21, 34]
-    assert counts(run, "fib") == (20, 20, 0)
+    assert counts(run, "fib") == (10, 20, 0)
 
 
 def test_sentinel_ends_a_segment_in_a_loop() -> None:
@@ -167,20 +167,21 @@ def test_a_regulator_in_a_loop_gives_what_it_holds_when_nothing_goes_round() -> 
     assert seen == [[10, 2], [3]]
 
 
-def test_what_a_joining_loop_has_left_over_is_an_error() -> None:
+def test_what_still_comes_round_when_a_joining_loop_ends_is_no_surplus() -> None:
     batches, state = mp.Stream("batches"), mp.Stream("state")
     state.put(0)
+    seen: list[int] = []
+
+    def add(total: int, batch: int) -> int:
+        seen.append(total + batch)
+        return total + batch
+
     graph = system(
-        mp.Source([1, 2], downstreams=batches),
-        mp.Transform(
-            lambda total, batch: total + batch if batch else None,
-            "sum",
-            upstreams=[state, batches],
-            downstreams=state,
-        ),
+        mp.Source([1, 2, 3], downstreams=batches),
+        mp.Transform(add, "sum", upstreams=[state, batches], downstreams=state),
     )
-    with pytest.raises(UnpairedError, match="1 of 'state'"):
-        finished(graph)
+    finished(graph)
+    assert seen == [1, 3, 6]
 
 
 def test_a_regulator_in_no_loop_cannot_end_a_stream() -> None:

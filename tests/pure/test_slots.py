@@ -101,6 +101,7 @@ class Owner:
                 self.slots.busy(key)
             else:
                 self.slots.released(key, self.now_s)
+        self.slots.swept(self.now_s)
         for key in self.slots.surplus(self.now_s):
             self._give_back(key)
         for arena in self.slots.empty_arenas():
@@ -232,6 +233,7 @@ def test_what_lies_free_is_bounded_however_the_sizes_change(sizes: list[int]) ->
 def test_as_much_as_was_in_use_lately_stays_warm() -> None:
     owner = Owner(2**40)
     keys = [taken(owner, LARGE) for _ in range(10)]
+    owner.tend()
     for key in keys:
         owner.release(key)
     owner.now_s = IDLE_S - 1

@@ -76,7 +76,8 @@ def drop(scene: Scene, name: str) -> None:
 
 
 def content(scene: Scene, name: str) -> bytes:
-    return scene.kept[name].tobytes()
+    found: bytes = scene.kept[name].tobytes()
+    return found
 
 
 def write(scene: Scene, name: str, value: int) -> None:

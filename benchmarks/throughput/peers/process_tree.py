@@ -30,17 +30,30 @@ def processes(mark: str) -> set[int]:
     return found
 
 
-def cpu_s(pids: set[int]) -> float:
-    """User and system time of these processes, and of their children that they waited for."""
-    ticks = 0
+def cpu_ticks(pids: set[int]) -> dict[int, tuple[int, int]]:
+    """For each that is there: its own time, and that of its children that it waited for."""
+    found = {}
     for pid in pids:
         try:
             stat = (_PROC / str(pid) / "stat").read_text()
         except OSError:
             continue
         # The name, in brackets, may contain spaces; utime, stime, cutime, cstime: proc(5).
-        ticks += sum(int(field) for field in stat.rpartition(")")[2].split()[11:15])
-    return ticks / _TICKS_PER_S
+        user, system, child_user, child_system = map(int, stat.rpartition(")")[2].split()[11:15])
+        found[pid] = (user + system, child_user + child_system)
+    return found
+
+
+def spent_s(before: dict[int, tuple[int, int]], after: dict[int, tuple[int, int]]) -> float | None:
+    """User and system time between two looks; None if some of it cannot be known.
+
+    That is if a process has ended and nobody waited for it: its time shows nowhere (Ray's).
+    """
+    ended = [sum(times) for pid, times in before.items() if pid not in after]
+    collected = sum(children - before.get(pid, (0, 0))[1] for pid, (_, children) in after.items())
+    if collected < sum(ended) - len(ended):  # each is rounded down to a tick
+        return None
+    return (sum(map(sum, after.values())) - sum(map(sum, before.values()))) / _TICKS_PER_S
 
 
 def pss_bytes(pids: set[int]) -> int:

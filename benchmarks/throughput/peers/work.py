@@ -80,17 +80,21 @@ class Tally:
 
     def begin(self) -> None:
         """The first item is there: now it counts."""
-        mark = os.environ.get(process_tree.MARK, "")
-        self.pids = process_tree.processes(mark) or {os.getpid()}
-        self.cpu_s = process_tree.cpu_s(self.pids)
+        self.pids = self._processes()
+        self.ticks = process_tree.cpu_ticks(self.pids)
         self.first_s = time.monotonic()
 
     def end(self) -> None:
         """The last item is there."""
         self.last_s = time.monotonic()
-        # By the pids of the beginning: a worker that has ended since still shows its time there,
-        # or in its parent's, but not its environment.
-        self.cpu_s = process_tree.cpu_s(self.pids) - self.cpu_s
+        # Also by the pids of the beginning: a worker that has ended since shows its time there,
+        # or in its parent's, but no longer its environment.
+        ticks = process_tree.cpu_ticks(self.pids | self._processes())
+        self.cpu_s = process_tree.spent_s(self.ticks, ticks)
+
+    def _processes(self) -> set[int]:
+        mark = os.environ.get(process_tree.MARK)
+        return process_tree.processes(mark) if mark else {os.getpid()}
 
     def local_term(self) -> None:
         """The measurement is on stdout, as one line of JSON; exits if items were lost."""
