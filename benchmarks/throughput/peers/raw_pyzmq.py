@@ -21,33 +21,41 @@ def open_socket(context, kind, address: str, size_bytes: int):
     return socket
 
 
-def load(address: str, size_bytes: int, items: int) -> None:
+def leave(context, arrived) -> None:
+    """Waits for the end: what lies in the kernel's buffer is lost when a peer at its limit closes,
+    whatever the linger."""
+    arrived.wait()
+    context.destroy(linger=0)
+
+
+def load(address: str, size_bytes: int, items: int, arrived) -> None:
     context = zmq.Context()
     target = open_socket(context, zmq.PUSH, address, size_bytes)
     copy = size_bytes < COPY_BELOW_BYTES
     for item in arrays(size_bytes, items):
         target.send(item, copy=copy)
-    context.destroy(linger=-1)
+    leave(context, arrived)
 
 
-def relay(take: str, put: str, size_bytes: int, items: int) -> None:
+def relay(take: str, put: str, size_bytes: int, items: int, arrived) -> None:
     context = zmq.Context()
     source = open_socket(context, zmq.PULL, take, size_bytes)
     target = open_socket(context, zmq.PUSH, put, size_bytes)
     copy = size_bytes < COPY_BELOW_BYTES
     for _ in range(items):
         target.send(same(source.recv(copy=copy)), copy=copy)
-    context.destroy(linger=-1)
+    leave(context, arrived)
 
 
 def main(size_bytes: int, items: int) -> None:
     fork = multiprocessing.get_context("fork")
+    arrived = fork.Event()
     tally = Tally(size_bytes, items, f"pyzmq {zmq.pyzmq_version()}, libzmq {zmq.zmq_version()}")
     with tempfile.TemporaryDirectory(dir="/tmp") as place:  # an ipc path has 107 bytes at most
         first, second = f"ipc://{place}/a", f"ipc://{place}/b"
         others = [
-            fork.Process(target=load, args=(first, size_bytes, items)),
-            fork.Process(target=relay, args=(first, second, size_bytes, items)),
+            fork.Process(target=load, args=(first, size_bytes, items, arrived)),
+            fork.Process(target=relay, args=(first, second, size_bytes, items, arrived)),
         ]
         for process in others:
             process.start()
@@ -57,6 +65,7 @@ def main(size_bytes: int, items: int) -> None:
         for _ in range(items):
             message = source.recv(copy=copy)
             tally.run(np.frombuffer(message if copy else message.buffer, np.uint8))
+        arrived.set()
         tally.local_term()
         for process in others:
             process.join()
