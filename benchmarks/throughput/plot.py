@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 
 from benchmarks.throughput.contenders import MEMCPY, MINIPIPE, SIZES
 from benchmarks.throughput.verdicts import Cells
 
 MARKERS = "osD^v<>PX*"
+# matplotlib's own without the red, which is ours.
+COLORS = ("C0", "C1", "C2", "C4", "C5", "C6", "C7", "C8", "C9")
 
 
 def save(cells: Cells, path: Path) -> None:
@@ -24,7 +27,8 @@ def save(cells: Cells, path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     names = dict.fromkeys(name for by_peer in cells.values() for name in by_peer)
-    for name, marker in zip(names, MARKERS, strict=False):
+    markers, colors = cycle(MARKERS), cycle(COLORS)
+    for name in names:
         points = [
             (SIZES[size], rate / 1e9)
             for size, by_peer in cells.items()
@@ -36,14 +40,14 @@ def save(cells: Cells, path: Path) -> None:
         axes.plot(
             *zip(*points, strict=True),
             label=name,
-            marker="" if limit else marker,
+            marker="" if limit else next(markers),
             linestyle="--" if limit else "-",
-            color="black" if limit else "crimson" if own else None,
+            color="black" if limit else "crimson" if own else next(colors),
             linewidth=2.5 if own else 1.3,
             zorder=3 if own else 2,
         )
     axes.set(xscale="log", yscale="log", xlabel="size of an array", ylabel="GB/s")
-    axes.set_xticks(list(SIZES.values()), labels=list(SIZES))
+    axes.set_xticks(list(SIZES.values()), labels=list(SIZES), rotation=30)
     axes.set_xticks([], minor=True)
     axes.set_title("Arrays through source, transform and consumer")
     axes.grid(alpha=0.3)

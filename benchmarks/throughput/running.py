@@ -109,7 +109,8 @@ def _reason(err: str, code: int, peer: Peer) -> str:
     if "ModuleNotFoundError" in err and peer.needs:
         return f"not installed: {peer.needs}"
     last = [line.strip() for line in err.splitlines() if line.strip()]
-    return last[-1][:160] if last else f"ended with {code} and said nothing"
+    # A bar would end a field of the table.
+    return last[-1][:160].replace("|", "/") if last else f"ended with {code} and said nothing"
 
 
 def _kill(process: subprocess.Popen[str], mark: str) -> None:

@@ -34,7 +34,7 @@ def markdown(cells: Cells) -> str:
 def _line(name: str, cell: Cell, limit: float | None) -> str:
     rate, items, cpu = cell.rate(), cell.items_per_s(), cell.cpu_s_per_gb()
     if rate is None or items is None:
-        return f"| {name} | {(cell.error or 'not measured').replace('|', '/')} | | | | | |"
+        return f"| {name} | {cell.error or 'not measured'} | | | | | |"
     fields = [
         name,
         f"{rate / 1e9:.3g}",
@@ -44,7 +44,7 @@ def _line(name: str, cell: Cell, limit: float | None) -> str:
         f"{cell.peak_bytes / 1e6:.0f}" if cell.peak_bytes is not None else "",
         f"{len(cell.runs)}{'' if cell.error is None else f', then: {cell.error}'}",
     ]
-    return "| " + " | ".join(field.replace("|", "/") for field in fields) + " |"
+    return "| " + " | ".join(fields) + " |"
 
 
 def _versions(cells: Mapping[str, Mapping[str, Cell]]) -> list[str]:

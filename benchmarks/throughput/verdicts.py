@@ -1,7 +1,11 @@
-"""What must hold, of the cells that there are."""
+"""What must hold, of the cells that there are.
+
+A result that is not a number holds nothing: that is how our own failing shows.
+"""
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 from collections.abc import Mapping
@@ -28,43 +32,43 @@ Cells = Mapping[str, Mapping[str, Cell]]
 
 
 def rows(cells: Cells) -> list[Row]:
-    """Those whose two sides were measured; what is left out is said on stderr."""
+    """Those that could be measured, and those that our failing left open, as missed.
+
+    What a peer's absence leaves open is left out, which is said on stderr.
+    """
     found = []
     for size, peer, must, goal in THROUGHPUT:
-        both = _both(cells, size, peer)
-        if both is not None:
-            found.append(_throughput(size, peer, *both, must, goal))
-    both = _both(cells, CPU_SIZE, DATALOADER)
-    if both is not None:
-        found += _cpu(*both)
+        ours, theirs = _both(cells, size, peer)
+        if ours is not None and theirs is not None:
+            found.append(_throughput(size, peer, ours, theirs, must, goal))
+    ours, theirs = _both(cells, CPU_SIZE, DATALOADER)
+    if ours is not None and theirs is not None:
+        found.append(_cpu(ours, theirs))
     return found
 
 
-def _both(cells: Cells, size: str, peer: Peer) -> tuple[Cell, Cell] | None:
-    """Ours and the peer's; None if one of them has no runs."""
-    if size not in cells:
-        return None
-    found = []
-    for name in (MINIPIPE.name, peer.name):
-        cell = cells[size].get(name)
-        if cell is None or not cell.runs:
-            why = "not measured" if cell is None else cell.error
-            print(f"no verdict on {size} against {peer.name}: {name}: {why}", file=sys.stderr)
-            return None
-        found.append(cell)
-    return found[0], found[1]
+def _both(cells: Cells, size: str, peer: Peer) -> tuple[Cell | None, Cell | None]:
+    """Our cell, which may have failed, and the peer's; None twice if there can be no verdict."""
+    by_peer = cells.get(size, {})
+    ours, theirs = by_peer.get(MINIPIPE.name), by_peer.get(peer.name)
+    if ours is None or theirs is None:  # not asked for
+        return None, None
+    if not theirs.runs:
+        print(f"no verdict on {size} against {peer.name}: {theirs.error}", file=sys.stderr)
+        return None, None
+    return ours, theirs
 
 
 def _throughput(
     size: str, peer: Peer, ours: Cell, theirs: Cell, must: float, goal: float | None
 ) -> Row:
     # By round, as far as both went: what slows the machine down hits both sides of a ratio.
-    pairs = zip(ours.runs, theirs.runs, strict=False)
+    ratios = [a.bytes_per_s / b.bytes_per_s for a, b in zip(ours.runs, theirs.runs, strict=False)]
     return Row(
         f"arrays of {size} through three segments",
-        _speed(ours),
+        ours.error or _speed(ours),
         f"{peer.name} {_speed(theirs)}",
-        statistics.median(a.bytes_per_s / b.bytes_per_s for a, b in pairs),
+        math.nan if ours.error else statistics.median(ratios),
         "x",
         must,
         goal,
@@ -72,21 +76,19 @@ def _throughput(
     )
 
 
-def _cpu(ours: Cell, theirs: Cell) -> list[Row]:
-    own, other = ours.cpu_s_per_gb(), theirs.cpu_s_per_gb()
-    if own is None or not other:
-        return []
-    return [
-        Row(
-            f"arrays of {CPU_SIZE} through three segments: processor time",
-            f"{own:.2f} CPU s/GB",
-            f"{DATALOADER.name} {other:.2f} CPU s/GB",
-            own / other,
-            "x",
-            CPU_MUST,
-            CPU_GOAL,
-        )
-    ]
+def _cpu(ours: Cell, theirs: Cell) -> Row:
+    # Not a number: unknown, or too short for the kernel's ticks.
+    own = math.nan if ours.error else ours.cpu_s_per_gb() or math.nan
+    other = theirs.cpu_s_per_gb() or math.nan
+    return Row(
+        f"arrays of {CPU_SIZE} through three segments: processor time",
+        ours.error or f"{own:.2f} CPU s/GB",
+        f"{DATALOADER.name} {other:.2f} CPU s/GB",
+        own / other,
+        "x",
+        CPU_MUST,
+        CPU_GOAL,
+    )
 
 
 def _speed(cell: Cell) -> str:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from minipipe.graph.loops import Edge, Loops, find_loops
-from minipipe.graph.routes import pairing_depth
+from minipipe.graph.partings import Partings
 from minipipe.segment import Segment
-from minipipe.stream.wiring import InletSpec, OutletSpec, Role, Wiring
+from minipipe.stream.wiring import Carried, InletSpec, OutletSpec, Role, Wiring
 
 LEDGER_BYTES = 128 * 1024 * 1024
 
@@ -146,12 +146,9 @@ class Graph:
         return self._region_by_stream[stream]
 
     @cached_property
-    def pairings(self) -> Mapping[int, int | None]:
-        """For each join, by segment: how much of a path its branches have in common.
-
-        None: its branches do not stem from the same items, so they are joined in step.
-        """
-        return {s.index: pairing_depth(self, s) for s in self.segments if s.joins}
+    def partings(self) -> Partings:
+        """Where the branches of joins have parted."""
+        return Partings(self)
 
     def _workers(self, segments: Iterable[int]) -> int:
         return sum(self.segments[i].n_processes for i in segments)
@@ -164,8 +161,14 @@ class Graph:
             tuple(self._inlet(segment, number) for number in segment.inputs),
             tuple(self._outlet(segment, number) for number in segment.outputs),
             in_loop=segment.in_loop,
-            pairing_depth=self.pairings.get(index),
+            pairs=self._pairs(index),
+            hole_groups=self.partings.hole_groups(segment),
+            hollow=any(number in self.partings.hollow for number in segment.inputs),
         )
+
+    def _pairs(self, index: int) -> Carried | None:
+        parting = self.partings.by_join.get(index)
+        return None if parting is None else Carried(index, parting.depth)
 
     def closers_of(self, number: int) -> frozenset[int]:
         """The senders whose items may come by this stream: it ends when they have closed.
@@ -233,7 +236,7 @@ class Graph:
             ledger_items=2 * workers + 2,
             broadcast=stream.broadcast,
             sole=frozenset(sole),
-            holders=frozenset(r for r in region.receivers if self.pairings.get(r) is not None),
+            carried=self.partings.carried(number),
             loop=self.loops.members_with(segment.index),
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from minipipe.errors import TwicePairedError, UnpairedError
+from minipipe.graph.partings import Fork
 from minipipe.inline.ways import Ident
 from minipipe.pure.pairing import Pairing
 
@@ -85,18 +86,20 @@ class InStep:
 class ByIdentity:
     """The parts of one item, which went different ways."""
 
-    def __init__(self, where: str, streams: Sequence[str], depth: int) -> None:
+    def __init__(self, where: str, streams: Sequence[str], fork: Fork) -> None:
         self._where = where
         self._streams = streams
-        self._depth = depth
+        self._fork = fork
+        self._prefixes: dict[Any, int] = {}
         self._pairing = Pairing(len(streams))
         self._next: dict[int, int] = {}  # by origin: above all numbers that came
 
     def add(self, inlet: int, item: Any, ident: Ident) -> Whole | None:
-        origin, number, path = ident
+        origin, number, path = ident.before(self._fork)
+        prefix = self._prefixes.setdefault(path, len(self._prefixes))
         self._next[origin] = max(self._next.get(origin, 0), number + 1)
         try:
-            whole = self._pairing.add(inlet, origin, number, path[: self._depth], item)
+            whole = self._pairing.add(inlet, origin, number, (prefix,), item)
         except ValueError as error:
             raise TwicePairedError(self._where, self._streams[inlet]) from error
         return None if whole is None else (whole, ident)

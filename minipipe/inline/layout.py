@@ -30,11 +30,10 @@ def stages_of(graph: Graph, ignored: tuple[type[BaseException], ...] | None) -> 
             join = _join(graph, segment)
             stages[segment.index] = KINDS[segment.kind](segment, declared, skipped, join)
     turns = [Turns() for _ in graph.streams]
-    origin = 0
     for index, stage in stages.items():
+        stage.keeps_identity = graph.partings.passes(stage.segment)
         for number in stage.segment.outputs:
-            stage.outlets.append(_outlet(graph, stages, index, number, origin, turns))
-            origin += 1
+            stage.outlets.append(_outlet(graph, stages, index, number, turns))
     return stages
 
 
@@ -43,9 +42,9 @@ def _join(graph: Graph, segment: GraphSegment) -> Join | None:
         return None
     where = f"{segment.kind} {segment.name!r}"
     names = [graph.streams[i].name for i in segment.inputs]
-    depth = graph.pairings[segment.index]
-    if depth is not None:
-        return ByIdentity(where, names, depth)
+    parting = graph.partings.by_join.get(segment.index)
+    if parting is not None:
+        return ByIdentity(where, names, parting.fork)
     loop = graph.loops.members_with(segment.index)
     from_loop = [bool(loop.intersection(graph.streams[i].producers)) for i in segment.inputs]
     strict = getattr(segment.declared, "strict", True)
@@ -57,11 +56,9 @@ def _outlet(
     stages: dict[int, Stage],
     index: int,
     number: int,
-    origin: int,
     turns: Sequence[Turns],
 ) -> Outlet:
     segment, stream = graph.segments[index], graph.streams[number]
-    relays = segment.stateless
     ways = [
         Way(
             stages.get(consumer),
@@ -70,14 +67,9 @@ def _outlet(
         )
         for consumer in stream.consumers
     ]
-    forks = relays and len(segment.outputs) > 1
-    return Outlet(
-        origin,
-        ways,
-        None if stream.broadcast else turns[number],
-        relays=relays,
-        fork=segment.outputs.index(number) if forks else None,
-    )
+    forks = len(segment.outputs) > 1
+    step = (("segment", index), segment.outputs.index(number)) if forks else None
+    return Outlet(number, ways, None if stream.broadcast else turns[number], step=step)
 
 
 def _closed_loop(graph: Graph, edge: Edge) -> int | None:

@@ -46,6 +46,8 @@ class Stage:
         self.quits = False
         self.ended = False
         self.items_in = self.items_out = self.dropped = 0
+        self.keeps_identity = False  # each item stays one item here
+        self._count = 0
         self._flag = declared.term_flag
 
     # ---------------------------------------------------------- first and last
@@ -137,11 +139,14 @@ class Stage:
         Raises:
             OutputsError: it is not one for each of several downstreams.
         """
+        if ident is None or not self.keeps_identity:
+            ident = Ident(self.segment.index, self._count)
         if len(self.outlets) == 1:
             if result is None:
                 self.dropped += 1
                 return []
             self.items_out += 1
+            self._count += 1
             return self.outlets[0].put(result, ident)
         try:
             outputs = outputs_of(result, len(self.outlets), self.where)
@@ -149,6 +154,7 @@ class Stage:
             self.note(error, _at(number, arguments))
             raise
         arrivals = []
+        self._count += 1  # what the elements of one result have in common
         before = self.items_out
         for outlet, output in zip(self.outlets, outputs, strict=True):
             if output is not None:

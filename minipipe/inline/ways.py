@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from minipipe.graph.partings import Fork
 
 if TYPE_CHECKING:
     from minipipe.inline.stage import Stage
@@ -12,17 +15,22 @@ if TYPE_CHECKING:
 class Ident(NamedTuple):
     """Which item it is: joins pair by it, errors name it.
 
-    Segments with state number what they put out; what is made of it by functions keeps the
-    number, and its path grows by a step wherever there are several ways to go.
+    Sources, Regulators and their like number what they put out; what is made of it, one item of
+    one, keeps the number, and its path grows by a step wherever there are several ways to go.
     """
 
-    origin: int  # the outlet that numbered it
+    origin: int  # the segment that numbered it
     number: int
-    path: tuple[int, ...] = ()
+    path: tuple[tuple[Fork, int], ...] = ()
 
-    def at(self, step: int) -> Ident:
+    def at(self, fork: Fork, slot: int) -> Ident:
         """The identity of what went this way at a fork."""
-        return Ident(self.origin, self.number, (*self.path, step))
+        return Ident(self.origin, self.number, (*self.path, (fork, slot)))
+
+    def before(self, fork: Fork) -> Ident:
+        """The identity of what came to this fork."""
+        steps = itertools.takewhile(lambda step: step[0] != fork, self.path)
+        return Ident(self.origin, self.number, tuple(steps))
 
 
 class Way(NamedTuple):
@@ -57,45 +65,37 @@ class Outlet:
     """One segment's end of one stream that it puts to.
 
     Args:
-        origin: the number of this outlet, unique in the run.
+        stream: its number.
         ways: in order of the stream's consumers.
         turns: the stream's; None for a broadcast, where all get everything.
-        relays: items keep the identity of what they were made of.
-        fork: the step by which their path grows here; None: it does not.
+        step: by which the path grows here; None: the segment has no other outlet.
     """
 
     def __init__(
         self,
-        origin: int,
+        stream: int,
         ways: Sequence[Way],
         turns: Turns | None,
         *,
-        relays: bool,
-        fork: int | None,
+        step: tuple[Fork, int] | None,
     ) -> None:
         self.ways = tuple(ways)
-        self._origin = origin
+        self._fork: Fork = ("broadcast", stream)
         self._turns = turns
-        self._relays = relays
-        self._fork = fork
-        self._number = 0
+        self._step = step
 
     @property
     def is_open(self) -> bool:
         """Whether anybody takes what is put here."""
         return any(way.is_open for way in self.ways)
 
-    def put(self, item: Any, ident: Ident | None) -> list[Arrival]:
-        """Where the item goes; `ident` is that of what it was made of."""
-        if not self._relays:
-            ident = Ident(self._origin, self._number)
-            self._number += 1
-        assert ident is not None
-        if self._fork is not None:
-            ident = ident.at(self._fork)
+    def put(self, item: Any, ident: Ident) -> list[Arrival]:
+        """Where the item goes; `ident` is that of all outputs of its segment together."""
+        if self._step is not None:
+            ident = ident.at(*self._step)
         if self._turns is None:
             return [
-                Arrival(way, item, ident.at(slot))
+                Arrival(way, item, ident.at(self._fork, slot))
                 for slot, way in enumerate(self.ways)
                 if way.is_open
             ]

@@ -11,7 +11,7 @@ from minipipe.pure.credit import Grant
 from minipipe.pure.membership import SUPERVISOR, Peer
 from minipipe.stream import wire
 from minipipe.stream.fanout import topics_for
-from minipipe.stream.inlet import Arrived
+from minipipe.stream.inlet import Arrived, Key
 from minipipe.stream.wiring import Role
 from minipipe.transport import Buffer
 
@@ -32,8 +32,6 @@ class Handlers:
             wire.GRANT: self._on_grant,
             wire.CONFIRM: self._on_confirm,
             wire.DROPPED: self._on_dropped,
-            wire.MARK: self._on_mark,
-            wire.AT: self._on_at,
             wire.CLOSE: self._on_close,
             wire.DEFINE: self._on_define,
             wire.INIT: self._on_init,
@@ -89,6 +87,7 @@ class Handlers:
         runs: Sequence[int],
         path: Sequence[Any],
         done: Sequence[Any],
+        keys: Sequence[tuple[int, Sequence[Key]]],
         body: bytes | tuple[Any, ...],
     ) -> None:
         inlet = self._node.inlets[stream]
@@ -101,7 +100,10 @@ class Handlers:
         leaf = wire.path_of(path)
         if inlet.spec.slot is not None:  # a broadcast forks here: the message is the same for all
             leaf = (*leaf, inlet.spec.slot)
-        inlet.arrived(Arrived(sender, origin, epoch, intervals, leaf, body, frames, count))
+        parcel = Arrived(sender, origin, epoch, intervals, leaf, body, frames, count)
+        if keys:
+            parcel.keys = dict(keys)
+        inlet.arrived(parcel)
 
     def _on_hello(
         self, sender: int, stream: int, segment: int, address: str, publisher: str
@@ -142,13 +144,6 @@ class Handlers:
             spec = inlet.spec
             if spec.region == region and spec.role is not Role.RELAY and segment in spec.closers:
                 inlet.closed(sender, inner=segment in spec.loop)
-
-    def _on_mark(self, sender: int, region: int, number: int) -> None:
-        marks = self._node.marks
-        marks[sender] = max(number, marks.get(sender, 0))
-
-    def _on_at(self, sender: int, region: int, number: int) -> None:
-        self._node.ledgers[region].at(sender, number)
 
     def _on_define(self, sender: int, token: bytes, blob: bytes) -> None:
         self._node.decoder.define(token, blob)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,8 @@ from minipipe.pure.intervals import Interval, runs_of
 from minipipe.pure.paths import Path
 from minipipe.stream.wiring import InletSpec, Role
 from minipipe.transport import Buffer
+
+Key = tuple[int, ...]  # origin, number, outputs: what an item had as identity at a fork
 
 
 @dataclass(slots=True)
@@ -26,6 +28,7 @@ class Arrived:
     body: bytes | tuple[Any, ...]  # as the codec wrote it, or plain numbers as they are
     frames: Sequence[Buffer]
     count: int
+    keys: Mapping[int, Sequence[Key]] | None = None  # by join, for each item
 
 
 @dataclass(slots=True)
@@ -84,6 +87,7 @@ class Inlet:
         self.discards = False  # this segment has ended: what still comes is dropped
         self.discarded = 0
         self.items_in = 0
+        self.holes = 0  # of these, what stood for something dropped before
         self.confirmed = 0
         self._unconfirmed: list[Arrived] = []  # of an anchor: read, and to be told with the rest
         self.pace = Pace(spec.buffer_size, spec.producers)

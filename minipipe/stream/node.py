@@ -63,7 +63,6 @@ class Node:
         self.encoder = Encoder()
         self.decoder = Decoder()
         self.ledgers: dict[int, Ledger] = {}  # by region: numbers are of sender and region
-        self._holders: dict[int, tuple[frozenset[int], int]] = {}  # region: segments, mark told
         self.inlets = {spec.stream: Inlet(spec) for spec in wiring.inlets}
         self.post = Post(
             self.membership, ident, transport, supervisor, self.encoder, page, wiring.outlets
@@ -82,9 +81,8 @@ class Node:
         self.on_stop: Callable[[], None] = lambda: None
         self.passive = False  # in a loop: it can do nothing until something comes
         self.ended = False  # in a loop: it takes no more items, and drops what comes
-        self.marks: dict[int, int] = {}  # for a join by identity: what each sender has settled
         # Of a join by identity: how many items it has put together.
-        self.paired = None if wiring.pairing_depth is None else 0
+        self.paired = None if wiring.pairs is None else 0
         self._rested: tuple[Any, ...] | None = None  # what the supervisor was told of the loop
         self._handlers = Handlers(self)
         self._flushed_s = 0.0
@@ -92,8 +90,6 @@ class Node:
     def _ledger_of(self, spec: OutletSpec) -> Ledger | None:
         if not spec.is_sender:
             return None
-        if spec.holders:
-            self._holders[spec.region] = (spec.holders, 0)
         made = Ledger(limit_bytes=spec.ledger_bytes, min_items=spec.ledger_items)
         return self.ledgers.setdefault(spec.region, made)
 
@@ -134,8 +130,6 @@ class Node:
             self.report_turn(inlet)
             for producer, grant in inlet.grants(idle=idle):
                 self._grant(inlet, producer, grant)
-        if self._holders:
-            self._tell_marks()
         if self.passive and idle:
             self._tell_rest()
         self.post.flush()
@@ -174,16 +168,6 @@ class Node:
                 round(grant.pace_s * 1e6),
             ),
         )
-
-    def _tell_marks(self) -> None:
-        """Tells those who hold on to items up to where all is settled (rule 21)."""
-        for region, (segments, told) in self._holders.items():
-            mark = self.ledgers[region].mark
-            if mark > told:
-                self._holders[region] = (segments, mark)
-                for peer in self.membership.peers.values():
-                    if peer.segment in segments:
-                        self.tell(peer.id, (wire.MARK, region, mark))
 
     def _tell_rest(self) -> None:
         """In a loop: tells the supervisor that nothing is left to do here, and what was passed on.
@@ -281,8 +265,6 @@ class Node:
                 outlet.group_of(peer.segment).add(peer.id)
                 where = (self.inbox.address, self.post.publisher(spec, peer))
                 self.tell(peer.id, (wire.HELLO, spec.stream, self.wiring.segment, *where))
-            if peer.segment in spec.holders and outlet.ledger is not None:
-                outlet.ledger.expect_at(peer.id)
             if peer.segment in spec.receivers and outlet.closed:
                 self.post.open(peer)
                 self.tell(peer.id, (wire.CLOSE, spec.region))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from minipipe.codec import ATOMS, Encoder, Parcel
@@ -11,6 +11,7 @@ from minipipe.pure.credit import UNLIMITED, Accounts, Grant
 from minipipe.pure.intervals import Interval, runs_of
 from minipipe.pure.ledger import Ledger
 from minipipe.pure.paths import ROOT, Path
+from minipipe.stream.inlet import Key
 from minipipe.stream.wiring import OutletSpec
 
 PARCEL_S = 0.002  # no item waits longer than this for others to share its parcel
@@ -22,9 +23,10 @@ ATOM_BYTES = 9  # what a number needs in msgpack, at most
 # Immutable, and of a size that need not be looked at.
 FAST = frozenset((int, float, bool))
 
-# consumers, epoch, origin, runs, path, parcel (or, without the codec, plain numbers)
+Keys = Sequence[tuple[int, Sequence[Key]]]
+# consumers, epoch, origin, runs, path, keys, parcel (or, without the codec, plain numbers)
 Dispatch = Callable[
-    [OutletSpec, list[int], int, int, list[Interval], Path, "Parcel | tuple[Any, ...]"], None
+    [OutletSpec, list[int], int, int, list[Interval], Path, Keys, "Parcel | tuple[Any, ...]"], None
 ]
 
 
@@ -56,6 +58,8 @@ class Outlet:
         self.groups = [Accounts() for _ in spec.groups]
         self.ledger = ledger  # None: it relays
         self.items_out = 0
+        self.holes = 0  # of these, what stands for something dropped
+        self.holes_waiting = 0  # in the parcel under way
         self.closed = False
         self._ident = ident
         self._encoder = encoder
@@ -65,6 +69,8 @@ class Outlet:
         # gets what is in `FAST` as it is, all else goes through `add`.
         self.tokens: list[object] = []
         self.numbers: list[int] = []  # of the tokens, if this relays
+        # Of the tokens, for each join that wants to know: what they had as identity at its fork.
+        self.keys: dict[int, list[Key]] = {carried.join: [] for carried in spec.carried}
         self.room = 0  # how many more the consumers chosen for it have credit for
         self._size = 0
         self._targets: list[int] = []
@@ -185,9 +191,14 @@ class Outlet:
             runs = runs_of(self.numbers)
         # First it goes, then it is booked: somebody may be waiting for it.
         origin, path = self._origin, self._path
-        self._dispatch(self.spec, self._targets, self._epoch, origin, runs, path, parcel)
+        keys: Keys = ()
+        if self.keys:
+            keys = tuple(self.keys.items())
+            self.keys = {join: [] for join in self.keys}
+        self._dispatch(self.spec, self._targets, self._epoch, origin, runs, path, keys, parcel)
         self.tokens, self.numbers, self._size, self._began_s = [], [], 0, 0.0
         self.items_out += count
+        self.holes, self.holes_waiting = self.holes + self.holes_waiting, 0
         now_s = time.monotonic()
         for accounts, target in zip(self.groups, self._targets, strict=True):
             accounts.booked(target, count, size, now_s)

@@ -12,6 +12,7 @@ from minipipe.pure.membership import SUPERVISOR, Membership, Peer
 from minipipe.pure.paths import Path
 from minipipe.stream import wire
 from minipipe.stream.fanout import Fanout
+from minipipe.stream.inlet import Key
 from minipipe.stream.link import Link
 from minipipe.stream.page import Page
 from minipipe.stream.wiring import OutletSpec
@@ -87,6 +88,7 @@ class Post:
         origin: int,
         runs: list[Interval],
         path: Path,
+        keys: Sequence[tuple[int, Sequence[Key]]],
         parcel: Parcel | tuple[Any, ...],
     ) -> None:
         """Sends a parcel to its consumers, at once."""
@@ -95,7 +97,7 @@ class Post:
         classes: Sequence[bytes] = ()
         if isinstance(parcel, Parcel):
             body, frames, classes = parcel.body, parcel.frames, parcel.classes
-        record = (wire.ITEMS, spec.stream, epoch, origin, wire.flat(runs), path, (), body)
+        record = (wire.ITEMS, spec.stream, epoch, origin, wire.flat(runs), path, (), keys, body)
         if spec.broadcast:
             links = self._fanouts[spec.stream].links_to(targets)
         else:

@@ -24,15 +24,14 @@ WIRE_VERSION = 1
 # but numbers that msgpack has itself, these, as a list: one packing less for each small item.
 HELLO = 1  # stream, segment, address, publisher: I put to this stream, and you take from it
 GRANT = 2  # stream, taken, finished, window, pace in microseconds
-ITEMS = 3  # stream, epoch, origin, runs, path, done, body; the frames follow
+ITEMS = 3  # stream, epoch, origin, runs, path, done, keys, body; the frames follow
 CONFIRM = 4  # region, epoch, runs, path
 DROPPED = 5  # region, epoch, runs, path
-MARK = 6  # region, number: everything below is settled (to receivers that hold on to items)
 CLOSE = 7  # region: this sender sends no more, and all it sent is settled
 DEFINE = 8  # token, blob: a class of the user's, before its first instance
-AT = 9  # region, number: the lowest that this receiver still holds on to
-# Kept for recovery, which this version does not do yet: FENCED = 10; from the supervisor
-# FENCE = 27.
+# Kept for order and recovery, which this version does not do yet: MARK = 6 (region, number: all
+# below is settled), AT = 9 (region, number: the lowest still held), FENCED = 10; from the
+# supervisor FENCE = 27.
 
 # From the supervisor.
 INIT = 20  # epoch, dead ids, peers

@@ -17,6 +17,14 @@ class Role(Enum):
 
 
 @dataclass(frozen=True)
+class Carried:
+    """A join, and what the key of an item is that will be joined there."""
+
+    join: int  # its segment
+    depth: int | None  # steps of the path that count; None: the key is given at the fork
+
+
+@dataclass(frozen=True)
 class InletSpec:
     """The consuming end of a stream, in one worker."""
 
@@ -51,7 +59,7 @@ class OutletSpec:
     ledger_items: int
     broadcast: bool = False
     sole: frozenset[int] = frozenset()  # of a broadcast: consuming segments of one worker
-    holders: frozenset[int] = frozenset()  # receivers that hold items: they want MARK, give AT
+    carried: tuple[Carried, ...] = ()  # joins whose keys travel beside the items
     loop: frozenset[int] = frozenset()  # the segments of the loop that this worker is in
 
     @property
@@ -68,4 +76,6 @@ class Wiring:
     inlets: tuple[InletSpec, ...]
     outlets: tuple[OutletSpec, ...]
     in_loop: bool = False
-    pairing_depth: int | None = None  # of a join by identity; None: it joins in step
+    pairs: Carried | None = None  # of a join by identity: what its keys are
+    hole_groups: tuple[tuple[int, ...], ...] = ()  # outputs of which one gets what is dropped
+    hollow: bool = False  # holes may arrive

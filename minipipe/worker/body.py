@@ -21,6 +21,7 @@ from minipipe.stream.page import ITEM_WORD, OUTSIDE
 from minipipe.worker.attendant import Attendant
 from minipipe.worker.failure import Failure, capture
 from minipipe.worker.stride import Stride
+from minipipe.worker.taken import Taken
 
 GENERATED = object()  # in place of the item, where a generator raised instead of yielding one
 
@@ -135,6 +136,12 @@ class Body:
     @staticmethod
     def broken(error: BaseException, number: int | None, item: Any, origin: int) -> Broken:
         return Broken(capture(error, "its functor", origin=origin, number=number, item=item))
+
+    def broken_at(self, error: BaseException, taken: Taken | None) -> Broken:
+        """What to raise for an error that came with this item, or outside of any."""
+        if taken is None:
+            return self.broken(error, None, None, self.node.ident)
+        return self.broken(error, taken.number, taken.shown, taken.parcel.origin)
 
     def wait_for_room(self, outlet: Outlet) -> None:
         """Waits until an item could be added to the outlet."""

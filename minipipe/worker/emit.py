@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from minipipe.functor import outputs_of
-from minipipe.pure.paths import Path
+from minipipe.stream import Outlet
+from minipipe.stream.inlet import Key
+from minipipe.stream.wiring import Carried
 from minipipe.worker.body import Body
+from minipipe.worker.taken import Taken
 
 
 class Emitter:
@@ -17,74 +21,78 @@ class Emitter:
         self._body = body
         self._outlets = body.outlets
         self._forks = len(body.outlets) > 1
+        self._hole_groups = body.node.wiring.hole_groups
+        self._count = 0  # results so far: what the elements of one have in common
 
-    def put(
-        self,
-        result: Any,
-        began_s: float,
-        *,
-        item: Any = None,
-        number: int | None = None,
-        origin: int | None = None,
-    ) -> bool:
+    def put(self, result: Any, began_s: float, taken: Taken | None) -> bool:
         """Sends a result under numbers of this worker's own; False if there was nothing to send.
 
         Raises:
             Broken: it does not fit the downstreams, or cannot be sent.
         """
-        origin = self._body.node.ident if origin is None else origin
-        outputs = self._split(result, number, item, origin)
-        sent = False
-        for outlet, output in zip(self._outlets, outputs, strict=True):
-            if output is None:
-                continue
-            sent = True
-            if not outlet.ready:
-                self._body.wait_for_room(outlet)
-            self._add(outlet, output, number, item, origin)
-            outlet.added(began_s, time.monotonic(), 1)
-        return sent
-
-    def relay(
-        self,
-        result: Any,
-        began_s: float,
-        item: Any,
-        number: int,
-        origin: int,
-        epoch: int,
-        path: Path,
-    ) -> bool:
-        """Passes a result on under the identity of the item that it was made of."""
-        outputs = self._split(result, number, item, origin)
-        mask = tuple(i for i, output in enumerate(outputs) if output is not None)
-        for i in mask:
+        elements = self._split(result, taken)
+        for i in self._with_holes(elements):
             outlet = self._outlets[i]
             if not outlet.ready:
                 self._body.wait_for_room(outlet)
-            outlet.relay(origin, epoch, (*path, (i, mask)) if self._forks else path)
-            if not outlet.ready:  # a new path begins a new parcel
-                self._body.wait_for_room(outlet)
-            self._add(outlet, outputs[i], number, item, origin)
-            outlet.numbers.append(number)
+            self._add(outlet, elements[i], taken)
             outlet.added(began_s, time.monotonic(), 1)
-        return bool(mask)
+        self._count += 1
+        return any(element is not None for element in elements)
+
+    def relay(self, result: Any, began_s: float, taken: Taken) -> tuple[bool, bool]:
+        """Passes a result on under the identity of the item that it was made of.
+
+        Returns whether there was anything in it, and whether anything, if only a hole, was sent.
+        """
+        parcel = taken.parcel
+        elements = self._split(result, taken)
+        mask = self._with_holes(elements)
+        for i in mask:
+            outlet = self._outlets[i]
+            path = (*parcel.path, (i, mask)) if self._forks else parcel.path
+            outlet.relay(parcel.origin, parcel.epoch, path)
+            if not outlet.ready:
+                self._body.wait_for_room(outlet)
+            self._add(outlet, elements[i], taken)
+            outlet.numbers.append(taken.number)
+            outlet.added(began_s, time.monotonic(), 1)
+        return any(element is not None for element in elements), bool(mask)
 
     def flush(self) -> None:
         """Sends what waits for others to share its parcel."""
         for outlet in self._outlets:
             outlet.flush()
 
-    def _split(self, result: Any, number: int | None, item: Any, origin: int) -> tuple[Any, ...]:
+    def _with_holes(self, elements: Sequence[Any]) -> tuple[int, ...]:
+        """The outputs that something goes to: an element, or, for a join to know, a hole."""
+        sent = {i for i, element in enumerate(elements) if element is not None}
+        for group in self._hole_groups:
+            if not sent.intersection(group):
+                sent.add(group[0])
+        return tuple(sorted(sent))
+
+    def _split(self, result: Any, taken: Taken | None) -> tuple[Any, ...]:
         if not self._forks:
             return (result,) if self._outlets else ()
         try:
             return outputs_of(result, len(self._outlets), self._body.where)
         except ValueError as error:
-            raise self._body.broken(error, number, item, origin) from error
+            raise self._body.broken_at(error, taken) from error
 
-    def _add(self, outlet: Any, output: Any, number: int | None, item: Any, origin: int) -> None:
+    def _add(self, outlet: Outlet, element: Any, taken: Taken | None) -> None:
         try:
-            outlet.add(output)
+            outlet.add(element)
         except Exception as error:  # pickling runs code of the user's classes
-            raise self._body.broken(error, number, item, origin) from error
+            raise self._body.broken_at(error, taken) from error
+        outlet.holes_waiting += element is None
+        for carried in outlet.spec.carried:
+            outlet.keys[carried.join].append(self._key(carried, taken))
+
+    def _key(self, carried: Carried, taken: Taken | None) -> Key:
+        """What the item will meet its other parts by, at this join."""
+        if taken is not None:
+            known = taken.key(carried)
+            if known is not None:
+                return known
+        return (self._body.node.ident, self._count)  # here is where the parts part

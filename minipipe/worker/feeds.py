@@ -5,28 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
 
 from minipipe.errors import TwicePairedError, UnpairedError
 from minipipe.pure.pairing import Pairing
-from minipipe.pure.paths import outputs
 from minipipe.stream import Inlet, Role, wire
-from minipipe.stream.inlet import Arrived
+from minipipe.stream.inlet import Arrived, Key
+from minipipe.stream.wiring import Carried
 from minipipe.worker.body import Body
+from minipipe.worker.taken import NO_KEYS, Taken
 
 PATIENCE_S = 0.1  # a join that waits this long beside a full stream lets more of that one wait
 MAX_STRETCH = 2**20
-
-
-@dataclass(slots=True)
-class Taken:
-    """An item for the functor: of each upstream one; and whose identity it has."""
-
-    arguments: tuple[Any, ...]
-    number: int
-    parcel: Arrived  # of the first of them
 
 
 class Feed(Protocol):
@@ -58,8 +49,22 @@ class Reader:
         """How many items have arrived and were not taken out."""
         return self.inlet.queued_items - (self._position if self.inlet.turn is not None else 0)
 
-    def pop(self) -> tuple[Any, int, Arrived]:
-        """Takes an item out: value, number, and the parcel that it came in."""
+    def drop_holes(self) -> None:
+        """Passes over what stands for something dropped before: here nobody waits for it."""
+        while self.ready and self._peek() is None:
+            self.pop()
+            self.done()
+            self.inlet.holes += 1
+
+    def _peek(self) -> Any:
+        inlet, turn = self.inlet, self.inlet.turn
+        if turn is None:
+            turn = inlet.begin(self._body.unpack(inlet.queue[0], inlet.spec.feeders))
+            self._position = 0
+        return turn.items[self._position]
+
+    def pop(self) -> Taken:
+        """Takes an item out."""
         inlet = self.inlet
         turn = inlet.turn
         self._began_s = time.monotonic()
@@ -69,7 +74,7 @@ class Reader:
         position = self._position
         item, turn.items[position] = turn.items[position], None  # the functor's alone from now on
         self._position = position + 1
-        return item, turn.numbers[position], turn.parcel
+        return Taken((item,), turn.numbers[position], turn.parcel, keys_at(turn.parcel, position))
 
     def done(self) -> None:
         """The item last taken is worked off."""
@@ -101,8 +106,7 @@ class Single:
             )
             if not reader.ready:
                 return None
-        item, number, parcel = reader.pop()
-        return Taken((item,), number, parcel)
+        return reader.pop()
 
     def done(self) -> None:
         self._reader.done()
@@ -116,11 +120,15 @@ class InStep:
         self._strict = strict
         self._readers = [Reader(body, inlet) for inlet in body.node.inlets.values()]
         self._waited_since_s = 0.0
+        self._hollow = body.node.wiring.hollow
         for reader in self._readers:
             reader.inlet.followed = False  # the number on the status page is one of several
 
     def take(self) -> Taken | None:
         readers, node = self._readers, self._body.node
+        if self._hollow:
+            for reader in readers:
+                reader.drop_holes()
         if not all(reader.ready for reader in readers):
             self._waited_since_s = time.monotonic()
             self._body.wait_for_input(
@@ -129,9 +137,7 @@ class InStep:
         if not all(reader.ready for reader in readers):
             self._end()
             return None
-        parts = [reader.pop() for reader in readers]
-        _, number, parcel = parts[0]
-        return Taken(tuple(part[0] for part in parts), number, parcel)
+        return together([reader.pop() for reader in readers])
 
     def done(self) -> None:
         for reader in self._readers:
@@ -140,6 +146,9 @@ class InStep:
     @property
     def _decided(self) -> bool:
         """Whether all have an item, or one has ended."""
+        if self._hollow:
+            for reader in self._readers:
+                reader.drop_holes()
         return all(r.ready for r in self._readers) or any(r.inlet.ended for r in self._readers)
 
     def _relieve(self) -> bool:
@@ -194,76 +203,74 @@ _MEND = " (strict=False makes this a warning)"
 
 
 class ByIdentity:
-    """The parts of one item, which went different ways.
+    """The parts of one item, which went different ways."""
 
-    A part whose partner was dropped on the way is let go as soon as the sender says that the
-    item is settled (MARK); what is still held is told to the sender (AT), which does not run too
-    far ahead of it.
-    """
-
-    def __init__(self, body: Body, depth: int) -> None:
+    def __init__(self, body: Body, pairs: Carried) -> None:
         self._body = body
-        self._depth = depth
+        self._pairs = pairs
         self._inlets: Sequence[Inlet] = list(body.node.inlets.values())
         self._pairing = Pairing(len(self._inlets))
         self._whole: deque[Taken] = deque()
-        self._told: dict[int, int] = {}
-        self._parcels: dict[int, Arrived] = {}
         for inlet in self._inlets:
             inlet.followed = False
 
     def take(self) -> Taken | None:
-        node = self._body.node
+        inlets = self._inlets
         while not self._whole:
-            self._pull()
+            for i, inlet in enumerate(inlets):
+                while inlet.queue:
+                    self._read(i, inlet)
             if self._whole:
                 break
-            if all(inlet.ended for inlet in self._inlets):
-                node.page.dropped += self._pairing.held
+            if all(inlet.ended for inlet in inlets):
+                # A part without another is there only if one of its ways ended early.
+                self._body.node.page.dropped += self._pairing.held
                 return None
             self._body.wait_for_input(
-                lambda: (
-                    bool(node.marks)
-                    or any(inlet.queue for inlet in self._inlets)
-                    or all(inlet.ended for inlet in self._inlets)
-                )
+                lambda: any(inlet.queue for inlet in inlets) or all(inlet.ended for inlet in inlets)
             )
-        return self._whole.popleft()
+        taken = self._whole.popleft()
+        node = self._body.node
+        if taken.is_hole:
+            node.page.dropped += sum(part is not None for part in taken.arguments)
+        else:
+            node.paired = (node.paired or 0) + 1
+        return taken
 
     def done(self) -> None:
         """All that was taken was booked when it was read."""
 
-    def _pull(self) -> None:
-        """Takes in everything that has arrived."""
-        node = self._body.node
-        # Before the items: of those that a mark is about, all that will ever come are here.
-        marks, node.marks = node.marks, {}
-        for i, inlet in enumerate(self._inlets):
-            while inlet.queue:
-                self._read(i, inlet)
-        for origin, mark in marks.items():
-            node.page.dropped += self._pairing.mark(origin, mark)
-        region = self._inlets[0].spec.region
-        for origin in {*marks, *self._told}:
-            lowest = self._pairing.at(origin)
-            if lowest > self._told.get(origin, 0):
-                self._told[origin] = lowest
-                node.tell(origin, (wire.AT, region, lowest))
-
     def _read(self, i: int, inlet: Inlet) -> None:
+        """Takes in a parcel: a join reads what there is, so that no way blocks another."""
         parcel = inlet.queue[0]
         began_s = time.monotonic()
         turn = inlet.begin(self._body.unpack(parcel, inlet.spec.feeders))
-        prefix = outputs(parcel.path)[: self._depth]
-        for number, item in zip(turn.numbers, turn.items, strict=True):
+        for position, item in enumerate(turn.items):
+            part = Taken((item,), turn.numbers[position], parcel, keys_at(parcel, position))
+            key = part.key(self._pairs)
+            assert key is not None, "what lost its identity carries a key"
             try:
-                whole = self._pairing.add(i, parcel.origin, number, prefix, item)
+                parts = self._pairing.add(i, key[0], key[1], key[2:], part)
             except ValueError as error:  # two outputs of a fork lead into one of its streams
                 twice = TwicePairedError(self._body.where, inlet.spec.name)
-                raise self._body.broken(twice, number, item, parcel.origin) from error
-            if whole is not None:
-                self._whole.append(Taken(whole, number, parcel))
-                self._body.node.paired = (self._body.node.paired or 0) + 1
+                raise self._body.broken_at(twice, part) from error
+            if parts is not None:
+                self._whole.append(together(cast("Sequence[Taken]", parts)))
         turn.reached(parcel.count)
         inlet.pace.observe(parcel.count, time.monotonic() - began_s)
         inlet.end()
+
+
+def keys_at(parcel: Arrived, position: int) -> Mapping[int, Key]:
+    """What travelled beside this item of a parcel."""
+    if parcel.keys is None:
+        return NO_KEYS
+    return {join: tuple(keys[position]) for join, keys in parcel.keys.items()}
+
+
+def together(parts: Sequence[Taken]) -> Taken:
+    """Parts as one item, whose identity is that of the first."""
+    first = parts[0]
+    keys = {join: key for part in parts for join, key in part.keys.items()}
+    arguments = tuple(argument for part in parts for argument in part.arguments)
+    return Taken(arguments, first.number, first.parcel, keys or NO_KEYS)

@@ -13,8 +13,9 @@ from minipipe.markers import Sentinel
 from minipipe.stream import Role, wire
 from minipipe.worker.body import Body
 from minipipe.worker.emit import Emitter
-from minipipe.worker.feeds import ByIdentity, Feed, InStep, Single, Taken
+from minipipe.worker.feeds import ByIdentity, Feed, InStep, Single
 from minipipe.worker.spec import Task
+from minipipe.worker.taken import Taken
 
 
 def feed_of(body: Body, task: Task) -> Feed:
@@ -22,9 +23,9 @@ def feed_of(body: Body, task: Task) -> Feed:
     wiring = body.node.wiring
     if len(wiring.inlets) == 1:
         return Single(body)
-    if wiring.pairing_depth is None:
+    if wiring.pairs is None:
         return InStep(body, task.strict)
-    return ByIdentity(body, wiring.pairing_depth)
+    return ByIdentity(body, wiring.pairs)
 
 
 class GeneralLoop:
@@ -36,7 +37,8 @@ class GeneralLoop:
         self._flag = task.term_flag
         self._feed = feed_of(body, task)
         self._emitter = Emitter(body)
-        self._relays = next(iter(body.node.inlets.values())).spec.role is Role.RELAY
+        self._inlet = next(iter(body.node.inlets.values()))
+        self._relays = self._inlet.spec.role is Role.RELAY
         self._function = opened.call
         self._coroutine: Coroutine | None = None
         if regulates:
@@ -56,6 +58,7 @@ class GeneralLoop:
             else:
                 self._work(taken)
                 self._feed.done()
+                self._inlet.holes += taken.is_hole
                 node.tend(time.monotonic())
                 body.check()
             if self._ends:
@@ -80,42 +83,36 @@ class GeneralLoop:
     def _work(self, taken: Taken) -> None:
         node = self._node
         node.page.origin = taken.parcel.origin
+        if taken.is_hole:  # dropped before: passed on for the join to know, and nothing else
+            self._emit(None, time.monotonic(), taken)
+            return
         if self._coroutine is not None:
-            several = len(taken.arguments) > 1
-            item = taken.arguments if several else taken.arguments[0]
             coroutine = self._coroutine
-            self._pass_on(taken, lambda: coroutine.send(item), coroutine.more)
+            self._pass_on(taken, lambda: coroutine.send(taken.shown), coroutine.more)
             return
         began_s = time.monotonic()
         result = self._guarded(taken, self._function, *taken.arguments)
         if result is Sentinel:
             self._end_itself(taken)
-            return
-        if not self._body.outlets:
-            return
-        if self._relays:
-            parcel = taken.parcel
-            sent = self._emitter.relay(
-                result,
-                began_s,
-                taken.arguments[0],
-                taken.number,
-                parcel.origin,
-                parcel.epoch,
-                parcel.path,
-            )
-        else:
-            sent = self._put(result, began_s, taken)
-        if not sent:
+        elif self._body.outlets and not self._emit(result, began_s, taken):
             node.page.dropped += 1
-            if self._relays:
-                turn = next(iter(node.inlets.values())).turn
-                assert turn is not None
-                turn.drops.append(taken.number)
+
+    def _emit(self, result: Any, began_s: float, taken: Taken) -> bool:
+        """Sends what was made of an item; False if that was nothing."""
+        if not self._body.outlets or self._coroutine is not None:
+            return False
+        if not self._relays:
+            return self._emitter.put(result, began_s, taken)
+        there_was, sent = self._emitter.relay(result, began_s, taken)
+        if not sent:
+            turn = self._inlet.turn
+            assert turn is not None
+            turn.drops.append(taken.number)
+        return there_was
 
     def _end_itself(self, taken: Taken | None) -> None:
         if not self._node.wiring.in_loop:
-            raise self._broken(SentinelError(self._body.where), taken)
+            raise self._body.broken_at(SentinelError(self._body.where), taken)
         self._ends = True
 
     def _pass_on(
@@ -128,21 +125,10 @@ class GeneralLoop:
             if output is Sentinel:
                 self._end_itself(taken)
                 return
-            self._put(output, began_s, taken)
+            self._emitter.put(output, began_s, taken)
             self._node.tend(time.monotonic())
             began_s = time.monotonic()
             output = self._guarded(taken, more)
-
-    def _put(self, result: Any, began_s: float, taken: Taken | None) -> bool:
-        if taken is None:
-            return self._emitter.put(result, began_s)
-        return self._emitter.put(
-            result,
-            began_s,
-            item=_shown(taken),
-            number=taken.number,
-            origin=taken.parcel.origin,
-        )
 
     def _guarded(self, taken: Taken | None, function: Callable[..., Any], *args: Any) -> Any:
         """What the functor gives; None if it raised something that is to be ignored."""
@@ -156,17 +142,7 @@ class GeneralLoop:
         try:
             return body.call_at(taken.number, function, *args)
         except BaseException as error:
-            body.after(error, taken.number, _shown(taken), taken.parcel.origin)
+            body.after(error, taken.number, taken.shown, taken.parcel.origin)
             if not body.outlets or self._coroutine is not None:
                 body.node.page.dropped += 1
             return None
-
-    def _broken(self, error: BaseException, taken: Taken | None) -> BaseException:
-        if taken is None:
-            return self._body.broken(error, None, None, self._node.ident)
-        return self._body.broken(error, taken.number, _shown(taken), taken.parcel.origin)
-
-
-def _shown(taken: Taken) -> Any:
-    """The item, for an error."""
-    return taken.arguments[0] if len(taken.arguments) == 1 else taken.arguments

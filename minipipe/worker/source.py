@@ -102,7 +102,7 @@ class SourceLoop:
         if item is Sentinel:
             self._ended = True
             return False
-        if not emitter.put(item, began_s):
+        if not emitter.put(item, began_s, None):
             node.page.dropped += 1
         return True
 

@@ -136,6 +136,7 @@ class _Life:
         if kind == "source":
             return SourceLoop(self.body, task, opened)
         simple = kind in ("transform", "sink") and task.term_flag is None and not wiring.in_loop
+        simple = simple and not (wiring.hole_groups or wiring.hollow)
         if simple and len(wiring.inlets) == 1 and len(wiring.outlets) <= 1:
             return LineLoop(self.body, opened)
         return GeneralLoop(self.body, task, opened, regulates=kind == "regulator")

@@ -348,16 +348,48 @@ def test_a_join_of_several_processes_is_told_to_work_behind_itself() -> None:
         mp.PipeSystem(segments).build()
 
 
-def test_branches_that_part_at_several_places_are_told_to_be_joined_one_by_one() -> None:
-    s, a, b, c, d = streams(5)
-    segments = [
-        mp.Source(range(9), downstreams=s),
-        mp.Transform(both, "outer", s, [a, b]),
-        mp.Transform(both, "inner", a, [c, d]),
-        mp.Sink(Collect(), "keep", [b, c, d]),
-    ]
-    with pytest.raises(mp.BuildError, match="'keep' joins part at more than one place"):
-        mp.PipeSystem(segments).build()
+def test_branches_that_part_at_several_places_meet_again() -> None:
+    s, a, b, c, d, e = streams(6)
+    _, kept = run(
+        [
+            mp.Source(range(ITEMS), downstreams=s),
+            mp.Transform(both, "outer", s, [a, b], n_processes=2),
+            mp.Transform(both, "inner", a, [c, d], n_processes=2),
+            mp.Transform(lambda x: x if x % 3 else None, "some", d, e, n_processes=2),
+            mp.Sink(Collect(), "keep", [b, c, e]),
+        ]
+    )
+    assert sorted(kept) == [(x, x, x) for x in range(ITEMS) if x % 3]
+
+
+def test_a_join_within_a_branch_keeps_what_the_outer_one_pairs_by() -> None:
+    s, a, b, c, d, e, f = streams(7)
+    _, kept = run(
+        [
+            mp.Source(range(ITEMS), downstreams=s),
+            mp.Transform(both, "outer", s, [a, b], n_processes=2),
+            mp.Transform(both, "inner", a, [c, d], n_processes=2),
+            mp.Transform(lambda x: x if x % 4 else None, "some", d, e, n_processes=3),
+            mp.Transform(lambda x, y: x + y, "join", [c, e], f),
+            mp.Sink(Collect(), "keep", [b, f]),
+        ]
+    )
+    assert sorted(kept) == [(x, 2 * x) for x in range(ITEMS) if x % 4]
+
+
+def test_a_switch_within_a_branch_whose_ways_merge_again_leaves_one_part() -> None:
+    s, a, b, c, d, e = streams(6)
+    _, kept = run(
+        [
+            mp.Source(range(ITEMS), downstreams=s),
+            mp.Transform(both, "fork", s, [a, b], n_processes=2),
+            mp.Transform(lambda x: (x, None) if x % 2 else (None, x), "switch", a, [c, d]),
+            mp.Transform(lambda x: -x, "odd", c, e, n_processes=2),
+            mp.Transform(lambda x: 10 * x, "even", d, e, n_processes=2),
+            mp.Sink(Collect(), "keep", [b, e]),
+        ]
+    )
+    assert sorted(kept) == [(x, -x if x % 2 else 10 * x) for x in range(ITEMS)]
 
 
 def test_a_functor_whose_arity_does_not_fit_its_upstreams_is_told_at_build() -> None:

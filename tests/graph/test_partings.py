@@ -1,4 +1,4 @@
-"""Whether the branches of a join stem from the same items, and where they part."""
+"""Where the branches of a join have parted, and what travels beside their items."""
 
 from __future__ import annotations
 
@@ -24,10 +24,20 @@ class State:
         return x
 
 
-def depth(*segments: mp.Segment) -> int | None:
+IN_STEP = "in step"
+
+
+def depth(*segments: mp.Segment) -> int | str | None:
     """Of the only join among these."""
-    (found,) = system_graph(segments).pairings.values()
-    return found
+    found = list(system_graph(segments).partings.by_join.values())
+    assert len(found) <= 1
+    return found[0].depth if found else IN_STEP
+
+
+def keyed(*segments: mp.Segment) -> set[str]:
+    """The streams beside whose items keys travel."""
+    graph = system_graph(segments)
+    return {stream.name for stream in graph.streams if graph.partings.carried(stream.index)}
 
 
 def streams(count: int) -> list[mp.Stream]:
@@ -37,7 +47,7 @@ def streams(count: int) -> list[mp.Stream]:
 def test_different_sources_are_joined_in_step() -> None:
     a, b = streams(2)
     join = mp.Sink(both_args, "join", [a, b])
-    assert depth(mp.Source([1], "x", a), mp.Source([1], "y", b), join) is None
+    assert depth(mp.Source([1], "x", a), mp.Source([1], "y", b), join) == IN_STEP
 
 
 def test_the_branches_of_a_stateless_fork_are_joined_by_identity() -> None:
@@ -79,16 +89,40 @@ def test_a_broadcast_is_a_fork() -> None:
     )
 
 
-def test_branches_with_state_in_one_are_joined_in_step() -> None:
+def test_behind_an_object_the_key_of_the_fork_travels_along() -> None:
+    s, a, b, c, d = streams(5)
+    segments = (
+        mp.Source([1], downstreams=s),
+        mp.Transform(both, "fork", s, [a, b]),
+        mp.Transform(State(), "t", a, c),
+        mp.Transform(same, "u", c, d),
+        mp.Sink(both_args, "join", [d, b]),
+    )
+    assert depth(*segments) == 0
+    assert keyed(*segments) == {"s3", "s4"}
+
+
+def test_the_elements_of_a_sources_tuples_belong_together() -> None:
+    a, b = streams(2)
+    segments = (mp.Source([(1, 2)], downstreams=[a, b]), mp.Sink(both_args, "join", [a, b]))
+    assert depth(*segments) is None
+    assert keyed(*segments) == {"s0", "s1"}
+
+
+def test_behind_a_regulator_items_are_others_so_they_are_joined_in_step() -> None:
     s, a, b, c = streams(4)
+
+    def batch():
+        yield (yield)
+
     assert (
         depth(
             mp.Source([1], downstreams=s),
             mp.Transform(both, "fork", s, [a, b]),
-            mp.Transform(State(), "t", a, c),
+            mp.Regulator(batch, "t", a, c),
             mp.Sink(both_args, "join", [c, b]),
         )
-        is None
+        == IN_STEP
     )
 
 
@@ -101,25 +135,39 @@ def test_branches_that_share_the_work_of_a_stream_are_joined_in_step() -> None:
             mp.Transform(same, "y", s, b),
             mp.Sink(both_args, "join", [a, b]),
         )
-        is None
+        == IN_STEP
     )
 
 
-def test_branches_that_part_at_several_places_cannot_be_joined_at_once() -> None:
+def test_branches_that_part_one_after_the_other_meet_by_the_first_fork() -> None:
     s, a, b, c, d = streams(5)
-    with pytest.raises(mp.BuildError, match="part at more than one place"):
+    segments = (
+        mp.Source([1], downstreams=s),
+        mp.Transform(both, "outer", s, [a, b]),
+        mp.Transform(both, "inner", a, [c, d]),
+        mp.Sink(lambda x, y, z: None, "join", [b, c, d]),
+    )
+    (parting,) = system_graph(segments).partings.by_join.values()
+    assert (parting.fork, parting.depth) == (("segment", 1), 0)
+
+
+def test_ways_with_different_numbers_of_forks_to_where_branches_part_are_an_error() -> None:
+    s, a, b, c, d = streams(5)
+    with pytest.raises(mp.BuildError, match=r"branches of 'join' part.*numbers of forks"):
         depth(
-            mp.Source([1], downstreams=s),
-            mp.Transform(both, "outer", s, [a, b]),
-            mp.Transform(both, "inner", a, [c, d]),
-            mp.Sink(lambda x, y, z: None, "join", [b, c, d]),
+            mp.Source([1], "x", s),
+            mp.Source([1], "y", a),
+            mp.Transform(both, "switch", s, [a, b]),
+            mp.Sink(same, "rest", b),
+            mp.Transform(both, "fork", a, [c, d]),
+            mp.Sink(both_args, "join", [c, d]),
         )
 
 
 def test_switches_whose_ways_merge_again_are_no_place_where_branches_part() -> None:
     (stream,) = streams(1)
     segments: list[mp.Segment] = [mp.Source([1], downstreams=stream)]
-    for i in range(5):
+    for i in range(40):
         a, b, merged = mp.Stream(f"a{i}"), mp.Stream(f"b{i}"), mp.Stream(f"m{i}")
         segments += [
             mp.Transform(lambda x: [x, None], f"switch{i}", stream, [a, b]),
@@ -129,4 +177,4 @@ def test_switches_whose_ways_merge_again_are_no_place_where_branches_part() -> N
         stream = merged
     a, b = streams(2)
     segments += [mp.Transform(both, "fork", stream, [a, b]), mp.Sink(both_args, "join", [a, b])]
-    assert depth(*segments) == 5
+    assert depth(*segments) == 40
