@@ -139,6 +139,11 @@ class Inlet:
             self.outer_closed += not inner
 
     @property
+    def owes(self) -> bool:
+        """Whether a sender may be waiting to hear that large items have arrived."""
+        return any(parcel.frames for parcel in self._unconfirmed)
+
+    @property
     def only_the_loop_feeds_it(self) -> bool:
         """Whether all senders have closed that are not in the same loop."""
         return self.outer_closed >= self.spec.outer_senders

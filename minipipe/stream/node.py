@@ -27,10 +27,11 @@ from minipipe.stream.outlet import Outlet
 from minipipe.stream.page import ITEM_WORD, OUTSIDE, Page
 from minipipe.stream.post import Post
 from minipipe.stream.wiring import OutletSpec, Wiring
-from minipipe.transport import Inbox, Transport
+from minipipe.transport import Buffer, Inbox, Transport
 
 logger = logging.getLogger("minipipe")
 
+LULL_S = 0.001  # nothing has come for this long: time for what nobody waits for
 FLUSH_S = 0.002  # while it works, a worker tells others of its progress this often
 WAIT_S = 1.0  # no wait is longer, so that one lost wake-up costs a second, not the run
 
@@ -211,7 +212,9 @@ class Node:
 
     def _serve_one(self) -> bool:
         """Takes in one message; False if there is none."""
-        buffers = self.inbox.receive()
+        return self._take(self.inbox.receive())
+
+    def _take(self, buffers: list[Buffer] | None) -> bool:
         if buffers is None:
             return False
         try:
@@ -230,24 +233,49 @@ class Node:
         Raises:
             StopRun: the run is to end before that (not with `to_the_end`).
         """
+        more = self._serve_one()
+        lull = True
         while True:
-            more = self._serve_one()
             if self.stopped is not None and not to_the_end:
                 raise StopRun
             if until():
                 return
             if more:
+                more = self._serve_one()
                 continue
-            self.flush(time.monotonic(), idle=True)
+            if lull:
+                # First what others may be waiting for.  The rest can wait until it is clear that
+                # nothing comes: on two cores it would be in the way of who works on an item now.
+                self._flush_urgent()
+                timeout_s = min(LULL_S, wait_s)
+            else:
+                self.flush(time.monotonic(), idle=True)
+                timeout_s = wait_s
             if self.post.awaits:  # after the last send, which may swallow their wake-up
                 self._look_for_subscriptions()
             if until():
                 return
+            lull = not lull
             self.waiting = True
             try:
-                self.wait(wait_s)
+                buffers = self.inbox.receive_within(timeout_s, self.post.filenos())
             finally:
                 self.waiting = False
+            if lull and buffers is not None:
+                self._flushed_s = time.monotonic()  # nothing was owed since
+            more = self._take(buffers)
+            lull = lull or more
+
+    def _flush_urgent(self) -> None:
+        """Sends what others may be waiting for: parcels, credit, room for large items."""
+        for outlet in self.outlets.values():
+            outlet.flush()
+        for inlet in self.inlets.values():
+            if inlet.owes:
+                self.report_turn(inlet)
+            for producer, grant in inlet.grants(idle=True):
+                self._grant(inlet, producer, grant)
+        self.post.flush()
 
     def decode(self, parcel: Arrived) -> list[Any]:
         """The items of a parcel."""

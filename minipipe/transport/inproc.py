@@ -137,6 +137,10 @@ class InprocInbox:
         timeout_ms = None if timeout_s is None else max(0, int(timeout_s * 1000 + 0.999))
         return [fd for fd, _ in poll.poll(timeout_ms) if fd != own]
 
+    def receive_within(self, timeout_s: float, also: Sequence[int] = ()) -> list[Buffer] | None:
+        self.wait(timeout_s, also)
+        return self.receive()
+
     def subscribe(self, address: str, topics: Sequence[bytes]) -> None:
         there = self._subscribed[address] = _topics_at(address)
         for topic in topics:

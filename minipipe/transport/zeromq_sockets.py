@@ -48,6 +48,7 @@ class ZeroMQInbox:
         self._sockets: list[Any] = [socket]
         self._turn = 0
         self._fds = [int(socket.FD)]
+        self._timeout_ms = -1  # what the socket's own is
         self._poll: tuple[tuple[int, ...], Any] | None = None  # what was watched last, and how
 
     def receive(self) -> list[Buffer] | None:
@@ -59,9 +60,14 @@ class ZeroMQInbox:
             socket = self._socket
         # The head is small, and often all there is: bytes at once are cheaper than a frame.
         try:
-            message: list[Buffer] = [socket.recv(_NOBLOCK)]
+            head = socket.recv(_NOBLOCK)
         except zmq.Again:  # found empty, which re-arms the descriptor, like asking for EVENTS
             return None
+        return self._with_frames(socket, head)
+
+    @staticmethod
+    def _with_frames(socket: Any, head: bytes) -> list[Buffer]:
+        message: list[Buffer] = [head]
         more = socket.getsockopt(_RCVMORE)
         while more:
             frame = socket.recv(_NOBLOCK, copy=False)
@@ -69,6 +75,23 @@ class ZeroMQInbox:
             small = len(frame) < VIEW_BYTES
             message.append(frame.bytes if small else frame.buffer)
         return message
+
+    def receive_within(self, timeout_s: float, also: Sequence[int] = ()) -> list[Buffer] | None:
+        if also or self._subscriber_at:
+            self.wait(timeout_s, also)
+            return self.receive()
+        # One socket, and nothing else to wait for: libzmq waits itself, and has the message when
+        # it wakes up.
+        timeout_ms = max(0, int(timeout_s * 1000 + 0.999))
+        socket = self._socket
+        if timeout_ms != self._timeout_ms:
+            socket.setsockopt(zmq.RCVTIMEO, timeout_ms)
+            self._timeout_ms = timeout_ms
+        try:
+            head = socket.recv()
+        except zmq.Again:
+            return None
+        return self._with_frames(socket, head)
 
     def _next_readable(self) -> Any:
         """The next socket with a message, its topic taken off; None if all were found empty.

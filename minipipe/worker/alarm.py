@@ -1,9 +1,10 @@
-"""A periodic alarm that costs nobody anything as long as it is off.
+"""A periodic alarm that costs next to nothing while there is nothing to look for.
 
 The attendant must notice a functor that takes long.  While there is work it looks every
-millisecond; when there has been none for a while it turns the alarm off, and the main thread
-turns it on again before it goes to the next functor.  With a timer of the kernel's that costs
-the main thread a microsecond and wakes nobody (an Event would wake the attendant at once).
+millisecond; when there has been none for a while it looks only now and then, and the main
+thread sets the alarm again before it goes to a functor that may be slow.  With a timer of the
+kernel's that costs the main thread a system call and wakes nobody (an Event would wake the
+attendant at once).
 """
 
 from __future__ import annotations
@@ -24,16 +25,17 @@ TFD_CLOEXEC = 0o2000000
 class KernelAlarm:
     """A timerfd (timerfd_create(2)); Linux."""
 
-    def __init__(self, period_s: float) -> None:
+    def __init__(self, period_s: float, idle_s: float) -> None:
         # PyDLL: these calls take a microsecond and must not hand the interpreter lock over.
         libc = ctypes.PyDLL(None, use_errno=True)
         self._fd = libc.timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create")
         self._set = libc.timerfd_settime
-        seconds, nanos = divmod(int(period_s * 1e9), 10**9)
-        self._on = ctypes.create_string_buffer(struct.pack("@4l", *(seconds, nanos) * 2))
-        self._off = ctypes.create_string_buffer(struct.pack("@4l", 0, 0, 0, 0))
+        self._on, self._off = (
+            ctypes.create_string_buffer(struct.pack("@4l", *divmod(int(s * 1e9), 10**9) * 2))
+            for s in (period_s, idle_s)
+        )
         self._wake_read, self._wake_write = os.pipe()
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLIN)
@@ -44,7 +46,7 @@ class KernelAlarm:
         self._set(self._fd, 0, self._on, None)
 
     def disarm(self) -> None:
-        """It rings no more."""
+        """It rings now and then only."""
         self._set(self._fd, 0, self._off, None)
 
     def wait(self) -> None:
@@ -53,7 +55,7 @@ class KernelAlarm:
         try:
             os.read(self._fd, 8)
         except BlockingIOError:
-            pass  # disarmed since, or it is the end
+            pass  # set anew since, or it is the end
 
     def end(self) -> None:
         """`wait` does not block any more."""
@@ -68,8 +70,9 @@ class KernelAlarm:
 class ThreadAlarm:
     """The same without a timer of the kernel's: it ticks while it is armed."""
 
-    def __init__(self, period_s: float) -> None:
+    def __init__(self, period_s: float, idle_s: float) -> None:
         self._period_s = period_s
+        self._idle_s = idle_s
         self._armed = threading.Event()
 
     def arm(self) -> None:
@@ -77,13 +80,13 @@ class ThreadAlarm:
         self._armed.set()
 
     def disarm(self) -> None:
-        """It rings no more."""
+        """It rings now and then only."""
         self._armed.clear()
 
     def wait(self) -> None:
         """Returns when it rings, or `end` was called."""
-        self._armed.wait()
-        time.sleep(self._period_s)
+        if self._armed.wait(self._idle_s):
+            time.sleep(self._period_s)
 
     def end(self) -> None:
         """`wait` does not block any more."""
@@ -96,6 +99,7 @@ class ThreadAlarm:
 Alarm = KernelAlarm | ThreadAlarm
 
 
-def alarm(period_s: float) -> Alarm:
+def alarm(period_s: float, idle_s: float) -> Alarm:
     """An alarm of the best kind that there is here."""
-    return KernelAlarm(period_s) if sys.platform == "linux" else ThreadAlarm(period_s)
+    kind = KernelAlarm if sys.platform == "linux" else ThreadAlarm
+    return kind(period_s, idle_s)

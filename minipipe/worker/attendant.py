@@ -18,6 +18,7 @@ from minipipe.stream import Node
 from minipipe.worker.alarm import alarm
 
 TICK_S = 0.001
+IDLE_TICK_S = 0.05  # while there is nothing to do, and during functors that are quick as a rule
 IDLE_TICKS = 1  # the main thread has waited this long: no need to look any more
 ATTEND_S = 0.02  # how long it waits at a time for messages during a long functor
 
@@ -30,11 +31,14 @@ class Attendant(threading.Thread):
         self.failure: BaseException | None = None
         self.armed = False
         self._node = node
-        self._alarm = alarm(TICK_S)
+        self._alarm = alarm(TICK_S, IDLE_TICK_S)
         self._ending = False
 
     def arm(self) -> None:
-        """The main thread has work; call when not `armed`, before going to the functor."""
+        """The main thread has work; call when not `armed`, before going to a functor.
+
+        Before one that is quick as a rule it can be left out: it would cost as much as that.
+        """
         self.armed = True
         self._alarm.arm()
 
@@ -55,12 +59,12 @@ class Attendant(threading.Thread):
             idle = idle + 1 if node.waiting else 0
             if away and away == last:
                 self._attend(away)
-            elif idle > IDLE_TICKS:
+            elif idle > IDLE_TICKS and self.armed:
                 self._rest()
             last = away
 
     def _rest(self) -> None:
-        """Off until the main thread arms it again."""
+        """Looks only now and then, until the main thread arms it again."""
         self._alarm.disarm()
         self.armed = False
         # Either this sees that the main thread waits no more, or that one sees `armed` cleared

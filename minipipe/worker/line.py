@@ -14,6 +14,8 @@ from minipipe.stream.outlet import FAST
 from minipipe.stream.page import ITEM_WORD
 from minipipe.worker.body import Body
 
+QUICK_S = 0.0005  # a functor that takes less as a rule is not watched from the first moment on
+
 
 class LineLoop:
     """Works off what arrives, a parcel at a time."""
@@ -86,7 +88,7 @@ class LineLoop:
         words, attended = node.page.words, body.attended
         origin = turn.parcel.origin
         numbered = outlet is not None and outlet.ledger is None
-        if not attendant.armed:
+        if not attendant.armed and not 0.0 < inlet.pace.pace_s < QUICK_S:
             attendant.arm()
         for number, item in zip(turn.numbers[begun:stop], turn.items[begun:stop], strict=True):
             words[ITEM_WORD] = number + 1
