@@ -156,7 +156,7 @@ def outputs_of(result: Any, downstreams: int, where: str) -> tuple[Any, ...]:
     if result is None:
         return (None,) * downstreams
     if not isinstance(result, list | tuple):
-        raise OutputsError(where, downstreams, f"a {type(result).__name__}")
+        raise OutputsError(where, downstreams, f"one {type(result).__name__}")
     if len(result) != downstreams:
         raise OutputsError(where, downstreams, f"a {type(result).__name__} of {len(result)}")
     return tuple(result)

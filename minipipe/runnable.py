@@ -149,7 +149,8 @@ class Runnable(ABC):
         """Ends the run early, from anywhere, also a signal handler; does not wait (close does).
 
         Args:
-            drain: let what the sources have yielded so far go through to the end.
+            drain: let what the sources have yielded so far go through to the end (what goes
+                round in a loop for ever has no end: stop that without).
         """
         if self._execution is not None and not self._execution.ended:
             self._execution.stop(drain=drain, wait=False)

@@ -185,7 +185,8 @@ class Source(Segment):
 
     The functor is any iterable (list, range, Dataset), a function that returns one (a generator
     function), or an object whose `run` does.  None is skipped; `mp.Sentinel` ends the stream.
-    With several downstreams it yields lists or tuples, element i for downstream i.
+    With several downstreams it yields lists or tuples, element i for downstream i.  Each of
+    several worker processes (n_processes, in a PipeSystem) goes through all of it.
 
     Args:
         epochs: how often it is gone through: the function is called again, the iterable begun

@@ -9,7 +9,7 @@ from typing import Any
 from minipipe.errors import SentinelError
 from minipipe.functor import Opened
 from minipipe.markers import Sentinel
-from minipipe.stream import Inlet, Role, Turn
+from minipipe.stream import Inlet, Outlet, Role, Turn
 from minipipe.stream.outlet import FAST
 from minipipe.stream.page import ITEM_WORD
 from minipipe.worker.body import Body
@@ -64,7 +64,10 @@ class LineLoop:
                 stop = min(stop, begun + outlet.room)
             began_s = now_s
             before = begun
-            begun = self._work_some(function, inlet, turn, begun, stop)
+            if outlet is None:
+                begun = self._sink_some(function, inlet, turn, begun, stop)
+            else:
+                begun = self._work_some(function, inlet, outlet, turn, begun, stop)
             turn.reached(begun)
             now_s = time.monotonic()
             if outlet is not None:
@@ -76,20 +79,56 @@ class LineLoop:
             body.check()
         return now_s
 
-    def _work_some(
+    def _sink_some(
         self, function: Callable[..., Any], inlet: Inlet, turn: Turn, begun: int, stop: int
     ) -> int:
         """Calls the functor for the items [begun, stop) of a parcel; returns how far it came.
 
-        The hot loop of a Transform or Sink: what is in it is paid for every item.
+        The hot loop of a Sink: what is in it is paid for every item.
         """
-        node, body, outlet = self._node, self._body, self._outlet
-        attendant = body.attendant
+        node, body = self._node, self._body
+        self._arm(inlet)
         words, attended = node.page.words, body.attended
-        origin = turn.parcel.origin
-        numbered = outlet is not None and outlet.ledger is None
+        numbers = turn.numbers[begun:stop]
+        for number, item in zip(numbers, turn.items[begun:stop], strict=True):
+            words[ITEM_WORD] = number + 1
+            try:
+                function(item)
+            except BaseException as error:
+                body.after(error, number, item, turn.parcel.origin)
+                attended = body.attended
+                node.page.dropped += 1
+            words[ITEM_WORD] = 0
+            if node.attended != attended:
+                attended = body.attended = node.rejoin()
+                turn.reached(turn.numbers.index(number) + 1)
+                body.check()
+        return stop
+
+    def _arm(self, inlet: Inlet) -> None:
+        """Has the attendant watch the functor, unless it is quick as a rule."""
+        attendant = self._body.attendant
         if not attendant.armed and not 0.0 < inlet.pace.pace_s < QUICK_S:
             attendant.arm()
+
+    def _work_some(
+        self,
+        function: Callable[..., Any],
+        inlet: Inlet,
+        outlet: Outlet,
+        turn: Turn,
+        begun: int,
+        stop: int,
+    ) -> int:
+        """Calls the functor for the items [begun, stop) of a parcel; returns how far it came.
+
+        The hot loop of a Transform: what is in it is paid for every item.
+        """
+        node, body = self._node, self._body
+        self._arm(inlet)
+        words, attended = node.page.words, body.attended
+        origin = turn.parcel.origin
+        numbered = outlet.ledger is None
         for number, item in zip(turn.numbers[begun:stop], turn.items[begun:stop], strict=True):
             words[ITEM_WORD] = number + 1
             try:
@@ -97,7 +136,6 @@ class LineLoop:
             except BaseException as error:
                 body.after(error, number, item, origin)
                 attended = body.attended
-                node.page.dropped += outlet is None
                 result = None
             words[ITEM_WORD] = 0
             begun += 1
@@ -105,14 +143,11 @@ class LineLoop:
                 attended = body.attended = node.rejoin()
                 turn.reached(begun)
                 body.check()
-                if outlet is not None:
-                    outlet.reconsider()
-                    if not outlet.ready:
-                        body.wait_for_room(outlet)
+                outlet.reconsider()
+                if not outlet.ready:
+                    body.wait_for_room(outlet)
                 stop = begun  # who gets the next one is to be chosen again
-            if outlet is None:
-                pass
-            elif result is None:
+            if result is None:
                 node.page.dropped += 1
                 if numbered:
                     turn.drops.append(number)

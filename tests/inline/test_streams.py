@@ -41,7 +41,7 @@ def test_a_switch_that_does_not_fit_its_downstreams_is_an_error() -> None:
         mp.Sink(print, upstreams=b),
         mp.Sink(print, upstreams=c),
     )
-    with pytest.raises(OutputsError, match="got a int") as caught:
+    with pytest.raises(OutputsError, match="got one int") as caught:
         finished(graph)
     assert "item 0 (7) of segment 'switch'" in caught.value.__notes__[0]
 
