@@ -35,11 +35,12 @@ if TYPE_CHECKING:
         WorkerDiedError,
     )
     from minipipe.execution import RunTimeoutError
+    from minipipe.kinds import Regulator, Sink, Source, Transform
     from minipipe.logger import Logger
     from minipipe.markers import EndOfStream, Sentinel
     from minipipe.pipeline import PipeLine
     from minipipe.pipesystem import PipeSystem
-    from minipipe.segment import Regulator, Segment, Sink, Source, Transform
+    from minipipe.segment import Segment
     from minipipe.segment import Segment as Pipe
     from minipipe.streams import Stream
     from minipipe.worker.info import WorkerInfo, get_worker_info
@@ -64,17 +65,17 @@ _HOME = {
     "PipeLine": "pipeline",
     "PipeSystem": "pipesystem",
     "Rebatch": "batching",
-    "Regulator": "segment",
+    "Regulator": "kinds",
     "RunTimeoutError": "execution",
     "Segment": "segment",
     "Sentinel": "markers",
     "SentinelError": "errors",
     "Shuffle": "batching",
-    "Sink": "segment",
-    "Source": "segment",
+    "Sink": "kinds",
+    "Source": "kinds",
     "StartError": "errors",
     "Stream": "streams",
-    "Transform": "segment",
+    "Transform": "kinds",
     "TwicePairedError": "errors",
     "Unbatch": "batching",
     "UnpairedError": "errors",

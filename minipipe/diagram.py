@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 from minipipe.errors import MissingExtraError
 from minipipe.graph import Graph, GraphSegment, GraphStream
 from minipipe.graph.loops import Edge
-from minipipe.segment import Regulator, Segment, Sink, Source, Transform
+from minipipe.kinds import Regulator, Sink, Source, Transform
+from minipipe.segment import Segment
 
 if TYPE_CHECKING:
     from graphviz import Digraph

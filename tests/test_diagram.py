@@ -20,7 +20,8 @@ from minipipe.broadcast import Broadcast
 from minipipe.diagram import draw
 from minipipe.errors import MissingExtraError
 from minipipe.graph import Graph, Part, line_graph, system_graph
-from minipipe.segment import Regulator, Segment, Sink, Source, Transform
+from minipipe.kinds import Regulator, Sink, Source, Transform
+from minipipe.segment import Segment
 from minipipe.streams import Stream
 
 pytest.importorskip("graphviz")

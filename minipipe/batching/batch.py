@@ -9,8 +9,8 @@ from typing import Any
 from minipipe.batching.collate import collate as default_collate
 from minipipe.batching.options import check_count, check_flag
 from minipipe.errors import OptionError
+from minipipe.kinds import Regulator
 from minipipe.markers import EndOfStream
-from minipipe.segment import Regulator
 
 
 class Batch(Regulator):

@@ -8,8 +8,8 @@ from typing import Any
 
 from minipipe.errors import BuildError
 from minipipe.functor import Opened, check_arity, shape_of
+from minipipe.kinds import Regulator
 from minipipe.markers import EndOfStream
-from minipipe.segment import Regulator
 
 
 class FlatMap(Regulator):

@@ -10,9 +10,9 @@ import numpy as np
 from minipipe.batching.layout import Layout, rows_of
 from minipipe.batching.options import check_count, check_flag, check_seed
 from minipipe.batching.rows import RowPool, RowQueue, Rows
+from minipipe.kinds import Regulator
 from minipipe.markers import EndOfStream
 from minipipe.seeds import default_seed
-from minipipe.segment import Regulator
 
 
 class Rebatch(Regulator):

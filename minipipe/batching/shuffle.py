@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from minipipe.batching.options import check_count, check_seed
+from minipipe.kinds import Regulator
 from minipipe.markers import EndOfStream
 from minipipe.seeds import default_seed
-from minipipe.segment import Regulator
 
 
 class Shuffle(Regulator):

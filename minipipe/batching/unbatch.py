@@ -8,8 +8,8 @@ from typing import Any
 
 from minipipe.batching.errors import CollateError
 from minipipe.batching.nested import describe, is_array, layer_of
+from minipipe.kinds import Regulator
 from minipipe.markers import EndOfStream
-from minipipe.segment import Regulator
 
 _EXPECTED = "arrays (or lists) whose entries are the samples"
 

@@ -10,8 +10,8 @@ from minipipe.batching import Rebatch
 from minipipe.broadcast import Broadcast
 from minipipe.demo.digits import CHUNK_IMAGES, ROW_BYTES
 from minipipe.demo.functors import Rows, Trainer, load_and_augment
+from minipipe.kinds import Regulator, Sink, Source, Transform
 from minipipe.pipeline import PipeLine
-from minipipe.segment import Regulator, Sink, Source, Transform
 
 WORKERS = 2  # they make chunks a little faster than the largest model trains on them
 BATCH_ROWS = 1024

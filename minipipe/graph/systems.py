@@ -11,7 +11,8 @@ from minipipe.graph.endless import never_ends
 from minipipe.graph.graph import Graph, GraphSegment, GraphStream, edges_of
 from minipipe.graph.lines import named
 from minipipe.graph.loops import find_loops
-from minipipe.segment import Segment, Source, unique_names
+from minipipe.kinds import Source
+from minipipe.segment import Segment, unique_names
 from minipipe.streams import Stream
 
 

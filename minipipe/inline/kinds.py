@@ -10,8 +10,8 @@ from minipipe.coroutine import Coroutine
 from minipipe.functor import Opened, coroutine_kwargs, is_made_in_worker
 from minipipe.inline.stage import Stage
 from minipipe.inline.ways import Arrival, Ident
+from minipipe.kinds import Source
 from minipipe.markers import Sentinel
-from minipipe.segment import Source
 
 # A generator is finished after it raised; `iter(object with __getitem__)` would ask for the same
 # index for ever.  Other iterators may go on after an ignored exception.

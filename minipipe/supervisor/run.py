@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import random
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any
 
-from minipipe.errors import WireFormatError, WorkerDiedError
+from minipipe.errors import WireFormatError
 from minipipe.graph import Graph
 from minipipe.pure import lifecycle as life
 from minipipe.pure.membership import SUPERVISOR, Peer
@@ -26,14 +26,13 @@ from minipipe.stream.link import Link
 from minipipe.stream.node import WAIT_S
 from minipipe.stream.page import OUTSIDE
 from minipipe.supervisor.capture import capture
-from minipipe.supervisor.crew import Crew, Hand
-from minipipe.supervisor.launch import Exited, Report, Started, ZygoteLost
+from minipipe.supervisor.crew import Crew
+from minipipe.supervisor.hearing import Hearing
 from minipipe.supervisor.monitor import Monitor
 from minipipe.supervisor.output import OutputPump
 from minipipe.supervisor.rundir import RunDirectory
 from minipipe.transport import Inbox, Transport, open_transport
 from minipipe.worker.attendant import Attendant
-from minipipe.worker.failure import Failure
 
 logger = logging.getLogger("minipipe")
 
@@ -89,6 +88,7 @@ class Run:
         self._id = random.SystemRandom().getrandbits(62)
         seed = random.SystemRandom().getrandbits(32) if seed is None else seed
         self._crew = Crew(graph, captured, seed)
+        self._hearing = Hearing(self._id, self._crew, self._connect)
         self._monitor = Monitor(graph, self._crew.hands.values())
         self._lifecycle = life.Lifecycle(
             [hand.member for hand in self._crew.hands.values()], grace_s=grace_s
@@ -188,7 +188,7 @@ class Run:
                 directory=directory.path,
                 pump=self._pump,
             ):
-                self._on_process(report)
+                self._hear(self._hearing.of_process(report))
             self._launched.set()
             self._loop(inbox)
             self.outcome = self._lifecycle.outcome or life.Outcome.FAILED
@@ -274,11 +274,11 @@ class Run:
                 os.read(self._wake_read, 4096)
             while (buffers := inbox.receive()) is not None:
                 try:
-                    self._on_message(wire.read(buffers))
+                    self._hear(self._hearing.of_message(wire.read(buffers)))
                 except WireFormatError as error:
                     logger.warning("the supervisor dropped a message: %s", error)
             for report in self._crew.reports(readable):
-                self._on_process(report)
+                self._hear(self._hearing.of_process(report))
             while self._wishes:
                 self._handle(self._wishes.popleft())
             while self._events:
@@ -291,60 +291,13 @@ class Run:
         for action in self._lifecycle.handle(event, time.monotonic()):
             self._do(action)
 
-    # ----------------------------------------------------------- what happens
-    def _on_message(self, message: wire.Message) -> None:
-        hand = self._crew.hands.get(message.sender)
-        if message.run != self._id or hand is None:
-            return
-        for op, *fields in message.records:
-            if op == wire.BOUND:
-                assert self._transport is not None
-                self._links[hand.ident].open(self._transport.connect(fields[0]))
-                self._handle(life.Bound(hand.ident, fields[0]))
-            elif op == wire.WIRED:
-                self._handle(life.Wired(hand.ident))
-            elif op == wire.DONE:
-                self._on_done(hand, fields)
-            elif op == wire.FAILED:
-                self._on_failure(hand, pickle.loads(fields[0]))
-            elif op == wire.LOG:
-                logger.log(*fields)
-            elif op == wire.REST:
-                self._handle(life.Rested(hand.ident, *fields))
-            elif op == wire.ENDED:
-                self._handle(life.SegmentEnded(hand.ident))
+    def _hear(self, events: Iterable[life.Event]) -> None:
+        for event in events:
+            self._handle(event)
 
-    def _on_done(self, hand: Hand, fields: list[Any]) -> None:
-        try:
-            hand.result = pickle.loads(fields[0]) if fields else None
-        except Exception as error:  # unpickling runs code of the user's classes
-            error.add_note(f"minipipe: while reading what local_term of {hand.name!r} returned")
-            self._handle(life.Failed(hand.ident, error))
-        else:
-            self._handle(life.Done(hand.ident))
-
-    def _on_failure(self, hand: Hand, failure: Failure) -> None:
-        item = self._crew.item_of(failure.number, failure.origin)
-        value = f" ({failure.value})" if item and not hand.member.is_source else ""
-        where = (
-            f"in {failure.doing} of segment {hand.segment.name!r} "
-            f"(worker {hand.name}, pid {failure.pid})"
-        )
-        if item:
-            where += f" at {item}{value}"
-        self._handle(life.Failed(hand.ident, failure.exception(where)))
-
-    def _on_process(self, report: Report) -> None:
-        hands = self._crew.hands
-        if isinstance(report, Started):
-            hands[report.worker].pid = report.pid
-        elif isinstance(report, Exited):
-            hand = hands[report.worker]
-            self._handle(life.Died(hand.ident, self._crew.death(hand, report.status)))
-        elif isinstance(report, ZygoteLost):
-            for worker in report.workers:
-                death: WorkerDiedError = self._crew.death(hands[worker], None)
-                self._handle(life.Died(worker, death))
+    def _connect(self, worker: int, address: str) -> None:
+        assert self._transport is not None
+        self._links[worker].open(self._transport.connect(address))
 
     # ----------------------------------------------------------- what is done
     def _do(self, action: life.Action) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from minipipe.coroutine import Coroutine
 from minipipe.functor import Opened, coroutine_kwargs
-from minipipe.segment import Regulator
+from minipipe.kinds import Regulator
 
 
 def outputs(

@@ -357,9 +357,9 @@ def test_the_logger_of_0_1_9_logs_under_a_name(caplog) -> None:
     [
         (lambda x: [x], "a list of 1"),
         (lambda x: (x, x, x), "a tuple of 3"),
-        (lambda x: x, "a int"),
-        (lambda x: {"a": x, "b": x}, "a dict"),
-        (lambda x: "ab", "a str"),
+        (lambda x: x, "one int"),
+        (lambda x: {"a": x, "b": x}, "one dict"),
+        (lambda x: "ab", "one str"),
     ],
 )
 def test_a_result_of_the_wrong_length_is_an_error_with_segment_and_item(gives, got) -> None:

@@ -1,0 +1,85 @@
+"""What the supervisor hears, from workers and of processes, as events of the run's life."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from minipipe.pure import lifecycle as life
+from minipipe.stream import wire
+from minipipe.supervisor.crew import Crew, Hand
+from minipipe.supervisor.launch import Exited, Report, Started, ZygoteLost
+from minipipe.worker.failure import Failure
+
+logger = logging.getLogger("minipipe")
+
+
+class Hearing:
+    """Takes apart what comes in.
+
+    Args:
+        run: its id; what does not belong to it is dropped.
+        crew: all workers.
+        connect: opens the link to a worker, whose address is known now.
+    """
+
+    def __init__(self, run: int, crew: Crew, connect: Callable[[int, str], None]) -> None:
+        self._run = run
+        self._crew = crew
+        self._connect = connect
+
+    def of_message(self, message: wire.Message) -> Iterator[life.Event]:
+        """What a worker has said."""
+        hand = self._crew.hands.get(message.sender)
+        if message.run != self._run or hand is None:
+            return
+        for op, *fields in message.records:
+            if op == wire.BOUND:
+                self._connect(hand.ident, fields[0])
+                yield life.Bound(hand.ident, fields[0])
+            elif op == wire.WIRED:
+                yield life.Wired(hand.ident)
+            elif op == wire.DONE:
+                yield self._done(hand, fields)
+            elif op == wire.FAILED:
+                yield self._failed(hand, pickle.loads(fields[0]))
+            elif op == wire.LOG:
+                logger.log(*fields)
+            elif op == wire.REST:
+                yield life.Rested(hand.ident, *fields)
+            elif op == wire.ENDED:
+                yield life.SegmentEnded(hand.ident)
+
+    def of_process(self, report: Report) -> Iterator[life.Event]:
+        """What has happened to a process."""
+        hands = self._crew.hands
+        if isinstance(report, Started):
+            hands[report.worker].pid = report.pid
+        elif isinstance(report, Exited):
+            hand = hands[report.worker]
+            yield life.Died(hand.ident, self._crew.death(hand, report.status))
+        elif isinstance(report, ZygoteLost):
+            for worker in report.workers:
+                yield life.Died(worker, self._crew.death(hands[worker], None))
+
+    @staticmethod
+    def _done(hand: Hand, fields: list[Any]) -> life.Event:
+        try:
+            hand.result = pickle.loads(fields[0]) if fields else None
+        except Exception as error:  # unpickling runs code of the user's classes
+            error.add_note(f"minipipe: while reading what local_term of {hand.name!r} returned")
+            return life.Failed(hand.ident, error)
+        return life.Done(hand.ident)
+
+    def _failed(self, hand: Hand, failure: Failure) -> life.Event:
+        item = self._crew.item_of(failure.number, failure.origin)
+        value = f" ({failure.value})" if item and not hand.member.is_source else ""
+        where = (
+            f"in {failure.doing} of segment {hand.segment.name!r} "
+            f"(worker {hand.name}, pid {failure.pid})"
+        )
+        if item:
+            where += f" at {item}{value}"
+        return life.Failed(hand.ident, failure.exception(where))
