@@ -11,6 +11,7 @@ import numpy as np
 
 from minipipe.codec import wire
 from minipipe.codec.dtypes import NAMES, read_dtype, write_dtype
+from minipipe.codec.slots import as_bytes
 from minipipe.codec.wire import NotNativeError, ReadNode, WriteNode
 from minipipe.errors import WireFormatError
 
@@ -72,8 +73,7 @@ def frozen_copy(data: bytes | bytearray | memoryview) -> memoryview:
 
 def raw_bytes(array: Array) -> memoryview:
     """Returns the bytes of a contiguous array (C or Fortran), without a copy."""
-    flat = array.reshape(-1) if array.flags.c_contiguous else array.T.reshape(-1)
-    return flat.view(np.uint8).data
+    return as_bytes(array).data
 
 
 def _write_array(writer: Writer, value: Array) -> list[object]:
@@ -86,6 +86,10 @@ def _write_array(writer: Writer, value: Array) -> list[object]:
             raise NotNativeError("it is a large array of nothing")
         data = value.tobytes(order)
     else:
+        loan = writer.lend(value)
+        if loan is not None:
+            ref, strides = list(loan.held.reference()), list(loan.strides)
+            return [wire.SLOT_ARRAY, words, ref, loan.offset, strides, loan.exclusive, *value.shape]
         data = raw_bytes(value.copy(order)).toreadonly()
     return [wire.ARRAY, words, int(is_fortran), writer.buffer(data), *value.shape]
 
@@ -93,6 +97,13 @@ def _write_array(writer: Writer, value: Array) -> list[object]:
 def _read_array(reader: Reader, node: list[Any]) -> object:
     _, words, is_fortran, data, *shape = node
     return array_from(read_dtype(words), shape, _ORDERS[bool(is_fortran)], reader.buffer(data))
+
+
+def _read_slot_array(reader: Reader, node: list[Any]) -> object:
+    _, words, ref, offset, strides, exclusive, *shape = node
+    dtype = read_dtype(words)
+    _checked_size(shape)
+    return reader.borrower.array(dtype, shape, ref, offset, strides, exclusive, reader.trust.access)
 
 
 def array_from(
@@ -132,4 +143,4 @@ def _checked_size(shape: Any) -> int:
 
 
 WRITERS: dict[type, WriteNode] = {np.ndarray: _write_array}
-READERS: dict[int, ReadNode] = {wire.ARRAY: _read_array}
+READERS: dict[int, ReadNode] = {wire.ARRAY: _read_array, wire.SLOT_ARRAY: _read_slot_array}

@@ -9,7 +9,9 @@ import msgpack
 
 from minipipe.codec import arrays, classes, wire
 from minipipe.codec.reader import Reader
+from minipipe.codec.slots import Access, Borrower, SlotGoneError
 from minipipe.errors import WireFormatError
+from minipipe.shared import SlotError
 
 # The scout keeps a buffer as large as the largest body that it has seen.
 _SCOUTED_BYTES = 1 << 20
@@ -23,11 +25,23 @@ class Decoder:
     Args:
         allow_pickle: Whether pickles and definitions of classes are accepted, and modules imported
             to find a class. Who may send those may run any code here.
+        borrower: Finds the arrays that are not in the message; None: such messages are refused.
+        access: What may be done with those arrays (tensors are always "private", since torch
+            would write anyway). "read": look. "write": write too, if nobody else got them.
+            "private": write too; nobody else sees it. May be set at any time.
     """
 
-    def __init__(self, *, allow_pickle: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        allow_pickle: bool = True,
+        borrower: Borrower | None = None,
+        access: Access = "read",
+    ) -> None:
         """Knows no class by definition yet."""
         self.allow_pickle = allow_pickle
+        self.borrower = borrower
+        self.access: Access = access
         # Strong references: the process as a whole knows classes only as long as somebody does.
         self._classes: dict[bytes, type] = {}
         self._scout = _new_scout()
@@ -59,13 +73,17 @@ class Decoder:
     def decode(self, body: bytes | memoryview, frames: Sequence[bytes | memoryview]) -> list[Any]:
         """Returns the items of a parcel. None of them refers to the body or to the frames.
 
+        When it has returned, or raised, the sender need not keep what the parcel refers to.
+
         Raises:
             WireFormatError: The parcel is malformed, of another version, or holds what is not
                 accepted or not known here.
+            SlotGoneError: What it refers to is not there any more: it was not received.
+            SlotError: This process cannot map what it refers to.
         """
         try:
             return self._items(body, frames)
-        except WireFormatError:
+        except (WireFormatError, SlotGoneError, SlotError):
             raise
         except Exception as exc:
             # Every reader takes its node for well-formed, and NumPy, Arrow, datetime and any class

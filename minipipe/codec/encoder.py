@@ -11,9 +11,11 @@ import numpy as np
 from minipipe.codec import blame, pickled, wire
 from minipipe.codec.arrays import write_runs
 from minipipe.codec.dtypes import NAMES
+from minipipe.codec.slots import Lender
 from minipipe.codec.wire import OUT_OF_BAND_BYTES, NotNativeError
 from minipipe.codec.writer import Writer, any_large
 from minipipe.errors import ItemTypeError
+from minipipe.shared import Held
 
 _JUST_ARRAYS = frozenset({np.ndarray})
 
@@ -30,19 +32,34 @@ class Parcel(NamedTuple):
     """Large buffers, in order. Nobody changes them, so they can be sent without a copy."""
     classes: tuple[bytes, ...]
     """Tokens of the definitions that the other side must have, each after those that it needs."""
+    held: tuple[Held, ...] = ()
+    """Slots that the body refers to, each retained once for each time that it stands here."""
+
+    def release(self) -> None:
+        """Lets go of the slots: every consumer has them mapped, or nobody will get the parcel.
+
+        To be called once, from any thread; what was not mapped by then is gone.
+        """
+        for held in self.held:
+            held.release()
 
 
 class _Piece:
     """An item that is encoded already."""
 
-    __slots__ = ("classes", "data", "frames")
+    __slots__ = ("classes", "data", "frames", "held")
 
     def __init__(
-        self, data: bytes, frames: list[bytes | memoryview], classes: tuple[bytes, ...]
+        self,
+        data: bytes,
+        frames: list[bytes | memoryview],
+        classes: tuple[bytes, ...],
+        held: tuple[Held, ...],
     ) -> None:
         self.data = data
         self.frames = frames
         self.classes = classes
+        self.held = held
 
 
 class Encoder:
@@ -51,17 +68,30 @@ class Encoder:
     Args:
         allow_pickle: Whether what has no form of its own is pickled, and definitions of classes
             travel. Only for those who trust each other: who unpickles runs what the pickle says.
+        lender: Puts large arrays where the others see them, who must be on this machine. None:
+            all that is large travels in frames.
+
+    Attributes:
+        exclusive: Whether each parcel goes to one consumer, who may then write to what was
+            copied for it: one that has confirmed, since another one who got the same parcel
+            later would see that. To be set before `snapshot`.
     """
 
-    def __init__(self, *, allow_pickle: bool = True) -> None:
+    def __init__(self, *, allow_pickle: bool = True, lender: Lender | None = None) -> None:
         """Has written no definition yet."""
+        self.exclusive = False
         self._allow_pickle = allow_pickle
+        self._lender = lender
         self._definitions: dict[bytes, bytes] = {}
         # Kept, because making one costs more than packing an int with it.
         self._pack = msgpack.Packer(autoreset=True).pack
 
     def snapshot(self, item: object) -> tuple[object, int]:
         """Returns something that later changes of the item do not change, and its size in bytes.
+
+        With a lender this holds from `Lender.settle` on; and the token holds slots, whose bytes
+        count, until the parcel that it ends in is released. One that ends in none is to be given
+        to `discard`.
 
         Args:
             item: Of a type that is not in ATOMS.
@@ -79,13 +109,24 @@ class Encoder:
             ):
                 return item.copy(), size
         piece = self._encoded(item)
-        return piece, len(piece.data) + sum(map(len, piece.frames))
+        size = len(piece.data) + sum(map(len, piece.frames))
+        if piece.held:
+            size += sum(held.size_bytes for held in set(piece.held))
+        return piece, size
+
+    def discard(self, token: object) -> None:
+        """Lets go of what a token holds that will not be encoded."""
+        if type(token) is _Piece:
+            for held in token.held:
+                held.release()
+            token.held = ()
 
     def encode(self, tokens: Sequence[object]) -> Parcel:
         """Returns one parcel of many items.
 
         Args:
-            tokens: Each is an atom, or what `snapshot` made of an item.
+            tokens: Each is an atom, or what `snapshot` made of an item; that only once, since
+                the parcel takes over what it holds.
         """
         kinds = set(map(type, tokens))
         if kinds <= wire.LEAVES and not any_large(tokens, kinds):
@@ -98,13 +139,17 @@ class Encoder:
             return self._encode_arrays(tokens)
         frames: list[bytes | memoryview] = []
         classes: dict[bytes, None] = {}
+        slots: list[Held] = []
         parts = [_NODES_HEAD, _array_head(len(tokens))]
         for token in tokens:
             piece = token if type(token) is _Piece else self._encoded(token)
             parts.append(piece.data)
             frames += piece.frames
             classes.update(dict.fromkeys(piece.classes))
-        return Parcel(b"".join(parts), frames, tuple(classes))
+            if piece.held:
+                slots += piece.held
+                piece.held = ()
+        return Parcel(b"".join(parts), frames, tuple(classes), tuple(slots))
 
     def definition(self, token: bytes) -> bytes:
         """Returns the definition of a class that a parcel of this encoder names."""
@@ -132,13 +177,18 @@ class Encoder:
         return self._piece(writer, node)
 
     def _native(self, item: object) -> _Piece:
-        writer = Writer(by_value=self._allow_pickle)
-        node = self._node(writer, item)
         try:
-            return self._piece(writer, node)
+            return self._written(item, careful=False)
         except (OverflowError, UnicodeEncodeError):
-            writer = Writer(by_value=self._allow_pickle, careful=True)
+            return self._written(item, careful=True)  # a big int, or a lone surrogate
+
+    def _written(self, item: object, *, careful: bool) -> _Piece:
+        writer = Writer(self._lender, self.exclusive, self._allow_pickle, careful)
+        try:
             return self._piece(writer, self._node(writer, item))
+        finally:
+            if writer.held:
+                writer.release()
 
     def _node(self, writer: Writer, item: object) -> object:
         try:
@@ -148,9 +198,12 @@ class Encoder:
             raise NotNativeError("it is nested too deeply", of_item=True) from None
 
     def _piece(self, writer: Writer, node: object) -> _Piece:
-        piece = _Piece(self._pack(node), writer.frames, tuple(writer.classes))
+        data = self._pack(node)
         self._definitions.update(writer.classes)
-        return piece
+        held: tuple[Held, ...] = ()
+        if writer.held:
+            held, writer.held = tuple(writer.held), []
+        return _Piece(data, writer.frames, tuple(writer.classes), held)
 
     def _refusal(self, item: object, reason: NotNativeError) -> ItemTypeError:
         where, culprit = "item", item
@@ -158,7 +211,7 @@ class Encoder:
 
             def fails(part: object) -> bool:
                 try:
-                    self._native(part)
+                    self.discard(self._native(part))
                 except NotNativeError as exc:
                     nonlocal reason
                     reason = exc

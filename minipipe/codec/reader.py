@@ -16,6 +16,7 @@ from minipipe.codec import (
     values,
     wire,
 )
+from minipipe.codec.slots import Access, Borrower
 from minipipe.codec.wire import ReadNode
 from minipipe.errors import WireFormatError
 
@@ -35,6 +36,8 @@ class Trust(Protocol):
     """What a reader may believe: whom it trusts, and the classes it was told of."""
 
     allow_pickle: bool
+    borrower: Borrower | None
+    access: Access
 
     def class_named(self, name: str | bytes) -> type:
         """Returns the class that a message refers to."""
@@ -129,6 +132,14 @@ class Reader:
         if type(node) is not int or node != len(frame):
             raise WireFormatError(f"a frame has {len(frame)} bytes where {node!r:.40} were said")
         return frame
+
+    @property
+    def borrower(self) -> Borrower:
+        """Who makes arrays over the slots of others."""
+        found = self.trust.borrower
+        if found is None:
+            raise WireFormatError("it refers to shared memory, which is not accepted here")
+        return found
 
     def class_named(self, name: Any) -> type:
         """Returns the class of that name or token."""

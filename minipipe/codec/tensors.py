@@ -13,6 +13,7 @@ import numpy as np
 
 from minipipe.codec import wire
 from minipipe.codec.arrays import frozen_copy, is_shape
+from minipipe.codec.slots import OTHERS_SEE
 from minipipe.codec.wire import NotNativeError, ReadNode, WriteNode
 from minipipe.errors import WireFormatError
 
@@ -49,6 +50,10 @@ def reduce(value: object) -> tuple[Any, ...] | None:
 
 def _write(writer: Writer, value: Any) -> list[object]:
     (dtype, shape, axes, requires_grad), data = _take_apart(value)
+    loan = writer.lend(np.frombuffer(data, np.uint8)) if data.nbytes else None
+    if loan is not None:
+        ref = list(loan.held.reference())
+        return [wire.SLOT_TENSOR, dtype, shape, axes, requires_grad, ref, loan.offset]
     return [wire.TENSOR, dtype, shape, axes, requires_grad, writer.buffer(frozen_copy(data))]
 
 
@@ -81,10 +86,36 @@ def _read(reader: Reader, node: list[Any]) -> object:
     return _rebuild(dtype, shape, axes, requires_grad, reader.buffer(data))
 
 
+def _read_slot(reader: Reader, node: list[Any]) -> object:
+    _, dtype, shape, axes, requires_grad, ref, offset = node
+    torch, kind, strides = _layout(dtype, shape, axes)
+    size_bytes = math.prod(shape) * kind.itemsize
+    # Private: torch knows no read-only memory, and would write where others see it.
+    data = reader.borrower.array(
+        np.dtype(np.uint8), [size_bytes], ref, offset, [1], OTHERS_SEE, "private"
+    )
+    memory = torch.from_numpy(data).untyped_storage()
+    # Not as_strided, whose result would be a view of a tensor of bytes.
+    tensor = torch.empty(0, dtype=kind).set_(memory, 0, tuple(shape), tuple(strides))
+    return tensor.requires_grad_() if requires_grad else tensor
+
+
 def _rebuild(
     dtype: str, shape: Sequence[int], axes: Sequence[int], requires_grad: bool, data: Any
 ) -> object:
     """Returns a fresh tensor with these bytes, copied once. (Pickles refer to it by name.)"""
+    torch, kind, strides = _layout(dtype, shape, axes)
+    source = np.frombuffer(data, np.uint8) if memoryview(data).nbytes else np.empty(0, np.uint8)
+    if math.prod(shape) * kind.itemsize != source.nbytes:
+        raise WireFormatError(f"a tensor of {shape!r:.80} {dtype} has {source.nbytes} bytes")
+    tensor = torch.empty_strided(tuple(shape), tuple(strides), dtype=kind)
+    if source.nbytes:
+        tensor.permute(list(axes)).reshape(-1).view(torch.uint8).numpy()[:] = source
+    return tensor.requires_grad_() if requires_grad else tensor
+
+
+def _layout(dtype: Any, shape: Any, axes: Any) -> tuple[Any, Any, list[int]]:
+    """Returns torch, its dtype, and the strides that put the axes in that order."""
     try:
         torch = importlib.import_module("torch")
     except ImportError as exc:
@@ -96,18 +127,12 @@ def _rebuild(
     if sorted(axes) != list(range(len(shape))):
         raise WireFormatError(f"{axes!r:.80} is no order of {len(shape)} axes")
     kind = getattr(torch, dtype)
-    source = np.frombuffer(data, np.uint8) if memoryview(data).nbytes else np.empty(0, np.uint8)
-    if math.prod(shape) * kind.itemsize != source.nbytes:
-        raise WireFormatError(f"a tensor of {shape!r:.80} {dtype} has {source.nbytes} bytes")
     strides = [0] * len(shape)
     step = 1
     for axis in reversed(axes):
         strides[axis] = step
         step *= max(shape[axis], 1)
-    tensor = torch.empty_strided(tuple(shape), tuple(strides), dtype=kind)
-    if source.nbytes:
-        tensor.permute(list(axes)).reshape(-1).view(torch.uint8).numpy()[:] = source
-    return tensor.requires_grad_() if requires_grad else tensor
+    return torch, kind, strides
 
 
-READERS: dict[int, ReadNode] = {wire.TENSOR: _read}
+READERS: dict[int, ReadNode] = {wire.TENSOR: _read, wire.SLOT_TENSOR: _read_slot}

@@ -12,6 +12,14 @@ a tag from the table below. A buffer is bytes, or, when it lies in a frame of it
 that frame. Frames are used up in the order in which a reader meets their lengths, so they need no
 numbers, and the nodes of separately encoded items can simply be joined.
 
+Between processes of one machine, large arrays need not be in the message:
+
+    [SLOT_ARRAY, dtype, [pid, fd, arena, slot, generation], offset, [stride, ...], exclusive,
+        dimension, ...]
+    [SLOT_TENSOR, dtype, [dimension, ...], axes, requires_grad, [pid, ...], offset]
+
+`exclusive` says who else may see the slot: 0 others, 1 only the sender, 2 nobody.
+
 Tagged nodes are numbered within their item in the order in which they are complete, and REF is
 the number of one that was met before: an object that occurs twice in an item occurs twice in what
 arrives. What gets hashed (keys, elements of sets) is neither numbered nor referred to. Otherwise a
@@ -79,7 +87,9 @@ PLAIN, ARRAYS, NODES = range(3)
     ARROW,
     FRAME,
     PICKLE,
-) = range(32)
+    SLOT_ARRAY,
+    SLOT_TENSOR,
+) = range(34)
 
 ATOMS: frozenset[type] = frozenset({type(None), bool, int, float, complex, str, bytes})
 """Exact types that are immutable and hold nothing else, so they are their own snapshot."""

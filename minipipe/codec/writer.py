@@ -17,7 +17,9 @@ from minipipe.codec import (
     values,
     wire,
 )
+from minipipe.codec.slots import Array, Lender, Loan
 from minipipe.codec.wire import NotNativeError, WriteNode
+from minipipe.shared import Held
 
 _WRITERS: dict[type, WriteNode] = {**containers.WRITERS, **values.WRITERS, **arrays.WRITERS}
 
@@ -33,15 +35,30 @@ class Writer:
     """Turns one item into nodes; made anew for each item.
 
     Args:
+        lender: Puts large arrays where others see them; None: they travel in frames.
+        exclusive: Whether one consumer will get the item, and no other.
         by_value: Whether definitions of classes may travel.
         careful: Look at each int and str. Without it a big int or a lone surrogate is only
             noticed when msgpack fails, and then the item is written again, carefully.
+
+    Attributes:
+        held: The slots that were lent, each as often as it was retained. Whoever takes the item
+            over takes them out of here; what is left is for `release`.
     """
 
-    def __init__(self, *, by_value: bool = True, careful: bool = False) -> None:
+    def __init__(
+        self,
+        lender: Lender | None = None,
+        exclusive: bool = False,
+        by_value: bool = True,
+        careful: bool = False,
+    ) -> None:
         """Begins an item."""
         self.frames: list[bytes | memoryview] = []
         self.classes: dict[bytes, bytes] = {}
+        self.held: list[Held] = []
+        self._lender = lender
+        self._exclusive = exclusive
         self._by_value = by_value
         self._careful = careful
         self._numbers: dict[int, int] = {}
@@ -129,6 +146,21 @@ class Writer:
             return data if type(data) is bytes else bytes(data)
         self.frames.append(data)
         return len(data)
+
+    def lend(self, array: Array) -> Loan | None:
+        """Returns where an array is in a slot, lent; None if it is to travel in a frame."""
+        lender = self._lender
+        if lender is None or array.nbytes < lender.min_bytes:
+            return None
+        loan = lender.lend(array, exclusive=self._exclusive)
+        if loan is not None:
+            self.held.append(loan.held)
+        return loan
+
+    def release(self) -> None:
+        """Lets go of what was lent for an item that is not to be sent after all."""
+        while self.held:
+            self.held.pop().release()
 
     def class_name(self, cls: type) -> str | bytes:
         """Returns how a class is referred to; notes its definition, where that has to travel.

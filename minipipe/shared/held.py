@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minipipe.shared.arena import Arena
+from minipipe.shared.errors import SlotError
 from minipipe.shared.mapping import Mapping
 from minipipe.shared.reference import SlotRef
 
@@ -21,25 +22,52 @@ class Held:
 
     It is made with a count of one, which is its maker's to release; each array counts as well.
 
+    Args:
+        own: A mapping of this slot alone, if it is not to be seen in the arena's.
+
     Attributes:
         keeper: Who does the counting; None once it has let go of the slot, for good.
         size_bytes: How much of the slot may be seen.
+        writers: How many of the arrays, with all their views, can be written to so that others
+            see it.
+        is_isolated: Whether no array here shows any more what others see: see `isolate`.
     """
 
-    __slots__ = ("__weakref__", "arena", "count", "generation", "index", "keeper", "size_bytes")
+    __slots__ = (
+        "__weakref__",
+        "arena",
+        "count",
+        "generation",
+        "index",
+        "is_isolated",
+        "keeper",
+        "own",
+        "size_bytes",
+        "writers",
+    )
 
-    def __init__(self, keeper: Keeper, arena: Arena, index: int, size_bytes: int) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        arena: Arena,
+        index: int,
+        size_bytes: int,
+        own: Mapping | None = None,
+    ) -> None:
         self.keeper: Keeper | None = keeper
         self.arena = arena
         self.index = index
         self.generation: int = arena.generations[index]
         self.size_bytes = size_bytes
+        self.own = own
         self.count = 1
+        self.writers = 0
+        self.is_isolated = False
 
     @property
     def address(self) -> int:
         """Where it begins in this process's memory."""
-        return self.arena.address(self.index)
+        return self.arena.address(self.index) if self.own is None else self.own.address
 
     def reference(self) -> SlotRef:
         """What another process needs to borrow it, while this one counts on it."""
@@ -64,9 +92,16 @@ class Held:
     def bytes_seen(self, *, readonly: bool, private: Mapping | None = None) -> Array:
         """Returns a new uint8 array over the slot, which counts until its last view has died."""
         view = View()
-        self.retain()
+        writes = not readonly and private is None
+        keeper = self.keeper
+        if keeper is not None:
+            with keeper.lock:
+                assert self.count > 0, "this slot was let go"
+                self.count += 1
+                self.writers += writes
         view.held = self
         view.private = private
+        view.writes = writes
         address = self.address if private is None else private.address
         view.__array_interface__ = {
             "version": 3,
@@ -76,14 +111,58 @@ class Held:
         }
         return np.asarray(view)
 
+    # ------------------------------------------------------------------ isolation
+    def isolate(self) -> None:
+        """Cuts the arrays that this process has over the slot off from all others, for good.
+
+        They keep their contents, and what is written to them from here on reaches nobody.  For
+        `owner_of` they lie in no slot any more.  References to the slot stay good, and it stays
+        as it is, as long as anything counts on it.
+
+        (Pages that were not written since are still those of the slot: the contents stay only
+        because nobody else may write to it either.)
+
+        Raises:
+            SlotError: This process may not map more memory.  Nothing has changed.
+        """
+        keeper = self.keeper
+        if keeper is not None:
+            with keeper.lock:
+                if self.keeper is keeper and not self.is_isolated:
+                    try:
+                        self._remap(private=True)
+                    except OSError as exc:
+                        raise SlotError(self.arena.pid, str(exc)) from exc
+                    self.is_isolated = True
+
+    def rejoin(self) -> bool:
+        """Maps what `isolate` cut off as it was; False if that failed.  For its keeper only.
+
+        No array may be left that lies there.
+        """
+        try:
+            self._remap(private=False)
+        except OSError:
+            return False
+        return True
+
+    def _remap(self, *, private: bool) -> None:
+        arena = self.arena
+        offset = arena.offset(self.index)
+        if self.own is None:
+            arena.mapping.remap(arena.fd, offset, arena.slot_bytes, offset, private=private)
+        else:
+            self.own.remap(arena.fd, 0, arena.slot_bytes, offset, private=private)
+
 
 class View:
     """The base of every array over a slot: NumPy keeps it for as long as any view is alive."""
 
-    __slots__ = ("__array_interface__", "held", "private")
+    __slots__ = ("__array_interface__", "held", "private", "writes")
     __array_interface__: dict[str, Any]
     held: Held
     private: Mapping | None
+    writes: bool
 
     def __del__(self) -> None:
         # In any thread, in the middle of anything, so no lock is taken here.
@@ -91,7 +170,7 @@ class View:
         if held is not None:
             keeper = held.keeper
             if keeper is not None:
-                keeper.ended.append(held)
+                keeper.ended.append((held, self.writes))
 
 
 class Keeper(ABC):
@@ -99,12 +178,13 @@ class Keeper(ABC):
 
     Attributes:
         lock: Over all counts.  Nothing waits while it holds it.
-        ended: A slot for each array whose last view has died, not yet counted.
+        ended: For each array whose last view has died and that was not yet counted, its slot and
+            whether it was one of the slot's writers.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.ended: deque[Held] = deque()
+        self.ended: deque[tuple[Held, bool]] = deque()
 
     def drain(self) -> None:
         """Counts the arrays that have died; every other call does so as well."""
@@ -124,7 +204,9 @@ class Keeper(ABC):
     def _drain(self) -> None:
         ended = self.ended
         while ended:
-            self.let_go(ended.popleft())
+            held, wrote = ended.popleft()
+            held.writers -= wrote
+            self.let_go(held)
 
     @abstractmethod
     def _freed(self, held: Held) -> None:

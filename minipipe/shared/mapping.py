@@ -12,6 +12,7 @@ import mmap
 import os
 
 PAGE_BYTES = mmap.PAGESIZE
+_MAP_FIXED = 0x10
 _MAP_NORESERVE = 0x4000
 _MADV_REMOVE = 9
 _MADV_POPULATE_WRITE = 23  # Linux 5.14
@@ -51,16 +52,17 @@ class Mapping:
 
     def __init__(self, fd: int, size_bytes: int, offset: int = 0, *, private: bool = False) -> None:
         self.size_bytes = 0
-        # Without NORESERVE the kernel refuses private mappings that it could not copy in full.
-        flags = mmap.MAP_PRIVATE | _MAP_NORESERVE if private else mmap.MAP_SHARED
-        apart = os.open(f"/proc/self/fd/{fd}", os.O_RDWR)
-        address = _mmap(None, size_bytes, mmap.PROT_READ | mmap.PROT_WRITE, flags, apart, offset)
-        code = ctypes.get_errno()
-        os.close(apart)
-        if address is None or address == _FAILED:
-            raise OSError(code, f"mmap of {size_bytes} bytes: {os.strerror(code)}")
-        self.address: int = address
+        self.address = _map(None, fd, size_bytes, offset, private=private)
         self.size_bytes = size_bytes
+
+    def remap(self, fd: int, at: int, size_bytes: int, offset: int, *, private: bool) -> None:
+        """Maps a range, from byte `at` on, anew in its place; what had been private there is gone.
+
+        Raises:
+            OSError: The process may not map so much, or not in so many pieces.
+        """
+        assert at >= 0 and at + size_bytes <= self.size_bytes
+        _map(self.address + at, fd, size_bytes, offset, private=private)
 
     def populate(self, offset: int, size_bytes: int) -> None:
         """Has the page faults of a range in one go, in half the time; that it fails is no harm."""
@@ -73,3 +75,18 @@ class Mapping:
     def __del__(self, munmap: ctypes._NamedFuncPointer = _munmap) -> None:
         if self.size_bytes:
             munmap(self.address, self.size_bytes)
+
+
+def _map(at: int | None, fd: int, size_bytes: int, offset: int, *, private: bool) -> int:
+    # Without NORESERVE the kernel refuses private mappings that it could not copy in full.
+    flags = mmap.MAP_PRIVATE | _MAP_NORESERVE if private else mmap.MAP_SHARED
+    if at is not None:
+        flags |= _MAP_FIXED
+    apart = os.open(f"/proc/self/fd/{fd}", os.O_RDWR)
+    address = _mmap(at, size_bytes, mmap.PROT_READ | mmap.PROT_WRITE, flags, apart, offset)
+    code = ctypes.get_errno()
+    os.close(apart)
+    if address is None or address == _FAILED:
+        raise OSError(code, f"mmap of {size_bytes} bytes: {os.strerror(code)}")
+    found: int = address
+    return found

@@ -163,6 +163,10 @@ class SlotPool(Keeper):
     def _freed(self, held: Held) -> None:
         key = SlotKey(self._numbers[held.arena], held.index)
         del self._taken[key]
+        if held.is_isolated:
+            if not held.rejoin():
+                return  # used for good: what is written to it here would reach nobody
+            held.arena.mapping.populate(held.arena.offset(held.index), held.arena.slot_bytes)
         self._slots.released(key, time.monotonic())
 
     def _find(self, class_bytes: int) -> SlotKey | None:

@@ -79,13 +79,21 @@ class Lease(Held):
 class _Attached:
     """An arena of another process, with what is borrowed from it and how it was come by."""
 
-    __slots__ = ("arena", "leases", "ref", "spare_fd")
+    __slots__ = ("arena", "leases", "ref", "spare_fd", "torn")
 
     def __init__(self, arena: Arena, ref: SlotRef) -> None:
         self.arena = arena
         self.ref = ref
-        self.leases: dict[int, Lease] = {}
+        # By slot: isolated ones, and after those the one that the next to borrow it gets as well.
+        self.leases: dict[int, list[Lease]] = {}
+        self.torn: set[int] = set()  # where the arena's mapping is private and stays so
         self.spare_fd = -1  # for a child, during a fork
+
+    def forget(self) -> None:
+        """Lets go of all that is borrowed from it, for good."""
+        for leases in self.leases.values():
+            for lease in leases:
+                lease.keeper = None
 
     def is_there(self) -> bool:
         """Whether the process that it was opened through still has it."""
@@ -128,12 +136,15 @@ class SlotReader(Keeper):
                 if attached is None:
                     return None
             self._arenas.move_to_end(ref.arena)
-            lease = attached.leases.get(ref.slot)
-            if lease is not None:
-                if lease.generation != ref.generation:
+            leases = attached.leases.get(ref.slot)
+            if leases:
+                # All of them have the one lock and so the one generation.
+                if leases[-1].generation != ref.generation:
                     return None
-                lease.count += 1
-                return lease
+                if not leases[-1].is_isolated:
+                    leases[-1].count += 1
+                    return leases[-1]
+                return self._lease(attached, ref)
             arena = attached.arena
             if ref.slot >= arena.slots or not read_lock(arena.fd, ref.slot):
                 return None
@@ -141,8 +152,11 @@ class SlotReader(Keeper):
             if arena.generations[ref.slot] != ref.generation:
                 unlock(arena.fd, ref.slot)
                 return None
-            lease = attached.leases[ref.slot] = Lease(self, arena, ref.slot, arena.slot_bytes)
-            return lease
+            try:
+                return self._lease(attached, ref)
+            except SlotError:
+                unlock(arena.fd, ref.slot)
+                raise
 
     def tend(self) -> None:
         """Closes arenas that their owners have closed; to be called about once a second."""
@@ -156,8 +170,7 @@ class SlotReader(Keeper):
         """Lets go of everything; what arrays still see goes with the last one of its arena."""
         with self.lock:
             for attached in list(self._arenas.values()):
-                for lease in attached.leases.values():
-                    lease.keeper = None
+                attached.forget()
                 if attached.leases:
                     # The leases keep it open, and it closes itself when they are gone.
                     del self._arenas[attached.arena.id]
@@ -167,9 +180,29 @@ class SlotReader(Keeper):
 
     # ------------------------------------------------------------------
     def _freed(self, held: Held) -> None:
-        arena = held.arena
-        del self._arenas[arena.id].leases[held.index]
-        unlock(arena.fd, held.index)
+        arena, index = held.arena, held.index
+        attached = self._arenas[arena.id]
+        leases = attached.leases[index]
+        leases[:] = [lease for lease in leases if lease is not held]
+        if held.is_isolated and held.own is None and not held.rejoin():
+            attached.torn.add(index)
+        if not leases:
+            del attached.leases[index]
+            unlock(arena.fd, index)
+
+    def _lease(self, attached: _Attached, ref: SlotRef) -> Lease:
+        arena, index = attached.arena, ref.slot
+        leases = attached.leases.get(index, [])
+        own = None
+        if index in attached.torn or any(lease.own is None for lease in leases):
+            # Isolated arrays lie where it would be seen.
+            try:
+                own = Mapping(arena.fd, arena.slot_bytes, arena.offset(index))
+            except OSError as exc:
+                raise SlotError(ref.pid, str(exc)) from exc
+        lease = Lease(self, arena, index, arena.slot_bytes, own)
+        attached.leases[index] = [*leases, lease]
+        return lease
 
     def _attach(self, ref: SlotRef) -> _Attached | None:
         self._make_room(self._max_arenas - 1)
@@ -233,7 +266,6 @@ class SlotReader(Keeper):
                 attached.spare_fd = -1
                 arena.pid = os.getpid()
             else:
-                for lease in attached.leases.values():
-                    lease.keeper = None
+                attached.forget()
                 self._detach(attached)
         self.lock.release()

@@ -31,8 +31,8 @@ class Place:
 def owner_of(array: Array) -> Place | None:
     """Finds the slot that an array, or what it is a view of, lies in; None if in none.
 
-    None also for an empty array, for a private one (others cannot see what was written there),
-    and for one that was inherited over a fork or outlived its pool.
+    None also for an empty array, for a private or isolated one (others cannot see what was written
+    there), and for one that was inherited over a fork or outlived its pool.
     """
     base: Any = array
     while isinstance(base, (np.ndarray, memoryview)):
@@ -40,7 +40,7 @@ def owner_of(array: Array) -> Place | None:
     if type(base) is not View or base.private is not None or not array.size:
         return None
     held = base.held
-    if held.keeper is None:
+    if held.keeper is None or held.is_isolated:
         return None
     offset = array.__array_interface__["data"][0] - held.address
     # np.lib.stride_tricks can make views of what is beside the slot.

@@ -1,0 +1,185 @@
+"""Large arrays by reference: lent by whoever encodes them, borrowed by whoever decodes them.
+
+What is lent is retained, once for each time, until the other side has it mapped: that is for the
+sender of the parcel to know, and to end by `Parcel.release`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from minipipe.errors import MiniPipeError, WireFormatError
+from minipipe.shared import Held, SlotPool, SlotReader, SlotRef, owner_of
+from minipipe.shared.pool import OwnedSlot
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Access: TypeAlias = Literal["read", "write", "private"]
+
+# What the reference says about the one that it is sent to.
+OTHERS_SEE, SENDER_SEES, NOBODY_ELSE_SEES = range(3)
+
+_INTS = frozenset({int})
+
+
+class SlotGoneError(MiniPipeError, LookupError):
+    """A slot that a parcel refers to is not there any more: the parcel counts as not received."""
+
+    def __init__(self, ref: SlotRef) -> None:
+        super().__init__(ref)
+        self.ref = ref
+
+    def __str__(self) -> str:
+        return (
+            f"an array in the shared memory of process {self.ref.pid} is gone: that process has "
+            "ended, or has written something else there, before this one could map it; the item "
+            "counts as not received"
+        )
+
+
+class Loan(NamedTuple):
+    """An array in a slot, which was retained for it."""
+
+    held: Held
+    offset: int
+    strides: tuple[int, ...]
+    exclusive: int
+    """Who else may see the array: one of the three constants above."""
+
+
+class Lender:
+    """Puts arrays where others can see them.  Used by the thread of its encoder.
+
+    Args:
+        pool: Of this process.
+
+    Attributes:
+        min_bytes: Smaller arrays travel inside the message.
+        exposed: Slots that were lent and that arrays of this process may still write to.
+    """
+
+    def __init__(self, pool: SlotPool) -> None:
+        self.min_bytes = pool.min_bytes
+        self.exposed: list[Held] = []
+        self._pool = pool
+
+    def lend(self, array: Array, *, exclusive: bool) -> Loan | None:
+        """Returns where others find the array, its slot retained; None if the pool has no slot.
+
+        It is copied, once, unless it lies in a slot already.
+
+        Args:
+            array: Of at least `min_bytes`, without objects.  If it lies in a slot, it must not
+                be written to before `settle`.
+            exclusive: Whether one consumer will get it, and no other.
+        """
+        place = owner_of(array)
+        if place is None:
+            return self._copied(array, exclusive=exclusive)
+        held = place.held
+        held.retain()
+        if held.writers and not (self.exposed and self.exposed[-1] is held):
+            self.exposed.append(held)
+        # Somebody here may keep the array, so the consumer may not write to it in place: what
+        # is kept would change, and be sent again as something else than it was.
+        own = exclusive and isinstance(held, OwnedSlot)
+        return Loan(held, place.offset, place.strides, SENDER_SEES if own else OTHERS_SEE)
+
+    def settle(self) -> None:
+        """Makes sure that no array of this process can change what was lent.
+
+        To be called before code of the user's runs again, and after letting go of the items that
+        were sent: the arrays that are left then are cut off from what others see, page by page
+        (`Held.isolate`).  That costs as much as a small item; where none is left, nothing.
+
+        Raises:
+            SlotError: This process may not map more memory.
+        """
+        exposed = self.exposed
+        while exposed:
+            held = exposed[-1]
+            keeper = held.keeper
+            if keeper is not None:
+                keeper.drain()
+                if held.writers:
+                    held.isolate()
+            exposed.pop()
+
+    def _copied(self, array: Array, *, exclusive: bool) -> Loan | None:
+        slot = self._pool.take(array.nbytes)
+        if slot is None:
+            return None
+        order: Literal["C", "F"] = "F" if array.flags.fnc else "C"
+        target = slot.array(array.shape, array.dtype, order)
+        if array.flags.forc:
+            # As bytes: between the fields of a record, too.
+            as_bytes(target)[...] = as_bytes(array)
+        else:
+            target[...] = array
+        return Loan(slot, 0, target.strides, NOBODY_ELSE_SEES if exclusive else OTHERS_SEE)
+
+
+class Borrower:
+    """Makes arrays over the slots of others.  It may be used from any thread.
+
+    Args:
+        reader: Of this process.
+    """
+
+    def __init__(self, reader: SlotReader) -> None:
+        self._reader = reader
+
+    def array(
+        self,
+        dtype: np.dtype[Any],
+        shape: list[int],
+        words: Any,
+        offset: Any,
+        strides: Any,
+        exclusive: Any,
+        access: Access,
+    ) -> Array:
+        """Returns an array that sees what a node refers to, and keeps the slot while it lives.
+
+        Args:
+            dtype: As the node has it, without objects.
+            shape: As the node has it, and checked; the rest may be anything.
+            words: The reference.
+            offset: As the node has it.
+            strides: As the node has it.
+            exclusive: As the node has it.
+            access: What the consumer may do.  "read": look.  "write": write as well, if no other
+                consumer got it.  "private": write, in any case, seen by nobody else.
+
+        Raises:
+            WireFormatError: No sender wrote that.
+            SlotGoneError: The slot is not what it was when it was sent.
+            SlotError: This process cannot map it.
+        """
+        if (
+            type(offset) is not int
+            or type(strides) is not list
+            or not set(map(type, strides)) <= _INTS
+            or type(exclusive) is not int
+            or not OTHERS_SEE <= exclusive <= NOBODY_ELSE_SEES
+            or dtype.itemsize == 0
+            or dtype.subdtype is not None
+        ):
+            raise WireFormatError("an array in shared memory is not described as one")
+        if access == "write" and exclusive != NOBODY_ELSE_SEES:
+            access = "private" if exclusive == SENDER_SEES else "read"
+        ref = SlotRef.read(words)
+        lease = self._reader.borrow(ref)
+        if lease is None:
+            raise SlotGoneError(ref)
+        try:
+            return lease.array(dtype, shape, strides, offset, access)
+        finally:
+            lease.release()  # from here on only the array counts
+
+
+def as_bytes(array: Array) -> Array:
+    """Returns the bytes of a contiguous array (C or Fortran), without a copy."""
+    flat = array.reshape(-1) if array.flags.c_contiguous else array.T.reshape(-1)
+    return flat.view(np.uint8)
