@@ -42,8 +42,8 @@ class PipeSystem(Runnable):
         """Its segments, as they were given."""
         return self.pipes
 
-    def _make_graph(self, monitor: bool) -> Graph:
-        graph = system_graph(self._pipes, monitor=monitor)
+    def _make_graph(self, monitor: bool, *, final: bool = False) -> Graph:
+        graph = system_graph(self._pipes, monitor=monitor, final=final)
         for pipe in self.pipes:
             owner = pipe.system() if pipe.system is not None else None
             if owner is not None and owner is not self:
@@ -54,3 +54,11 @@ class PipeSystem(Runnable):
         for pipe in self.pipes:
             pipe.system = weakref.ref(self)
         return graph
+
+    def _before_run(self) -> None:
+        """Takes what the streams were seeded with by now."""
+        monitored = self._monitored
+        self._graph = self._make_graph(monitored, final=True)
+        for pipe in self.pipes:
+            for stream in (*pipe.upstreams, *pipe.downstreams):
+                stream.q.used = True

@@ -29,6 +29,7 @@ class Runnable(ABC):
 
     def __init__(self) -> None:
         self.monitor = False
+        self._monitored = False
         self._graph: Graph | None = None
         self._inline = False
         self._ignored: tuple[type[BaseException], ...] | None = None
@@ -40,6 +41,9 @@ class Runnable(ABC):
     @abstractmethod
     def pipes(self) -> list[Segment]:
         """All its segments."""
+
+    def _before_run(self) -> None:  # noqa: B027 - most have nothing to do
+        """Brings the graph up to date with what may change between `build` and `run`."""
 
     @abstractmethod
     def _make_graph(self, monitor: bool) -> Graph:
@@ -66,7 +70,8 @@ class Runnable(ABC):
             monitor: logs how full all streams are, while it runs (level INFO).
             ignore_exceptions: replaces that of all segments.
             inline: run everything in this process and thread, for debugging (default: if the
-                environment variable MINIPIPE_INLINE is set and not 0).
+                environment variable MINIPIPE_INLINE is set and not 0).  Objects are then the
+                caller's own, and keep their state from pass to pass.
 
         Raises:
             BuildError: it cannot run as declared.
@@ -88,7 +93,8 @@ class Runnable(ABC):
             None if ignore_exceptions is None else check_ignored(ignore_exceptions, "build")
         )
         self._inline = inline
-        self._graph = self._make_graph(bool(monitor) or self.monitor)
+        self._monitored = bool(monitor) or self.monitor
+        self._graph = self._make_graph(self._monitored)
         self._execution = self._loop = None
         return self
 
@@ -125,6 +131,8 @@ class Runnable(ABC):
         assert self._graph is not None
         if self._execution is not None:
             self.reset()
+        self._before_run()
+        assert self._graph is not None
         if self._inline:
             self._execution = InlineExecution(self._graph, self._ignored)
         else:

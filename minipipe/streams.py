@@ -33,7 +33,7 @@ class Stream:
 
     Each item goes to one of the segments that take from it, whichever is free first; with
     `broadcast=True` to every one of them.  What is put to it before the run (`put`, or
-    `stream.q.put`) seeds it: every run begins with these items.
+    `stream.q.put`) seeds it: every run begins with these items, until others are put to it.
 
     Args:
         name: shown in errors, logs and diagrams.
@@ -109,8 +109,13 @@ class Seeds:
 
     def __init__(self) -> None:
         self.items: deque[Any] = deque()
+        self.used = False  # a run has begun with these
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Adds a seed; the first one after a run takes the place of those that it began with."""
+        if self.used:
+            self.items.clear()
+            self.used = False
         self.items.append(item)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -41,6 +42,10 @@ def children() -> set[int]:
         found |= frontier
     return found
 
+
+# A shell that starts us in the background ignores Ctrl-C for us and all that we start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A place of our own, so that other runs on this machine do not look like leftovers.
 _place = tempfile.TemporaryDirectory(prefix="mp", dir="/tmp")

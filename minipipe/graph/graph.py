@@ -188,6 +188,17 @@ class Graph:
                 streams |= {*producer.inputs}
         return frozenset(found)
 
+    def _feeders(self, number: int) -> set[int]:
+        """All segments from which items, or what is made of them, come by this stream."""
+        found: set[int] = set()
+        todo = [number]
+        while todo:
+            for index in self.streams[todo.pop()].producers:
+                if index not in found:
+                    found.add(index)
+                    todo += self.segments[index].inputs
+        return found
+
     def _inlet(self, segment: GraphSegment, number: int) -> InletSpec:
         stream, region = self.streams[number], self.region_of(number)
         closers = self.closers_of(number)
@@ -212,6 +223,11 @@ class Graph:
             loop=loop,
             outer_senders=self._workers(closers - loop),
             fed_by_loop=bool(loop.intersection(stream.producers)),
+            shares_origin=any(
+                self._feeders(number) & self._feeders(other)
+                for other in segment.inputs
+                if other != number
+            ),
         )
 
     @property

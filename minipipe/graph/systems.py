@@ -16,8 +16,10 @@ from minipipe.segment import Segment, unique_names
 from minipipe.streams import Stream
 
 
-def system_graph(pipes: Sequence[Any], *, monitor: bool = False) -> Graph:
+def system_graph(pipes: Sequence[Any], *, monitor: bool = False, final: bool = True) -> Graph:
     """The graph of a PipeSystem.
+
+    `final`: it is about to run, so what is not seeded by now never will be.
 
     Raises:
         BuildError: a stream or a segment lacks an end, there are two graphs in it, a join has
@@ -58,7 +60,7 @@ def system_graph(pipes: Sequence[Any], *, monitor: bool = False) -> Graph:
     _check_joins(graph)
     _check_connected(graph)
     for loop in loops.members:
-        _check_loop(graph, loop)
+        _check_loop(graph, loop, final=final)
     return graph
 
 
@@ -163,11 +165,11 @@ def _check_connected(graph: Graph) -> None:
         )
 
 
-def _check_loop(graph: Graph, loop: frozenset[int]) -> None:
+def _check_loop(graph: Graph, loop: frozenset[int], *, final: bool) -> None:
     members = [graph.segments[i] for i in sorted(loop)]
     names = " -> ".join(repr(s.name) for s in members)
     outside = {p for s in members for i in s.inputs for p in graph.streams[i].producers} - loop
-    if not outside:
+    if not outside and final:
         raise BuildError(
             f"nothing ever comes into the loop of {names}: seed one of its streams with "
             "stream.put(item), or let a Source put to it"

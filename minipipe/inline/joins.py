@@ -91,6 +91,7 @@ class ByIdentity:
         self._streams = streams
         self._fork = fork
         self._prefixes: dict[Any, int] = {}
+        self._done: set[tuple[int, int, int]] = set()  # put together since all was last settled
         self._pairing = Pairing(len(streams))
         self._next: dict[int, int] = {}  # by origin: above all numbers that came
 
@@ -99,15 +100,21 @@ class ByIdentity:
         prefix = self._prefixes.setdefault(path, len(self._prefixes))
         self._next[origin] = max(self._next.get(origin, 0), number + 1)
         try:
+            if (origin, number, prefix) in self._done:
+                raise ValueError("a part of what is whole already")
             whole = self._pairing.add(inlet, origin, number, (prefix,), item)
         except ValueError as error:
             raise TwicePairedError(self._where, self._streams[inlet]) from error
-        return None if whole is None else (whole, ident)
+        if whole is None:
+            return None
+        self._done.add((origin, number, prefix))
+        return whole, ident
 
     def ended(self, inlet: int) -> None:
         pass
 
     def settle(self) -> int:
+        self._done.clear()
         if not self._pairing.held:
             return 0
         return sum(self._pairing.mark(origin, number) for origin, number in self._next.items())

@@ -30,6 +30,7 @@ class Grant:
     finished: int
     window: int
     pace_s: float
+    stretch: int = 1  # how many times the usual number of bytes may wait
 
 
 class Pace:
@@ -75,6 +76,7 @@ class Account:
     finished: int = 0
     window: int = 0
     pace_s: float = 0.0
+    stretch: int = 1
     waiting_bytes: int = 0
     last_sent: int = 0
     free_at_s: float = 0.0  # when it will have finished what it has, as far as one can tell
@@ -84,7 +86,7 @@ class Account:
     def room_items(self) -> int:
         """How many more items it may be sent now."""
         window = abs(self.window)
-        if self.waiting_bytes >= WINDOW_BYTES and window < UNLIMITED:
+        if self.waiting_bytes >= WINDOW_BYTES * self.stretch and window < UNLIMITED:
             return 0
         return max(0, self.taken + window - self.sent)
 
@@ -108,6 +110,7 @@ class Account:
         self.finished = grant.finished
         self.window = grant.window
         self.pace_s = grant.pace_s
+        self.stretch = grant.stretch
         while self.parcels and self.parcels[0][0] <= self.taken:
             self.waiting_bytes -= self.parcels.popleft()[1]
 

@@ -117,9 +117,16 @@ class Handlers:
         # Its window is news to it whatever the window is, so the next flush grants.
 
     def _on_grant(
-        self, sender: int, stream: int, taken: int, finished: int, window: int, pace_us: int
+        self,
+        sender: int,
+        stream: int,
+        taken: int,
+        finished: int,
+        window: int,
+        pace_us: int,
+        stretch: int,
     ) -> None:
-        said = Grant(taken, finished, window, pace_us * 1e-6)
+        said = Grant(taken, finished, window, pace_us * 1e-6, stretch)
         grant = self._node.post.granted(stream, sender, said)
         if grant is not None:
             self._node.outlets[stream].granted(sender, grant, time.monotonic())

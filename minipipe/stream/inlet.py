@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from minipipe.pure.credit import UNLIMITED, Grant, Pace
+from minipipe.pure.credit import UNLIMITED, WINDOW_BYTES, Grant, Pace
 from minipipe.pure.intervals import Interval, runs_of
 from minipipe.pure.paths import Path
 from minipipe.stream.wiring import InletSpec, Role
@@ -91,6 +91,7 @@ class Inlet:
         self.confirmed = 0
         self._unconfirmed: list[Arrived] = []  # of an anchor: read, and to be told with the rest
         self.pace = Pace(spec.buffer_size, spec.producers)
+        self._tells_all = False
         self._producers: dict[int, _Producer] = {}
 
     # ------------------------------------------------------------- arriving
@@ -137,6 +138,24 @@ class Inlet:
         if sender not in self.closed_by:
             self.closed_by.add(sender)
             self.outer_closed += not inner
+
+    @property
+    def holds_up(self) -> bool:
+        """Whether a producer waits for this inlet, and for nothing else of it, to have room."""
+        waiting = [*self.queue, *([self.turn.parcel] if self.turn is not None else ())]
+        held_bytes = sum(len(p.body) + sum(map(len, p.frames)) for p in waiting)
+        if 2 * held_bytes >= WINDOW_BYTES * self.pace.stretch:
+            return True
+        return any(
+            producer.told is not None
+            and producer.arrived >= producer.told.taken + abs(producer.told.window)
+            for producer in self._producers.values()
+        )
+
+    def relieve(self) -> None:
+        """Lets twice as much wait as now, and tells the producers at once."""
+        self.pace.stretch *= 2
+        self._tells_all = True
 
     @property
     def owes(self) -> bool:
@@ -190,6 +209,7 @@ class Inlet:
         """
         window, pace_s = self.pace.window, self.pace.pace_s
         withdraws = self.discards and not self.spec.alone  # what it drops, others could take
+        tells_all, self._tells_all = self._tells_all, False
         due: list[tuple[int, Grant]] = []
         for ident, producer in self._producers.items():
             taken, finished = producer.taken, producer.finished
@@ -205,7 +225,8 @@ class Inlet:
                 if told.window < 0 and not news:
                     continue
                 if not (
-                    2 * new >= told.window
+                    tells_all
+                    or 2 * new >= told.window
                     or withdraws
                     or (window >= 2 * told.window and not producer.unlimited)
                     or (2 * window <= told.window and not producer.unlimited)
@@ -213,7 +234,8 @@ class Inlet:
                 ):
                     continue
             allowed = UNLIMITED if producer.unlimited else window
-            producer.told = Grant(taken, finished, -allowed if withdraws else allowed, pace_s)
+            allowed = -allowed if withdraws else allowed
+            producer.told = Grant(taken, finished, allowed, pace_s, self.pace.stretch)
             due.append((ident, producer.told))
         return due
 

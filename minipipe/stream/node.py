@@ -167,6 +167,7 @@ class Node:
                 grant.finished,
                 grant.window,
                 round(grant.pace_s * 1e6),
+                grant.stretch,
             ),
         )
 

@@ -23,7 +23,7 @@ WIRE_VERSION = 1
 # Between workers.  The body of a parcel is what the codec wrote (bytes), or, if it holds nothing
 # but numbers that msgpack has itself, these, as a list: one packing less for each small item.
 HELLO = 1  # stream, segment, address, publisher: I put to this stream, and you take from it
-GRANT = 2  # stream, taken, finished, window, pace in microseconds
+GRANT = 2  # stream, taken, finished, window, pace in microseconds, stretch
 ITEMS = 3  # stream, epoch, origin, runs, path, done, keys, body; the frames follow
 CONFIRM = 4  # region, epoch, runs, path
 DROPPED = 5  # region, epoch, runs, path

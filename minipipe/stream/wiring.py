@@ -43,6 +43,7 @@ class InletSpec:
     loop: frozenset[int] = frozenset()  # the segments of the loop that this worker is in
     outer_senders: int = 0  # of the senders, those that are not in the loop
     fed_by_loop: bool = False  # some of the producers are in the loop
+    shares_origin: bool = False  # of a join: some segment feeds this stream and another of its
 
 
 @dataclass(frozen=True)

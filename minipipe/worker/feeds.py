@@ -17,7 +17,6 @@ from minipipe.worker.body import Body
 from minipipe.worker.taken import NO_KEYS, Taken
 
 PATIENCE_S = 0.1  # a join that waits this long beside a full stream lets more of that one wait
-MAX_STRETCH = 2**20
 
 
 class Feed(Protocol):
@@ -154,16 +153,16 @@ class InStep:
     def _relieve(self) -> bool:
         """Lets more of a full stream wait while another one has nothing.
 
-        Both may come from one producer, which is blocked by the full one and could feed the
-        empty one otherwise (artificial deadlock of bounded process networks: Parks 1995).
+        For streams that stem from one segment: it may be blocked by the full one, and could feed
+        the empty one otherwise (artificial deadlock of bounded process networks: Parks 1995).
         """
         now_s = time.monotonic()
         if now_s - self._waited_since_s >= PATIENCE_S:
             self._waited_since_s = now_s
             for reader in self._readers:
-                pace = reader.inlet.pace
-                if reader.inlet.queued_items >= pace.window and pace.stretch < MAX_STRETCH:
-                    pace.stretch *= 2
+                inlet = reader.inlet
+                if inlet.spec.shares_origin and reader.ready and inlet.holds_up:
+                    inlet.relieve()
         return False
 
     def _end(self) -> None:
@@ -223,8 +222,10 @@ class ByIdentity:
             if self._whole:
                 break
             if all(inlet.ended for inlet in inlets):
-                # A part without another is there only if one of its ways ended early.
-                self._body.node.page.dropped += self._pairing.held
+                if self._pairing.held and not self._body.node.leaving:
+                    # Each way brings one part of an item, if only a hole: one brought two.
+                    names = " or ".join(inlet.spec.name for inlet in inlets)
+                    raise self._body.broken_at(TwicePairedError(self._body.where, names), None)
                 return None
             self._body.wait_for_input(
                 lambda: any(inlet.queue for inlet in inlets) or all(inlet.ended for inlet in inlets)

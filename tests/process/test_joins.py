@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
 
@@ -401,3 +402,70 @@ def test_a_functor_whose_arity_does_not_fit_its_upstreams_is_told_at_build() -> 
     ]
     with pytest.raises(mp.BuildError, match="'keep' is called with one item of each of its 2"):
         mp.PipeSystem(segments).build()
+
+
+class First(Collect):
+    def run(self, *parts):
+        super().run(parts[0], int(parts[1][0]))
+
+
+@pytest.mark.parametrize("buffer_size", [1, None])
+def test_in_step_a_full_stream_does_not_lock_the_one_that_is_waited_for(buffer_size) -> None:
+    s = mp.Stream("s", broadcast=True, buffer_size=buffer_size)
+    a, b = mp.Stream("a", buffer_size=buffer_size), mp.Stream("b", buffer_size=buffer_size)
+    _, kept = run(
+        [
+            mp.Source(range(400), downstreams=s),
+            mp.Batch(100, upstreams=s, downstreams=a),
+            mp.Unbatch(upstreams=a, downstreams=b),
+            mp.Sink(Collect(), "keep", [b, s]),
+        ]
+    )
+    assert [(int(x), y) for x, y in kept] == [(i, i) for i in range(400)]
+
+
+def test_in_step_a_stream_that_is_full_by_bytes_does_not_lock_the_other() -> None:
+    s, a, b, c = mp.Stream("s", broadcast=True), *streams(3)
+    _, kept = run(
+        [
+            mp.Source((np.full(2**20, i, np.uint8) for i in range(90)), downstreams=s),
+            mp.Transform(lambda x: int(x[0]), "first", s, a),
+            mp.Batch(80, upstreams=a, downstreams=b),
+            mp.Unbatch(upstreams=b, downstreams=c),
+            mp.Sink(First(), "keep", [c, s]),
+        ]
+    )
+    assert kept == [(i, i) for i in range(90)]
+
+
+def test_in_step_a_fast_source_waits_for_a_slow_one() -> None:
+    a, b = (mp.Stream(name, buffer_size=2) for name in "ab")
+
+    def slow():
+        for i in range(3):
+            time.sleep(0.7)
+            yield i
+
+    psys, kept = run(
+        [
+            mp.Source(slow, "slow", a),
+            mp.Source(itertools.count(), "fast", b),
+            mp.Sink(Collect(), "keep", [a, b], strict=False),
+        ]
+    )
+    assert kept == [(i, i) for i in range(3)]
+    assert psys.stats()["fast"].items_out < 30
+
+
+def test_two_parts_of_one_item_by_one_upstream_are_an_error_whenever_they_come() -> None:
+    a, b, m, c = streams(4)
+    segments = [
+        mp.Source([(i, i, i) for i in range(10)], downstreams=[a, b, c]),
+        mp.Transform(same, "fa", a, m),
+        mp.Transform(same, "fb", b, m),
+        mp.Sink(Collect(), "keep", [m, c]),
+    ]
+    psys = mp.PipeSystem(segments)
+    for inline in (False, True):
+        with pytest.raises(mp.TwicePairedError):
+            psys.build(inline=inline).run().close()

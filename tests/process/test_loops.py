@@ -502,3 +502,18 @@ def test_a_loop_that_nothing_comes_into_is_told_at_build() -> None:
 def test_a_term_flag_needs_is_set() -> None:
     with pytest.raises(mp.BuildError, match=r"flag of Transform 't' has set\(\) and is_set\(\)"):
         mp.Transform(len, "t").set_term_flag(True)
+
+
+def test_a_stream_seeded_between_build_and_run_and_anew_for_the_next_run() -> None:
+    a, out = mp.Stream("a"), mp.Stream("out")
+    segments = [
+        mp.Transform(lambda x: (x + 1, None) if x % 4 else (None, x), "up", a, [a, out]),
+        mp.Sink(Collect(), "keep", out),
+    ]
+    psys = mp.PipeSystem(segments).build()
+    a.q.put(1)
+    assert psys.run().close(30)["keep"] == [4]
+    assert psys.run().close(30)["keep"] == [4]
+    a.put(5)
+    a.put(6)
+    assert psys.run().close(30)["keep"] == [8, 8]
