@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 
 import minipipe as mp
-from tests.conftest import wait_until
+from tests.conftest import children, wait_until
 from tests.process.functors import Collect, Slow, endless, run, streams
 
 
@@ -489,14 +489,16 @@ def test_a_functor_that_may_give_nothing_may_end_a_loop(may_end) -> None:
     mp.PipeSystem([mp.Transform(may_end, "t", a, a)]).build()
 
 
-def test_a_loop_that_nothing_comes_into_is_told_at_build() -> None:
+def test_a_loop_that_nothing_comes_into_is_told_before_anything_starts() -> None:
     a, b = streams(2)
     segments = [
         mp.Transform(lambda x: None, "one", a, b),
         mp.Transform(lambda x: x, "two", b, a),
     ]
+    psys = mp.PipeSystem(segments).build()  # it could still be seeded
     with pytest.raises(mp.BuildError, match="nothing ever comes into the loop of 'one' -> 'two'"):
-        mp.PipeSystem(segments).build()
+        psys.run()
+    assert not children()
 
 
 def test_a_term_flag_needs_is_set() -> None:

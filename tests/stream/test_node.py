@@ -113,7 +113,7 @@ def test_a_grant_that_comes_twice_or_late_does_no_harm(line: Line) -> None:
     source = line.source
     stream = line.outlet(source).spec.stream
     for taken, window in ((0, 4), (0, 4), (0, 2)):
-        line.tell(source, (wire.GRANT, stream, taken, taken, window, 10), sender=2)
+        line.tell(source, (wire.GRANT, stream, taken, taken, window, 10, 1), sender=2)
     source.serve()
     assert line.outlet(source).groups[0].room_items(2) == 2
 
