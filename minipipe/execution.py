@@ -106,9 +106,16 @@ class ProcessExecution:
         *,
         grace_s: float,
         seed: int | None,
+        shared_bytes: int | None,
     ) -> None:
         self._graph = graph
-        self._run = Run(graph, ignore_exceptions=ignored, grace_s=grace_s, seed=seed)
+        self._run = Run(
+            graph,
+            ignore_exceptions=ignored,
+            grace_s=grace_s,
+            seed=seed,
+            shared_bytes=shared_bytes,
+        )
         self.began_at = self._run.began_at
         self._pid = os.getpid()
         self._interrupted = False

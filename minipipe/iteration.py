@@ -75,7 +75,7 @@ class Output:
                     raise StopIteration
             parcel = inlet.queue[0]
             try:
-                items = node.decode(parcel)
+                items = node.decode(parcel, inlet.access)
             except Exception as error:  # unpickling runs code of the user's classes
                 raise UndecodableError from error
             self._position = 0

@@ -110,21 +110,33 @@ class Runnable(ABC):
             segment.reset()
 
     # --------------------------------------------------------------- running
-    def run(self, *, grace_s: float = GRACE_S, seed: int | None = None, **unknown: Any) -> Self:
+    def run(
+        self,
+        *,
+        grace_s: float = GRACE_S,
+        seed: int | None = None,
+        shared_bytes: int | None = None,
+        **unknown: Any,
+    ) -> Self:
         """Starts a pass, building first if need be; returns the pipeline.
 
         Args:
             grace_s: seconds that `local_term` of healthy workers may take after a stop.
             seed: for the workers' random generators; None: another one in each run.
+            shared_bytes: what arrays in shared memory may come to, in all workers together;
+                beyond that they travel inside messages.  None: a quarter of the memory of the
+                machine, or of the container; 0: none.
 
         Raises:
             LifecycleError: it runs already.
             BuildError: it cannot run as declared.
             StartError: its processes cannot be started.
         """
-        reject_unknown(unknown, ("grace_s", "seed"), "run")
+        reject_unknown(unknown, ("grace_s", "seed", "shared_bytes"), "run")
         if isinstance(grace_s, bool) or not isinstance(grace_s, (int, float)) or grace_s < 0:
             raise OptionError(f"grace_s of run is a number of seconds, got {grace_s!r}")
+        if shared_bytes is not None and (type(shared_bytes) is not int or shared_bytes < 0):
+            raise OptionError(f"shared_bytes of run is a number of bytes, got {shared_bytes!r}")
         self._check_not_running("run()")
         if self._graph is None:
             self.build()
@@ -137,7 +149,11 @@ class Runnable(ABC):
             self._execution = InlineExecution(self._graph, self._ignored)
         else:
             self._execution = ProcessExecution(
-                self._graph, self._ignored, grace_s=float(grace_s), seed=seed
+                self._graph,
+                self._ignored,
+                grace_s=float(grace_s),
+                seed=seed,
+                shared_bytes=shared_bytes,
             )
         return self
 

@@ -14,7 +14,10 @@ from minipipe.functor import FunctorShape, check_arity, shape_of
 from minipipe.streams import Stream, check_buffer, listed
 
 # What every segment takes, and what each kind takes beside it.
-OPTIONS = ("name", "n_processes", "buffer_size", "env", "ignore_exceptions", "init_kwargs")
+OPTIONS = (
+    *("name", "n_processes", "buffer_size", "env", "ignore_exceptions", "init_kwargs"),
+    *("writable",),
+)
 
 Streams = Stream | Sequence[Stream] | None
 Ignored = Sequence[type[BaseException]] | type[BaseException] | None
@@ -49,6 +52,8 @@ class Segment:
         buffer_size: how many items may wait for each worker; None (default) adapts to about
             10 ms of its work, at least 2 items (1 until the first is finished), at most 64 MiB.
         env: environment variables of its workers, set before their interpreter starts.
+        writable: its functor may write to all arrays that it gets, and nobody else sees that.
+            Without it, arrays that others may see as well are read-only.
 
     Raises:
         OptionError: an option that does not exist, or with an impossible value.
@@ -70,6 +75,7 @@ class Segment:
         n_processes: int | None = None,
         buffer_size: int | None = None,
         env: Mapping[str, str] | None = None,
+        writable: bool = False,
         **unknown: Any,
     ) -> None:
         self.name = type(self).__name__ if name is None else name
@@ -81,6 +87,7 @@ class Segment:
         self.n_processes = 1 if n_processes is None else check_processes(n_processes, where)
         self.buffer_size = check_buffer(buffer_size, where)
         self.env = _check_env(env, where)
+        self.writable = check_flag(writable, "writable", where)
         self.ignore_exceptions = check_ignored(ignore_exceptions, where)
         self.init_kwargs = dict(init_kwargs or {})
         self.shape: FunctorShape = shape_of(functor_obj, self.kind, where)
@@ -156,6 +163,17 @@ class Segment:
     def __repr__(self) -> str:
         n = f", n_processes={self.n_processes}" if self.n_processes != 1 else ""
         return f"<{self.where}: {self.functor_obj!r}{n}>"
+
+
+def check_flag(value: object, option: str, where: str) -> bool:
+    """`value` if it is True or False.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if not isinstance(value, bool):
+        raise OptionError(f"{option} of {where} is True or False, got {value!r}")
+    return value
 
 
 def check_ignored(classes: Any, where: str) -> tuple[type[BaseException], ...]:

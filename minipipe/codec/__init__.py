@@ -7,6 +7,17 @@ described in `minipipe.codec.wire`.
 
 from minipipe.codec.decoder import Decoder
 from minipipe.codec.encoder import Encoder, Parcel
+from minipipe.codec.slots import Access, Borrower, Lender, SlotGoneError
 from minipipe.codec.wire import ATOMS, FORMAT_VERSION
 
-__all__ = ["ATOMS", "FORMAT_VERSION", "Decoder", "Encoder", "Parcel"]
+__all__ = [
+    "ATOMS",
+    "FORMAT_VERSION",
+    "Access",
+    "Borrower",
+    "Decoder",
+    "Encoder",
+    "Lender",
+    "Parcel",
+    "SlotGoneError",
+]

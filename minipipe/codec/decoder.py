@@ -28,7 +28,8 @@ class Decoder:
         borrower: Finds the arrays that are not in the message; None: such messages are refused.
         access: What may be done with those arrays (tensors are always "private", since torch
             would write anyway). "read": look. "write": write too, if nobody else got them.
-            "private": write too; nobody else sees it. May be set at any time.
+            "own": the same, and else as "private". "private": write too; nobody else sees it.
+            May be set at any time.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from minipipe.shared import Held, SlotPool, SlotReader, SlotRef, owner_of
 from minipipe.shared.pool import OwnedSlot
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-Access: TypeAlias = Literal["read", "write", "private"]
+Access: TypeAlias = Literal["read", "write", "own", "private"]
 
 # What the reference says about the one that it is sent to.
 OTHERS_SEE, SENDER_SEES, NOBODY_ELSE_SEES = range(3)
@@ -150,7 +150,8 @@ class Borrower:
             strides: As the node has it.
             exclusive: As the node has it.
             access: What the consumer may do.  "read": look.  "write": write as well, if no other
-                consumer got it.  "private": write, in any case, seen by nobody else.
+                consumer got it.  "own": that, and else like "private".  "private": write, in any
+                case, seen by nobody else.
 
         Raises:
             WireFormatError: No sender wrote that.
@@ -167,7 +168,9 @@ class Borrower:
             or dtype.subdtype is not None
         ):
             raise WireFormatError("an array in shared memory is not described as one")
-        if access == "write" and exclusive != NOBODY_ELSE_SEES:
+        if access == "own":
+            access = "write" if exclusive == NOBODY_ELSE_SEES else "private"
+        elif access == "write" and exclusive != NOBODY_ELSE_SEES:
             access = "private" if exclusive == SENDER_SEES else "read"
         ref = SlotRef.read(words)
         lease = self._reader.borrow(ref)

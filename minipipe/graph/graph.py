@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from minipipe.codec import Access
 from minipipe.graph.loops import Edge, Loops, find_loops
 from minipipe.graph.partings import Partings
 from minipipe.segment import Segment
@@ -56,6 +57,19 @@ class GraphSegment:
             stateful = self.declared.shape.has_run or self.joins or self.flagged
             return Role.ANCHOR if stateful else Role.SINK
         return Role.ANCHOR
+
+    @property
+    def access(self) -> Access:
+        """What its functor may do with arrays in shared memory, where others may see them too.
+
+        What can be sent again must not change: so functions look, and only who confirms what it
+        has received may write in place.
+        """
+        if self.declared is not None and self.declared.writable:
+            return "private"
+        if self.role is Role.ANCHOR:
+            return "own" if self.kind == "caller" else "write"
+        return "read"
 
     def worker_name(self, index: int) -> str:
         return self.name if self.n_processes == 1 else f"{self.name}/{index}"
@@ -223,6 +237,7 @@ class Graph:
             loop=loop,
             outer_senders=self._workers(closers - loop),
             fed_by_loop=bool(loop.intersection(stream.producers)),
+            access=segment.access,
             shares_origin=any(
                 self._feeders(number) & self._feeders(other)
                 for other in segment.inputs
@@ -254,6 +269,8 @@ class Graph:
             sole=frozenset(sole),
             carried=self.partings.carried(number),
             loop=self.loops.members_with(segment.index),
+            exclusive=not stream.broadcast
+            and all(self.segments[c].role is Role.ANCHOR for c in stream.consumers),
         )
 
 

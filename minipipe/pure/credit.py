@@ -80,7 +80,8 @@ class Account:
     waiting_bytes: int = 0
     last_sent: int = 0
     free_at_s: float = 0.0  # when it will have finished what it has, as far as one can tell
-    parcels: deque[tuple[int, int]] = field(default_factory=deque)  # items up to here, bytes
+    # Items up to here, bytes, and what is kept until they are taken up.
+    parcels: deque[tuple[int, int, object]] = field(default_factory=deque)
 
     @property
     def room_items(self) -> int:
@@ -90,18 +91,20 @@ class Account:
             return 0
         return max(0, self.taken + window - self.sent)
 
-    def booked(self, items: int, size_bytes: int, turn: int, now_s: float) -> None:
-        """Books a parcel as sent."""
+    def booked(
+        self, items: int, size_bytes: int, turn: int, now_s: float, kept: object = None
+    ) -> None:
+        """Books a parcel as sent; `kept`, if not None, is given back when it was taken up."""
         self.sent += items
         self.free_at_s = max(self.free_at_s, now_s) + items * self.pace_s
         self.last_sent = turn
-        self.parcels.append((self.sent, size_bytes))
+        self.parcels.append((self.sent, size_bytes, kept))
         self.waiting_bytes += size_bytes
 
-    def granted(self, grant: Grant, now_s: float) -> None:
-        """Takes a grant in; a late one changes nothing."""
+    def granted(self, grant: Grant, now_s: float) -> list[object]:
+        """Takes a grant in, a late one changes nothing; returns what need not be kept any more."""
         if grant.taken < self.taken or grant.finished < self.finished:
-            return
+            return []
         if grant.taken > self.sent or grant.finished > grant.taken:
             raise ValueError(f"{grant} does not fit {self.sent} items sent")
         if grant.finished > self.finished or grant.taken > self.taken:
@@ -111,8 +114,13 @@ class Account:
         self.window = grant.window
         self.pace_s = grant.pace_s
         self.stretch = grant.stretch
+        back = []
         while self.parcels and self.parcels[0][0] <= self.taken:
-            self.waiting_bytes -= self.parcels.popleft()[1]
+            _, size_bytes, kept = self.parcels.popleft()
+            self.waiting_bytes -= size_bytes
+            if kept is not None:
+                back.append(kept)
+        return back
 
 
 class Accounts:
@@ -125,18 +133,24 @@ class Accounts:
     def add(self, consumer: int) -> None:
         self._by_id.setdefault(consumer, Account(consumer))
 
-    def remove(self, consumer: int) -> None:
-        """Forgets a consumer that is dead."""
-        self._by_id.pop(consumer, None)
+    def remove(self, consumer: int) -> list[object]:
+        """Forgets a consumer that is dead; returns what was kept for it."""
+        account = self._by_id.pop(consumer, None)
+        if account is None:
+            return []
+        return [kept for _, _, kept in account.parcels if kept is not None]
 
-    def granted(self, consumer: int, grant: Grant, now_s: float) -> None:
+    def granted(self, consumer: int, grant: Grant, now_s: float) -> list[object]:
+        """Takes in what a consumer grants; returns what need not be kept for it any more."""
         account = self._by_id.get(consumer)
-        if account is not None:
-            account.granted(grant, now_s)
+        return [] if account is None else account.granted(grant, now_s)
 
-    def booked(self, consumer: int, items: int, size_bytes: int, now_s: float) -> None:
+    def booked(
+        self, consumer: int, items: int, size_bytes: int, now_s: float, kept: object = None
+    ) -> None:
+        """Books a parcel as sent; `kept`, if not None, is given back when it was taken up."""
         self._turn += 1
-        self._by_id[consumer].booked(items, size_bytes, self._turn, now_s)
+        self._by_id[consumer].booked(items, size_bytes, self._turn, now_s, kept)
 
     def room_items(self, consumer: int) -> int:
         account = self._by_id.get(consumer)

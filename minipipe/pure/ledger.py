@@ -47,6 +47,7 @@ class Ledger:
         self.peak_bytes = 0
         self._firsts: list[int] = []
         self._entries: list[Entry] = []
+        self._let_go: list[object] = []
         self._ahead: Ahead | None = None
 
     @property
@@ -106,8 +107,7 @@ class Ledger:
                 entry = self._entries[i]
                 if first <= entry.first and entry.stop <= stop and not path:
                     done += entry.open_items  # the usual case: a whole parcel at once
-                    self.open_bytes -= entry.size_bytes
-                    del self._entries[i], self._firsts[i]
+                    self._close(i)
                     continue
                 low, high = max(first, entry.first), min(stop, entry.stop)
                 if entry.settling is None:
@@ -116,12 +116,23 @@ class Ledger:
                 entry.open_items -= new
                 done += new
                 if not entry.open_items:
-                    self.open_bytes -= entry.size_bytes
-                    del self._entries[i], self._firsts[i]
+                    self._close(i)
                 else:
                     i += 1
         self.open_items -= done
         return done
+
+    def _close(self, i: int) -> None:
+        """A parcel is settled as a whole."""
+        entry = self._entries[i]
+        self.open_bytes -= entry.size_bytes
+        self._let_go.append(entry.payload)
+        del self._entries[i], self._firsts[i]
+
+    def let_go(self) -> list[object]:
+        """The payloads of parcels that were settled since last asked: nobody needs them again."""
+        payloads, self._let_go = self._let_go, []
+        return payloads
 
     def expect_at(self, receiver: int) -> None:
         """This receiver holds on to items: what lies ahead of its AT (rule 21) is bounded too.

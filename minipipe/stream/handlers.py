@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from minipipe.pure.credit import Grant
 from minipipe.pure.membership import SUPERVISOR, Peer
 from minipipe.stream import wire
 from minipipe.stream.fanout import topics_for
 from minipipe.stream.inlet import Arrived, Key
+from minipipe.stream.outlet import Shipment
 from minipipe.stream.wiring import Role
 from minipipe.transport import Buffer
 
@@ -87,7 +88,9 @@ class Handlers:
         runs: Sequence[int],
         path: Sequence[Any],
         done: Sequence[Any],
+        select: Sequence[int],
         keys: Sequence[tuple[int, Sequence[Key]]],
+        slots: Sequence[int],
         body: bytes | tuple[Any, ...],
     ) -> None:
         inlet = self._node.inlets[stream]
@@ -103,6 +106,13 @@ class Handlers:
         parcel = Arrived(sender, origin, epoch, intervals, leaf, body, frames, count)
         if keys:
             parcel.keys = dict(keys)
+        if slots:
+            leases = self._node.memory.borrow(slots)
+            if leases is None:
+                # Its sender has ended: it counts as not received, and somebody sends it again.
+                inlet.missed(parcel)
+                return
+            parcel.leases = leases
         inlet.arrived(parcel)
 
     def _on_hello(
@@ -137,6 +147,8 @@ class Handlers:
         ledger = self._node.ledgers.get(region)
         if ledger is not None:
             ledger.settle(wire.unflat(runs), wire.path_of(path))
+            for shipment in ledger.let_go():
+                cast("Shipment", shipment).let_go()
 
     def _on_dropped(
         self, sender: int, region: int, epoch: int, runs: Sequence[int], path: Sequence[Any]

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from minipipe.codec import Access
 from minipipe.pure.credit import UNLIMITED, WINDOW_BYTES, Grant, Pace
 from minipipe.pure.intervals import Interval, runs_of
 from minipipe.pure.paths import Path
+from minipipe.shared import Lease
+from minipipe.stream.memory import release
 from minipipe.stream.wiring import InletSpec, Role
 from minipipe.transport import Buffer
 
@@ -29,6 +32,19 @@ class Arrived:
     frames: Sequence[Buffer]
     count: int
     keys: Mapping[int, Sequence[Key]] | None = None  # by join, for each item
+    leases: Sequence[Lease] = ()  # the slots that the body refers to, held until it is worked off
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes up here; slots as a whole, since they cannot be used again."""
+        inside = len(self.body) + sum(map(len, self.frames))
+        return inside + sum(lease.size_bytes for lease in self.leases)
+
+    def let_go(self) -> None:
+        """It is worked off, or dropped: arrays that somebody keeps hold their slots themselves."""
+        if self.leases:
+            release(self.leases)
+            self.leases = ()
 
 
 @dataclass(slots=True)
@@ -71,6 +87,7 @@ class _Producer:
     taken: int = 0
     finished: int = 0
     told: Grant | None = None
+    freed_bytes: int = 0  # taken up since it was told
 
 
 class Inlet:
@@ -78,6 +95,7 @@ class Inlet:
 
     def __init__(self, spec: InletSpec) -> None:
         self.spec = spec
+        self.access: Access = spec.access
         self.queue: deque[Arrived] = deque()
         self.queued_items = 0
         self.closed_by: set[int] = set()
@@ -113,6 +131,13 @@ class Inlet:
         self.queue.append(parcel)
         self.queued_items += parcel.count
 
+    def missed(self, parcel: Arrived) -> None:
+        """What a parcel refers to is gone: it was not received, and nobody waits for its credit."""
+        producer = self._producers[parcel.producer]
+        producer.arrived += parcel.count
+        producer.taken += parcel.count
+        producer.finished += parcel.count
+
     def discard(self) -> None:
         """From now on, whatever waits and whatever comes is dropped."""
         self.discards = True
@@ -131,7 +156,9 @@ class Inlet:
         producer = self._producers[parcel.producer]
         producer.taken += count
         producer.finished += count
+        producer.freed_bytes += parcel.size_bytes
         self.discarded += count
+        parcel.let_go()
 
     def closed(self, sender: int, *, inner: bool = False) -> None:
         """A sender has sent its last; `inner`: it is in the same loop."""
@@ -143,7 +170,7 @@ class Inlet:
     def holds_up(self) -> bool:
         """Whether a producer waits for this inlet, and for nothing else of it, to have room."""
         waiting = [*self.queue, *([self.turn.parcel] if self.turn is not None else ())]
-        held_bytes = sum(len(p.body) + sum(map(len, p.frames)) for p in waiting)
+        held_bytes = sum(parcel.size_bytes for parcel in waiting)
         if 2 * held_bytes >= WINDOW_BYTES * self.pace.stretch:
             return True
         return any(
@@ -160,7 +187,7 @@ class Inlet:
     @property
     def owes(self) -> bool:
         """Whether a sender may be waiting to hear that large items have arrived."""
-        return any(parcel.frames for parcel in self._unconfirmed)
+        return any(parcel.frames or parcel.leases for parcel in self._unconfirmed)
 
     @property
     def only_the_loop_feeds_it(self) -> bool:
@@ -196,14 +223,17 @@ class Inlet:
         producer.taken += turn.begun
         producer.finished += turn.begun
         self.queued_items -= turn.begun
+        producer.freed_bytes += turn.parcel.size_bytes
         self.items_in += turn.begun
         self.turn = None
+        turn.parcel.let_go()
 
     # ------------------------------------------------------------ reporting
     def grants(self, *, idle: bool) -> list[tuple[int, Grant]]:
         """What producers should hear now.
 
-        Not every item is worth a message: a producer hears when half its window was taken up,
+        Not every item is worth a message: a producer hears when half its window was taken up
+        (of items, or of bytes),
         when the window has changed by half or doubled, and, where workers share the stream,
         whenever this one has nothing to do (the least loaded is chosen by that).
         """
@@ -227,6 +257,7 @@ class Inlet:
                 if not (
                     tells_all
                     or 2 * new >= told.window
+                    or 2 * producer.freed_bytes >= WINDOW_BYTES * told.stretch
                     or withdraws
                     or (window >= 2 * told.window and not producer.unlimited)
                     or (2 * window <= told.window and not producer.unlimited)
@@ -235,6 +266,7 @@ class Inlet:
                     continue
             allowed = UNLIMITED if producer.unlimited else window
             allowed = -allowed if withdraws else allowed
+            producer.freed_bytes = 0
             producer.told = Grant(taken, finished, allowed, pace_s, self.pace.stretch)
             due.append((ident, producer.told))
         return due

@@ -10,19 +10,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from minipipe.codec import Decoder, Encoder
+from minipipe.codec import Access, Decoder, Encoder
 from minipipe.errors import WireFormatError
 from minipipe.pure.credit import Grant
 from minipipe.pure.intervals import Interval
 from minipipe.pure.ledger import Ledger
 from minipipe.pure.membership import SUPERVISOR, Membership, Peer
+from minipipe.shared import Held
 from minipipe.stream import wire
 from minipipe.stream.counts import loop_counts, publish
 from minipipe.stream.handlers import Handlers
 from minipipe.stream.inlet import Arrived, Inlet
+from minipipe.stream.memory import Memory
 from minipipe.stream.outlet import Outlet
 from minipipe.stream.page import ITEM_WORD, OUTSIDE, Page
 from minipipe.stream.post import Post
@@ -52,6 +54,7 @@ class Node:
         transport: Transport,
         supervisor: str,
         page: Page,
+        memory: Memory | None = None,
     ) -> None:
         self.lock = threading.Lock()  # held by the attendant while it serves
         self.attended = 0  # how often the attendant has announced itself
@@ -61,8 +64,12 @@ class Node:
         self.page = page
         self.membership = Membership(run)
         self.inbox: Inbox = transport.bind(f"{ident:x}")
-        self.encoder = Encoder()
-        self.decoder = Decoder()
+        self.memory = Memory(None) if memory is None else memory
+        self.lender = self.memory.lender
+        # Slots that were lent and that arrays of this process may still write to.
+        self.exposed: Sequence[Held] = () if self.lender is None else self.lender.exposed
+        self.encoder = Encoder(lender=self.lender)
+        self.decoder = Decoder(borrower=self.memory.borrower)
         self.ledgers: dict[int, Ledger] = {}  # by region: numbers are of sender and region
         self.inlets = {spec.stream: Inlet(spec) for spec in wiring.inlets}
         self.post = Post(
@@ -135,6 +142,7 @@ class Node:
             self._tell_rest()
         self.post.flush()
         self._flushed_s = now_s
+        self.memory.tend(now_s)
         self.publish()
 
     def tend(self, now_s: float) -> None:
@@ -182,6 +190,15 @@ class Node:
         if now != self._rested:
             self._rested = now
             self.tell(SUPERVISOR, now)
+
+    def settle_memory(self) -> None:
+        """What was put to the outlets stays as it is, whatever the functor does with it later.
+
+        To be called if anything is `exposed`, before the functor is called again, when nothing
+        else holds the item any more.
+        """
+        if self.lender is not None:
+            self.lender.settle()
 
     def segment_of(self, ident: int) -> int:
         """The segment of a worker; -1 if that is not known."""
@@ -278,10 +295,11 @@ class Node:
                 self._grant(inlet, producer, grant)
         self.post.flush()
 
-    def decode(self, parcel: Arrived) -> list[Any]:
-        """The items of a parcel."""
+    def decode(self, parcel: Arrived, access: Access) -> list[Any]:
+        """The items of a parcel; `access`: what may be done with their arrays in shared memory."""
         if isinstance(parcel.body, tuple):
             return list(parcel.body)
+        self.decoder.access = access
         return self.decoder.decode(parcel.body, parcel.frames)
 
     # ------------------------------------------------------------------ peers

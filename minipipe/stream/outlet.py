@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 from minipipe.codec import ATOMS, Encoder, Parcel
 from minipipe.pure.credit import UNLIMITED, Accounts, Grant
 from minipipe.pure.intervals import Interval, runs_of
 from minipipe.pure.ledger import Ledger
 from minipipe.pure.paths import ROOT, Path
+from minipipe.shared import Held
 from minipipe.stream.inlet import Key
+from minipipe.stream.memory import release, retain
 from minipipe.stream.wiring import OutletSpec
 
 PARCEL_S = 0.002  # no item waits longer than this for others to share its parcel
@@ -24,10 +27,26 @@ ATOM_BYTES = 9  # what a number needs in msgpack, at most
 FAST = frozenset((int, float, bool))
 
 Keys = Sequence[tuple[int, Sequence[Key]]]
-# consumers, epoch, origin, runs, path, keys, parcel (or, without the codec, plain numbers)
-Dispatch = Callable[
-    [OutletSpec, list[int], int, int, list[Interval], Path, Keys, "Parcel | tuple[Any, ...]"], None
-]
+
+
+@dataclass(slots=True)
+class Shipment:
+    """A parcel, and what is written on it."""
+
+    epoch: int
+    origin: int
+    runs: list[Interval]
+    path: Path
+    keys: Keys
+    contents: Parcel | tuple[Any, ...]  # or, without the codec, plain numbers
+
+    def let_go(self) -> None:
+        """Nobody needs the shared memory any more that it refers to."""
+        if isinstance(self.contents, Parcel):
+            self.contents.release()
+
+
+Dispatch = Callable[[OutletSpec, Sequence[int], Shipment], None]
 
 
 def _are_plain(tokens: list[Any]) -> bool:
@@ -130,7 +149,8 @@ class Outlet:
     def granted(self, consumer: int, grant: Grant, now_s: float) -> None:
         """Takes in what a consumer grants."""
         for accounts in self.groups:
-            accounts.granted(consumer, grant, now_s)
+            for kept in accounts.granted(consumer, grant, now_s):
+                release(cast("Sequence[Held]", kept))  # it has them mapped
 
     def sent_to(self) -> dict[int, int]:
         """How many items each consumer was sent."""
@@ -144,6 +164,7 @@ class Outlet:
         """
         kind = type(item)
         if kind not in ATOMS:
+            self._encoder.exclusive = self.spec.exclusive
             item, size = self._encoder.snapshot(item)
             self._size += size
         elif kind is str or kind is bytes:
@@ -190,20 +211,25 @@ class Outlet:
         else:
             runs = runs_of(self.numbers)
         # First it goes, then it is booked: somebody may be waiting for it.
-        origin, path = self._origin, self._path
         keys: Keys = ()
         if self.keys:
             keys = tuple(self.keys.items())
             self.keys = {join: [] for join in self.keys}
-        self._dispatch(self.spec, self._targets, self._epoch, origin, runs, path, keys, parcel)
+        shipment = Shipment(self._epoch, self._origin, runs, self._path, keys, parcel)
+        self._dispatch(self.spec, self._targets, shipment)
         self.tokens, self.numbers, self._size, self._began_s = [], [], 0, 0.0
         self.items_out += count
         self.holes, self.holes_waiting = self.holes + self.holes_waiting, 0
         now_s = time.monotonic()
-        for accounts, target in zip(self.groups, self._targets, strict=True):
-            accounts.booked(target, count, size, now_s)
+        # A sender keeps slots until all of the parcel is settled; a relay until its consumers
+        # have taken it up, and so have the slots mapped.
+        held = parcel.held if ledger is None and isinstance(parcel, Parcel) else ()
+        for i, (accounts, target) in enumerate(zip(self.groups, self._targets, strict=True)):
+            if held and i:
+                retain(held)
+            accounts.booked(target, count, size, now_s, held or None)
         if ledger is not None:
-            ledger.open(count, size, parcel)
+            ledger.open(count, size, shipment)
         if self.sole and not (ledger is not None and ledger.full):
             self.room = min(  # nobody else is to be considered
                 accounts.room_items(target)

@@ -7,13 +7,12 @@ from typing import Any
 
 from minipipe.codec import Encoder, Parcel
 from minipipe.pure.credit import Grant
-from minipipe.pure.intervals import Interval
 from minipipe.pure.membership import SUPERVISOR, Membership, Peer
-from minipipe.pure.paths import Path
 from minipipe.stream import wire
 from minipipe.stream.fanout import Fanout
-from minipipe.stream.inlet import Key
 from minipipe.stream.link import Link
+from minipipe.stream.memory import references
+from minipipe.stream.outlet import Shipment
 from minipipe.stream.page import Page
 from minipipe.stream.wiring import OutletSpec
 from minipipe.transport import Buffer, Transport
@@ -80,24 +79,19 @@ class Post:
         self._dirty.clear()
 
     # ----------------------------------------------------------------- parcels
-    def dispatch(
-        self,
-        spec: OutletSpec,
-        targets: list[int],
-        epoch: int,
-        origin: int,
-        runs: list[Interval],
-        path: Path,
-        keys: Sequence[tuple[int, Sequence[Key]]],
-        parcel: Parcel | tuple[Any, ...],
-    ) -> None:
+    def dispatch(self, spec: OutletSpec, targets: Sequence[int], shipment: Shipment) -> None:
         """Sends a parcel to its consumers, at once."""
-        body: Any = parcel
+        body: Any = shipment.contents
         frames: Sequence[Buffer] = ()
         classes: Sequence[bytes] = ()
-        if isinstance(parcel, Parcel):
-            body, frames, classes = parcel.body, parcel.frames, parcel.classes
-        record = (wire.ITEMS, spec.stream, epoch, origin, wire.flat(runs), path, (), keys, body)
+        slots: Sequence[int] = ()
+        if isinstance(body, Parcel):
+            if body.held:
+                slots = references(body.held)
+            body, frames, classes = body.body, body.frames, body.classes
+        runs, path = wire.flat(shipment.runs), shipment.path
+        about = (spec.stream, shipment.epoch, shipment.origin, runs, path, (), ())
+        record = (wire.ITEMS, *about, shipment.keys, slots, body)
         if spec.broadcast:
             links = self._fanouts[spec.stream].links_to(targets)
         else:

@@ -22,9 +22,12 @@ WIRE_VERSION = 1
 
 # Between workers.  The body of a parcel is what the codec wrote (bytes), or, if it holds nothing
 # but numbers that msgpack has itself, these, as a list: one packing less for each small item.
+# `slots` are references to all shared memory that the body refers to: what has arrived is mapped
+# at once, before it is confirmed.  `select`: of a parcel that is sent again, the positions in the
+# body (flat intervals) of the items that are meant; nothing: all.
 HELLO = 1  # stream, segment, address, publisher: I put to this stream, and you take from it
 GRANT = 2  # stream, taken, finished, window, pace in microseconds, stretch
-ITEMS = 3  # stream, epoch, origin, runs, path, done, keys, body; the frames follow
+ITEMS = 3  # stream, epoch, origin, runs, path, done, select, keys, slots, body; the frames follow
 CONFIRM = 4  # region, epoch, runs, path
 DROPPED = 5  # region, epoch, runs, path
 CLOSE = 7  # region: this sender sends no more, and all it sent is settled

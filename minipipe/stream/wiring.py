@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from minipipe.codec import Access
 from minipipe.pure.paths import Step
 
 
@@ -44,6 +45,7 @@ class InletSpec:
     outer_senders: int = 0  # of the senders, those that are not in the loop
     fed_by_loop: bool = False  # some of the producers are in the loop
     shares_origin: bool = False  # of a join: some segment feeds this stream and another of its
+    access: Access = "read"  # what the segment may do with arrays in shared memory
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class OutletSpec:
     sole: frozenset[int] = frozenset()  # of a broadcast: consuming segments of one worker
     carried: tuple[Carried, ...] = ()  # joins whose keys travel beside the items
     loop: frozenset[int] = frozenset()  # the segments of the loop that this worker is in
+    exclusive: bool = False  # each item goes to one worker, which confirms what it has received
 
     @property
     def consumers(self) -> frozenset[int]:

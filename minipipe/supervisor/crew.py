@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from minipipe.errors import StartError, WorkerDiedError
@@ -146,6 +147,7 @@ class Crew:
     graph: Graph
     captured: Mapping[int, Captured]
     seed: int
+    shared_bytes: int  # what the arrays of all workers in shared memory may come to
     hands: dict[int, Hand] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -211,7 +213,14 @@ class Crew:
             cwd=_cwd(),
             sys_path=tuple(sys.path),
             argv=tuple(sys.argv),
+            shared_bytes=self._share,
         )
+
+    @cached_property
+    def _share(self) -> int:
+        """What of `shared_bytes` is for each of those who send something."""
+        sending = [h for h in self.hands.values() if h.segment.outputs]
+        return self.shared_bytes // max(1, len(sending))
 
     def _descriptors(self, hand: Hand, pump: OutputPump) -> Descriptors:
         out_read, out_write = os.pipe()

@@ -21,6 +21,7 @@ from minipipe.graph import Graph
 from minipipe.pure import lifecycle as life
 from minipipe.pure.membership import SUPERVISOR, Peer
 from minipipe.pure.stats import RunStats
+from minipipe.shared import memory_limit_bytes, obstacle
 from minipipe.stream import Node, wire
 from minipipe.stream.link import Link
 from minipipe.stream.node import WAIT_S
@@ -48,6 +49,8 @@ class Run:
         ignore_exceptions: replaces that of all segments, if given.
         grace_s: how long the `local_term` of a healthy worker may take after a stop.
         seed: of the workers' random generators; None: another one in each run.
+        shared_bytes: what arrays in shared memory may come to; None: a quarter of the memory of
+            the machine, or of the container.
 
     Raises:
         StartError: a functor can neither be pickled nor inherited.
@@ -60,6 +63,7 @@ class Run:
         ignore_exceptions: tuple[type[BaseException], ...] | None,
         grace_s: float,
         seed: int | None,
+        shared_bytes: int | None = None,
     ) -> None:
         self.graph = graph
         self.failure: BaseException | None = None
@@ -87,7 +91,7 @@ class Run:
         }
         self._id = random.SystemRandom().getrandbits(62)
         seed = random.SystemRandom().getrandbits(32) if seed is None else seed
-        self._crew = Crew(graph, captured, seed)
+        self._crew = Crew(graph, captured, seed, _shared_bytes(shared_bytes))
         self._hearing = Hearing(self._id, self._crew, self._connect)
         self._monitor = Monitor(graph, self._crew.hands.values())
         self._lifecycle = life.Lifecycle(
@@ -229,6 +233,7 @@ class Run:
                 node.attended += 1
                 if node.away or time.monotonic() > until_s:
                     self._transport.close()
+                    node.memory.close()
                     return
             time.sleep(0.001)
 
@@ -335,6 +340,20 @@ class Run:
         link = self._links[worker]
         link.add(record)
         link.flush()
+
+
+def _shared_bytes(wanted: int | None) -> int:
+    """What arrays in shared memory may come to; says so once where there can be none."""
+    why = obstacle()
+    if why is None:
+        return memory_limit_bytes() // 4 if wanted is None else wanted
+    if not _told:
+        _told.append(why)
+        logger.warning("large arrays travel inside messages, which is slower: %s", why)
+    return 0
+
+
+_told: list[str] = []
 
 
 def _peer(peer: Peer) -> tuple[int, int, str]:

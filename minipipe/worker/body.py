@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from minipipe.stream import Node, Outlet, StopRun, wire
+from minipipe.stream import Inlet, Node, Outlet, Role, StopRun, wire
 from minipipe.stream.inlet import Arrived
 from minipipe.stream.node import WAIT_S
 from minipipe.stream.page import ITEM_WORD, OUTSIDE
@@ -24,6 +24,7 @@ from minipipe.worker.stride import Stride
 from minipipe.worker.taken import Taken
 
 GENERATED = object()  # in place of the item, where a generator raised instead of yielding one
+SKIPPED = object()  # in place of a result: the functor raised what is to be ignored
 
 
 class Broken(BaseException):
@@ -31,6 +32,12 @@ class Broken(BaseException):
 
     def __init__(self, failure: Failure) -> None:
         self.failure = failure
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether somebody wanted to write to an array that can only be looked at."""
+    text = str(error)
+    return isinstance(error, Exception) and ("read-only" in text or "readonly" in text)
 
 
 class Body:
@@ -49,6 +56,7 @@ class Body:
         self.interruptible = True  # a stop may reach into the functor (not into local_term)
         self.leave: Callable[[], object] = lambda: None
         self._pid = os.getpid()
+        self._told_of_copies = False
         self.attended = 0  # what `rejoin` gave last
         self.attendant = attendant
         self.outlets = list(node.outlets.values())
@@ -133,6 +141,41 @@ class Body:
         text = f"{self.where}: {skipped} was skipped{ends}: {type(error).__name__}: {error}"
         self.node.report(wire.LOG, logging.WARNING, text)
 
+    def again(
+        self,
+        error: BaseException,
+        inlet: Inlet,
+        parcel: Arrived,
+        function: Callable[..., Any],
+        number: int,
+        item: Any,
+    ) -> Any:
+        """What the functor gives at a second try, if all it lacked was an array to write to.
+
+        (It was shown what others may see, too, so it could not write there.)  Else what `after`
+        comes to, and SKIPPED if it goes on.
+        """
+        turn = inlet.turn
+        only_looked = inlet.access == "read" and inlet.spec.role is not Role.ANCHOR
+        if turn is None or not (only_looked and parcel.leases and is_read_only(error)):
+            self.after(error, number, item, parcel.origin)
+            return SKIPPED
+        self.come_back()
+        inlet.access = "private"  # from the next parcel on
+        text = (
+            f"{self.where} writes to the arrays that it gets, so from now on they are private "
+            f"copies; writable=True says so from the start ({type(error).__name__}: {error})"
+        )
+        if not self._told_of_copies:
+            self._told_of_copies = True
+            self.node.report(wire.LOG, logging.WARNING, text)
+        item = self.node.decode(parcel, "private")[turn.numbers.index(number)]
+        try:
+            return self.call_at(number, function, item)
+        except BaseException as second:
+            self.after(second, number, item, parcel.origin)
+            return SKIPPED
+
     @staticmethod
     def broken(error: BaseException, number: int | None, item: Any, origin: int) -> Broken:
         return Broken(capture(error, "its functor", origin=origin, number=number, item=item))
@@ -156,17 +199,18 @@ class Body:
         finally:
             node.passive = False
 
-    def unpack(self, parcel: Arrived, feeders: str) -> list[Any]:
-        """The items of a parcel.
+    def unpack(self, inlet: Inlet) -> list[Any]:
+        """The items of the oldest parcel that waits.
 
         Raises:
             Broken: a class of the user's did not accept what it had given.
         """
+        parcel = inlet.queue[0]
         try:
-            return self.node.decode(parcel)
+            return self.node.decode(parcel, inlet.access)
         except Exception as error:  # unpickling runs code of the user's classes
             first = parcel.runs[0][0]
-            doing = f"unpacking items from {feeders!r}"
+            doing = f"unpacking items from {inlet.spec.feeders!r}"
             failure = capture(error, doing, origin=parcel.origin, number=first, item="...")
             raise Broken(failure) from error
 

@@ -58,7 +58,7 @@ class Reader:
     def _peek(self) -> Any:
         inlet, turn = self.inlet, self.inlet.turn
         if turn is None:
-            turn = inlet.begin(self._body.unpack(inlet.queue[0], inlet.spec.feeders))
+            turn = inlet.begin(self._body.unpack(inlet))
             self._position = 0
         return turn.items[self._position]
 
@@ -68,7 +68,7 @@ class Reader:
         turn = inlet.turn
         self._began_s = time.monotonic()
         if turn is None:
-            turn = inlet.begin(self._body.unpack(inlet.queue[0], inlet.spec.feeders))
+            turn = inlet.begin(self._body.unpack(inlet))
             self._position = 0
         position = self._position
         item, turn.items[position] = turn.items[position], None  # the functor's alone from now on
@@ -245,7 +245,7 @@ class ByIdentity:
         """Takes in a parcel: a join reads what there is, so that no way blocks another."""
         parcel = inlet.queue[0]
         began_s = time.monotonic()
-        turn = inlet.begin(self._body.unpack(parcel, inlet.spec.feeders))
+        turn = inlet.begin(self._body.unpack(inlet))
         for position, item in enumerate(turn.items):
             part = Taken((item,), turn.numbers[position], parcel, keys_at(parcel, position))
             key = part.key(self._pairs)

@@ -11,7 +11,7 @@ from minipipe.errors import SentinelError
 from minipipe.functor import Opened, coroutine_kwargs
 from minipipe.markers import Sentinel
 from minipipe.stream import Role, wire
-from minipipe.worker.body import Body
+from minipipe.worker.body import SKIPPED, Body
 from minipipe.worker.emit import Emitter
 from minipipe.worker.feeds import ByIdentity, Feed, InStep, Single
 from minipipe.worker.spec import Task
@@ -59,6 +59,9 @@ class GeneralLoop:
                 self._work(taken)
                 self._feed.done()
                 self._inlet.holes += taken.is_hole
+                if node.exposed:
+                    taken = None
+                    node.settle_memory()
                 node.tend(time.monotonic())
                 body.check()
             if self._ends:
@@ -128,6 +131,9 @@ class GeneralLoop:
             self._emitter.put(output, began_s, taken)
             self._node.tend(time.monotonic())
             began_s = time.monotonic()
+            if self._node.exposed:
+                output = None
+                self._node.settle_memory()
             output = self._guarded(taken, more)
 
     def _guarded(self, taken: Taken | None, function: Callable[..., Any], *args: Any) -> Any:
@@ -142,7 +148,11 @@ class GeneralLoop:
         try:
             return body.call_at(taken.number, function, *args)
         except BaseException as error:
-            body.after(error, taken.number, taken.shown, taken.parcel.origin)
+            # One that joins has state, and is shown nothing that it could not write to.
+            parcel, number = taken.parcel, taken.number
+            result = body.again(error, self._inlet, parcel, function, number, taken.shown)
+            if result is not SKIPPED:
+                return result
             if not body.outlets or self._coroutine is not None:
                 body.node.page.dropped += 1
             return None

@@ -12,7 +12,7 @@ from minipipe.markers import Sentinel
 from minipipe.stream import Inlet, Outlet, Role, Turn
 from minipipe.stream.outlet import FAST
 from minipipe.stream.page import ITEM_WORD
-from minipipe.worker.body import Body
+from minipipe.worker.body import SKIPPED, Body
 
 QUICK_S = 0.0005  # a functor that takes less as a rule is not watched from the first moment on
 
@@ -38,7 +38,9 @@ class LineLoop:
                     break
             parcel = inlet.queue[0]
             began_s = time.monotonic()
-            turn = inlet.begin(body.unpack(parcel, inlet.spec.feeders))
+            items = body.unpack(inlet)
+            items.reverse()  # they are popped, so that nothing but the functor holds them
+            turn = inlet.begin(items)
             node.page.origin = parcel.origin
             if outlet is not None and relays:
                 outlet.relay(parcel.origin, parcel.epoch, parcel.path)
@@ -88,16 +90,16 @@ class LineLoop:
         """
         node, body = self._node, self._body
         self._arm(inlet)
-        words, attended = node.page.words, body.attended
-        numbers = turn.numbers[begun:stop]
-        for number, item in zip(numbers, turn.items[begun:stop], strict=True):
+        words, attended, pop = node.page.words, body.attended, turn.items.pop
+        for number in turn.numbers[begun:stop]:
+            item = pop()
             words[ITEM_WORD] = number + 1
             try:
                 function(item)
             except BaseException as error:
-                body.after(error, number, item, turn.parcel.origin)
+                if body.again(error, inlet, turn.parcel, function, number, item) is SKIPPED:
+                    node.page.dropped += 1
                 attended = body.attended
-                node.page.dropped += 1
             words[ITEM_WORD] = 0
             if node.attended != attended:
                 attended = body.attended = node.rejoin()
@@ -126,17 +128,19 @@ class LineLoop:
         """
         node, body = self._node, self._body
         self._arm(inlet)
-        words, attended = node.page.words, body.attended
+        words, attended, pop = node.page.words, body.attended, turn.items.pop
         origin = turn.parcel.origin
-        numbered = outlet.ledger is None
-        for number, item in zip(turn.numbers[begun:stop], turn.items[begun:stop], strict=True):
+        numbered, exposed = outlet.ledger is None, node.exposed
+        for number in turn.numbers[begun:stop]:
+            item = pop()
             words[ITEM_WORD] = number + 1
             try:
                 result = function(item)
             except BaseException as error:
-                body.after(error, number, item, origin)
+                result = body.again(error, inlet, turn.parcel, function, number, item)
                 attended = body.attended
-                result = None
+                if result is SKIPPED:
+                    result = None
             words[ITEM_WORD] = 0
             begun += 1
             if node.attended != attended:
@@ -163,6 +167,9 @@ class LineLoop:
                         raise body.broken(error, number, item, origin) from error
                 if numbered:
                     outlet.numbers.append(number)
+                if exposed:
+                    result = item = None
+                    node.settle_memory()
             if begun >= stop:
                 break
         return begun

@@ -104,6 +104,9 @@ class SourceLoop:
             return False
         if not emitter.put(item, began_s, None):
             node.page.dropped += 1
+        if node.exposed:
+            item = None
+            node.settle_memory()
         return True
 
     def _yield_some(self, iterator: Iterator[Any], outlet: Outlet, count: int) -> bool:
@@ -114,7 +117,7 @@ class SourceLoop:
         body, node, attendant = self._body, self._node, self._body.attendant
         words, attended = node.page.words, body.attended
         take, append = iterator.__next__, outlet.tokens.append
-        number = outlet.next_number
+        number, exposed = outlet.next_number, node.exposed
         if not attendant.armed:
             attendant.arm()
         for _ in range(count):
@@ -150,6 +153,9 @@ class SourceLoop:
                     outlet.add(item)
                 except Exception as error:  # pickling runs code of the user's classes
                     raise body.broken(error, number, item, node.ident) from error
+                if exposed:
+                    item = None
+                    node.settle_memory()
             if not count:
                 break  # the attendant was here: who gets the next one is to be chosen again
             number += 1

@@ -27,6 +27,7 @@ class WorkerSpec:
     cwd: str | None
     sys_path: tuple[str, ...]
     argv: tuple[str, ...]
+    shared_bytes: int  # what its arrays in shared memory may come to; 0: none
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,11 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
+from minipipe.arrays import set_pool
 from minipipe.functor import Opened
 from minipipe.seeds import set_default
 from minipipe.stream import Node, StopRun, wire
+from minipipe.stream.memory import Memory
 from minipipe.stream.page import Page
 from minipipe.transport import open_transport
 from minipipe.worker.attendant import Attendant
@@ -35,6 +37,7 @@ Load = Callable[[], Task]
 def work(spec: WorkerSpec, load: Load, page: Page) -> None:
     """Lives the worker's life; returns when the supervisor has said that it may exit."""
     transport = open_transport(spec.base)
+    memory = Memory(spec.shared_bytes)
     node = Node(
         run=spec.run,
         ident=spec.ident,
@@ -42,7 +45,9 @@ def work(spec: WorkerSpec, load: Load, page: Page) -> None:
         transport=transport,
         supervisor=spec.supervisor,
         page=page,
+        memory=memory,
     )
+    set_pool(memory.pool)  # where `mp.empty` makes its arrays
     attendant = Attendant(node)
     attendant.start()
     try:

@@ -71,6 +71,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def settle_model(self, numbers, path: Path) -> int:
         done = 0
+        expected: set[int] = set()
         for number in numbers:
             if number in self.settled:
                 self.settled[number].add(path)
@@ -80,6 +81,11 @@ class LedgerMachine(RuleBasedStateMachine):
         for first, (parcel, _) in list(self.parcels.items()):
             if not self.settled.keys() & set(parcel):
                 del self.parcels[first]
+                expected.add(first)
+        let_go = self.ledger.let_go()  # each payload once, as soon as nobody needs it again
+        assert {first for first in expected if self.payloads[first]() in let_go} == expected
+        assert len(let_go) == len(expected)
+        assert not self.ledger.let_go()
         return done
 
     @property

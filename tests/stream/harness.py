@@ -111,7 +111,7 @@ class Line:
         if outlet is not None and not outlet.ready:
             return
         parcel = inlet.queue[0]
-        turn = inlet.begin(node.decode(parcel))
+        turn = inlet.begin(node.decode(parcel, inlet.access))
         if outlet is not None:
             outlet.relay(parcel.origin, parcel.epoch, parcel.path)
         for number, item in zip(turn.numbers, turn.items, strict=True):

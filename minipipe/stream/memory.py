@@ -1,0 +1,86 @@
+"""Shared memory as one worker uses it: what it lends, what it has borrowed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minipipe.codec import Borrower, Lender
+from minipipe.shared import Lease, SlotPool, SlotReader, SlotRef
+
+TEND_S = 1.0
+_WORDS = len(SlotRef._fields)
+
+
+class Memory:
+    """The slots that a node writes into, and those of others that it sees.
+
+    Args:
+        limit_bytes: What its own slots may come to; None: it has none, and arrays travel inside
+            the messages (it can still borrow what others lend).
+    """
+
+    def __init__(self, limit_bytes: int | None) -> None:
+        self.pool = SlotPool(limit_bytes) if limit_bytes else None
+        self.reader = SlotReader()
+        self.lender = None if self.pool is None else Lender(self.pool)
+        self.borrower = Borrower(self.reader)
+        self._tended_s = 0.0
+
+    def borrow(self, words: Sequence[int]) -> list[Lease] | None:
+        """Has all slots that a message refers to mapped and locked; None if one of them is gone.
+
+        Args:
+            words: The references, end to end.
+
+        Raises:
+            SlotError: this process may not map more.
+        """
+        leases: list[Lease] = []
+        try:
+            for at in range(0, len(words), _WORDS):
+                lease = self.reader.borrow(SlotRef(*words[at : at + _WORDS]))
+                if lease is None:
+                    release(leases)
+                    return None
+                leases.append(lease)
+        except BaseException:
+            release(leases)
+            raise
+        return leases
+
+    @property
+    def size_bytes(self) -> int:
+        """The memory that its own slots have."""
+        return 0 if self.pool is None else self.pool.warm_bytes
+
+    def tend(self, now_s: float) -> None:
+        """Gives back what nobody wants, about once a second."""
+        if now_s - self._tended_s >= TEND_S:
+            self._tended_s = now_s
+            self.reader.tend()
+            if self.pool is not None:
+                self.pool.tend()
+
+    def close(self) -> None:
+        """Lends and borrows no more; arrays that are there stay as they are."""
+        self.reader.close()
+        if self.pool is not None:
+            self.pool.close()
+
+
+def references(held: Sequence[Any]) -> list[int]:
+    """References to these slots, each once, end to end, as `Memory.borrow` takes them."""
+    return [word for slot in dict.fromkeys(held) for word in slot.reference()]
+
+
+def retain(held: Sequence[Any]) -> None:
+    """Counts once more on each of these slots."""
+    for slot in held:
+        slot.retain()
+
+
+def release(held: Sequence[Any]) -> None:
+    """Counts once less on each of these slots."""
+    for slot in held:
+        slot.release()
