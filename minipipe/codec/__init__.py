@@ -7,16 +7,18 @@ described in `minipipe.codec.wire`.
 
 from minipipe.codec.decoder import Decoder
 from minipipe.codec.encoder import Encoder, Parcel
-from minipipe.codec.slots import Access, Borrower, Lender, SlotGoneError
+from minipipe.codec.slots import NO_LEASES, Access, Borrower, Leases, Lender, SlotGoneError
 from minipipe.codec.wire import ATOMS, FORMAT_VERSION
 
 __all__ = [
     "ATOMS",
     "FORMAT_VERSION",
+    "NO_LEASES",
     "Access",
     "Borrower",
     "Decoder",
     "Encoder",
+    "Leases",
     "Lender",
     "Parcel",
     "SlotGoneError",

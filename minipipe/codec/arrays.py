@@ -103,7 +103,10 @@ def _read_slot_array(reader: Reader, node: list[Any]) -> object:
     _, words, ref, offset, strides, exclusive, *shape = node
     dtype = read_dtype(words)
     _checked_size(shape)
-    return reader.borrower.array(dtype, shape, ref, offset, strides, exclusive, reader.trust.access)
+    trust = reader.trust
+    return reader.borrower.array(
+        dtype, shape, ref, offset, strides, exclusive, trust.access, trust.leases
+    )
 
 
 def array_from(

@@ -9,7 +9,7 @@ import msgpack
 
 from minipipe.codec import arrays, classes, wire
 from minipipe.codec.reader import Reader
-from minipipe.codec.slots import Access, Borrower, SlotGoneError
+from minipipe.codec.slots import NO_LEASES, Access, Borrower, Leases, SlotGoneError
 from minipipe.errors import WireFormatError
 from minipipe.shared import SlotError
 
@@ -43,6 +43,7 @@ class Decoder:
         self.allow_pickle = allow_pickle
         self.borrower = borrower
         self.access: Access = access
+        self.leases = NO_LEASES
         # Strong references: the process as a whole knows classes only as long as somebody does.
         self._classes: dict[bytes, type] = {}
         self._scout = _new_scout()
@@ -71,10 +72,20 @@ class Decoder:
         except Exception as exc:  # a definition runs the code of others, which may raise anything
             raise WireFormatError(f"the definition of a class failed: {_said(exc)}") from exc
 
-    def decode(self, body: bytes | memoryview, frames: Sequence[bytes | memoryview]) -> list[Any]:
+    def decode(
+        self,
+        body: bytes | memoryview,
+        frames: Sequence[bytes | memoryview],
+        leases: Leases = NO_LEASES,
+    ) -> list[Any]:
         """Returns the items of a parcel. None of them refers to the body or to the frames.
 
         When it has returned, or raised, the sender need not keep what the parcel refers to.
+
+        Args:
+            body: The parcel's.
+            frames: The parcel's.
+            leases: Slots that were borrowed for it already; the others are borrowed now.
 
         Raises:
             WireFormatError: The parcel is malformed, of another version, or holds what is not
@@ -82,6 +93,7 @@ class Decoder:
             SlotGoneError: What it refers to is not there any more: it was not received.
             SlotError: This process cannot map what it refers to.
         """
+        self.leases = leases
         try:
             return self._items(body, frames)
         except (WireFormatError, SlotGoneError, SlotError):

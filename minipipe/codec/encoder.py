@@ -108,11 +108,31 @@ class Encoder:
                 and (item.ndim == 1 or not item.flags.fnc)
             ):
                 return item.copy(), size
+            lender = self._lender
+            if lender is not None and size >= lender.min_bytes:
+                name = NAMES.get(id(item.dtype))
+                if name is not None:
+                    lent = self._lent(item, name, lender)
+                    if lent is not None:
+                        return lent
         piece = self._encoded(item)
         size = len(piece.data) + sum(map(len, piece.frames))
         if piece.held:
             size += sum(held.size_bytes for held in set(piece.held))
         return piece, size
+
+    def _lent(self, item: Any, dtype: str, lender: Lender) -> tuple[_Piece, int] | None:
+        """Does for an array alone, in a slot, what `_encoded` does for anything, in half the time.
+
+        None if there is no slot for it.
+        """
+        loan = lender.lend(item, exclusive=self.exclusive)
+        if loan is None:
+            return None
+        held, offset, strides, exclusive = loan
+        node = (wire.SLOT_ARRAY, dtype, held.reference(), offset, strides, exclusive, *item.shape)
+        data = self._pack(node)
+        return _Piece(data, [], (), (held,)), len(data) + held.size_bytes
 
     def discard(self, token: object) -> None:
         """Lets go of what a token holds that will not be encoded."""

@@ -16,7 +16,7 @@ from minipipe.codec import (
     values,
     wire,
 )
-from minipipe.codec.slots import Access, Borrower
+from minipipe.codec.slots import Access, Borrower, Leases
 from minipipe.codec.wire import ReadNode
 from minipipe.errors import WireFormatError
 
@@ -38,6 +38,7 @@ class Trust(Protocol):
     allow_pickle: bool
     borrower: Borrower | None
     access: Access
+    leases: Leases
 
     def class_named(self, name: str | bytes) -> type:
         """Returns the class that a message refers to."""

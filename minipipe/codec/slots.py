@@ -6,12 +6,13 @@ sender of the parcel to know, and to end by `Parcel.release`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from minipipe.errors import MiniPipeError, WireFormatError
-from minipipe.shared import Held, SlotPool, SlotReader, SlotRef, owner_of
+from minipipe.shared import Held, Lease, SlotPool, SlotReader, SlotRef, owner_of
 from minipipe.shared.pool import OwnedSlot
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -21,6 +22,9 @@ Access: TypeAlias = Literal["read", "write", "own", "private"]
 OTHERS_SEE, SENDER_SEES, NOBODY_ELSE_SEES = range(3)
 
 _INTS = frozenset({int})
+
+Leases: TypeAlias = Mapping[tuple[int, ...], Lease]
+NO_LEASES: Leases = {}
 
 
 class SlotGoneError(MiniPipeError, LookupError):
@@ -110,14 +114,15 @@ class Lender:
         slot = self._pool.take(array.nbytes)
         if slot is None:
             return None
-        order: Literal["C", "F"] = "F" if array.flags.fnc else "C"
-        target = slot.array(array.shape, array.dtype, order)
         if array.flags.forc:
             # As bytes: between the fields of a record, too.
-            as_bytes(target)[...] = as_bytes(array)
+            slot.fill(as_bytes(array))
+            strides = array.strides
         else:
+            target = slot.array(array.shape, array.dtype)
             target[...] = array
-        return Loan(slot, 0, target.strides, NOBODY_ELSE_SEES if exclusive else OTHERS_SEE)
+            strides = target.strides
+        return Loan(slot, 0, strides, NOBODY_ELSE_SEES if exclusive else OTHERS_SEE)
 
 
 class Borrower:
@@ -139,6 +144,7 @@ class Borrower:
         strides: Any,
         exclusive: Any,
         access: Access,
+        leases: Leases = NO_LEASES,
     ) -> Array:
         """Returns an array that sees what a node refers to, and keeps the slot while it lives.
 
@@ -149,6 +155,7 @@ class Borrower:
             offset: As the node has it.
             strides: As the node has it.
             exclusive: As the node has it.
+            leases: Slots that were borrowed for the parcel already.
             access: What the consumer may do.  "read": look.  "write": write as well, if no other
                 consumer got it.  "own": that, and else like "private".  "private": write, in any
                 case, seen by nobody else.
@@ -172,6 +179,9 @@ class Borrower:
             access = "write" if exclusive == NOBODY_ELSE_SEES else "private"
         elif access == "write" and exclusive != NOBODY_ELSE_SEES:
             access = "private" if exclusive == SENDER_SEES else "read"
+        lease = leases.get(tuple(words)) if type(words) is list else None
+        if lease is not None:
+            return lease.array(dtype, shape, strides, offset, access)
         ref = SlotRef.read(words)
         lease = self._reader.borrow(ref)
         if lease is None:

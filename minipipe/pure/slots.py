@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
@@ -44,6 +45,7 @@ class SlotKey(NamedTuple):
     slot: int
 
 
+@lru_cache(maxsize=1024)
 def size_class(size_bytes: int, page_bytes: int = 4096) -> int:
     """The size of the slots that hold `size_bytes`: four steps per power of two, whole pages."""
     size_bytes = max(size_bytes, page_bytes)

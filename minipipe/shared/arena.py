@@ -14,6 +14,9 @@ import os
 import secrets
 import struct
 from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 from minipipe.shared.locks import unlock, write_lock
 from minipipe.shared.mapping import PAGE_BYTES, Mapping
@@ -42,6 +45,11 @@ class Arena:
             raise
         self.generations = (ctypes.c_uint64 * slots).from_address(
             self.mapping.address + _GENERATIONS_AT
+        )
+        whole = (ctypes.c_uint8 * self.mapping.size_bytes).from_address(self.mapping.address)
+        # It does not keep the mapping: for use while this object is there.
+        self.memory: np.ndarray[Any, np.dtype[np.uint8]] = np.frombuffer(
+            memoryview(whole), np.uint8
         )
 
     def offset(self, index: int) -> int:

@@ -91,6 +91,28 @@ class Held:
 
     def bytes_seen(self, *, readonly: bool, private: Mapping | None = None) -> Array:
         """Returns a new uint8 array over the slot, which counts until its last view has died."""
+        return self.seen("|u1", (self.size_bytes,), (1,), 0, readonly=readonly, private=private)
+
+    def seen(
+        self,
+        typestr: str,
+        shape: tuple[int, ...],
+        strides: tuple[int, ...],
+        offset: int,
+        *,
+        readonly: bool,
+        private: Mapping | None = None,
+    ) -> Array:
+        """Returns a new array over a part of the slot, which counts until its last view has died.
+
+        Args:
+            typestr: Of NumPy's array interface.
+            shape: That all lies within the slot is for the caller to see to.
+            strides: In bytes.
+            offset: In bytes.
+            readonly: Whether it cannot be written to.
+            private: A mapping of the slot that what is written stays in.
+        """
         view = View()
         writes = not readonly and private is None
         keeper = self.keeper
@@ -105,9 +127,10 @@ class Held:
         address = self.address if private is None else private.address
         view.__array_interface__ = {
             "version": 3,
-            "typestr": "|u1",
-            "shape": (self.size_bytes,),
-            "data": (address, readonly),
+            "typestr": typestr,
+            "shape": shape,
+            "strides": strides,
+            "data": (address + offset, readonly),
         }
         return np.asarray(view)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import struct
+from functools import cache
 
 _F_OFD_SETLK = 37  # the module has a name for it only in some builds
 _FLOCK = struct.Struct("hhqqi4x")  # l_type, l_whence, l_start, l_len, l_pid: that of 64 bits
@@ -29,9 +30,14 @@ def unlock(fd: int, index: int) -> None:
     _set(fd, fcntl.F_UNLCK, index)
 
 
+@cache
+def _flock(kind: int, index: int) -> bytes:
+    return _FLOCK.pack(kind, 0, index, 1, 0)
+
+
 def _set(fd: int, kind: int, index: int) -> bool:
     try:
-        fcntl.fcntl(fd, _F_OFD_SETLK, _FLOCK.pack(kind, 0, index, 1, 0))
+        fcntl.fcntl(fd, _F_OFD_SETLK, _flock(kind, index))
     except OSError as exc:
         if exc.errno in (errno.EAGAIN, errno.EACCES):
             return False

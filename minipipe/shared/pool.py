@@ -41,6 +41,12 @@ class OwnedSlot(Held):
 
     __slots__ = ()
 
+    def fill(self, contents: Array) -> None:
+        """Writes an array, uint8[at most size_bytes], to the beginning of the slot."""
+        arena = self.arena
+        begin = arena.offset(self.index)
+        arena.memory[begin : begin + contents.size] = contents
+
     @property
     def memory(self) -> memoryview:
         """Its bytes, to be written; the slot stays as long as this or a part of it does."""

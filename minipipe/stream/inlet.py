@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from minipipe.codec import Access
+from minipipe.codec import Access, Leases
 from minipipe.pure.credit import UNLIMITED, WINDOW_BYTES, Grant, Pace
 from minipipe.pure.intervals import Interval, runs_of
 from minipipe.pure.paths import Path
-from minipipe.shared import Lease
 from minipipe.stream.memory import release
 from minipipe.stream.wiring import InletSpec, Role
 from minipipe.transport import Buffer
@@ -32,19 +31,19 @@ class Arrived:
     frames: Sequence[Buffer]
     count: int
     keys: Mapping[int, Sequence[Key]] | None = None  # by join, for each item
-    leases: Sequence[Lease] = ()  # the slots that the body refers to, held until it is worked off
+    leases: Leases | None = None  # the slots that the body refers to, held until it is worked off
 
     @property
     def size_bytes(self) -> int:
         """What it takes up here; slots as a whole, since they cannot be used again."""
         inside = len(self.body) + sum(map(len, self.frames))
-        return inside + sum(lease.size_bytes for lease in self.leases)
+        return inside + sum(lease.size_bytes for lease in (self.leases or {}).values())
 
     def let_go(self) -> None:
         """It is worked off, or dropped: arrays that somebody keeps hold their slots themselves."""
         if self.leases:
-            release(self.leases)
-            self.leases = ()
+            release(self.leases.values())
+            self.leases = None
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from minipipe.codec import Borrower, Lender
@@ -27,8 +27,10 @@ class Memory:
         self.borrower = Borrower(self.reader)
         self._tended_s = 0.0
 
-    def borrow(self, words: Sequence[int]) -> list[Lease] | None:
+    def borrow(self, words: Sequence[int]) -> dict[tuple[int, ...], Lease] | None:
         """Has all slots that a message refers to mapped and locked; None if one of them is gone.
+
+        Returns them by reference, each with a count of one.
 
         Args:
             words: The references, end to end.
@@ -36,16 +38,17 @@ class Memory:
         Raises:
             SlotError: this process may not map more.
         """
-        leases: list[Lease] = []
+        leases: dict[tuple[int, ...], Lease] = {}
         try:
             for at in range(0, len(words), _WORDS):
-                lease = self.reader.borrow(SlotRef(*words[at : at + _WORDS]))
+                ref = SlotRef.read(words[at : at + _WORDS])
+                lease = self.reader.borrow(ref)
                 if lease is None:
-                    release(leases)
+                    release(leases.values())
                     return None
-                leases.append(lease)
+                leases[ref] = lease
         except BaseException:
-            release(leases)
+            release(leases.values())
             raise
         return leases
 
@@ -80,7 +83,7 @@ def retain(held: Sequence[Any]) -> None:
         slot.retain()
 
 
-def release(held: Sequence[Any]) -> None:
+def release(held: Iterable[Any]) -> None:
     """Counts once less on each of these slots."""
     for slot in held:
         slot.release()

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minipipe.codec import Access, Decoder, Encoder
+from minipipe.codec import NO_LEASES, Access, Decoder, Encoder
 from minipipe.errors import WireFormatError
 from minipipe.pure.credit import Grant
 from minipipe.pure.intervals import Interval
@@ -300,7 +300,7 @@ class Node:
         if isinstance(parcel.body, tuple):
             return list(parcel.body)
         self.decoder.access = access
-        return self.decoder.decode(parcel.body, parcel.frames)
+        return self.decoder.decode(parcel.body, parcel.frames, parcel.leases or NO_LEASES)
 
     # ------------------------------------------------------------------ peers
     def meet(self, peer: Peer) -> None:
