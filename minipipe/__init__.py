@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from minipipe.version import __version__
 
 if TYPE_CHECKING:
+    from minipipe.arrays import ObjectArrayError, empty, empty_like
     from minipipe.batching import Batch, CollateError, FlatMap, Rebatch, Shuffle, Unbatch
     from minipipe.broadcast import Broadcast
     from minipipe.errors import (
@@ -60,6 +61,7 @@ _HOME = {
     "Logger": "logger",
     "MiniPipeError": "errors",
     "MissingExtraError": "errors",
+    "ObjectArrayError": "arrays",
     "OptionError": "errors",
     "OutputsError": "errors",
     "PipeLine": "pipeline",
@@ -81,6 +83,8 @@ _HOME = {
     "UnpairedError": "errors",
     "WorkerDiedError": "errors",
     "WorkerInfo": "worker.info",
+    "empty": "arrays",
+    "empty_like": "arrays",
     "get_worker_info": "worker.info",
 }
 # The base class of all segments had this name in 0.1.9.
@@ -99,6 +103,7 @@ __all__ = [
     "Logger",
     "MiniPipeError",
     "MissingExtraError",
+    "ObjectArrayError",
     "OptionError",
     "OutputsError",
     "Pipe",
@@ -122,6 +127,8 @@ __all__ = [
     "WorkerDiedError",
     "WorkerInfo",
     "__version__",
+    "empty",
+    "empty_like",
     "get_worker_info",
 ]
 

@@ -102,6 +102,8 @@ class Decoder:
             # Every reader takes its node for well-formed, and NumPy, Arrow, datetime and any class
             # that unpickles itself or hashes as a key each have their own way to say it is not.
             raise WireFormatError(f"a parcel cannot be decoded: {_said(exc)}") from exc
+        finally:
+            self.leases = NO_LEASES
 
     def class_named(self, name: str | bytes) -> type:
         """Returns the class that a message refers to, by reference or by token."""

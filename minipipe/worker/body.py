@@ -19,7 +19,7 @@ from minipipe.stream.inlet import Arrived
 from minipipe.stream.node import WAIT_S
 from minipipe.stream.page import ITEM_WORD, OUTSIDE
 from minipipe.worker.attendant import Attendant
-from minipipe.worker.failure import Failure, capture
+from minipipe.worker.failure import Failure, capture, is_read_only
 from minipipe.worker.stride import Stride
 from minipipe.worker.taken import Taken
 
@@ -32,12 +32,6 @@ class Broken(BaseException):
 
     def __init__(self, failure: Failure) -> None:
         self.failure = failure
-
-
-def is_read_only(error: BaseException) -> bool:
-    """Whether somebody wanted to write to an array that can only be looked at."""
-    text = str(error)
-    return isinstance(error, Exception) and ("read-only" in text or "readonly" in text)
 
 
 class Body:

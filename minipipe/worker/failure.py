@@ -15,6 +15,10 @@ from minipipe.errors import FunctorError, RemoteTraceback
 
 MAX_REPR = 200
 _ENDS = (StopIteration, StopAsyncIteration)
+_READ_ONLY = (
+    "; arrays that others may see as well are read-only: writable=True gives this segment copies "
+    "of its own"
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Failure:
     text: str
     trace: str
     pickled: bytes | None
+    hint: str = ""
 
     def exception(self, where: str) -> BaseException:
         """The exception to raise in the caller, with the remote traceback as its cause."""
@@ -43,7 +48,7 @@ class Failure:
         if not isinstance(error, Exception) or isinstance(error, _ENDS):
             error = FunctorError(self.type_name, self.text, where)
         error.__cause__ = RemoteTraceback(self.trace)
-        error.add_note(f"minipipe: {where}")
+        error.add_note(f"minipipe: {where}{self.hint}")
         return error
 
 
@@ -91,7 +96,17 @@ def capture(
         message,
         text,
         _pickled(error, message),
+        _READ_ONLY if is_read_only(error) else "",
     )
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether somebody wanted to write to an array that can only be looked at."""
+    try:
+        text = str(error)
+    except BaseException:  # the user's own __str__ may fail
+        return False
+    return isinstance(error, Exception) and ("read-only" in text or "readonly" in text)
 
 
 def _pickled(error: BaseException, message: str) -> bytes | None:
