@@ -62,6 +62,7 @@ class Segment:
 
     kind: ClassVar[str] = "segment"
     options: ClassVar[tuple[str, ...]] = ()  # beside OPTIONS
+    careful: bool = False  # its functor never writes to what it got or gave: it is one of ours
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from minipipe.arrays import empty
 from minipipe.batching import tensors
 from minipipe.batching.errors import CollateError
 from minipipe.batching.nested import describe, layer_of
@@ -88,7 +89,11 @@ def _stack(samples: Sequence[Any], where: str) -> npt.NDArray[Any]:
         if any(isinstance(sample, np.ma.MaskedArray) for sample in samples):
             # np.stack would lose the masks.
             return np.ma.stack(samples)
-        return np.stack(samples, dtype=kind)  # given, or the byte order would become native
+        if kind.hasobject:
+            return np.stack(samples, dtype=kind)
+        # The dtype is given, or the byte order would become native.
+        batch = empty((len(samples), *np.shape(first)), kind)
+        return np.stack(samples, out=batch)
     except OverflowError:
         raise _too_large(samples, where, kind) from None
 

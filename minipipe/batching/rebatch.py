@@ -43,6 +43,8 @@ class Rebatch(Regulator):
             shape of rows that differs from those before, or something that is no array.
     """
 
+    careful = True
+
     def __init__(
         self,
         n: int,

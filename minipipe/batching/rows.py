@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from minipipe.arrays import empty
 from minipipe.batching.layout import Array
 
 Columns = list[Array]
@@ -62,10 +63,7 @@ class RowQueue(Rows):
                 self._start = 0
         if len(pieces) == 1:
             return pieces[0]
-        # The dtype is given, or the byte order would become native.
-        return [
-            np.concatenate(column, dtype=column[0].dtype) for column in zip(*pieces, strict=True)
-        ]
+        return [_joined(column) for column in zip(*pieces, strict=True)]
 
 
 class RowPool(Rows):
@@ -100,7 +98,7 @@ class RowPool(Rows):
         pool, order = self._pool, self._rng.permutation(self._count)
         self._pool, self._count = [], 0
         for start in range(0, len(order), self._n):
-            yield [column[order[start : start + self._n]] for column in pool]
+            yield [_drawn(column, order[start : start + self._n]) for column in pool]
 
     def _append(self, columns: Columns) -> None:
         stop = self._count + len(columns[0])
@@ -118,7 +116,7 @@ class RowPool(Rows):
 
     def _draw(self) -> Columns:
         drawn = self._rng.choice(self._count, self._n, replace=False)
-        given = [column[drawn] for column in self._pool]
+        given = [_drawn(column, drawn) for column in self._pool]
         # The last n rows that were not drawn fill the gaps that the others have left.
         self._count -= self._n
         gaps = drawn[drawn < self._count]
@@ -128,3 +126,24 @@ class RowPool(Rows):
         for column in self._pool:
             column[gaps] = column[last]
         return given
+
+
+def _joined(pieces: Sequence[Array]) -> Array:
+    """The rows of all pieces, where the next segment can see them."""
+    first = pieces[0]
+    shape = (sum(map(len, pieces)), *first.shape[1:])
+    # Made before, or the byte order would become native.
+    return np.concatenate(pieces, out=_made(shape, first))
+
+
+def _drawn(column: Array, rows: Array) -> Array:
+    """These rows of a column, where the next segment can see them."""
+    if column.dtype.hasobject:
+        return column[rows]
+    shape = (len(rows), *column.shape[1:])
+    # Clipping nothing, but without it NumPy would fill a buffer of its own first.
+    return np.take(column, rows, axis=0, out=_made(shape, column), mode="clip")
+
+
+def _made(shape: tuple[int, ...], like: Array) -> Array:
+    return np.empty(shape, like.dtype) if like.dtype.hasobject else empty(shape, like.dtype)

@@ -32,6 +32,8 @@ class Shuffle(Regulator):
         OptionError: an option that does not exist, or with an impossible value.
     """
 
+    careful = True
+
     def __init__(
         self, buffer: int, seed: int | None = None, name: str = "Shuffle", **options: Any
     ) -> None:

@@ -67,7 +67,7 @@ class GraphSegment:
         """
         if self.declared is not None and self.declared.writable:
             return "private"
-        if self.role is Role.ANCHOR:
+        if self.role is Role.ANCHOR and not (self.declared is not None and self.declared.careful):
             return "own" if self.kind == "caller" else "write"
         return "read"
 

@@ -191,14 +191,20 @@ class Node:
             self._rested = now
             self.tell(SUPERVISOR, now)
 
-    def settle_memory(self) -> None:
+    def settle_memory(self, *, careful: bool = False) -> None:
         """What was put to the outlets stays as it is, whatever the functor does with it later.
 
         To be called if anything is `exposed`, before the functor is called again, when nothing
         else holds the item any more.
+
+        Args:
+            careful: it is known to do nothing to it.
         """
         if self.lender is not None:
-            self.lender.settle()
+            if careful:
+                self.lender.exposed.clear()
+            else:
+                self.lender.settle()
 
     def segment_of(self, ident: int) -> int:
         """The segment of a worker; -1 if that is not known."""

@@ -57,6 +57,7 @@ def capture(
         declared.term_flag,
         getattr(declared, "epochs", 1),
         getattr(declared, "strict", True),
+        declared.careful,
     )
     environment = _environment(segment, declared)
     try:

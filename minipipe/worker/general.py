@@ -35,6 +35,7 @@ class GeneralLoop:
         self._body = body
         self._node = body.node
         self._flag = task.term_flag
+        self._careful = task.careful
         self._feed = feed_of(body, task)
         self._emitter = Emitter(body)
         self._inlet = next(iter(body.node.inlets.values()))
@@ -61,7 +62,7 @@ class GeneralLoop:
                 self._inlet.holes += taken.is_hole
                 if node.exposed:
                     taken = None
-                    node.settle_memory()
+                    node.settle_memory(careful=self._careful)
                 node.tend(time.monotonic())
                 body.check()
             if self._ends:
@@ -133,7 +134,7 @@ class GeneralLoop:
             began_s = time.monotonic()
             if self._node.exposed:
                 output = None
-                self._node.settle_memory()
+                self._node.settle_memory(careful=self._careful)
             output = self._guarded(taken, more)
 
     def _guarded(self, taken: Taken | None, function: Callable[..., Any], *args: Any) -> Any:

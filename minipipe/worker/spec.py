@@ -40,3 +40,4 @@ class Task:
     term_flag: Any = None
     epochs: int = 1
     strict: bool = True
+    careful: bool = False  # it never writes to what it got or gave
