@@ -171,20 +171,59 @@ class FunctorError(MiniPipeError, RuntimeError):
 class WorkerDiedError(MiniPipeError, RuntimeError):
     """A worker process ended without having been asked to."""
 
-    def __init__(self, segment: str, worker: str, pid: int, how: str, item: str, why: str) -> None:
-        super().__init__(segment, worker, pid, how, item, why)
+    def __init__(
+        self,
+        segment: str,
+        worker: str,
+        pid: int,
+        how: str,
+        item: str,
+        why: str,
+        outcome: str = "; the run was stopped",
+    ) -> None:
+        super().__init__(segment, worker, pid, how, item, why, outcome)
         self.segment = segment
         self.worker = worker
         self.pid = pid
         self.how = how
         self.item = item
         self.why = why
+        self.outcome = outcome
 
-    def __str__(self) -> str:
+    @property
+    def description(self) -> str:
+        """What happened, and where, without what became of it."""
         item = f" while it had {self.item}" if self.item else ""
         return (
             f"segment {self.segment!r} (worker {self.worker}, pid {self.pid}) "
-            f"{self.how}{item}{self.why}; the run was stopped"
+            f"{self.how}{item}{self.why}"
+        )
+
+    def then(self, outcome: str) -> WorkerDiedError:
+        """The same with another outcome, which begins with a comma or the like."""
+        return WorkerDiedError(
+            self.segment, self.worker, self.pid, self.how, self.item, self.why, outcome
+        )
+
+    def __str__(self) -> str:
+        return f"{self.description}{self.outcome}"
+
+
+class PoisonError(MiniPipeError, RuntimeError):
+    """An item that was in a segment's functor at two deaths."""
+
+    def __init__(self, segment: str, item: str, first: str, second: str) -> None:
+        super().__init__(segment, item, first, second)
+        self.segment = segment
+        self.item = item
+        self.first = first
+        self.second = second
+
+    def __str__(self) -> str:
+        return (
+            f"{self.item} has killed two workers of segment {self.segment!r}, so the run was "
+            f"stopped (poison='skip' goes on without such items): first {self.first}; then "
+            f"{self.second}"
         )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from minipipe.errors import BuildError, OptionError
-from minipipe.segment import Ignored, Segment, Streams
+from minipipe.errors import BuildError
+from minipipe.segment import Ignored, Segment, Streams, check_count
 from minipipe.streams import listed
 
 
@@ -26,6 +26,7 @@ class Source(Segment):
 
     kind = "source"
     options = ("epochs", "length")
+    never_restarts = "nobody knows where its items would have to begin again"
 
     def __init__(
         self,
@@ -47,11 +48,11 @@ class Source(Segment):
             ignore_exceptions=ignore_exceptions,
             **options,
         )
-        self.epochs = _check_count(epochs, f"epochs of {self.where}", 1)
+        self.epochs = check_count(epochs, "epochs", self.where, 1)
         if length is None:
             self.length = _length_of(functor_obj)
         else:
-            self.length = _check_count(length, f"length of {self.where}", 0)
+            self.length = check_count(length, "length", self.where, 0)
         if self.epochs > 1 and isinstance(functor_obj, Iterator):
             raise BuildError(
                 f"{self.where} has epochs={epochs}, and {functor_obj!r} can be gone through only "
@@ -108,7 +109,7 @@ class Transform(_Middle):
 
     @property
     def stateless(self) -> bool:
-        return not self.shape.has_run
+        return not self.shape.has_run or self.restart is True
 
 
 class Regulator(_Middle):
@@ -121,6 +122,7 @@ class Regulator(_Middle):
     """
 
     kind = "regulator"
+    never_restarts = "what it has gathered of items that others have let go would be lost"
 
 
 class Sink(Segment):
@@ -155,12 +157,6 @@ class Sink(Segment):
     def set_downstreams(self, downstreams: Streams) -> None:
         if listed(downstreams, "downstreams", self.where):
             raise BuildError(f"{self.where} has no downstreams: use a Transform to pass items on")
-
-
-def _check_count(count: object, what: str, least: int) -> int:
-    if isinstance(count, bool) or not isinstance(count, int) or count < least:
-        raise OptionError(f"{what} is a whole number of at least {least}, got {count!r}")
-    return count
 
 
 def _length_of(functor: Any) -> int | None:

@@ -16,7 +16,7 @@ from minipipe.streams import Stream, check_buffer, listed
 # What every segment takes, and what each kind takes beside it.
 OPTIONS = (
     *("name", "n_processes", "buffer_size", "env", "ignore_exceptions", "init_kwargs"),
-    *("writable",),
+    *("writable", "restart", "max_restarts", "poison"),
 )
 
 Streams = Stream | Sequence[Stream] | None
@@ -54,6 +54,13 @@ class Segment:
         env: environment variables of its workers, set before their interpreter starts.
         writable: its functor may write to all arrays that it gets, and nobody else sees that.
             Without it, arrays that others may see as well are read-only.
+        restart: whether a worker that dies is replaced, and what it had is done again.  None
+            (default): if each item stands alone for the segment, that is, if its functor is a
+            function.  True says so of an object: its state is lost with it, and what it was
+            given, and had not finished, is done again by others.
+        max_restarts: how many deaths in 60 s the run survives in this segment.
+        poison: what becomes of an item that two workers have died of: "stop" ends the run, "skip"
+            goes on without it.
 
     Raises:
         OptionError: an option that does not exist, or with an impossible value.
@@ -62,6 +69,7 @@ class Segment:
 
     kind: ClassVar[str] = "segment"
     options: ClassVar[tuple[str, ...]] = ()  # beside OPTIONS
+    never_restarts: ClassVar[str] = ""  # why restart=True makes no sense, if so
     careful: bool = False  # its functor never writes to what it got or gave: it is one of ours
 
     def __init__(
@@ -77,6 +85,9 @@ class Segment:
         buffer_size: int | None = None,
         env: Mapping[str, str] | None = None,
         writable: bool = False,
+        restart: bool | None = None,
+        max_restarts: int = 3,
+        poison: str = "stop",
         **unknown: Any,
     ) -> None:
         self.name = type(self).__name__ if name is None else name
@@ -89,6 +100,11 @@ class Segment:
         self.buffer_size = check_buffer(buffer_size, where)
         self.env = _check_env(env, where)
         self.writable = check_flag(writable, "writable", where)
+        self.restart = None if restart is None else check_flag(restart, "restart", where)
+        if self.restart and self.never_restarts:
+            raise OptionError(f"restart=True makes no sense for {where}: {self.never_restarts}")
+        self.max_restarts = check_count(max_restarts, "max_restarts", where, 0)
+        self.poison = check_choice(poison, "poison", where, ("stop", "skip"))
         self.ignore_exceptions = check_ignored(ignore_exceptions, where)
         self.init_kwargs = dict(init_kwargs or {})
         self.shape: FunctorShape = shape_of(functor_obj, self.kind, where)
@@ -174,6 +190,31 @@ def check_flag(value: object, option: str, where: str) -> bool:
     """
     if not isinstance(value, bool):
         raise OptionError(f"{option} of {where} is True or False, got {value!r}")
+    return value
+
+
+def check_count(value: object, option: str, where: str, least: int) -> int:
+    """`value` if it is a whole number of at least `least`.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise OptionError(
+            f"{option} of {where} is a whole number of at least {least}, got {value!r}"
+        )
+    return value
+
+
+def check_choice(value: object, option: str, where: str, choices: Sequence[str]) -> str:
+    """`value` if it is one of `choices`.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if not isinstance(value, str) or value not in choices:
+        known = " or ".join(map(repr, choices))
+        raise OptionError(f"{option} of {where} is {known}, got {value!r}")
     return value
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from minipipe.codec import Access
+from minipipe.errors import OptionError
 from minipipe.graph.loops import Edge, Loops, find_loops
 from minipipe.graph.partings import Partings
 from minipipe.segment import Segment
@@ -54,9 +55,45 @@ class GraphSegment:
         if self.stateless:
             return Role.RELAY
         if self.kind == "sink" and self.declared is not None:
-            stateful = self.declared.shape.has_run or self.joins or self.flagged
+            keeps = self.declared.shape.has_run and self.declared.restart is not True
+            stateful = keeps or self.joins or self.flagged or self.in_loop
             return Role.ANCHOR if stateful else Role.SINK
         return Role.ANCHOR
+
+    @property
+    def restarts(self) -> bool:
+        """Whether a worker of it that dies is replaced, and what it had is done again."""
+        wanted = self.declared is not None and self.declared.restart is not False
+        return wanted and self.role is not Role.ANCHOR
+
+    def check_restart(self) -> None:
+        """Checks that `restart=True` was asked for only where it can be done.
+
+        Raises:
+            BuildError: it makes no sense for what this segment is in this graph.
+        """
+        if self.declared is None or not self.declared.restart or self.role is not Role.ANCHOR:
+            return
+        if self.joins:
+            why = "it joins streams, and the parts of items that it holds would be lost"
+        elif self.in_loop:
+            why = "it is in a loop, where nobody keeps what went round before"
+        else:
+            why = "it has a term flag, so what it has done decides when it ends"
+        raise OptionError(f"restart=True makes no sense for {self.declared.where}: {why}")
+
+    @property
+    def on_death(self) -> str:
+        """What becomes of the run when one of its workers dies, as the end of a sentence."""
+        if self.declared is not None and self.declared.restart is False:
+            return "; restart=False, so the run was stopped"
+        if self.role is not Role.ANCHOR:
+            return "; the run was stopped"
+        why = "; its segment keeps state, so the run was stopped"
+        may_restart = self.kind in ("transform", "sink") and not (
+            self.joins or self.in_loop or self.flagged
+        )
+        return f"{why} (restart=True restarts it without that state)" if may_restart else why
 
     @property
     def access(self) -> Access:
@@ -110,6 +147,10 @@ class Graph:
 
     segments: tuple[GraphSegment, ...]
     streams: tuple[GraphStream, ...]
+
+    def __post_init__(self) -> None:
+        for segment in self.segments:
+            segment.check_restart()
 
     @property
     def caller(self) -> GraphSegment | None:
@@ -229,6 +270,7 @@ class Graph:
             feeders=" and ".join(self.segments[p].name for p in stream.producers),
             producers=self._workers(stream.producers),
             closers=closers,
+            region_senders=region.senders,
             senders=self._workers(closers),
             alone=self._workers(rivals) == 1,
             buffer_size=stream.buffer_size if size is None else size,

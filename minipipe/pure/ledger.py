@@ -7,7 +7,7 @@ Entries are parcels: consecutive numbers with one payload, settled by intervals.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from minipipe.pure.ahead import Ahead
@@ -100,9 +100,7 @@ class Ledger:
                     f"[0, {self.next_number}) was sent"
                 )
         for first, stop in runs:
-            i = max(0, bisect_right(self._firsts, first) - 1)
-            if i < len(self._entries) and self._entries[i].stop <= first:
-                i += 1  # the parcel that these were in is gone
+            i = self._at(first)
             while i < len(self._entries) and self._entries[i].first < stop:
                 entry = self._entries[i]
                 if first <= entry.first and entry.stop <= stop and not path:
@@ -158,6 +156,12 @@ class Ledger:
             )
         self._ahead.at(receiver, number)
 
-    def outstanding(self) -> list[Entry]:
-        """What would have to be sent again, in number order."""
-        return list(self._entries)
+    def outstanding(self, number: int = 0) -> Iterator[Entry]:
+        """Yields what is not settled of the numbers from this one on, in number order."""
+        for i in range(self._at(number), len(self._entries)):
+            yield self._entries[i]
+
+    def _at(self, number: int) -> int:
+        """The first entry that has `number` or a higher one in it."""
+        i = max(0, bisect_right(self._firsts, number) - 1)
+        return i + 1 if i < len(self._entries) and self._entries[i].stop <= number else i

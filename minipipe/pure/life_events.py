@@ -27,6 +27,9 @@ class Outcome(Enum):
     FAILED = "failed"
 
 
+Item = tuple[int, int]  # the worker that numbered it, and its number
+
+
 # ------------------------------------------------------------------ events
 @dataclass(frozen=True)
 class Bound:
@@ -64,6 +67,17 @@ class Died:
 
     worker: int
     cause: BaseException
+    item: Item | None = None  # what its functor was at
+
+
+@dataclass(frozen=True)
+class Resent:
+    """A sender knows how many items it sends again after a death."""
+
+    worker: int
+    region: int
+    epoch: int
+    items: int
 
 
 Counts = tuple[tuple[int, int, int], ...]  # stream, the other worker, items so far
@@ -101,7 +115,7 @@ class Tick:
     """Time has passed."""
 
 
-Event = Bound | Wired | Done | Failed | Died | Rested | SegmentEnded | StopAsked | Tick
+Event = Bound | Wired | Done | Failed | Died | Resent | Rested | SegmentEnded | StopAsked | Tick
 
 
 # ----------------------------------------------------------------- actions
@@ -111,6 +125,36 @@ class SendInit:
 
     worker: int
     peers: tuple[Peer, ...]
+    epochs: tuple[tuple[int, int], ...] = ()  # region, epoch
+    dead: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class SendFence:
+    """Tells a worker of deaths in a region: what is under way there does not count any more."""
+
+    worker: int
+    region: int
+    epoch: int
+    dead: tuple[int, ...]
+    receivers: tuple[int, ...]
+    poison: tuple[Item, ...] = ()
+
+
+@dataclass(frozen=True)
+class Spawn:
+    """Starts the process of a new worker, in the place of one that has died."""
+
+    member: Member
+    instead_of: int
+
+
+@dataclass(frozen=True)
+class TellDeath:
+    """Says in the log that a worker has died and was replaced, and what that costs."""
+
+    worker: int
+    items: int  # that are done again
 
 
 @dataclass(frozen=True)
@@ -173,7 +217,18 @@ class Finish:
 
 
 Action = (
-    SendInit | SendJoin | SendStart | SendDrain | SendLeave | SendStop | SendExit | Kill | Finish
+    SendInit
+    | SendFence
+    | Spawn
+    | TellDeath
+    | SendJoin
+    | SendStart
+    | SendDrain
+    | SendLeave
+    | SendStop
+    | SendExit
+    | Kill
+    | Finish
 )
 
 
@@ -191,3 +246,11 @@ class Member:
     loop: int | None = None  # the loop that it is in
     saves: bool = False  # it has a local_term worth waiting for
     is_caller: bool = False  # lives in the supervisor's own process
+    restarts: bool = False  # it is replaced if it dies
+    max_restarts: int = 3
+    skips_poison: bool = False  # an item that has killed two workers is left out
+
+    @property
+    def regions(self) -> frozenset[int]:
+        """All that it has a part in."""
+        return self.works_in | self.receives_from | self.sends_to

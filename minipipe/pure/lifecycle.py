@@ -22,24 +22,30 @@ from minipipe.pure.life_events import (
     Event,
     Failed,
     Finish,
+    Item,
     Kill,
     Member,
     Outcome,
     Phase,
+    Resent,
     Rested,
     SegmentEnded,
     SendDrain,
     SendExit,
+    SendFence,
     SendInit,
     SendJoin,
     SendLeave,
     SendStart,
     SendStop,
+    Spawn,
     StopAsked,
+    TellDeath,
     Tick,
     Wired,
 )
 from minipipe.pure.membership import Peer
+from minipipe.pure.mending import Mending, Notice
 from minipipe.pure.quiescence import Quiescence
 
 __all__ = [
@@ -57,16 +63,20 @@ __all__ = [
     "Member",
     "Outcome",
     "Phase",
+    "Resent",
     "Rested",
     "SegmentEnded",
     "SendDrain",
     "SendExit",
+    "SendFence",
     "SendInit",
     "SendJoin",
     "SendLeave",
     "SendStart",
     "SendStop",
+    "Spawn",
     "StopAsked",
+    "TellDeath",
     "Tick",
     "Wired",
 ]
@@ -79,6 +89,8 @@ EXIT_S = 1.0  # and any worker this long from being told to exit until it is gon
 class _State:
     member: Member
     phase: Phase = Phase.STARTING
+    is_late: bool = False  # it takes the place of another one: announced when it is ready
+    announced: bool = False  # it was told of the others, and they of it
     address: str = ""
     failed: bool = False
     told_leave: bool = False
@@ -102,9 +114,11 @@ class Lifecycle:
     stop_at_s: float | None = None
     _workers: dict[int, _State] = field(default_factory=dict)
     _loops: dict[int, Quiescence] = field(default_factory=dict)
+    _mending: Mending = field(init=False)
 
     def __post_init__(self) -> None:
         self._workers = {m.id: _State(m) for m in self.members}
+        self._mending = Mending(max(self._workers, default=0) + 1)
         loops = {m.loop for m in self.members if m.loop is not None}
         self._loops = {
             loop: Quiescence(m.id for m in self.members if m.loop == loop) for loop in loops
@@ -122,6 +136,7 @@ class Lifecycle:
     def deadline_s(self) -> float | None:
         """When a Tick is due."""
         times = [self._kill_at_s(s) for s in self._workers.values() if s.phase < Phase.GONE]
+        times.append(self._mending.deadline_s)
         return min((t for t in times if t is not None), default=None)
 
     def _kill_at_s(self, state: _State) -> float | None:
@@ -151,8 +166,7 @@ class Lifecycle:
             case Bound(worker, address):
                 actions += self._bound(worker, address)
             case Wired(worker):
-                self._workers[worker].phase = max(self._workers[worker].phase, Phase.WIRED)
-                actions += self._start_if_ready()
+                actions += self._wired(worker)
             case Done(worker):
                 state = self._workers[worker]
                 state.phase = max(state.phase, Phase.DONE)
@@ -169,8 +183,10 @@ class Lifecycle:
             case Failed(worker, cause):
                 self._workers[worker].failed = True
                 actions += self._stop(Outcome.FAILED, cause, now_s)
-            case Died(worker, cause):
-                actions += self._died(worker, cause, now_s)
+            case Died(worker, cause, item):
+                actions += self._died(worker, cause, item, now_s)
+            case Resent(worker, region, epoch, items):
+                self._mending.resent(worker, region, epoch, items)
             case StopAsked(drain, outcome, cause, kill):
                 if drain and not kill:
                     actions += self._drain()
@@ -182,6 +198,7 @@ class Lifecycle:
                 pass
         actions += self._exits(now_s)
         actions += self._overdue(now_s)
+        actions += [TellDeath(n.worker, n.items) for n in self._mending.due(now_s)]
         if all(s.phase is Phase.GONE for s in self._workers.values()):
             self.finished = True
             self.outcome = self.outcome or Outcome.FINISHED
@@ -193,17 +210,39 @@ class Lifecycle:
         if state.phase is not Phase.STARTING:
             return []
         state.phase, state.address = Phase.BOUND, address
-        new = self._peer(state)
-        others = [
-            s
-            for s in self._workers.values()
-            if s.member.id != worker and Phase.BOUND <= s.phase < Phase.GONE
-        ]
-        actions: list[Action] = [SendInit(worker, tuple(self._peer(s) for s in others))]
-        actions += [SendJoin(s.member.id, new) for s in others]
+        actions: list[Action] = [] if state.is_late else self._announce(state)
         if self.stopping:
             actions.append(SendStop(worker, self.outcome or Outcome.STOPPED))
         return actions
+
+    def _announce(self, state: _State) -> list[Action]:
+        """Tells a worker of the others, and them of it."""
+        state.announced = True
+        worker, new = state.member.id, self._peer(state)
+        others = [s for s in self._present if s is not state]
+        mending = self._mending
+        init = SendInit(
+            worker,
+            tuple(self._peer(s) for s in others),
+            mending.epochs(r for r in state.member.regions if mending.epoch(r)),
+            tuple(sorted(mending.dead)),
+        )
+        return [init, *(SendJoin(s.member.id, new) for s in others)]
+
+    @property
+    def _present(self) -> list[_State]:
+        """Those that were announced and are not gone."""
+        return [s for s in self._workers.values() if s.announced and s.phase < Phase.GONE]
+
+    def _wired(self, worker: int) -> list[Action]:
+        state = self._workers[worker]
+        if state.phase is not Phase.BOUND:
+            return []
+        state.phase = Phase.WIRED
+        if not state.is_late:
+            return self._start_if_ready()
+        actions = self._announce(state)  # ready only now, as its local_init may take long
+        return actions + ([SendStart(worker)] if self.started else self._start_if_ready())
 
     @staticmethod
     def _peer(state: _State) -> Peer:
@@ -272,15 +311,47 @@ class Lifecycle:
                 actions.append(SendDrain(state.member.id))
         return actions
 
-    def _died(self, worker: int, cause: BaseException, now_s: float) -> list[Action]:
+    def _died(
+        self, worker: int, cause: BaseException, item: Item | None, now_s: float
+    ) -> list[Action]:
         state = self._workers[worker]
         if state.phase is Phase.GONE:
             return []
         expected = state.exit_at_s is not None or state.killed_at_s is not None or state.failed
+        if not expected and not self.stopping and state.member.restarts:
+            if state.told_leave or state.phase is Phase.DONE:
+                state.phase = Phase.GONE  # there is nothing left to do for it
+                return self._leave_if_done()
+            fatal = self._mending.judge(state.member, cause, item, now_s)
+            if fatal is None:
+                return self._mend(state, now_s)
+            cause = fatal
         # Decided before it counts as gone: a death is not a way to be done.
         actions = [] if expected else self._stop(Outcome.FAILED, cause, now_s)
         state.phase = Phase.GONE
         return [a for a in actions if not (isinstance(a, SendStop) and a.worker == worker)]
+
+    def _mend(self, state: _State, now_s: float) -> list[Action]:
+        """A new worker for a dead one; what was under way around it is sent again."""
+        mending, dead = self._mending, state.member.id
+        state.phase = Phase.GONE
+        new = mending.replacement(state.member)
+        self._workers[new.id] = _State(new, is_late=True)
+        (region,) = new.works_in | new.receives_from
+        actions: list[Action] = [Spawn(new, dead)]
+        senders: set[int] = set()
+        epoch = mending.epoch(region)
+        if state.announced:  # else nobody has had to do with it
+            epoch = mending.bury(dead, region)
+            members = [s.member for s in self._present if region in s.member.regions]
+            receivers = tuple(m.id for m in members if region in m.receives_from)
+            all_dead, poison = tuple(sorted(mending.dead)), tuple(sorted(mending.poison))
+            actions += [
+                SendFence(m.id, region, epoch, all_dead, receivers, poison) for m in members
+            ]
+            senders = {m.id for m in members if region in m.sends_to}
+        mending.note(Notice(dead, region, epoch, now_s, senders))
+        return actions
 
     def _drain(self) -> list[Action]:
         if self.stopping or self._all_done:

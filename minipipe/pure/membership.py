@@ -5,6 +5,7 @@ Worker ids are never used twice, so a dead id stays dead, and whatever it still 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 SUPERVISOR = 0
@@ -25,7 +26,7 @@ class Membership:
 
     run: int
     born: bool = False
-    epoch: int = 0
+    epochs: dict[int, int] = field(default_factory=dict)  # by region
     peers: dict[int, Peer] = field(default_factory=dict)
     dead: set[int] = field(default_factory=set)
 
@@ -33,17 +34,36 @@ class Membership:
         """Whether a message from `sender` belongs to this run and is not from the dead."""
         return run == self.run and sender not in self.dead
 
-    def init(self, epoch: int, dead: set[int], peers: list[Peer]) -> list[Peer]:
+    def epoch(self, region: int) -> int:
+        """The epoch of a region: it changes with each death there."""
+        return self.epochs.get(region, 0)
+
+    def init(
+        self, epochs: Iterable[tuple[int, int]], dead: set[int], peers: list[Peer]
+    ) -> list[Peer]:
         """The first word of the supervisor: from now on this worker takes part.
 
         Returns the peers that are new.
         """
-        self.epoch = max(self.epoch, epoch)
-        self.dead |= dead
+        for region, epoch in epochs:
+            self.epochs[region] = max(self.epoch(region), epoch)
+        self.bury(dead)
         self.born = True
+        return [peer for peer in peers if self.join(peer)]
+
+    def fence(self, region: int, epoch: int, dead: set[int]) -> bool:
+        """Takes in a death, or several; False if a later FENCE came before."""
+        self.bury(dead)
+        if epoch <= self.epoch(region):
+            return False
+        self.epochs[region] = epoch
+        return True
+
+    def bury(self, dead: set[int]) -> None:
+        """Whatever these still say is not heard any more."""
+        self.dead |= dead
         for ident in dead:
             self.peers.pop(ident, None)
-        return [peer for peer in peers if self.join(peer)]
 
     def join(self, peer: Peer) -> bool:
         """Whether `peer` is new here."""

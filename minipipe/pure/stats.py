@@ -12,7 +12,7 @@ class WorkerStats:
     worker: str
     segment: str
     pid: int
-    state: str  # "starting", "running", "done", "gone"
+    state: str  # "starting", "running", "done", "gone", "died"
     items_in: int
     items_out: int
     dropped: int  # None, or a skipped failure: not passed on
@@ -35,7 +35,7 @@ class RunStats:
     workers: tuple[WorkerStats, ...]
 
     def __getitem__(self, worker: str) -> WorkerStats:
-        for stats in self.workers:
+        for stats in reversed(self.workers):  # the one that took the place of a dead one
             if stats.worker == worker:
                 return stats
         raise KeyError(worker)

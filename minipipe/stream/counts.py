@@ -27,7 +27,7 @@ def publish(node: Node) -> None:
         node.page.put_fullness(number, waiting, inlet.pace.window * inlet.spec.producers)
     words[WORD["queued"]] = queued
     words[WORD["items_out"]] = sum(o.items_out - o.holes for o in node.outlets.values())
-    ledgers = node.ledgers.values()
+    ledgers = [recovery.ledger for recovery in node.recoveries.values()]
     if ledgers:
         confirmed = sum(ledger.next_number - ledger.open_items for ledger in ledgers)
         words[WORD["kept_items"]] = sum(ledger.open_items for ledger in ledgers)

@@ -91,9 +91,23 @@ class Fanout:
                     counting.append((ident, grant))
         return counting
 
-    def links_to(self, targets: Sequence[int]) -> list[Link]:
-        """One link for all of `targets` that take what goes to everybody, one for each other."""
-        topics = {EVERYBODY if target in self._sole else target for target in targets}
+    def forget(self, subscriber: int) -> None:
+        """It is dead."""
+        self._awaited.discard(subscriber)
+        self._early.pop(subscriber, None)
+        self._sole.discard(subscriber)
+        link = self._links.pop(subscriber, None)
+        if link is not None:
+            link.close()
+
+    def links_to(self, targets: Sequence[int], *, everybody: bool) -> list[Link]:
+        """The links by which a parcel reaches `targets`.
+
+        Args:
+            everybody: they are the subscribers of all segments, so that one link will do for all
+                of them that are alone in their segment.
+        """
+        topics = {EVERYBODY if everybody and target in self._sole else target for target in targets}
         return [self._link(topic) for topic in sorted(topics)]
 
     def _link(self, topic: int) -> Link:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from minipipe.pure.credit import Grant
 from minipipe.pure.membership import SUPERVISOR, Peer
 from minipipe.stream import wire
 from minipipe.stream.fanout import topics_for
 from minipipe.stream.inlet import Arrived, Key
-from minipipe.stream.outlet import Shipment
 from minipipe.stream.wiring import Role
 from minipipe.transport import Buffer
 
@@ -42,6 +41,8 @@ class Handlers:
             wire.LEAVE: self._on_leave,
             wire.STOP: self._on_stop,
             wire.EXIT: self._on_exit,
+            wire.FENCE: self._on_fence,
+            wire.FENCED: self._on_fenced,
         }
 
     def take(self, message: wire.Message) -> None:
@@ -104,6 +105,10 @@ class Handlers:
         if inlet.spec.slot is not None:  # a broadcast forks here: the message is the same for all
             leaf = (*leaf, inlet.spec.slot)
         parcel = Arrived(sender, origin, epoch, intervals, leaf, body, frames, count)
+        if done:
+            parcel.done = frozenset(map(wire.path_of, done))
+        if select:
+            parcel.select = wire.unflat(select)
         if keys:
             parcel.keys = dict(keys)
         if slots:
@@ -144,17 +149,16 @@ class Handlers:
     def _on_confirm(
         self, sender: int, region: int, epoch: int, runs: Sequence[int], path: Sequence[Any]
     ) -> None:
-        ledger = self._node.ledgers.get(region)
-        if ledger is not None:
-            ledger.settle(wire.unflat(runs), wire.path_of(path))
-            for shipment in ledger.let_go():
-                cast("Shipment", shipment).let_go()
+        recovery = self._node.recoveries.get(region)
+        if recovery is not None:
+            recovery.ledger.settle(wire.unflat(runs), wire.path_of(path))
+            self._node.let_go(recovery.ledger)
 
     def _on_dropped(
         self, sender: int, region: int, epoch: int, runs: Sequence[int], path: Sequence[Any]
     ) -> None:
         # Of an older epoch: that attempt does not count (rule 9).
-        if epoch == self._node.membership.epoch:
+        if epoch == self._node.membership.epoch(region):
             self._on_confirm(sender, region, epoch, runs, path)
 
     def _on_close(self, sender: int, region: int) -> None:
@@ -169,20 +173,33 @@ class Handlers:
 
     # ------------------------------------------------------ from the supervisor
     def _on_init(
-        self, sender: int, epoch: int, dead: Sequence[int], peers: Sequence[tuple[int, int, str]]
+        self,
+        sender: int,
+        epochs: Sequence[tuple[int, int]],
+        dead: Sequence[int],
+        peers: Sequence[tuple[int, int, str]],
     ) -> None:
         node = self._node
         listed = [Peer(*p) for p in peers]
         if any(node.wiring.segment in spec.consumers for spec in node.wiring.outlets):
             # In a loop of one: what it puts comes back to itself.
             listed.append(Peer(node.ident, node.wiring.segment, node.inbox.address))
-        for peer in node.membership.init(epoch, set(dead), listed):
+        new = node.membership.init(epochs, set(dead), listed)
+        for region, epoch in epochs:
+            node.begin_epoch(region, epoch)
+        for peer in new:
             node.meet(peer)
 
     def _on_join(self, sender: int, ident: int, segment: int, address: str) -> None:
         peer = Peer(ident, segment, address)
         if self._node.membership.join(peer):
             self._node.meet(peer)
+
+    def _on_fence(self, sender: int, *fields: Any) -> None:
+        self._node.fences.on_fence(*fields)
+
+    def _on_fenced(self, sender: int, *fields: Any) -> None:
+        self._node.fences.on_fenced(sender, *fields)
 
     def _on_start(self, sender: int) -> None:
         self._node.started = True

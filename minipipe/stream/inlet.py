@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,8 @@ from minipipe.stream.wiring import InletSpec, Role
 from minipipe.transport import Buffer
 
 Key = tuple[int, ...]  # origin, number, outputs: what an item had as identity at a fork
+Done = frozenset[Path]  # of an item that is sent again: what of it is settled beyond forks
+NOTHING_DONE: Done = frozenset()
 
 
 @dataclass(slots=True)
@@ -31,6 +33,8 @@ class Arrived:
     frames: Sequence[Buffer]
     count: int
     keys: Mapping[int, Sequence[Key]] | None = None  # by join, for each item
+    done: Done = NOTHING_DONE
+    select: Sequence[Interval] = ()  # which of the items in the body these are; nothing: all
     leases: Leases | None = None  # the slots that the body refers to, held until it is worked off
 
     @property
@@ -61,6 +65,7 @@ class Turn:
     in_functor: bool = False
     told_finished: int = 0  # of these, confirmed (function Sinks)
     drops: list[int] = field(default_factory=list)
+    stale: bool = False  # of a relay: of an epoch that is over, so what comes of it is for nobody
 
     @property
     def finished(self) -> int:
@@ -109,6 +114,9 @@ class Inlet:
         self._unconfirmed: list[Arrived] = []  # of an anchor: read, and to be told with the rest
         self.pace = Pace(spec.buffer_size, spec.producers)
         self._tells_all = False
+        # The epoch that items begin in; of a relay, those of a higher one wait for its FENCE.
+        self.epoch = 0
+        self._seen_epoch = 0  # of a relay: the highest that an item has come in
         self._producers: dict[int, _Producer] = {}
 
     # ------------------------------------------------------------- arriving
@@ -118,45 +126,106 @@ class Inlet:
         known.unlimited = segment in self.spec.unlimited
 
     def arrived(self, parcel: Arrived) -> None:
+        """Takes a parcel in, or drops it, if it is of an epoch that is over."""
         producer = self._producers[parcel.producer]
         producer.arrived += parcel.count
+        if parcel.epoch < self._seen_epoch:
+            self._drop(parcel)
+            return
+        if parcel.epoch > self._seen_epoch and self.spec.role is Role.RELAY:
+            self._purge(parcel.epoch)
         if self.spec.role is Role.ANCHOR:
             # Reading and the test of the epoch are one step with this (rule 7): what is in here
             # is confirmed before anything else is said to its origin.
             self._unconfirmed.append(parcel)
         if self.discards:
-            self._discard(parcel, parcel.count)
+            self._discard(parcel)
             return
         self.queue.append(parcel)
         self.queued_items += parcel.count
 
     def missed(self, parcel: Arrived) -> None:
         """What a parcel refers to is gone: it was not received, and nobody waits for its credit."""
-        producer = self._producers[parcel.producer]
-        producer.arrived += parcel.count
-        producer.taken += parcel.count
-        producer.finished += parcel.count
+        self._producers[parcel.producer].arrived += parcel.count
+        self._took(parcel, parcel.count)
+
+    def forget(self, dead: Iterable[int]) -> None:
+        """These wait for no credit any more."""
+        for ident in dead:
+            self._producers.pop(ident, None)
+
+    def fence(self, epoch: int) -> None:
+        """Takes in that items of lower epochs, should any still come, count for nothing.
+
+        A relay drops those that it has; a receiver has confirmed its own, or says so (`held`).
+        """
+        self.epoch = max(epoch, self.epoch)
+        if self.spec.role is Role.RELAY:
+            self._purge(epoch)
+        else:
+            self._seen_epoch = max(epoch, self._seen_epoch)
+
+    def _purge(self, epoch: int) -> None:
+        if epoch <= self._seen_epoch:
+            return
+        self._seen_epoch = epoch
+        if self.turn is not None and self.turn.parcel.epoch < epoch:
+            self.turn.stale = True
+            self.turn.drops = []
+        kept = [parcel for parcel in self.queue if parcel.epoch >= epoch]
+        for parcel in self.queue:
+            if parcel.epoch < epoch:
+                self.queued_items -= parcel.count
+                self._drop(parcel)
+        self.queue = deque(kept)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a parcel waits that may be begun.
+
+        Not before its FENCE: a relay would send what it makes to whom it takes to be alive.
+        """
+        return bool(self.queue) and self.queue[0].epoch <= self.epoch
+
+    @property
+    def held(self) -> list[tuple[Arrived, list[Interval]]]:
+        """What a function Sink has taken and not confirmed yet: it will do it, so nobody else is
+        to.  (All else has confirmed whatever it has read.)
+        """
+        if self.spec.role is not Role.SINK:
+            return []
+        found = [(parcel, list(parcel.runs)) for parcel in self.queue]
+        if self.turn is not None:
+            rest = self.turn.numbers[self.turn.told_finished :]
+            found.append((self.turn.parcel, runs_of(rest)))
+        return found
+
+    def abandon(self) -> int:
+        """Drops what is left of the parcel in work; how many items that was."""
+        turn = self.turn
+        assert turn is not None
+        left = turn.parcel.count - turn.begun
+        self.items_in -= left  # which `end` takes for begun
+        turn.reached(turn.parcel.count)
+        self.end()
+        return left
 
     def discard(self) -> None:
         """From now on, whatever waits and whatever comes is dropped."""
         self.discards = True
         if self.turn is not None:
-            parcel, begun = self.turn.parcel, self.turn.begun
-            self.turn.reached(parcel.count)
-            self.end()
-            self.items_in -= parcel.count - begun
-            self.discarded += parcel.count - begun
+            self.discarded += self.abandon()
         while self.queue:
             parcel = self.queue.popleft()
             self.queued_items -= parcel.count
-            self._discard(parcel, parcel.count)
+            self._discard(parcel)
 
-    def _discard(self, parcel: Arrived, count: int) -> None:
-        producer = self._producers[parcel.producer]
-        producer.taken += count
-        producer.finished += count
-        producer.freed_bytes += parcel.size_bytes
-        self.discarded += count
+    def _discard(self, parcel: Arrived) -> None:
+        self.discarded += parcel.count
+        self._drop(parcel)
+
+    def _drop(self, parcel: Arrived) -> None:
+        self._took(parcel, parcel.count)
         parcel.let_go()
 
     def closed(self, sender: int, *, inner: bool = False) -> None:
@@ -218,14 +287,18 @@ class Inlet:
         """The parcel in work is finished."""
         turn = self.turn
         assert turn is not None and turn.begun == turn.parcel.count
-        producer = self._producers[turn.parcel.producer]
-        producer.taken += turn.begun
-        producer.finished += turn.begun
+        self._took(turn.parcel, turn.begun)
         self.queued_items -= turn.begun
-        producer.freed_bytes += turn.parcel.size_bytes
         self.items_in += turn.begun
         self.turn = None
         turn.parcel.let_go()
+
+    def _took(self, parcel: Arrived, count: int) -> None:
+        producer = self._producers.get(parcel.producer)
+        if producer is not None:  # else it is dead, and waits for no credit
+            producer.taken += count
+            producer.finished += count
+            producer.freed_bytes += parcel.size_bytes
 
     # ------------------------------------------------------------ reporting
     def grants(self, *, idle: bool) -> list[tuple[int, Grant]]:

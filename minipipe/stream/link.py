@@ -34,6 +34,12 @@ class Link:
         for message in held:
             outlet.send(message)
 
+    def close(self) -> None:
+        """Sends no more."""
+        self._records, self._held = [], []
+        if self._outlet is not None:
+            self._outlet.close()
+
     def add(self, record: Sequence[Any]) -> None:
         """Sends `record` with the next flush, or before the next parcel."""
         self._records.append(record)

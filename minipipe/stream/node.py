@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from minipipe.codec import NO_LEASES, Access, Decoder, Encoder
 from minipipe.errors import WireFormatError
@@ -19,13 +19,16 @@ from minipipe.pure.credit import Grant
 from minipipe.pure.intervals import Interval
 from minipipe.pure.ledger import Ledger
 from minipipe.pure.membership import SUPERVISOR, Membership, Peer
+from minipipe.pure.paths import Path
+from minipipe.pure.recovery import Recovery
 from minipipe.shared import Held
 from minipipe.stream import wire
 from minipipe.stream.counts import loop_counts, publish
+from minipipe.stream.fences import Fences
 from minipipe.stream.handlers import Handlers
 from minipipe.stream.inlet import Arrived, Inlet
 from minipipe.stream.memory import Memory
-from minipipe.stream.outlet import Outlet
+from minipipe.stream.outlet import Outlet, Shipment
 from minipipe.stream.page import ITEM_WORD, OUTSIDE, Page
 from minipipe.stream.post import Post
 from minipipe.stream.wiring import OutletSpec, Wiring
@@ -70,14 +73,14 @@ class Node:
         self.exposed: Sequence[Held] = () if self.lender is None else self.lender.exposed
         self.encoder = Encoder(lender=self.lender)
         self.decoder = Decoder(borrower=self.memory.borrower)
-        self.ledgers: dict[int, Ledger] = {}  # by region: numbers are of sender and region
+        self.recoveries: dict[int, Recovery] = {}  # by region: numbers are of sender and region
         self.inlets = {spec.stream: Inlet(spec) for spec in wiring.inlets}
         self.post = Post(
             self.membership, ident, transport, supervisor, self.encoder, page, wiring.outlets
         )
         dispatch = self.post.dispatch
         self.outlets = {
-            spec.stream: Outlet(spec, ident, self.encoder, dispatch, self._ledger_of(spec))
+            spec.stream: Outlet(spec, ident, self.encoder, dispatch, self._recovery_of(spec))
             for spec in wiring.outlets
         }
         self.tell = self.post.tell
@@ -92,14 +95,31 @@ class Node:
         # Of a join by identity: how many items it has put together.
         self.paired = None if wiring.pairs is None else 0
         self._rested: tuple[Any, ...] | None = None  # what the supervisor was told of the loop
+        self.fences = Fences(self)
         self._handlers = Handlers(self)
         self._flushed_s = 0.0
 
-    def _ledger_of(self, spec: OutletSpec) -> Ledger | None:
+    def _recovery_of(self, spec: OutletSpec) -> Recovery | None:
         if not spec.is_sender:
             return None
         made = Ledger(limit_bytes=spec.ledger_bytes, min_items=spec.ledger_items)
-        return self.ledgers.setdefault(spec.region, made)
+        return self.recoveries.setdefault(spec.region, Recovery(made))
+
+    def begin_epoch(self, region: int, epoch: int) -> None:
+        """This worker was born when the region was in this epoch."""
+        for inlet in self.inlets.values():
+            if inlet.spec.region == region:
+                inlet.fence(epoch)
+        for outlet in self.outlets.values():
+            if outlet.spec.region == region:
+                outlet.fence(epoch)
+        if region in self.recoveries:
+            self.recoveries[region].fence(epoch, ())
+
+    def let_go(self, ledger: Ledger) -> None:
+        """What was settled is kept no longer, nor is the shared memory that it refers to."""
+        for shipment in ledger.let_go():
+            cast("Shipment", shipment).let_go()
 
     # -------------------------------------------------------------- ownership
     @property
@@ -129,6 +149,8 @@ class Node:
 
     def flush(self, now_s: float, *, idle: bool = False) -> None:
         """Sends what is due: parcels, grants, confirmations.  `idle`: all parcels are due."""
+        if self.fences.sends_again:
+            self.fences.send_again()
         for outlet in self.outlets.values():
             if idle:
                 outlet.flush()
@@ -159,11 +181,22 @@ class Node:
         if drops is not None:
             self.settle(wire.DROPPED, inlet, *drops)
 
-    def settle(self, op: int, inlet: Inlet, parcel: Arrived, runs: list[Interval]) -> None:
-        """Tells the origin of these items that they are confirmed, or dropped."""
-        self.tell(
-            parcel.origin, (op, inlet.spec.region, parcel.epoch, wire.flat(runs), parcel.path)
-        )
+    def settle(
+        self,
+        op: int,
+        inlet: Inlet,
+        parcel: Arrived,
+        runs: list[Interval],
+        path: Path | None = None,
+    ) -> None:
+        """Tells the origin of these items that they are confirmed, or dropped, at their path."""
+        path = parcel.path if path is None else path
+        self.tell(parcel.origin, (op, inlet.spec.region, parcel.epoch, wire.flat(runs), path))
+
+    def drop_at(self, number: int, parcel: Arrived, path: Path) -> None:
+        """Tells the origin of an item that nothing comes of it at this path beyond a fork."""
+        inlet = next(iter(self.inlets.values()))
+        self.settle(wire.DROPPED, inlet, parcel, [(number, number + 1)], path)
 
     def _grant(self, inlet: Inlet, producer: int, grant: Grant) -> None:
         self.tell(
@@ -292,6 +325,8 @@ class Node:
 
     def _flush_urgent(self) -> None:
         """Sends what others may be waiting for: parcels, credit, room for large items."""
+        if self.fences.sends_again:
+            self.fences.send_again()
         for outlet in self.outlets.values():
             outlet.flush()
         for inlet in self.inlets.values():
@@ -304,9 +339,13 @@ class Node:
     def decode(self, parcel: Arrived, access: Access) -> list[Any]:
         """The items of a parcel; `access`: what may be done with their arrays in shared memory."""
         if isinstance(parcel.body, tuple):
-            return list(parcel.body)
-        self.decoder.access = access
-        return self.decoder.decode(parcel.body, parcel.frames, parcel.leases or NO_LEASES)
+            items = list(parcel.body)
+        else:
+            self.decoder.access = access
+            items = self.decoder.decode(parcel.body, parcel.frames, parcel.leases or NO_LEASES)
+        if parcel.select:
+            return [item for first, stop in parcel.select for item in items[first:stop]]
+        return items
 
     # ------------------------------------------------------------------ peers
     def meet(self, peer: Peer) -> None:

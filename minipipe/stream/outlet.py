@@ -11,9 +11,10 @@ from minipipe.codec import ATOMS, Encoder, Parcel
 from minipipe.pure.credit import UNLIMITED, Accounts, Grant
 from minipipe.pure.intervals import Interval, runs_of
 from minipipe.pure.ledger import Ledger
-from minipipe.pure.paths import ROOT, Path
+from minipipe.pure.paths import ROOT, Path, complete
+from minipipe.pure.recovery import Again, Recovery
 from minipipe.shared import Held
-from minipipe.stream.inlet import Key
+from minipipe.stream.inlet import NOTHING_DONE, Done, Key
 from minipipe.stream.memory import release, retain
 from minipipe.stream.wiring import OutletSpec
 
@@ -33,20 +34,40 @@ Keys = Sequence[tuple[int, Sequence[Key]]]
 class Shipment:
     """A parcel, and what is written on it."""
 
+    stream: int
     epoch: int
     origin: int
     runs: list[Interval]
     path: Path
     keys: Keys
     contents: Parcel | tuple[Any, ...]  # or, without the codec, plain numbers
+    done: Done = NOTHING_DONE
+    select: tuple[Interval, ...] = ()  # the positions that are meant, if not all
 
     def let_go(self) -> None:
         """Nobody needs the shared memory any more that it refers to."""
         if isinstance(self.contents, Parcel):
             self.contents.release()
 
+    def part(self, epoch: int, first: int, count: int, done: Done) -> Shipment:
+        """The items from position `first` on, to be sent again."""
+        number = self.runs[0][0] + first
+        whole = first == 0 and count == self.runs[0][1] - number
+        return Shipment(
+            self.stream,
+            epoch,
+            self.origin,
+            [(number, number + count)],
+            self.path,
+            tuple((join, keys[first : first + count]) for join, keys in self.keys),
+            self.contents,
+            done,
+            () if whole else ((first, first + count),),
+        )
 
-Dispatch = Callable[[OutletSpec, Sequence[int], Shipment], None]
+
+# Consumers; whether a broadcast may go to everybody at once, who are then all of its consumers.
+Dispatch = Callable[[OutletSpec, Sequence[int], Shipment, bool], None]
 
 
 def _are_plain(tokens: list[Any]) -> bool:
@@ -69,21 +90,22 @@ class Outlet:
         ident: int,
         encoder: Encoder,
         dispatch: Dispatch,
-        ledger: Ledger | None,
+        recovery: Recovery | None,
     ) -> None:
         self.spec = spec
         # One group of consumers, each item going to one of them; of a broadcast, one for each
         # subscribing segment.
         self.groups = [Accounts() for _ in spec.groups]
-        self.ledger = ledger  # None: it relays
+        self.recovery = recovery  # None: it relays
+        self.ledger: Ledger | None = None if recovery is None else recovery.ledger
         self.items_out = 0
         self.holes = 0  # of these, what stands for something dropped
         self.holes_waiting = 0  # in the parcel under way
         self.closed = False
-        self._ident = ident
         self._encoder = encoder
         self._dispatch = dispatch
-        self._origin, self._epoch, self._path = ident, 0, ROOT
+        self._mask = tuple(range(len(spec.groups)))
+        self._origin, self._epoch, self._path, self._done = ident, 0, ROOT, NOTHING_DONE
         # What the parcel under way holds.  The worker's loop appends to them itself: `tokens`
         # gets what is in `FAST` as it is, all else goes through `add`.
         self.tokens: list[object] = []
@@ -92,7 +114,8 @@ class Outlet:
         self.keys: dict[int, list[Key]] = {carried.join: [] for carried in spec.carried}
         self.room = 0  # how many more the consumers chosen for it have credit for
         self._size = 0
-        self._targets: list[int] = []
+        # For the parcel under way: each group that gets it, and who of that group.
+        self._targets: list[tuple[Accounts, int]] | None = None
         self._began_s = 0.0  # when the oldest token was made; 0: there is none
 
     @property
@@ -100,11 +123,23 @@ class Outlet:
         """The number that the next item will have, if this is a sender."""
         return self.ledger.next_number + len(self.tokens) if self.ledger else -1
 
-    def relay(self, origin: int, epoch: int, path: Path) -> None:
-        """What follows stems from items of this sender."""
-        if (origin, epoch, path) != (self._origin, self._epoch, self._path):
+    @property
+    def settled(self) -> bool:
+        """Whether nothing waits to be sent, and all that was is settled."""
+        return not self.tokens and (self.ledger is None or self.ledger.empty)
+
+    def relay(self, origin: int, epoch: int, path: Path, done: Done = NOTHING_DONE) -> None:
+        """What follows stems from items of this sender.
+
+        Args:
+            done: of each of them, what is settled beyond a fork: only after a death is there any.
+        """
+        context = (origin, epoch, path, done)
+        if context != (self._origin, self._epoch, self._path, self._done):
             self.flush()
-            self._origin, self._epoch, self._path = origin, epoch, path
+            self._origin, self._epoch, self._path, self._done = context
+            if self.spec.broadcast:
+                self.room, self._targets = 0, None  # other groups may get it
 
     @property
     def ready(self) -> bool:
@@ -113,20 +148,35 @@ class Outlet:
             return True
         if self.tokens:
             self.flush()
-        if self.ledger is not None and self.ledger.full:
+            if self.tokens:
+                return False
+        recovery = self.recovery
+        if recovery is not None and (recovery.busy or recovery.ledger.full):
             return False
+        return self._choose()
+
+    def _choose(self) -> bool:
+        """Chooses who gets the next parcel; False if that is nobody now."""
+        chosen = self._chosen(self._path, self._done)
+        if chosen is None:
+            return False
+        self._targets, self.room = chosen
+        return True
+
+    def _chosen(self, path: Path, done: Done) -> tuple[list[tuple[Accounts, int]], int] | None:
+        """Of each group that has not got it yet, who gets it, and how many of them at most."""
         now_s = time.monotonic()
-        targets: list[int] = []
+        targets: list[tuple[Accounts, int]] = []
         room = UNLIMITED
-        for accounts in self.groups:
+        for slot, accounts in enumerate(self.groups):
+            if done and self.spec.broadcast and complete((*path, (slot, self._mask)), done):
+                continue
             target = accounts.choose(now_s)
             if target is None:
-                return False
-            targets.append(target)
+                return None
+            targets.append((accounts, target))
             room = min(room, accounts.room_items(target))
-        self._targets = targets
-        self.room = room
-        return True
+        return targets, room
 
     def reconsider(self) -> None:
         """Time has passed since the consumer was chosen: another one may be the better by now."""
@@ -156,6 +206,52 @@ class Outlet:
         """How many items each consumer was sent."""
         return {c: n for accounts in self.groups for c, n in accounts.sent().items()}
 
+    # ---------------------------------------------------------------- after a death
+    def forget(self, dead: Sequence[int]) -> None:
+        """Sends nothing more to these."""
+        for accounts in self.groups:
+            for ident in dead:
+                for kept in accounts.remove(ident):
+                    release(cast("Sequence[Held]", kept))
+        self.room, self._targets = 0, None
+
+    def fence(self, epoch: int) -> None:
+        """Takes in that the epoch is another one.
+
+        What a relay was about to send counts for nothing any more: it will be made again.
+        """
+        self.room, self._targets = 0, None
+        if self.recovery is None:
+            self.purge(epoch)
+        else:
+            self._epoch = epoch
+
+    def purge(self, epoch: int) -> None:
+        """Forgets what a relay was about to send, if it is of a lower epoch than this."""
+        if self._epoch >= epoch:
+            return
+        for token in self.tokens:
+            self._encoder.discard(token)
+        self._emptied()
+        self.holes_waiting = 0
+        self.room, self._targets = 0, None
+
+    def send_again(self, again: Again) -> int:
+        """Sends a part of what is open again, as far as there is room; how many that were."""
+        shipment = cast("Shipment", again.entry.payload)
+        chosen = self._chosen(ROOT, again.done)
+        if chosen is None:
+            return 0
+        targets, room = chosen
+        count = min(room, again.stop - again.first)
+        if not count:
+            return 0
+        whole = again.entry.stop - again.entry.first
+        part = shipment.part(self._epoch, again.first - again.entry.first, count, again.done)
+        self._send(part, targets, again.entry.size_bytes * count // whole)
+        return count
+
+    # -------------------------------------------------------------------- sending
     def add(self, item: Any) -> None:
         """Adds an item; there must be room.  (Numbers, and small numbers: see `tokens`.)
 
@@ -197,41 +293,72 @@ class Outlet:
             self.flush()
 
     def flush(self) -> None:
-        """Sends what waits."""
-        tokens = self.tokens
-        if not tokens:
-            return
-        self.room = 0
-        count, size = len(tokens), self._size + ATOM_BYTES * len(tokens)
-        parcel = tuple(tokens) if _are_plain(tokens) else self._encoder.encode(tokens)
+        """Sends what waits; after a death some of it may have to go on waiting."""
+        recovery = self.recovery
+        while self.tokens:
+            if recovery is not None and recovery.busy:
+                return  # first what was sent before
+            count = len(self.tokens)
+            if self._targets is None:
+                if not self._choose():
+                    return
+                count = min(count, self.room)
+            self._flush(count)
+
+    def _flush(self, count: int) -> None:
+        """Sends the oldest `count` of what waits to those chosen."""
+        tokens, size = self.tokens, self._size + ATOM_BYTES * count
+        targets, self._targets, self.room = self._targets, None, 0
+        assert targets is not None
+        rest: list[object] = []
+        if count < len(tokens):
+            tokens, rest = tokens[:count], tokens[count:]
+            size = size * count // (count + len(rest))
+        contents = tuple(tokens) if _are_plain(tokens) else self._encoder.encode(tokens)
         ledger = self.ledger
         if ledger is not None:
             first = ledger.next_number
             runs = [(first, first + count)]
         else:
             runs = runs_of(self.numbers)
-        # First it goes, then it is booked: somebody may be waiting for it.
         keys: Keys = ()
         if self.keys:
-            keys = tuple(self.keys.items())
-            self.keys = {join: [] for join in self.keys}
-        shipment = Shipment(self._epoch, self._origin, runs, self._path, keys, parcel)
-        self._dispatch(self.spec, self._targets, shipment)
-        self.tokens, self.numbers, self._size, self._began_s = [], [], 0, 0.0
+            keys = tuple((join, some[:count]) for join, some in self.keys.items())
+        rest_keys = {join: some[count:] for join, some in self.keys.items()}
+        about = (self.spec.stream, self._epoch, self._origin, runs, self._path, keys, contents)
+        shipment = Shipment(*about, self._done)
+        # First it goes, then it is booked: somebody may be waiting for it.
+        self._send(shipment, targets, size)
+        left, began_s = max(0, self._size - size), self._began_s
+        self._emptied()
+        if rest:
+            self.tokens, self.keys, self._size, self._began_s = rest, rest_keys, left, began_s
         self.items_out += count
         self.holes, self.holes_waiting = self.holes + self.holes_waiting, 0
+        if ledger is not None:
+            ledger.open(count, size, shipment)
+        if targets and self.sole and not rest and not (ledger is not None and ledger.full):
+            # Nobody else is to be considered.
+            self._targets = targets
+            self.room = min(accounts.room_items(target) for accounts, target in targets)
+
+    def _emptied(self) -> None:
+        self.tokens, self.numbers, self._size, self._began_s = [], [], 0, 0.0
+        self.keys = {join: [] for join in self.keys}
+
+    def _send(self, shipment: Shipment, targets: Sequence[tuple[Accounts, int]], size: int) -> None:
+        everybody = len(targets) == len(self.groups)
+        self._dispatch(self.spec, [target for _, target in targets], shipment, everybody)
         now_s = time.monotonic()
+        count = sum(stop - first for first, stop in shipment.runs)
         # A sender keeps slots until all of the parcel is settled; a relay until its consumers
         # have taken it up, and so have the slots mapped.
-        held = parcel.held if ledger is None and isinstance(parcel, Parcel) else ()
-        for i, (accounts, target) in enumerate(zip(self.groups, self._targets, strict=True)):
+        held: Sequence[Held] = ()
+        if self.recovery is None and isinstance(shipment.contents, Parcel):
+            held = shipment.contents.held
+            if not targets:
+                release(held)
+        for i, (accounts, target) in enumerate(targets):
             if held and i:
                 retain(held)
             accounts.booked(target, count, size, now_s, held or None)
-        if ledger is not None:
-            ledger.open(count, size, shipment)
-        if self.sole and not (ledger is not None and ledger.full):
-            self.room = min(  # nobody else is to be considered
-                accounts.room_items(target)
-                for accounts, target in zip(self.groups, self._targets, strict=True)
-            )

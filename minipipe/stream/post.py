@@ -72,6 +72,16 @@ class Post:
         link.add(record)
         self._dirty[ident] = link
 
+    def forget(self, peer: int) -> None:
+        """Sends nothing to this one any more: it is dead."""
+        link = self._links.pop(peer, None)
+        self._dirty.pop(peer, None)
+        if link is not None:
+            link.close()
+        for fanout in self._fanouts.values():
+            fanout.forget(peer)
+        self._awaiting = [fanout for fanout in self._awaiting if fanout.waits]
+
     def flush(self) -> None:
         """Sends all records that wait."""
         for link in self._dirty.values():
@@ -79,8 +89,14 @@ class Post:
         self._dirty.clear()
 
     # ----------------------------------------------------------------- parcels
-    def dispatch(self, spec: OutletSpec, targets: Sequence[int], shipment: Shipment) -> None:
-        """Sends a parcel to its consumers, at once."""
+    def dispatch(
+        self, spec: OutletSpec, targets: Sequence[int], shipment: Shipment, everybody: bool
+    ) -> None:
+        """Sends a parcel to its consumers, at once.
+
+        Args:
+            everybody: of a broadcast, that these are the consumers of all segments.
+        """
         body: Any = shipment.contents
         frames: Sequence[Buffer] = ()
         classes: Sequence[bytes] = ()
@@ -90,10 +106,12 @@ class Post:
                 slots = references(body.held)
             body, frames, classes = body.body, body.frames, body.classes
         runs, path = wire.flat(shipment.runs), shipment.path
-        about = (spec.stream, shipment.epoch, shipment.origin, runs, path, (), ())
+        done = tuple(shipment.done) if shipment.done else ()
+        select = wire.flat(shipment.select) if shipment.select else ()
+        about = (spec.stream, shipment.epoch, shipment.origin, runs, path, done, select)
         record = (wire.ITEMS, *about, shipment.keys, slots, body)
         if spec.broadcast:
-            links = self._fanouts[spec.stream].links_to(targets)
+            links = self._fanouts[spec.stream].links_to(targets, everybody=everybody)
         else:
             links = [self._link(targets[0])]
             self._dirty.pop(targets[0], None)

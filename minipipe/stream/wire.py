@@ -32,18 +32,19 @@ CONFIRM = 4  # region, epoch, runs, path
 DROPPED = 5  # region, epoch, runs, path
 CLOSE = 7  # region: this sender sends no more, and all it sent is settled
 DEFINE = 8  # token, blob: a class of the user's, before its first instance
-# Kept for order and recovery, which this version does not do yet: MARK = 6 (region, number: all
-# below is settled), AT = 9 (region, number: the lowest still held), FENCED = 10; from the
-# supervisor FENCE = 27.
+MARK = 6  # region, number: all below is settled
+AT = 9  # region, number: the lowest that this receiver still holds
+FENCED = 10  # region, epoch, held: runs and path of what was taken and is not confirmed
 
 # From the supervisor.
-INIT = 20  # epoch, dead ids, peers
+INIT = 20  # epochs (region, epoch), dead ids, peers
 JOIN = 21  # peer
 START = 22
 DRAIN = 23
 LEAVE = 24
 STOP = 25  # outcome
 EXIT = 26
+FENCE = 27  # region, epoch, dead ids, receivers, poison: a death; what is under way is dropped
 
 # To the supervisor.
 BOUND = 40  # address
@@ -53,6 +54,7 @@ FAILED = 43  # failure, pickled
 LOG = 44  # level, text
 REST = 45  # ended, sent, received: a worker in a loop has nothing to do (stream, peer, count)
 ENDED = 46  # a segment in a loop has ended itself: its other workers are to leave
+RESENT = 47  # region, epoch, items: this sender sends so many again
 
 
 class Message(NamedTuple):

@@ -36,6 +36,7 @@ class InletSpec:
     feeders: str  # the names of the segments that put to it
     producers: int  # workers that put to the stream
     closers: frozenset[int]  # senders (segments) whose items may come by it
+    region_senders: frozenset[int]  # all senders of the region
     senders: int  # of these, the workers: they must close the region before its end
     alone: bool  # the only worker that takes from the stream (of its segment, in a broadcast)
     buffer_size: int | None

@@ -64,7 +64,7 @@ def capture(
         _check_globals(declared.functor_obj, flags)
         blob: bytes | None = cloudpickle.dumps(payload)
     except Exception as error:  # whatever a __reduce__ of the user's or a library's may raise
-        _check_fork(declared, error)
+        check_fork(declared, error)
         blob = None
     return Captured(blob, payload, environment)
 
@@ -91,9 +91,15 @@ def _environment(segment: GraphSegment, declared: Segment) -> dict[str, str]:
     return environment
 
 
-def _check_fork(declared: Segment, reason: Exception) -> None:
-    """Raises StartError if a forked worker would not work."""
-    why = f"the functor of {declared.where} cannot be pickled ({type(reason).__name__}: {reason})"
+def check_fork(declared: Segment, reason: Exception | None) -> None:
+    """Raises StartError if a forked worker would not work.
+
+    Args:
+        reason: why the functor has to be inherited, if that is to be said.
+    """
+    why = f"the functor of {declared.where} cannot be pickled"
+    if reason is not None:
+        why += f" ({type(reason).__name__}: {reason})"
     if sys.platform != "linux":
         raise StartError(f"{why}, and only on Linux can it be inherited by fork") from reason
     if declared.env:

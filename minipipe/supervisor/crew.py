@@ -19,7 +19,7 @@ from minipipe.graph import Graph, GraphSegment
 from minipipe.pure.lifecycle import Member
 from minipipe.pure.stats import WorkerStats
 from minipipe.stream.page import SIZE_BYTES, Page
-from minipipe.supervisor.capture import Captured
+from minipipe.supervisor.capture import Captured, check_fork
 from minipipe.supervisor.launch import (
     Descriptors,
     Exited,
@@ -50,6 +50,7 @@ class Hand:
     pid: int = 0
     result: Any = None
     final: WorkerStats | None = None
+    death: WorkerDiedError | None = None  # how it died, if nobody had told it to go
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def stats(self, state: str) -> WorkerStats:
@@ -87,7 +88,7 @@ class Hand:
         with self.lock:
             if self.final is not None:
                 return
-            self.final = self._read("gone")
+            self.final = self._read("gone" if self.death is None else "died")
             if self.page_fd >= 0:  # else it is the caller's, who may still be writing to it
                 self.page.close()
                 os.close(self.page_fd)
@@ -118,15 +119,22 @@ def hands_of(graph: Graph) -> dict[int, Hand]:
                 loop=loop_of.get(segment.index),
                 saves=declared is not None and declared.shape.has_term,
                 is_caller=segment.kind == "caller",
+                restarts=segment.restarts,
+                max_restarts=0 if declared is None else declared.max_restarts,
+                skips_poison=declared is not None and declared.poison == "skip",
             )
-            page_fd = -1 if member.is_caller else _memory()
-            page = Page() if member.is_caller else Page(mmap.mmap(page_fd, SIZE_BYTES))
-            hands[ident] = Hand(
-                ident, index, segment.worker_name(index), segment, member, page, page_fd
-            )
-            if member.is_caller:
-                hands[ident].pid = os.getpid()
+            hands[ident] = _hand(index, segment, member)
     return hands
+
+
+def _hand(index: int, segment: GraphSegment, member: Member) -> Hand:
+    page_fd = -1 if member.is_caller else _memory()
+    page = Page() if member.is_caller else Page(mmap.mmap(page_fd, SIZE_BYTES))
+    name = segment.worker_name(index)
+    hand = Hand(member.id, index, name, segment, member, page, page_fd)
+    if member.is_caller:
+        hand.pid = os.getpid()
+    return hand
 
 
 def _memory() -> int:
@@ -138,6 +146,17 @@ def _memory() -> int:
             fd = os.dup(file.fileno())
     os.ftruncate(fd, SIZE_BYTES)
     return fd
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the run is: what every worker of it is told."""
+
+    run: int
+    base: str
+    supervisor: str
+    directory: str
+    pump: OutputPump
 
 
 @dataclass
@@ -152,6 +171,8 @@ class Crew:
 
     def __post_init__(self) -> None:
         self.hands = hands_of(self.graph)
+        self._first = tuple(self.hands)
+        self._place: _Place | None = None
         self._zygotes: dict[tuple[tuple[str, str], ...], ZygoteClient] = {}
         self._forks = Forks()
         self._lifeline_read, self._lifeline_write = os.pipe()
@@ -171,24 +192,45 @@ class Crew:
                 self._zygote(captured.environment, directory)
         if not self._zygotes:
             self._zygote(dict(os.environ), directory)
+        self._place = _Place(run, base, supervisor, directory, pump)
         for hand in self.hands.values():
-            if hand.member.is_caller:
-                continue
-            captured = self.captured[hand.segment.index]
-            spec = self._spec(hand, run, base, supervisor)
-            fds = self._descriptors(hand, pump)
-            try:
-                if captured.blob is not None:
-                    self._zygote(captured.environment, directory).start(spec, captured.blob, fds)
-                else:
-                    yield self._forks.start(spec, captured, fds, self._not_for_children())
-            finally:
-                os.close(fds.out)
-                os.close(fds.err)
+            if not hand.member.is_caller:
+                yield from self._start(hand)
+
+    def replace(self, dead: int, member: Member) -> Iterator[Report]:
+        """Asks for the process of a worker that takes the place of a dead one.
+
+        Raises:
+            StartError: it cannot be started any more.
+        """
+        old = self.hands[dead]
+        hand = self.hands[member.id] = _hand(old.index, old.segment, member)
+        captured = self.captured[hand.segment.index]
+        if captured.blob is None and hand.segment.declared is not None:
+            check_fork(hand.segment.declared, None)
+        yield from self._start(hand)
+
+    def _start(self, hand: Hand) -> Iterator[Report]:
+        place = self._place
+        assert place is not None
+        captured = self.captured[hand.segment.index]
+        spec = self._spec(hand, place)
+        fds = self._descriptors(hand, place.pump)
+        try:
+            if captured.blob is not None:
+                zygote = self._zygote(captured.environment, place.directory)
+                zygote.start(spec, captured.blob, fds)
+            else:
+                yield self._forks.start(spec, captured, fds, self._not_for_children())
+        finally:
+            os.close(fds.out)
+            os.close(fds.err)
 
     def _zygote(self, environment: Mapping[str, str], directory: str) -> ZygoteClient:
         key = tuple(sorted(environment.items()))
-        if key not in self._zygotes:
+        if key not in self._zygotes or self._zygotes[key].lost:
+            if key in self._zygotes:
+                self._zygotes[key].close(ZYGOTE_END_S)
             self._zygotes[key] = ZygoteClient(environment, directory)
         return self._zygotes[key]
 
@@ -196,10 +238,10 @@ class Crew:
         """What would keep a dead supervisor's workers from noticing, if they inherited it."""
         return [self._lifeline_write, *(z.fileno() for z in self._zygotes.values() if not z.lost)]
 
-    def _spec(self, hand: Hand, run: int, base: str, supervisor: str) -> WorkerSpec:
+    def _spec(self, hand: Hand, place: _Place) -> WorkerSpec:
         segment = hand.segment
         return WorkerSpec(
-            run=run,
+            run=place.run,
             ident=hand.ident,
             name=hand.name,
             segment=segment.name,
@@ -208,8 +250,9 @@ class Crew:
             num_workers=segment.n_processes,
             seed=(self.seed + 0x9E3779B1 * hand.ident) % 2**32,
             wiring=self.graph.wiring(segment.index),
-            base=base,
-            supervisor=supervisor,
+            base=place.base,
+            supervisor=place.supervisor,
+            is_late=hand.ident > len(self._first),
             cwd=_cwd(),
             sys_path=tuple(sys.path),
             argv=tuple(sys.argv),
@@ -219,7 +262,7 @@ class Crew:
     @cached_property
     def _share(self) -> int:
         """What of `shared_bytes` is for each of those who send something."""
-        sending = [h for h in self.hands.values() if h.segment.outputs]
+        sending = [i for i in self._first if self.hands[i].segment.outputs]
         return self.shared_bytes // max(1, len(sending))
 
     def _descriptors(self, hand: Hand, pump: OutputPump) -> Descriptors:
@@ -276,9 +319,17 @@ class Crew:
         number = page.number
         origin = hand.ident if hand.member.is_source else page.origin
         how, why = _in_words(status)
-        return WorkerDiedError(
+        died = WorkerDiedError(
             hand.segment.name, hand.name, hand.pid, how, self.item_of(number, origin), why
         )
+        hand.death = died.then(hand.segment.on_death)
+        return hand.death
+
+    @staticmethod
+    def item_at(hand: Hand) -> tuple[int, int] | None:
+        """The item that a worker's functor is at, or was at when it died."""
+        number = hand.page.number
+        return None if number is None else (hand.page.origin, number)
 
 
 def _cwd() -> str | None:

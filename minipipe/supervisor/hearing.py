@@ -51,6 +51,8 @@ class Hearing:
                 yield life.Rested(hand.ident, *fields)
             elif op == wire.ENDED:
                 yield life.SegmentEnded(hand.ident)
+            elif op == wire.RESENT:
+                yield life.Resent(hand.ident, *fields)
 
     def of_process(self, report: Report) -> Iterator[life.Event]:
         """What has happened to a process."""
@@ -59,10 +61,14 @@ class Hearing:
             hands[report.worker].pid = report.pid
         elif isinstance(report, Exited):
             hand = hands[report.worker]
-            yield life.Died(hand.ident, self._crew.death(hand, report.status))
+            yield self._died(hand, report.status)
         elif isinstance(report, ZygoteLost):
             for worker in report.workers:
-                yield life.Died(worker, self._crew.death(hands[worker], None))
+                yield self._died(hands[worker], None)
+
+    def _died(self, hand: Hand, status: int | None) -> life.Event:
+        item = self._crew.item_at(hand)
+        return life.Died(hand.ident, self._crew.death(hand, status), item)
 
     @staticmethod
     def _done(hand: Hand, fields: list[Any]) -> life.Event:

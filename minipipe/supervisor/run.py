@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any
 
-from minipipe.errors import WireFormatError
+from minipipe.errors import StartError, WireFormatError
 from minipipe.graph import Graph
 from minipipe.pure import lifecycle as life
 from minipipe.pure.membership import SUPERVISOR, Peer
@@ -307,8 +307,14 @@ class Run:
     # ----------------------------------------------------------- what is done
     def _do(self, action: life.Action) -> None:
         match action:
-            case life.SendInit(worker, peers):
-                self._tell(worker, wire.INIT, 0, (), [_peer(p) for p in peers])
+            case life.SendInit(worker, peers, epochs, dead):
+                self._tell(worker, wire.INIT, epochs, dead, [_peer(p) for p in peers])
+            case life.SendFence(worker, region, epoch, dead, receivers, poison):
+                self._tell(worker, wire.FENCE, region, epoch, dead, receivers, poison)
+            case life.Spawn(member, instead_of):
+                self._replace(member, instead_of)
+            case life.TellDeath(worker, items):
+                self._tell_death(worker, items)
             case life.SendJoin(worker, peer):
                 self._tell(worker, wire.JOIN, *_peer(peer))
             case life.SendStart(worker):
@@ -332,6 +338,23 @@ class Run:
                     self._crew.kill(worker, hard=hard)
             case life.Finish():
                 pass
+
+    def _replace(self, member: life.Member, dead: int) -> None:
+        """Starts a worker in the place of a dead one."""
+        self._crew.hands[dead].close()
+        self._links[member.id] = Link(wire.Writer(self._id, SUPERVISOR))
+        try:
+            for report in self._crew.replace(dead, member):
+                self._events.extend(self._hearing.of_process(report))
+        except StartError as error:
+            self._events.append(life.Failed(member.id, error))
+            self._events.append(life.Died(member.id, error))
+
+    def _tell_death(self, worker: int, items: int) -> None:
+        death = self._crew.hands[worker].death
+        again = "1 item is" if items == 1 else f"{items} items are"
+        if death is not None:
+            logger.warning("%s; it was replaced, and %s done again", death.description, again)
 
     def _is_caller(self, worker: int) -> bool:
         return self._crew.hands[worker].member.is_caller

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minipipe.functor import outputs_of
+from minipipe.pure.paths import complete, promised_mask, under
 from minipipe.stream import Outlet
 from minipipe.stream.inlet import Key
 from minipipe.stream.wiring import Carried
@@ -22,6 +23,7 @@ class Emitter:
         self._outlets = body.outlets
         self._forks = len(body.outlets) > 1
         self._hole_groups = body.node.wiring.hole_groups
+        self._inlet = next(iter(body.node.inlets.values()), None)
         self._count = 0  # results so far: what the elements of one have in common
 
     def put(self, result: Any, began_s: float, taken: Taken | None) -> bool:
@@ -43,17 +45,31 @@ class Emitter:
     def relay(self, result: Any, began_s: float, taken: Taken) -> tuple[bool, bool]:
         """Passes a result on under the identity of the item that it was made of.
 
-        Returns whether there was anything in it, and whether anything, if only a hole, was sent.
+        Returns whether there was anything in it, and whether anything, if only a hole, was sent
+        or needed not be sent again.
         """
         parcel = taken.parcel
         elements = self._split(result, taken)
         mask = self._with_holes(elements)
+        if self._forks and parcel.done:
+            # The choice that an earlier attempt made stays, since parts of it may have arrived.
+            mask = promised_mask(parcel.path, parcel.done) or mask
         for i in mask:
             outlet = self._outlets[i]
-            path = (*parcel.path, (i, mask)) if self._forks else parcel.path
-            outlet.relay(parcel.origin, parcel.epoch, path)
+            path, done = parcel.path, parcel.done
+            if self._forks:
+                path = (*path, (i, mask))
+                if done and complete(path, done):
+                    continue
+                if elements[i] is None and not self._may_be_hole(i):
+                    self._body.node.drop_at(taken.number, parcel, path)
+                    continue
+                done = under(path, done)
+            outlet.relay(parcel.origin, parcel.epoch, path, done)
             if not outlet.ready:
                 self._body.wait_for_room(outlet)
+                if self._is_stale():
+                    break
             self._add(outlet, elements[i], taken)
             outlet.numbers.append(taken.number)
             outlet.added(began_s, time.monotonic(), 1)
@@ -63,6 +79,14 @@ class Emitter:
         """Sends what waits for others to share its parcel."""
         for outlet in self._outlets:
             outlet.flush()
+
+    def _is_stale(self) -> bool:
+        """Whether what is made now is for nobody any more: a worker has died."""
+        turn = self._inlet.turn if self._inlet is not None else None
+        return turn is not None and turn.stale
+
+    def _may_be_hole(self, output: int) -> bool:
+        return any(output in group for group in self._hole_groups)
 
     def _with_holes(self, elements: Sequence[Any]) -> tuple[int, ...]:
         """The outputs that something goes to: an element, or, for a join to know, a hole."""

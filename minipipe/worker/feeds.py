@@ -41,7 +41,7 @@ class Reader:
     @property
     def ready(self) -> bool:
         """Whether an item is there."""
-        return self.inlet.turn is not None or bool(self.inlet.queue)
+        return self.inlet.turn is not None or self.inlet.ready
 
     @property
     def waiting(self) -> int:
@@ -81,6 +81,9 @@ class Reader:
         if turn is None:
             return  # the segment has ended meanwhile, and dropped the rest
         turn.reached(self._position)
+        if turn.stale:  # a worker has died: all of this will be sent again
+            inlet.abandon()
+            return
         inlet.pace.observe(1, time.monotonic() - self._began_s)
         if self._position == turn.parcel.count:
             self._body.node.report_turn(inlet)
@@ -98,6 +101,8 @@ class Single:
 
     def take(self) -> Taken | None:
         node, inlet, reader = self._body.node, self._inlet, self._reader
+        if inlet.turn is not None and inlet.turn.stale:
+            inlet.abandon()
         if not reader.ready:
             ends_by_itself = not self._relays  # a relay leaves when it is told to
             self._body.wait_for_input(

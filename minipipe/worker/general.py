@@ -107,10 +107,12 @@ class GeneralLoop:
             return False
         if not self._relays:
             return self._emitter.put(result, began_s, taken)
+        turn = self._inlet.turn
+        assert turn is not None
+        if turn.stale:
+            return True
         there_was, sent = self._emitter.relay(result, began_s, taken)
-        if not sent:
-            turn = self._inlet.turn
-            assert turn is not None
+        if not sent and not turn.stale:
             turn.drops.append(taken.number)
         return there_was
 

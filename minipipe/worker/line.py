@@ -32,9 +32,9 @@ class LineLoop:
         node, body, inlet, outlet = self._node, self._body, self._inlet, self._outlet
         relays = inlet.spec.role is Role.RELAY
         while True:
-            if not inlet.queue:
-                node.block(lambda: bool(inlet.queue) or (node.leaving if relays else inlet.ended))
-                if not inlet.queue:
+            if not inlet.ready:
+                node.block(lambda: inlet.ready or (node.leaving if relays else inlet.ended))
+                if not inlet.ready:
                     break
             parcel = inlet.queue[0]
             began_s = time.monotonic()
@@ -43,8 +43,11 @@ class LineLoop:
             turn = inlet.begin(items)
             node.page.origin = parcel.origin
             if outlet is not None and relays:
-                outlet.relay(parcel.origin, parcel.epoch, parcel.path)
+                outlet.relay(parcel.origin, parcel.epoch, parcel.path, parcel.done)
             now_s = self._work_off(self._function, inlet, turn, began_s)
+            if turn.stale:  # a worker has died: all of this will be sent again
+                inlet.abandon()
+                continue
             inlet.pace.observe(parcel.count, now_s - began_s)
             node.report_turn(inlet)
             inlet.end()
@@ -53,16 +56,18 @@ class LineLoop:
     def _work_off(
         self, function: Callable[..., Any], inlet: Inlet, turn: Turn, now_s: float
     ) -> float:
-        """Calls the functor for each item of a parcel; returns the time afterwards."""
+        """Calls the functor for each item of a parcel, or until that is stale; the time then."""
         node, body, outlet = self._node, self._body, self._outlet
         stride = body.stride
         begun, count = 0, turn.parcel.count
-        while begun < count:
+        while begun < count and not turn.stale:
             stop = min(count, begun + stride.items)
             if outlet is not None:
                 if not outlet.ready:
                     body.wait_for_room(outlet)
                     now_s = time.monotonic()
+                    if turn.stale:
+                        break
                 stop = min(stop, begun + outlet.room)
             began_s = now_s
             before = begun
@@ -72,7 +77,7 @@ class LineLoop:
                 begun = self._work_some(function, inlet, outlet, turn, begun, stop)
             turn.reached(begun)
             now_s = time.monotonic()
-            if outlet is not None:
+            if outlet is not None and not turn.stale:
                 outlet.added(began_s, now_s, begun - before)
                 if begun == count and not inlet.queue:
                     outlet.flush()  # first of all: somebody may be waiting for it
@@ -147,9 +152,13 @@ class LineLoop:
                 attended = body.attended = node.rejoin()
                 turn.reached(begun)
                 body.check()
+                if turn.stale:
+                    break
                 outlet.reconsider()
                 if not outlet.ready:
                     body.wait_for_room(outlet)
+                    if turn.stale:
+                        break
                 stop = begun  # who gets the next one is to be chosen again
             if result is None:
                 node.page.dropped += 1

@@ -27,6 +27,7 @@ class WorkerSpec:
     cwd: str | None
     sys_path: tuple[str, ...]
     argv: tuple[str, ...]
+    is_late: bool  # it takes the place of one that has died, and is announced when it is ready
     shared_bytes: int  # what its arrays in shared memory may come to; 0: none
 
 

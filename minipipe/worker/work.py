@@ -75,11 +75,12 @@ class _Life:
         opened: Opened | None = None
         try:
             node.report(wire.BOUND, node.inbox.address)
-            node.block(lambda: node.membership.born)
+            if not self.spec.is_late:
+                node.block(lambda: node.membership.born)
             task = self._load(load)
             opened = self._open(task)
             node.report(wire.WIRED)
-            node.block(lambda: node.started)
+            node.block(lambda: node.membership.born and node.started)
             self._loop(task, opened).run()
             self._log("End of stream")
         except StopRun:

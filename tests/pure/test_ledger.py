@@ -143,7 +143,7 @@ def test_a_new_ledger_is_empty_and_has_nothing_to_send_again() -> None:
     assert made.empty
     assert not made.full
     assert made.mark == 0
-    assert made.outstanding() == []
+    assert list(made.outstanding()) == []
 
 
 def test_a_ledger_needs_room() -> None:
@@ -172,7 +172,7 @@ def test_a_wrong_confirmation_leaves_the_counts_true() -> None:
         made.settle([(0, 2), (3, 9)])
     still_open = sum(entry.stop - entry.first for entry in made.outstanding())
     assert made.open_items == still_open
-    assert made.open_bytes == 100 * len(made.outstanding())
+    assert made.open_bytes == 100 * len(list(made.outstanding()))
 
 
 def test_a_large_item_alone_does_not_fill_the_ledger() -> None:
@@ -344,7 +344,7 @@ def test_memory_does_not_grow_with_what_was_settled() -> None:
         first = made.open(10, 100, None)
         made.settle([(first, first + 5)], LEAVES[0])
         made.settle([(first, first + 10)])
-    assert len(made.outstanding()) == 1
+    assert len(list(made.outstanding())) == 1
     assert len(made._firsts) == 1
     assert made.open_items == 1
     assert made.peak_items == 11

@@ -62,7 +62,7 @@ class Line:
             peers = [
                 (n.ident, n.wiring.segment, n.inbox.address) for n in self.nodes if n is not node
             ]
-            self.tell(node, (wire.INIT, 0, (), peers))
+            self.tell(node, (wire.INIT, (), (), peers))
 
     def tell(self, node: Node, *records: Any, sender: int = 0, run: int = RUN) -> None:
         head = wire.Writer(run, sender).write(records)

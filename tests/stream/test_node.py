@@ -73,7 +73,7 @@ def test_messages_of_another_run_are_dropped(line: Line) -> None:
 
 def test_messages_of_the_dead_are_dropped(line: Line) -> None:
     sink = line.nodes[2]
-    line.tell(sink, (wire.INIT, 0, (1,), [(2, 1, line.nodes[1].inbox.address)]))
+    line.tell(sink, (wire.INIT, (), (1,), [(2, 1, line.nodes[1].inbox.address)]))
     line.tell(sink, (wire.CLOSE, 0), sender=1)
     sink.serve()
     assert not line.inlet(sink).closed_by
@@ -88,7 +88,7 @@ def test_a_confirmation_of_any_epoch_counts_and_a_drop_of_this_one_only() -> Non
             node.flush(0.0, idle=True)
     line.step(line.source)
     source = line.source
-    source.membership.epoch = 1
+    source.membership.epochs[0] = 1
     ledger = line.outlet(source).ledger
     assert ledger is not None
     assert ledger.open_items >= 2

@@ -1,0 +1,128 @@
+"""Deaths that a run survives: which ones, what they cost, and what is to be said of them.
+
+Rules 11, 16 and 18 of the delivery protocol (ARCHITECTURE.md).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from minipipe.errors import PoisonError, WorkerDiedError
+from minipipe.pure.life_events import Item, Member
+
+RESTARTS_S = 60.0  # `max_restarts` counts the deaths of a segment within this time
+NOTICE_S = 1.0  # so long the word of a death waits for how much has to be done again
+
+
+@dataclass
+class Notice:
+    """A death that nothing was said of yet."""
+
+    worker: int
+    region: int
+    epoch: int
+    at_s: float
+    waits_for: set[int]  # senders that have not said how much they send again
+    items: int = 0
+
+
+@dataclass
+class Mending:
+    """What is known of deaths in one run."""
+
+    next_id: int
+    dead: set[int] = field(default_factory=set)
+    poison: set[Item] = field(default_factory=set)
+    notices: list[Notice] = field(default_factory=list)
+    _epochs: Counter[int] = field(default_factory=Counter)
+    _deaths: dict[int, deque[float]] = field(default_factory=dict)  # by segment
+    _charges: dict[Item, list[BaseException]] = field(default_factory=dict)
+
+    # ------------------------------------------------------------------ the verdict
+    def judge(
+        self, member: Member, cause: BaseException, item: Item | None, now_s: float
+    ) -> BaseException | None:
+        """None if the run survives this death; else what it ends with.
+
+        Args:
+            item: what the worker's functor was at.
+        """
+        if not member.restarts:
+            return cause
+        deaths = self._deaths.setdefault(member.segment, deque())
+        deaths.append(now_s)
+        while deaths[0] <= now_s - RESTARTS_S:
+            deaths.popleft()
+        if item is not None:
+            charges = self._charges.setdefault(item, [])
+            charges.append(cause)
+            if len(charges) == 2:
+                self.poison.add(item)
+                if not member.skips_poison:
+                    return _poisonous(charges)
+        if len(deaths) > member.max_restarts:
+            return _too_many(cause, len(deaths), member.max_restarts)
+        return None
+
+    def replacement(self, member: Member) -> Member:
+        """The worker that takes the place of a dead one; ids are never used twice."""
+        new = replace(member, id=self.next_id)
+        self.next_id += 1
+        return new
+
+    # ------------------------------------------------------------------ epochs
+    def epoch(self, region: int) -> int:
+        """The epoch that a region is in."""
+        return self._epochs[region]
+
+    def epochs(self, regions: Iterable[int]) -> tuple[tuple[int, int], ...]:
+        """Those of several regions."""
+        return tuple((region, self._epochs[region]) for region in sorted(regions))
+
+    def bury(self, worker: int, region: int) -> int:
+        """Books a death; the region's new epoch."""
+        self.dead.add(worker)
+        self._epochs[region] += 1
+        return self._epochs[region]
+
+    # ------------------------------------------------------------------ what is said of it
+    def note(self, notice: Notice) -> None:
+        """To be said of this death what it costs, as soon as that is known."""
+        self.notices.append(notice)
+
+    def resent(self, sender: int, region: int, epoch: int, items: int) -> None:
+        """A sender has said how many items it sends again."""
+        for notice in self.notices:
+            # What it says of a later epoch holds for a death before, too.
+            if notice.region == region and notice.epoch <= epoch and sender in notice.waits_for:
+                notice.waits_for.discard(sender)
+                notice.items += items
+
+    def due(self, now_s: float) -> list[Notice]:
+        """Deaths of which it is known what they cost, or that have waited long enough."""
+        due = [n for n in self.notices if not n.waits_for or now_s >= n.at_s + NOTICE_S]
+        self.notices = [n for n in self.notices if n not in due]
+        return due
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When something is due at the latest."""
+        return min((n.at_s + NOTICE_S for n in self.notices), default=None)
+
+
+def _too_many(cause: BaseException, deaths: int, allowed: int) -> BaseException:
+    if not isinstance(cause, WorkerDiedError):
+        return cause
+    return cause.then(
+        f"; that was death {deaths} in this segment within {RESTARTS_S:.0f} s "
+        f"(max_restarts={allowed}), so the run was stopped"
+    )
+
+
+def _poisonous(charges: list[BaseException]) -> BaseException:
+    first, second = charges
+    if not isinstance(first, WorkerDiedError) or not isinstance(second, WorkerDiedError):
+        return second
+    return PoisonError(second.segment, second.item, first.description, second.description)

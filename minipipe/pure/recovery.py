@@ -1,0 +1,157 @@
+"""What a sender does about a death: it waits for the receivers, then sends again what is open.
+
+Rules 9, 15 and 18 of the delivery protocol (ARCHITECTURE.md).  Stateless workers keep nothing, so
+whatever was under way among them is lost or dropped with the old epoch; the sender has it all in
+its ledger.  What no receiver has, it sends again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from minipipe.pure.intervals import Interval
+from minipipe.pure.ledger import Entry, Ledger
+from minipipe.pure.paths import ROOT, Path
+from minipipe.pure.settling import DONE, NOTHING, Settling
+
+Held = Sequence[tuple[Sequence[Interval], Path]]  # taken, and not yet confirmed
+
+
+class Again(NamedTuple):
+    """A part of a parcel that has to be sent again."""
+
+    entry: Entry
+    first: int
+    stop: int
+    done: frozenset[Path]  # of each of these items: what is settled or held, or lies beyond a fork
+
+
+class Recovery:
+    """One sender's part in the recovery of one region.
+
+    Goes through: sending; after FENCE waiting, until every receiver has said what it holds; sending
+    again, in number order; sending.  A further FENCE begins anew.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.epoch = 0
+        self._waits_for: set[int] = set()
+        self._said: dict[int, tuple[int, Held]] = {}  # by receiver: the latest FENCED
+        self._held: list[tuple[Interval, Path]] = []
+        self._poison: set[int] = set()
+        self._from: int | None = None  # the next number to look at for sending again
+
+    @property
+    def busy(self) -> bool:
+        """Whether new items have to wait."""
+        return bool(self._waits_for) or self._from is not None
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing may be sent, since a receiver has not said yet what it has."""
+        return bool(self._waits_for)
+
+    def fence(self, epoch: int, receivers: Iterable[int], poison: Iterable[int] = ()) -> bool:
+        """Takes in that the epoch is another one, and who receives in it; False if that is old.
+
+        Args:
+            epoch: the new one.
+            receivers: those that are alive.
+            poison: numbers that are not to be sent again, whatever has become of them.
+        """
+        if epoch <= self.epoch:
+            return False
+        self.epoch = epoch
+        self._poison.update(poison)
+        self._held = []
+        self._from = None
+        # It may have been said before we were told: the latest of each counts.
+        self._waits_for = {r for r in receivers if self._said.get(r, (0, ()))[0] != epoch}
+        if not self._waits_for:
+            self._begin()
+        return True
+
+    def fenced(self, receiver: int, epoch: int, held: Held) -> bool:
+        """Takes in what a receiver holds unconfirmed; True if that was the last one missing."""
+        if epoch < self._said.get(receiver, (0, ()))[0]:
+            return False
+        self._said[receiver] = (epoch, held)
+        if epoch != self.epoch or receiver not in self._waits_for:
+            return False
+        self._waits_for.discard(receiver)
+        if self._waits_for:
+            return False
+        self._begin()
+        return True
+
+    def lost(self, receivers: Iterable[int]) -> None:
+        """Forgets what these have said: they are dead, and what they held is with nobody."""
+        for receiver in receivers:
+            self._said.pop(receiver, None)
+
+    def _begin(self) -> None:
+        self._held = [
+            (run, path)
+            for epoch, held in self._said.values()
+            if epoch == self.epoch
+            for runs, path in held
+            for run in runs
+        ]
+        self._said = {r: said for r, said in self._said.items() if said[0] > self.epoch}
+        # Only here: were it settled at any other time, another attempt might still arrive.
+        for number in self._poison:
+            if number < self.ledger.next_number:
+                self.ledger.settle([(number, number + 1)], ROOT)
+        self._poison.clear()
+        self._from = 0
+        if self.next() is None:
+            self._from = None
+
+    def next(self) -> Again | None:
+        """The next part to send again; None, and the end of it, if there is none."""
+        if self._waits_for or self._from is None:
+            return None
+        for entry in self.ledger.outstanding(self._from):
+            for first, stop, done in self._pieces(entry):
+                first = max(first, self._from)
+                if first < stop and done is not DONE:
+                    return Again(entry, first, stop, done)
+        self._from = None
+        self._held = []
+        return None
+
+    def sent(self, stop: int) -> None:
+        """Books all numbers below `stop` as sent again."""
+        assert self._from is not None and stop > self._from
+        self._from = stop
+
+    @property
+    def items(self) -> int:
+        """How many items are still to be sent again."""
+        if self._from is None or self._waits_for:
+            return 0
+        return sum(
+            max(0, stop - max(first, self._from))
+            for entry in self.ledger.outstanding(self._from)
+            for first, stop, done in self._pieces(entry)
+            if done is not DONE
+        )
+
+    def _pieces(self, entry: Entry) -> Iterable[tuple[int, int, frozenset[Path]]]:
+        """The items of a parcel, alike in what is settled or held of them."""
+        held = [
+            (max(first, entry.first), min(stop, entry.stop), path)
+            for (first, stop), path in self._held
+            if first < entry.stop and entry.first < stop
+        ]
+        if not held:
+            return entry.settling or [(entry.first, entry.stop, NOTHING)]
+        both = Settling(entry.first, entry.stop)
+        for first, stop, paths in entry.settling or ():
+            for path in paths:
+                both.settle(first, stop, path)
+        for first, stop, path in held:
+            both.settle(first, stop, path)
+        return both

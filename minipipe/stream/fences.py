@@ -1,0 +1,140 @@
+"""What a worker does when another one has died: the rules of recovery, at its sockets.
+
+The supervisor raises the epoch of the region that the dead one worked in (FENCE).  Stateless
+workers drop what they have of lower epochs; receivers say what they hold (FENCED); senders wait
+for all of these, and send again what nobody has.  Decided in `pure.recovery`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from minipipe.pure.intervals import Interval
+from minipipe.pure.membership import SUPERVISOR
+from minipipe.pure.paths import Path
+from minipipe.stream import wire
+from minipipe.stream.outlet import Shipment
+from minipipe.stream.wiring import Role
+
+if TYPE_CHECKING:
+    from minipipe.stream.node import Node
+
+
+class Fences:
+    """A node's part in every recovery."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._again: set[int] = set()  # regions in which something is to be sent again
+
+    @property
+    def sends_again(self) -> bool:
+        """Whether something that was sent before is waiting to be sent again."""
+        return bool(self._again)
+
+    def on_fence(
+        self,
+        region: int,
+        epoch: int,
+        dead: Sequence[int],
+        receivers: Sequence[int],
+        poison: Sequence[tuple[int, int]],
+    ) -> None:
+        """These are dead, and what is under way in the region does not count any more."""
+        node = self._node
+        if node.away:
+            node.settle_turn(node.away)  # how far the functor has come, which is to be told
+        known = node.membership
+        fresh = known.fence(region, epoch, set(dead))
+        self._bury(dead)
+        if not fresh:
+            return
+        for inlet in node.inlets.values():
+            if inlet.spec.region == region:
+                node.report_turn(inlet)  # before FENCED, on the same links
+                inlet.fence(epoch)
+        self._say_fenced(region, epoch)
+        for outlet in node.outlets.values():
+            if outlet.spec.region == region:
+                outlet.fence(epoch)
+        recovery = node.recoveries.get(region)
+        if recovery is not None:
+            recovery.lost(dead)
+            mine = [number for origin, number in poison if origin == node.ident]
+            recovery.fence(epoch, receivers, mine)
+            if not recovery.paused:
+                self._begin(region)
+
+    def on_fenced(
+        self,
+        receiver: int,
+        region: int,
+        epoch: int,
+        held: Sequence[tuple[Sequence[int], Sequence[Any]]],
+    ) -> None:
+        """A receiver says what it has of ours and has not confirmed."""
+        recovery = self._node.recoveries.get(region)
+        if recovery is None:
+            return
+        said = [(wire.unflat(runs), wire.path_of(path)) for runs, path in held]
+        if recovery.fenced(receiver, epoch, said):
+            self._begin(region)
+
+    def send_again(self) -> None:
+        """Sends again what there is room for."""
+        node = self._node
+        for region in list(self._again):
+            recovery = node.recoveries[region]
+            while (again := recovery.next()) is not None:
+                shipment = cast("Shipment", again.entry.payload)
+                sent = node.outlets[shipment.stream].send_again(again)
+                if not sent:
+                    break
+                recovery.sent(again.first + sent)
+            if not recovery.busy:
+                self._again.discard(region)
+
+    def _begin(self, region: int) -> None:
+        node, recovery = self._node, self._node.recoveries[region]
+        node.let_go(recovery.ledger)  # poison may have settled something
+        items = recovery.items
+        node.tell(SUPERVISOR, (wire.RESENT, region, recovery.epoch, items))
+        if recovery.busy:
+            self._again.add(region)
+            self.send_again()
+
+    def _bury(self, dead: Sequence[int]) -> None:
+        node = self._node
+        for ident in dead:
+            node.post.forget(ident)
+        # They may be producers or consumers in a region whose own FENCE is older than this one.
+        for inlet in node.inlets.values():
+            inlet.forget(dead)
+        for outlet in node.outlets.values():
+            outlet.forget(dead)
+        for recovery in node.recoveries.values():
+            recovery.lost(dead)
+
+    def _say_fenced(self, region: int, epoch: int) -> None:
+        """Tells every sender of the region what this worker holds of it, if it receives there."""
+        node = self._node
+        inlets = [
+            inlet
+            for inlet in node.inlets.values()
+            if inlet.spec.region == region and inlet.spec.role is not Role.RELAY
+        ]
+        if not inlets:
+            return
+        held: dict[int, list[tuple[Sequence[int], Path]]] = {}
+        for inlet in inlets:
+            for parcel, runs in inlet.held:
+                held.setdefault(parcel.origin, []).append((_flat(runs), parcel.path))
+        senders = frozenset().union(*(inlet.spec.region_senders for inlet in inlets))
+        for ident in [node.ident, *node.membership.peers]:
+            if node.segment_of(ident) in senders:
+                node.tell(ident, (wire.FENCED, region, epoch, held.get(ident, ())))
+
+
+def _flat(runs: Sequence[Interval]) -> Sequence[int]:
+    return [number for run in runs for number in run]
