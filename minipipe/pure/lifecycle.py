@@ -115,6 +115,7 @@ class Lifecycle:
     _workers: dict[int, _State] = field(default_factory=dict)
     _loops: dict[int, Quiescence] = field(default_factory=dict)
     _mending: Mending = field(init=False)
+    _now_s: float = 0.0
 
     def __post_init__(self) -> None:
         self._workers = {m.id: _State(m) for m in self.members}
@@ -161,6 +162,7 @@ class Lifecycle:
         """What to do now."""
         if self.finished:
             return []
+        self._now_s = now_s
         actions: list[Action] = []
         match event:
             case Bound(worker, address):
@@ -254,7 +256,7 @@ class Lifecycle:
         if any(s.phase < Phase.WIRED for s in self._workers.values()):
             return []
         self.started = True
-        return [SendStart(i) for i in self._workers]
+        return [SendStart(s.member.id) for s in self._present]
 
     def _leave_if_done(self) -> list[Action]:
         """Stateless workers leave when every receiver and sender of their regions is done."""
@@ -278,7 +280,11 @@ class Lifecycle:
             if state.told_leave or self.stopping or state.phase >= Phase.DONE:
                 continue
             state.told_leave = True
-            actions.append(SendLeave(state.member.id))
+            if state.is_late and not state.announced:
+                state.killed_at_s = self._now_s  # it is not even ready: nobody waits for that
+                actions.append(Kill(state.member.id))
+            else:
+                actions.append(SendLeave(state.member.id))
         return actions
 
     def _rested(self, worker: int, ended: bool, sent: Counts, received: Counts) -> list[Action]:

@@ -1,0 +1,409 @@
+"""A whole run in one process: real workers, decisions and bookkeeping, a simulated network.
+
+Each worker's main thread is a thread here, but only one of them moves at a time, and chance says
+which: between any two of its sends or waits another one may come, a message arrive, a worker die.
+Time is virtual.  One seed gives one course of events.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cloudpickle
+
+from minipipe.graph import Graph
+from minipipe.pure import lifecycle as life
+from minipipe.pure.membership import SUPERVISOR
+from minipipe.stream import Node, wire
+from minipipe.stream.page import Page
+from minipipe.supervisor.crew import hands_of
+from minipipe.worker.spec import Task, WorkerSpec
+from minipipe.worker.work import _Life
+from tests.world.net import Links, SimTransport
+
+RUN = 77
+
+
+class Killed(BaseException):
+    """Raised in a worker's thread, which has died."""
+
+
+class Worker:
+    """One process: its thread, and what it has to say."""
+
+    def __init__(self, world: World, member: life.Member, index: int, *, late: bool) -> None:
+        self.world = world
+        self.member = member
+        self.index = index
+        self.late = late
+        self.name = f"w{member.id}"
+        self.alive = True
+        self.died = False  # in the middle of the run, or so it was said
+        self.ended = False
+        self.error: BaseException | None = None
+        self.page = Page()
+        self.node: Node | None = None
+        self._baton = threading.Semaphore(0)
+        self.thread = threading.Thread(target=self._live, daemon=True)
+
+    def step(self) -> None:
+        """Lets others move; called in the worker's thread wherever they might."""
+        if threading.current_thread() is not self.thread:
+            return
+        if not self.alive:  # what it still does while it unwinds has not happened
+            raise Killed
+        self.world.baton.release()
+        self._baton.acquire()
+        if not self.alive:
+            raise Killed
+
+    def move(self) -> None:
+        """Lets this worker move until its next step; called by the world."""
+        if not self.thread.is_alive() and not self.ended:
+            self.thread.start()
+        else:
+            self._baton.release()
+        self.world.baton.acquire()
+
+    def kill(self) -> None:
+        self.alive = False
+        if self.thread.is_alive():
+            self.move()
+            self.thread.join()
+        self.ended = True
+
+    def _live(self) -> None:
+        self.world.current = self
+        try:
+            self._work()
+        except Killed:
+            pass
+        except BaseException as error:
+            self.error = error if self.alive else None
+        finally:
+            self.ended = True
+            self.world.baton.release()
+
+    def _work(self) -> None:
+        world, segment = self.world, self.world.graph.segments[self.member.segment]
+        declared = segment.declared
+        assert declared is not None
+        self.node = node = Node(
+            run=RUN,
+            ident=self.member.id,
+            wiring=world.graph.wiring(segment.index),
+            transport=SimTransport(world.links, self.name, self.step),
+            supervisor=world.address,
+            page=self.page,
+        )
+        attendant: Any = _NoAttendant()
+        spec = WorkerSpec(
+            run=RUN,
+            ident=self.member.id,
+            name=self.name,
+            segment=segment.name,
+            kind=segment.kind,
+            index=self.index,
+            num_workers=segment.n_processes,
+            seed=self.member.id,
+            wiring=node.wiring,
+            base="",
+            supervisor=world.address,
+            is_late=self.late,
+            shared_bytes=0,
+            cwd=None,
+            sys_path=(),
+            argv=(),
+        )
+        _SimLife(self, spec, node, attendant).live(
+            lambda: Task(
+                world.functor_of(self, declared.functor_obj),
+                declared.init_kwargs,
+                declared.ignore_exceptions,
+                declared.term_flag,
+                getattr(declared, "epochs", 1),
+                getattr(declared, "strict", True),
+                declared.careful,
+            )
+        )
+        node.block(lambda: node.exiting, to_the_end=True)
+
+    def attend(self) -> None:
+        """What the attendant does during a functor, if chance has it be a long one."""
+        node = self.node
+        assert node is not None
+        away = node.away
+        if not away:
+            return
+        node.attended += 1
+        node.serve()
+        node.settle_turn(away)
+        node.flush(time.monotonic(), idle=True)
+
+
+class _NoAttendant:
+    armed = True
+    failure: BaseException | None = None
+
+    def arm(self) -> None:
+        """It is never idle."""
+
+
+class _SimLife(_Life):
+    def __init__(self, worker: Worker, *args: Any) -> None:
+        super().__init__(*args)
+        self._worker = worker
+
+    def _interrupt_on_stop(self) -> None:
+        """There are no signals here."""
+
+
+class World:
+    """One run of a graph.
+
+    Args:
+        graph: all its segments are declared ones (no loop of the caller's).
+        seed: of the course of events.
+        kills: how many workers are killed, at most.
+        kill_rate: how probable a death is at each move.
+        falsely: how many live workers are declared dead, at most, and go on working.
+        attended: how probable it is that the attendant serves during a call of a functor.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        seed: int,
+        *,
+        kills: int = 0,
+        kill_rate: float = 0.01,
+        falsely: int = 0,
+        attended: float = 0.3,
+        mortal: Callable[[life.Member], bool] = lambda member: member.restarts,
+    ) -> None:
+        self.graph = graph
+        self.rng = random.Random(seed)
+        self.kills = kills
+        self.kill_rate = kill_rate
+        self.falsely = falsely
+        self.attended = attended
+        self.mortal = mortal
+        self.links = Links()
+        self.baton = threading.Semaphore(0)
+        self.now_s = 1000.0
+        self.current: Worker | None = None
+        self.transport = SimTransport(self.links, "supervisor", lambda: None)
+        self.inbox = self.transport.bind("s")
+        self.address = self.inbox.address
+        hands = hands_of(graph)
+        for hand in hands.values():
+            hand.close()
+        self.workers = {
+            ident: Worker(self, hand.member, hand.index, late=False)
+            for ident, hand in hands.items()
+        }
+        self.lifecycle = life.Lifecycle([hand.member for hand in hands.values()])
+        self.unnoticed: list[Worker] = []
+        self.zombies: list[Worker] = []
+        self.results: dict[str, list[Any]] = {}
+        self.deaths = 0
+        self.moves = 0
+        self._outlets: dict[int, Any] = {}
+        self._writer = wire.Writer(RUN, SUPERVISOR)
+
+    # ------------------------------------------------------------------ functors
+    def functor_of(self, worker: Worker, functor: Any) -> Any:
+        """The functor, in which others may come between."""
+        if hasattr(functor, "run") or not callable(functor):
+            return cloudpickle.loads(cloudpickle.dumps(functor))  # as a process would have it
+        if worker.node is not None and not worker.node.wiring.inlets:
+            return functor
+
+        def stepping(*items: Any) -> Any:
+            worker.step()
+            if self.rng.random() < self.attended:
+                worker.attend()
+            result = functor(*items)
+            worker.step()
+            return result
+
+        return stepping
+
+    # ---------------------------------------------------------------- the course of events
+    def run(self, limit: int = 60_000) -> None:
+        """Goes on until the run has ended.
+
+        Raises:
+            AssertionError: it does not end, or a worker has made a mistake.
+        """
+        with self._virtual_time():
+            while not self.lifecycle.finished:
+                self.moves += 1
+                if self.moves > limit:
+                    raise AssertionError(f"the run does not end: {self.state()}")
+                self.now_s += self.rng.choice((0.0, 0.0001, 0.0005, 0.002, 0.01))
+                self._maybe_kill()
+                self._one_move()
+            for worker in [*self.workers.values(), *self.zombies]:
+                if not worker.ended:
+                    worker.kill()
+        for worker in [*self.workers.values(), *self.zombies]:
+            if worker.error is not None:
+                raise worker.error
+
+    def state(self) -> str:
+        """What everybody does, for the message of a failure."""
+        lines = [f"{self.links.under_way.keys()}"]
+        for worker in self.workers.values():
+            node = worker.node
+            if node is None or worker.ended:
+                continue
+            inlets = {s: (len(i.queue), i.turn is not None) for s, i in node.inlets.items()}
+            open_items = {r: v.ledger.open_items for r, v in node.recoveries.items()}
+            lines.append(
+                f"{worker.name} {self.graph.segments[worker.member.segment].name} "
+                f"{self.lifecycle.phase(worker.member.id)} {inlets} {open_items}"
+            )
+        return "\n".join(lines)
+
+    def _one_move(self) -> None:
+        choices: list[Callable[[], None]] = []
+        links = self.links.ready()
+        if links:
+            choices += [self._arrive] * 3
+        movers = [w for w in [*self.workers.values(), *self.zombies] if not w.ended]
+        if movers:
+            choices += [lambda: self.rng.choice(movers).move()] * 2
+        if self.inbox.queue:
+            choices.append(self._hear)
+        if self.unnoticed:
+            choices.append(self._notice)
+        choices.append(lambda: self._handle(life.Tick()))
+        self.rng.choice(choices)()
+        for worker in movers:
+            if worker.ended and worker.error is not None:
+                raise worker.error
+
+    def _arrive(self) -> None:
+        self.links.arrive(self.rng.choice(self.links.ready()))
+
+    def _maybe_kill(self) -> None:
+        if self.kills and self.rng.random() < self.kill_rate:
+            for _ in range(self.rng.choice((1, 1, 1, 2, 3))):
+                mortal = [w for w in self.workers.values() if self._may_die(w)]
+                if mortal and self.kills:
+                    self.kills -= 1
+                    self._kill(self.rng.choice(mortal))
+        if self.falsely and self.rng.random() < self.kill_rate:
+            mortal = [w for w in self.workers.values() if self._may_die(w)]
+            if mortal:
+                self.falsely -= 1
+                worker = self.rng.choice(mortal)
+                del self.workers[worker.member.id]
+                worker.died = True
+                self.zombies.append(worker)
+                self._handle(life.Died(worker.member.id, RuntimeError("declared dead")))
+
+    def _may_die(self, worker: Worker) -> bool:
+        return not worker.ended and self.mortal(worker.member) and not self.lifecycle.finished
+
+    def _kill(self, worker: Worker) -> None:
+        self.deaths += 1
+        worker.died = True
+        worker.kill()
+        if worker.error is not None:
+            raise worker.error
+        self.links.cut(worker.name, lambda count: self.rng.randint(0, count))
+        self.unnoticed.append(worker)
+
+    def _notice(self) -> None:
+        worker = self.unnoticed.pop(self.rng.randrange(len(self.unnoticed)))
+        self._handle(life.Died(worker.member.id, RuntimeError("killed")))
+
+    # ------------------------------------------------------------------ the supervisor
+    def _hear(self) -> None:
+        message = self.inbox.queue.popleft()
+        told = wire.read(message)
+        if told.sender not in self.workers:
+            return
+        worker = self.workers[told.sender]
+        for op, *fields in told.records:
+            if op == wire.BOUND:
+                self._outlets[told.sender] = self.transport.connect(fields[0])
+                self._handle(life.Bound(told.sender, fields[0]))
+            elif op == wire.WIRED:
+                self._handle(life.Wired(told.sender))
+            elif op == wire.DONE:
+                if fields:
+                    name = self.graph.segments[worker.member.segment].name
+                    self.results.setdefault(name, []).append(pickle.loads(fields[0]))
+                self._handle(life.Done(told.sender))
+            elif op == wire.FAILED:
+                failure = pickle.loads(fields[0])
+                raise AssertionError(f"{failure.doing}: {failure.trace}")
+            elif op == wire.REST:
+                self._handle(life.Rested(told.sender, *fields))
+            elif op == wire.ENDED:
+                self._handle(life.SegmentEnded(told.sender))
+            elif op == wire.RESENT:
+                self._handle(life.Resent(told.sender, *fields))
+
+    def _handle(self, event: life.Event) -> None:
+        for action in self.lifecycle.handle(event, self.now_s):
+            self._do(action)
+
+    def _do(self, action: life.Action) -> None:
+        match action:
+            case life.SendInit(worker, peers, epochs, dead):
+                listed = [(p.id, p.segment, p.address) for p in peers]
+                self._tell(worker, wire.INIT, epochs, dead, listed)
+            case life.SendJoin(worker, peer):
+                self._tell(worker, wire.JOIN, peer.id, peer.segment, peer.address)
+            case life.SendFence(worker, region, epoch, dead, receivers, poison):
+                self._tell(worker, wire.FENCE, region, epoch, dead, receivers, poison)
+            case life.Spawn(member, instead_of):
+                before = next(
+                    w for w in [*self.workers.values(), *self.zombies] if w.member.id == instead_of
+                )
+                self.workers.pop(instead_of, None)
+                self.workers[member.id] = Worker(self, member, before.index, late=True)
+            case life.SendStart(worker):
+                self._tell(worker, wire.START)
+            case life.SendDrain(worker):
+                self._tell(worker, wire.DRAIN)
+            case life.SendLeave(worker):
+                self._tell(worker, wire.LEAVE)
+            case life.SendStop(worker, outcome):
+                self._tell(worker, wire.STOP, outcome.value)
+            case life.SendExit(worker):
+                self._tell(worker, wire.EXIT)
+                # Nobody waits for its last word here: that it is gone is known at once.
+                self._handle(life.Died(worker, RuntimeError("left")))
+            case life.TellDeath() | life.Finish():
+                pass
+            case life.Kill(worker):
+                doomed = self.workers[worker]
+                if not (doomed.late and doomed.member.restarts):
+                    raise AssertionError(f"worker {worker} had to be killed: {self.state()}")
+                doomed.kill()  # it was not ready yet, and is not needed any more
+                self._handle(life.Died(worker, RuntimeError("killed")))
+
+    def _tell(self, worker: int, *record: Any) -> None:
+        if worker in self.workers and not self.workers[worker].alive:
+            return
+        self._outlets[worker].send([self._writer.write([record])])
+
+    @contextlib.contextmanager
+    def _virtual_time(self) -> Iterator[None]:
+        real = time.monotonic
+        time.monotonic = lambda: self.now_s
+        try:
+            yield
+        finally:
+            time.monotonic = real
