@@ -26,6 +26,7 @@ class Source(Segment):
 
     kind = "source"
     options = ("epochs", "length")
+    never_ordered = "its items are in the order in which it yields them already"
     never_restarts = "nobody knows where its items would have to begin again"
 
     def __init__(
@@ -122,6 +123,7 @@ class Regulator(_Middle):
     """
 
     kind = "regulator"
+    never_ordered = "it keeps the order of what it takes; let the segment before it be ordered"
     never_restarts = "what it has gathered of items that others have let go would be lost"
 
 
@@ -129,6 +131,7 @@ class Sink(Segment):
     """Takes the items; what its functor returns is ignored."""
 
     kind = "sink"
+    never_ordered = "it passes nothing on; let the segment before it be ordered"
     options = ("strict",)
 
     def __init__(

@@ -16,7 +16,7 @@ from minipipe.streams import Stream, check_buffer, listed
 # What every segment takes, and what each kind takes beside it.
 OPTIONS = (
     *("name", "n_processes", "buffer_size", "env", "ignore_exceptions", "init_kwargs"),
-    *("writable", "restart", "max_restarts", "poison"),
+    *("writable", "ordered", "restart", "max_restarts", "poison"),
 )
 
 Streams = Stream | Sequence[Stream] | None
@@ -54,6 +54,8 @@ class Segment:
         env: environment variables of its workers, set before their interpreter starts.
         writable: its functor may write to all arrays that it gets, and nobody else sees that.
             Without it, arrays that others may see as well are read-only.
+        ordered: what it passes on reaches the next segment that has state in the order of its
+            source, however many workers it has.
         restart: whether a worker that dies is replaced, and what it had is done again.  None
             (default): if each item stands alone for the segment, that is, if its functor is a
             function.  True says so of an object: its state is lost with it, and what it was
@@ -70,6 +72,7 @@ class Segment:
     kind: ClassVar[str] = "segment"
     options: ClassVar[tuple[str, ...]] = ()  # beside OPTIONS
     never_restarts: ClassVar[str] = ""  # why restart=True makes no sense, if so
+    never_ordered: ClassVar[str] = ""  # why ordered=True makes no sense, if so
     careful: bool = False  # its functor never writes to what it got or gave: it is one of ours
 
     def __init__(
@@ -85,6 +88,7 @@ class Segment:
         buffer_size: int | None = None,
         env: Mapping[str, str] | None = None,
         writable: bool = False,
+        ordered: bool = False,
         restart: bool | None = None,
         max_restarts: int = 3,
         poison: str = "stop",
@@ -100,6 +104,9 @@ class Segment:
         self.buffer_size = check_buffer(buffer_size, where)
         self.env = _check_env(env, where)
         self.writable = check_flag(writable, "writable", where)
+        self.ordered = check_flag(ordered, "ordered", where)
+        if self.ordered and self.never_ordered:
+            raise OptionError(f"ordered=True makes no sense for {where}: {self.never_ordered}")
         self.restart = None if restart is None else check_flag(restart, "restart", where)
         if self.restart and self.never_restarts:
             raise OptionError(f"restart=True makes no sense for {where}: {self.never_restarts}")

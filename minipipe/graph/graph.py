@@ -7,8 +7,8 @@ segments with state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from minipipe.codec import Access
@@ -34,6 +34,7 @@ class GraphSegment:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     in_loop: bool = False
+    fed_in_order: bool = False  # a segment before it is `ordered`
 
     @property
     def joins(self) -> bool:
@@ -56,7 +57,7 @@ class GraphSegment:
             return Role.RELAY
         if self.kind == "sink" and self.declared is not None:
             keeps = self.declared.shape.has_run and self.declared.restart is not True
-            stateful = keeps or self.joins or self.flagged or self.in_loop
+            stateful = keeps or self.joins or self.flagged or self.fed_in_order
             return Role.ANCHOR if stateful else Role.SINK
         return Role.ANCHOR
 
@@ -78,9 +79,36 @@ class GraphSegment:
             why = "it joins streams, and the parts of items that it holds would be lost"
         elif self.in_loop:
             why = "it is in a loop, where nobody keeps what went round before"
+        elif self.fed_in_order:
+            why = "it takes its items in order, and those that wait in it for others would be lost"
         else:
             why = "it has a term flag, so what it has done decides when it ends"
         raise OptionError(f"restart=True makes no sense for {self.declared.where}: {why}")
+
+    @property
+    def puts_in_order(self) -> bool:
+        """Whether what it passes on is to arrive in order, and would not of itself."""
+        return self.declared is not None and self.declared.ordered and self.stateless
+
+    def check_order(self) -> None:
+        """Checks that `ordered=True` was asked for only where it can be done.
+
+        Raises:
+            OptionError: several workers with state of their own would have to keep order.
+        """
+        if self.declared is None or not self.declared.ordered or self.stateless:
+            return
+        if self.in_loop:
+            raise OptionError(
+                f"ordered=True makes no sense for {self.declared.where}: it is in a loop, where "
+                "items come round in an order of their own"
+            )
+        if self.n_processes > 1:
+            raise OptionError(
+                f"ordered=True of {self.declared.where} with n_processes={self.n_processes} needs "
+                "restart=True, which says that each item stands alone for it: else its workers "
+                "keep state, and number anew what they pass on (or give it one process)"
+            )
 
     @property
     def on_death(self) -> str:
@@ -149,8 +177,12 @@ class Graph:
     streams: tuple[GraphStream, ...]
 
     def __post_init__(self) -> None:
+        fed = segments_in_order(self.segments, self.streams)
+        ordered = tuple(replace(s, fed_in_order=s.index in fed) for s in self.segments)
+        object.__setattr__(self, "segments", ordered)
         for segment in self.segments:
             segment.check_restart()
+            segment.check_order()
 
     @property
     def caller(self) -> GraphSegment | None:
@@ -279,12 +311,35 @@ class Graph:
             loop=loop,
             outer_senders=self._workers(closers - loop),
             fed_by_loop=bool(loop.intersection(stream.producers)),
+            ordered=segment.fed_in_order and number in self._ordered_streams,
+            gapless=self._is_gapless(region),
             access=segment.access,
             shares_origin=any(
                 self._feeders(number) & self._feeders(other)
                 for other in segment.inputs
                 if other != number
             ),
+        )
+
+    @cached_property
+    def _ordered_streams(self) -> frozenset[int]:
+        """The streams behind an `ordered` segment, up to the next segments with state."""
+        return streams_in_order(self.segments, self.streams)
+
+    def _is_gapless(self, region: Region) -> bool:
+        """Whether all items of a region that are not dropped come to one and the same worker."""
+        return (
+            self._workers(region.receivers) == 1
+            and not any(self.streams[i].broadcast for i in region.streams)
+            and all(len(self.segments[s].outputs) == 1 for s in region.stateless)
+            and all(
+                len(region.streams.intersection(self.segments[s].outputs)) == 1
+                for s in region.senders
+            )
+            and all(
+                len(region.streams.intersection(self.segments[r].inputs)) == 1
+                for r in region.receivers
+            )
         )
 
     @property
@@ -311,9 +366,38 @@ class Graph:
             sole=frozenset(sole),
             carried=self.partings.carried(number),
             loop=self.loops.members_with(segment.index),
+            ordered_receivers=frozenset(
+                r
+                for r in region.receivers
+                if any(i in self._ordered_streams & region.streams for i in self.segments[r].inputs)
+            ),
             exclusive=not stream.broadcast
             and all(self.segments[c].role is Role.ANCHOR for c in stream.consumers),
         )
+
+
+def streams_in_order(
+    segments: Sequence[GraphSegment], streams: Sequence[GraphStream]
+) -> frozenset[int]:
+    """The streams on which what an `ordered` segment has put out is on its way."""
+    found: set[int] = set()
+    todo = [i for s in segments if s.puts_in_order for i in s.outputs]
+    while todo:
+        number = todo.pop()
+        if number not in found:
+            found.add(number)
+            for index in streams[number].consumers:
+                if segments[index].stateless:
+                    todo += segments[index].outputs
+    return frozenset(found)
+
+
+def segments_in_order(
+    segments: Sequence[GraphSegment], streams: Sequence[GraphStream]
+) -> frozenset[int]:
+    """The segments with state that such streams lead to."""
+    fed = {c for i in streams_in_order(segments, streams) for c in streams[i].consumers}
+    return frozenset(i for i in fed if not segments[i].stateless)
 
 
 def edges_of(streams: Iterable[GraphStream]) -> list[Edge]:

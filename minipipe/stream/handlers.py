@@ -34,6 +34,8 @@ class Handlers:
             wire.DROPPED: self._on_dropped,
             wire.CLOSE: self._on_close,
             wire.DEFINE: self._on_define,
+            wire.MARK: self._on_mark,
+            wire.AT: self._on_at,
             wire.INIT: self._on_init,
             wire.JOIN: self._on_join,
             wire.START: self._on_start,
@@ -167,6 +169,16 @@ class Handlers:
             spec = inlet.spec
             if spec.region == region and spec.role is not Role.RELAY and segment in spec.closers:
                 inlet.closed(sender, inner=segment in spec.loop)
+
+    def _on_mark(self, sender: int, region: int, mark: int) -> None:
+        for inlet in self._node.inlets.values():
+            if inlet.spec.region == region:
+                inlet.marked(sender, mark)
+
+    def _on_at(self, sender: int, region: int, number: int) -> None:
+        recovery = self._node.recoveries.get(region)
+        if recovery is not None:
+            recovery.ledger.at(sender, number)
 
     def _on_define(self, sender: int, token: bytes, blob: bytes) -> None:
         self._node.decoder.define(token, blob)

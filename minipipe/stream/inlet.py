@@ -10,7 +10,8 @@ from typing import Any
 from minipipe.codec import Access, Leases
 from minipipe.pure.credit import UNLIMITED, WINDOW_BYTES, Grant, Pace
 from minipipe.pure.intervals import Interval, runs_of
-from minipipe.pure.paths import Path
+from minipipe.pure.order import ALL, Order
+from minipipe.pure.paths import Path, outputs
 from minipipe.stream.memory import release
 from minipipe.stream.wiring import InletSpec, Role
 from minipipe.transport import Buffer
@@ -35,16 +36,36 @@ class Arrived:
     keys: Mapping[int, Sequence[Key]] | None = None  # by join, for each item
     done: Done = NOTHING_DONE
     select: Sequence[Interval] = ()  # which of the items in the body these are; nothing: all
+    whole: Arrived | None = None  # what this is a piece of, handed over in its turn
+    position: int = 0  # of the first item of a piece, in the whole
+    # Of a whole: its decoded items, without those that were handed over; how many there are left.
+    items: list[Any] | None = None
+    left: int = 0
     leases: Leases | None = None  # the slots that the body refers to, held until it is worked off
 
     @property
     def size_bytes(self) -> int:
         """What it takes up here; slots as a whole, since they cannot be used again."""
+        if self.whole is not None:
+            return 0
         inside = len(self.body) + sum(map(len, self.frames))
         return inside + sum(lease.size_bytes for lease in (self.leases or {}).values())
 
+    def piece(self, position: int, first: int, count: int) -> Arrived:
+        """Some of its items, from this position on, the first of this number."""
+        runs = [(first, first + count)]
+        about = (self.producer, self.origin, self.epoch, runs, self.path, self.body, ())
+        piece = Arrived(*about, count, whole=self, position=position)
+        if self.keys is not None:
+            piece.keys = {j: keys[position : position + count] for j, keys in self.keys.items()}
+        return piece
+
     def let_go(self) -> None:
         """It is worked off, or dropped: arrays that somebody keeps hold their slots themselves."""
+        if self.whole is not None:
+            self.whole.left -= self.count
+            if not self.whole.left:
+                self.whole.let_go()
         if self.leases:
             release(self.leases.values())
             self.leases = None
@@ -118,6 +139,8 @@ class Inlet:
         self.epoch = 0
         self._seen_epoch = 0  # of a relay: the highest that an item has come in
         self._producers: dict[int, _Producer] = {}
+        # Of one that takes items in order: what it has of each sender, and whose turn it is not.
+        self._orders: dict[int, Order[Arrived]] = {}
 
     # ------------------------------------------------------------- arriving
     def hello(self, producer: int, segment: int) -> None:
@@ -141,8 +164,45 @@ class Inlet:
         if self.discards:
             self._discard(parcel)
             return
-        self.queue.append(parcel)
         self.queued_items += parcel.count
+        if not self.spec.ordered:
+            self.queue.append(parcel)
+            return
+        # Here credit comes back when a parcel is read: what it waits for may need that credit.
+        producer.taken += parcel.count
+        producer.freed_bytes += parcel.size_bytes
+        parcel.left = parcel.count
+        self._order(parcel.origin).add(parcel.runs, outputs(parcel.path), parcel)
+        self._hand_over(parcel.origin)
+
+    def _order(self, sender: int) -> Order[Arrived]:
+        order = self._orders.get(sender)
+        if order is None:
+            order = self._orders[sender] = Order(gapless=self.spec.gapless)
+        return order
+
+    def marked(self, sender: int, mark: int) -> None:
+        """All that this sender has sent below this number is settled."""
+        if self.spec.ordered:
+            self._order(sender).marked(mark)
+            self._hand_over(sender)
+
+    def _hand_over(self, sender: int) -> None:
+        """Moves what it is the turn of to the queue."""
+        order = self._order(sender)
+        while (piece := order.pop()) is not None:
+            self.queue.append(piece.parcel.piece(piece.position, piece.first, piece.items))
+
+    def lowest(self, sender: int) -> int:
+        """The lowest number of this sender that is here and was not given to the functor (AT)."""
+        turn = self.turn
+        if turn is not None and turn.parcel.origin == sender and turn.begun < turn.parcel.count:
+            return turn.numbers[turn.begun]
+        for parcel in self.queue:
+            if parcel.origin == sender:
+                return parcel.runs[0][0]
+        order = self._order(sender)
+        return order.mark if order.lowest is None else min(order.lowest, order.mark)
 
     def missed(self, parcel: Arrived) -> None:
         """What a parcel refers to is gone: it was not received, and nobody waits for its credit."""
@@ -231,6 +291,7 @@ class Inlet:
     def closed(self, sender: int, *, inner: bool = False) -> None:
         """A sender has sent its last; `inner`: it is in the same loop."""
         if sender not in self.closed_by:
+            self.marked(sender, ALL)
             self.closed_by.add(sender)
             self.outer_closed += not inner
 
@@ -295,9 +356,11 @@ class Inlet:
 
     def _took(self, parcel: Arrived, count: int) -> None:
         producer = self._producers.get(parcel.producer)
-        if producer is not None:  # else it is dead, and waits for no credit
+        if producer is None:
+            return  # it is dead, and waits for no credit
+        producer.finished += count
+        if parcel.whole is None:
             producer.taken += count
-            producer.finished += count
             producer.freed_bytes += parcel.size_bytes
 
     # ------------------------------------------------------------ reporting
@@ -317,7 +380,7 @@ class Inlet:
             taken, finished = producer.taken, producer.finished
             turn = self.turn
             if turn is not None and turn.parcel.producer == ident:
-                taken += turn.begun
+                taken += turn.begun if turn.parcel.whole is None else 0
                 finished += turn.finished
             told = producer.told
             if told is not None:

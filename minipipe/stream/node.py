@@ -28,6 +28,7 @@ from minipipe.stream.fences import Fences
 from minipipe.stream.handlers import Handlers
 from minipipe.stream.inlet import Arrived, Inlet
 from minipipe.stream.memory import Memory
+from minipipe.stream.ordering import Ordering
 from minipipe.stream.outlet import Outlet, Shipment
 from minipipe.stream.page import ITEM_WORD, OUTSIDE, Page
 from minipipe.stream.post import Post
@@ -96,6 +97,7 @@ class Node:
         self.paired = None if wiring.pairs is None else 0
         self._rested: tuple[Any, ...] | None = None  # what the supervisor was told of the loop
         self.fences = Fences(self)
+        self.ordering = Ordering(self)
         self._handlers = Handlers(self)
         self._flushed_s = 0.0
 
@@ -160,6 +162,7 @@ class Node:
             self.report_turn(inlet)
             for producer, grant in inlet.grants(idle=idle):
                 self._grant(inlet, producer, grant)
+        self.ordering.tell()
         if self.passive and idle:
             self._tell_rest()
         self.post.flush()
@@ -330,14 +333,22 @@ class Node:
         for outlet in self.outlets.values():
             outlet.flush()
         for inlet in self.inlets.values():
-            if inlet.owes:
+            if inlet.owes or inlet.spec.ordered:
                 self.report_turn(inlet)
             for producer, grant in inlet.grants(idle=True):
                 self._grant(inlet, producer, grant)
+        self.ordering.tell()
         self.post.flush()
 
     def decode(self, parcel: Arrived, access: Access) -> list[Any]:
         """The items of a parcel; `access`: what may be done with their arrays in shared memory."""
+        whole = parcel.whole
+        if whole is not None:
+            if whole.items is None:
+                whole.items = self.decode(whole, access)
+            begin, end = parcel.position, parcel.position + parcel.count
+            items, whole.items[begin:end] = whole.items[begin:end], [None] * parcel.count
+            return items
         if isinstance(parcel.body, tuple):
             items = list(parcel.body)
         else:
@@ -360,6 +371,9 @@ class Node:
             if peer.segment in spec.receivers and outlet.closed:
                 self.post.open(peer)
                 self.tell(peer.id, (wire.CLOSE, spec.region))
+            if peer.segment in spec.ordered_receivers and outlet.ledger is not None:
+                self.post.open(peer)
+                outlet.ledger.expect_at(peer.id)
         if self.post.waits_for(peer.id):  # something waits for its address
             self.post.open(peer)
 

@@ -46,6 +46,8 @@ class InletSpec:
     outer_senders: int = 0  # of the senders, those that are not in the loop
     fed_by_loop: bool = False  # some of the producers are in the loop
     shares_origin: bool = False  # of a join: some segment feeds this stream and another of its
+    ordered: bool = False  # it takes items in the order of their sender's numbers
+    gapless: bool = False  # then: all numbers come here, unless they were dropped on the way
     access: Access = "read"  # what the segment may do with arrays in shared memory
 
 
@@ -65,6 +67,7 @@ class OutletSpec:
     sole: frozenset[int] = frozenset()  # of a broadcast: consuming segments of one worker
     carried: tuple[Carried, ...] = ()  # joins whose keys travel beside the items
     loop: frozenset[int] = frozenset()  # the segments of the loop that this worker is in
+    ordered_receivers: frozenset[int] = frozenset()  # of the receivers, those that take in order
     exclusive: bool = False  # each item goes to one worker, which confirms what it has received
 
     @property

@@ -402,3 +402,81 @@ def test_a_receiver_that_holds_items_must_say_so(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(AssertionError):
         for seed in range(300):
             recorded(seed, function(same, "a", 2))
+
+
+# ------------------------------------------------------------------ order
+def in_order(seed: int, *parts: Any, workers: int = 1, buffer_size: int | None = None) -> None:
+    """Each worker of the last segment gets its items ascending, all of them together all items."""
+    end = keep(workers=workers, buffer_size=buffer_size)
+    world = World(line(source(), *parts, end), seed, kills=seed % 5, kill_rate=0.01)
+    world.run()
+    for items in world.results["keep"]:
+        assert items == sorted(items)
+    expected = [x for x in ALL if all(part.functor_obj(x) is not None for part in parts)]
+    assert sorted(x for items in world.results["keep"] for x in items) == expected
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("buffer_size", [None, 1, 2])
+def test_an_ordered_segment_keeps_order(seed: int, buffer_size: int | None) -> None:
+    options = {"ordered": True, "buffer_size": buffer_size}
+    in_order(seed, function(same, "a", 3, **options), buffer_size=buffer_size)
+    in_order(seed, function(same, "a", 3, **options), workers=2, buffer_size=buffer_size)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_order_survives_what_is_dropped_and_further_segments(seed: int) -> None:
+    parts = (function(not_thirds, "a", 3, ordered=True), function(same, "b", 2))
+    in_order(seed, *parts)
+    in_order(seed, *parts, workers=3)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_order_behind_a_switch_and_a_broadcast(seed: int) -> None:
+    a, b, c, d = streams(4)
+    graph = system_graph(
+        [
+            source(downstreams=a),
+            function(both, "fork", 3, upstreams=a, downstreams=[b, c], ordered=True),
+            function(not_thirds, "f", 2, upstreams=c, downstreams=d),
+            keep("k0", 2, upstreams=b),
+            keep("k1", upstreams=d),
+        ]
+    )
+    world = World(graph, seed, kills=seed % 5, kill_rate=0.01)
+    world.run()
+    assert sorted(x for items in world.results["k0"] for x in items) == ALL
+    assert world.results["k1"] == [[x for x in ALL if x % 3]]
+    assert all(items == sorted(items) for items in world.results["k0"])
+    branches = [keep("k0"), [function(same, "b"), keep("k1")]]
+    behind = line(source(), function(same, "a", 3, ordered=True), mp.Broadcast(branches))
+    world = World(behind, seed, kills=seed % 5, kill_rate=0.01)
+    world.run()
+    assert world.results == {"k0": [ALL], "k1": [ALL]}
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_two_sources_are_each_in_order(seed: int) -> None:
+    a, b = streams(2)
+    graph = system_graph(
+        [
+            source(downstreams=a),
+            mp.Source([100 + x for x in ALL], "t", a),
+            function(same, "f", 3, upstreams=a, downstreams=b, ordered=True),
+            keep(upstreams=b),
+        ]
+    )
+    world = World(graph, seed, kills=seed % 5, kill_rate=0.01)
+    world.run()
+    (items,) = world.results["keep"]
+    assert [x for x in items if x < 100] == ALL
+    assert [x for x in items if x >= 100] == [100 + x for x in ALL]
+
+
+def test_without_it_workers_overtake_each_other() -> None:
+    for seed in range(100):
+        world = World(line(source(), function(same, "a", 3), keep()), seed)
+        world.run()
+        if world.results["keep"] != [ALL]:
+            return
+    pytest.fail("the order of the source was kept in every course of events")
