@@ -29,14 +29,17 @@ if TYPE_CHECKING:
         MissingExtraError,
         OptionError,
         OutputsError,
+        PoisonError,
         SentinelError,
         StartError,
+        TooManyFailuresError,
         TwicePairedError,
         UnpairedError,
         WorkerDiedError,
     )
     from minipipe.execution import RunTimeoutError
     from minipipe.kinds import Regulator, Sink, Source, Transform
+    from minipipe.letters import DeadLetterError, DeadLetters
     from minipipe.logger import Logger
     from minipipe.markers import EndOfStream, Sentinel
     from minipipe.pipeline import PipeLine
@@ -53,6 +56,8 @@ _HOME = {
     "Broadcast": "broadcast",
     "BuildError": "errors",
     "CollateError": "batching",
+    "DeadLetterError": "letters",
+    "DeadLetters": "letters",
     "EndOfStream": "markers",
     "FlatMap": "batching",
     "FunctorError": "errors",
@@ -66,6 +71,7 @@ _HOME = {
     "OutputsError": "errors",
     "PipeLine": "pipeline",
     "PipeSystem": "pipesystem",
+    "PoisonError": "errors",
     "Rebatch": "batching",
     "Regulator": "kinds",
     "RunTimeoutError": "execution",
@@ -77,6 +83,7 @@ _HOME = {
     "Source": "kinds",
     "StartError": "errors",
     "Stream": "streams",
+    "TooManyFailuresError": "errors",
     "Transform": "kinds",
     "TwicePairedError": "errors",
     "Unbatch": "batching",
@@ -95,6 +102,8 @@ __all__ = [
     "Broadcast",
     "BuildError",
     "CollateError",
+    "DeadLetterError",
+    "DeadLetters",
     "EndOfStream",
     "FlatMap",
     "FunctorError",
@@ -109,6 +118,7 @@ __all__ = [
     "Pipe",
     "PipeLine",
     "PipeSystem",
+    "PoisonError",
     "Rebatch",
     "Regulator",
     "RunTimeoutError",
@@ -120,6 +130,7 @@ __all__ = [
     "Source",
     "StartError",
     "Stream",
+    "TooManyFailuresError",
     "Transform",
     "TwicePairedError",
     "Unbatch",

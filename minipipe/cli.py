@@ -20,9 +20,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser(
         "demo", help="train on the handwritten digits, streamed from disk", add_help=False
     )
+    letters = commands.add_parser("dead-letters", help="show what is in a file of dead letters")
+    letters.add_argument("path", help="the file that dead_letter= was given")
     known, rest = parser.parse_known_args(arguments)
     if known.command == "demo":
         from minipipe.demo import main as demo
 
         return demo(rest)
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if known.command == "dead-letters":
+        from minipipe.letters.table import show
+
+        return show(known.path)
     raise AssertionError(known.command)

@@ -180,8 +180,9 @@ class WorkerDiedError(MiniPipeError, RuntimeError):
         item: str,
         why: str,
         outcome: str = "; the run was stopped",
+        stack: str = "",
     ) -> None:
-        super().__init__(segment, worker, pid, how, item, why, outcome)
+        super().__init__(segment, worker, pid, how, item, why, outcome, stack)
         self.segment = segment
         self.worker = worker
         self.pid = pid
@@ -189,6 +190,7 @@ class WorkerDiedError(MiniPipeError, RuntimeError):
         self.item = item
         self.why = why
         self.outcome = outcome
+        self.stack = stack
 
     @property
     def description(self) -> str:
@@ -199,14 +201,18 @@ class WorkerDiedError(MiniPipeError, RuntimeError):
             f"{self.how}{item}{self.why}"
         )
 
-    def then(self, outcome: str) -> WorkerDiedError:
+    def then(self, outcome: str, stack: str | None = None) -> WorkerDiedError:
         """The same with another outcome, which begins with a comma or the like."""
-        return WorkerDiedError(
-            self.segment, self.worker, self.pid, self.how, self.item, self.why, outcome
-        )
+        about = (self.segment, self.worker, self.pid, self.how, self.item, self.why)
+        return WorkerDiedError(*about, outcome, self.stack if stack is None else stack)
+
+    @property
+    def stack_shown(self) -> str:
+        """Where its functor was, if that is known, as further lines."""
+        return f"\nits functor was at:\n{self.stack}" if self.stack else ""
 
     def __str__(self) -> str:
-        return f"{self.description}{self.outcome}"
+        return f"{self.description}{self.outcome}{self.stack_shown}"
 
 
 class PoisonError(MiniPipeError, RuntimeError):
@@ -224,6 +230,28 @@ class PoisonError(MiniPipeError, RuntimeError):
             f"{self.item} has killed two workers of segment {self.segment!r}, so the run was "
             f"stopped (poison='skip' goes on without such items): first {self.first}; then "
             f"{self.second}"
+        )
+
+
+class TooManyFailuresError(MiniPipeError, RuntimeError):
+    """More items of a segment have failed than `max_failures` allows.
+
+    Its cause is the last of these failures.
+    """
+
+    def __init__(self, segment: str, failures: int, items: int, allowed: str, last: str) -> None:
+        super().__init__(segment, failures, items, allowed, last)
+        self.segment = segment
+        self.failures = failures
+        self.items = items
+        self.allowed = allowed
+        self.last = last
+
+    def __str__(self) -> str:
+        items = f" of {self.items} items" if self.items else " items"
+        return (
+            f"{self.failures}{items} have failed in segment {self.segment!r} ({self.allowed}), so "
+            f"the run was stopped; the last of them:\n{self.last}"
         )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from minipipe.errors import BuildError, LifecycleError, OptionError, reject_unknown
 from minipipe.execution import Execution, InlineExecution, ProcessExecution
 from minipipe.graph import Graph
+from minipipe.letters import check_writable
 from minipipe.logs import set_level
 from minipipe.pure.stats import RunStats
 from minipipe.segment import Segment, check_ignored
@@ -96,6 +97,8 @@ class Runnable(ABC):
         self._monitored = bool(monitor) or self.monitor
         self._graph = self._make_graph(self._monitored)
         self._execution = self._loop = None
+        for pipe in self.pipes:
+            _check_dead_letter(pipe)
         return self
 
     def reset(self) -> None:
@@ -279,6 +282,21 @@ class Runnable(ABC):
     def __repr__(self) -> str:
         names = ", ".join(segment.name for segment in self.pipes)
         return f"<{type(self).__name__} {names or '(empty)'}: {self._state()}>"
+
+
+def _check_dead_letter(pipe: Segment) -> None:
+    """Raises `BuildError` if dead letters could not be written to the file that was given."""
+    if pipe.dead_letter is None:
+        return
+    try:
+        check_writable(pipe.dead_letter)
+    except OSError as error:
+        raise BuildError(
+            f"dead_letter of {pipe.where} cannot be written: {pipe.dead_letter!r}: "
+            f"{error.strerror or error}"
+        ) from error
+    except ValueError as error:
+        raise BuildError(f"dead_letter of {pipe.where}: {error}") from error
 
 
 class Loop:

@@ -5,6 +5,7 @@ A segment never sees a process or a socket; it can be made, and its functor call
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ from minipipe.streams import Stream, check_buffer, listed
 OPTIONS = (
     *("name", "n_processes", "buffer_size", "env", "ignore_exceptions", "init_kwargs"),
     *("writable", "ordered", "restart", "max_restarts", "poison"),
+    *("timeout_s", "max_failures", "dead_letter"),
 )
 
 Streams = Stream | Sequence[Stream] | None
@@ -63,6 +65,13 @@ class Segment:
         max_restarts: how many deaths in 60 s the run survives in this segment.
         poison: what becomes of an item that two workers have died of: "stop" ends the run, "skip"
             goes on without it.
+        timeout_s: a worker whose functor takes longer for one item is killed, which then is a
+            death like any other; its Python stack is in the log and in the error.
+        max_failures: so many items may fail (their functor raises) and are skipped; then the run
+            stops.  A whole number, or a share of the items, such as 0.01.  None (default): the
+            first one stops it.
+        dead_letter: the path of a file to which skipped items are written, with what happened to
+            them: `mp.DeadLetters(path)` is a Source of them.
 
     Raises:
         OptionError: an option that does not exist, or with an impossible value.
@@ -92,6 +101,9 @@ class Segment:
         restart: bool | None = None,
         max_restarts: int = 3,
         poison: str = "stop",
+        timeout_s: float | None = None,
+        max_failures: int | float | None = None,
+        dead_letter: str | os.PathLike[str] | None = None,
         **unknown: Any,
     ) -> None:
         self.name = type(self).__name__ if name is None else name
@@ -112,6 +124,9 @@ class Segment:
             raise OptionError(f"restart=True makes no sense for {where}: {self.never_restarts}")
         self.max_restarts = check_count(max_restarts, "max_restarts", where, 0)
         self.poison = check_choice(poison, "poison", where, ("stop", "skip"))
+        self.timeout_s = check_seconds(timeout_s, "timeout_s", where)
+        self.max_failures = check_budget(max_failures, where)
+        self.dead_letter = None if dead_letter is None else os.path.abspath(os.fspath(dead_letter))
         self.ignore_exceptions = check_ignored(ignore_exceptions, where)
         self.init_kwargs = dict(init_kwargs or {})
         self.shape: FunctorShape = shape_of(functor_obj, self.kind, where)
@@ -211,6 +226,39 @@ def check_count(value: object, option: str, where: str, least: int) -> int:
             f"{option} of {where} is a whole number of at least {least}, got {value!r}"
         )
     return value
+
+
+def check_seconds(value: object, option: str, where: str) -> float | None:
+    """`value` if it is None or a positive number of seconds.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if value is None:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < float(value) < float("inf"):  # type: ignore[arg-type]
+        raise OptionError(f"{option} of {where} is a positive number of seconds, got {value!r}")
+    return float(value)  # type: ignore[arg-type]
+
+
+def check_budget(value: object, where: str) -> int | float | None:
+    """`max_failures` if it is None, a number of failures, or a share of the items.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, bool):
+        if isinstance(value, int) and value >= 0:
+            return value
+        if isinstance(value, float) and 0.0 < value < 1.0:
+            return value
+    raise OptionError(
+        f"max_failures of {where} is how many items may fail (a whole number of at least 0), or "
+        f"which share of them (between 0 and 1, such as 0.01), got {value!r}"
+    )
 
 
 def check_choice(value: object, option: str, where: str, choices: Sequence[str]) -> str:

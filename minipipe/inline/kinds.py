@@ -92,7 +92,7 @@ class FunctionStage(Stage):
         try:
             result = self.opened.call(*arguments)
         except BaseException as error:
-            if not self.skips(error, ident.number, arguments):
+            if not self.skips(error, ident, arguments):
                 raise
             return ()
         if not self.outlets:
@@ -130,7 +130,7 @@ class RegulatorStage(Stage):
         assert coroutine is not None
         arguments, ident = whole
         sent = arguments[0] if len(arguments) == 1 else arguments
-        yield from self._outputs(lambda: coroutine.send(sent), ident.number, arguments)
+        yield from self._outputs(lambda: coroutine.send(sent), ident, arguments)
 
     def finish(self) -> Iterator[Arrival]:
         yield from super().finish()
@@ -138,19 +138,19 @@ class RegulatorStage(Stage):
             yield from self._outputs(self._coroutine.finish, None, ())
 
     def _outputs(
-        self, step: Callable[[], Any], number: int | None, arguments: tuple[Any, ...]
+        self, step: Callable[[], Any], ident: Ident | None, arguments: tuple[Any, ...]
     ) -> Iterator[Arrival]:
         assert self._coroutine is not None
         while True:
             try:
                 output = step()
             except BaseException as error:
-                if not self._skips_step(error, number, arguments):
+                if not self._skips_step(error, ident, arguments):
                     raise
                 return
             if output is None:
                 return
-            at = self.items_out if number is None else number
+            at = self.items_out if ident is None else ident.number
             if output is Sentinel:
                 self.quit_by_sentinel(at, arguments)
                 return
@@ -158,18 +158,15 @@ class RegulatorStage(Stage):
             step = self._coroutine.more
 
     def _skips_step(
-        self, error: BaseException, number: int | None, arguments: tuple[Any, ...]
+        self, error: BaseException, ident: Ident | None, arguments: tuple[Any, ...]
     ) -> bool:
+        if ident is not None:
+            return self.skips(error, ident, arguments, " and its coroutine is made anew")
         ignored = isinstance(error, self.ignored)
-        if number is None and ignored:
+        if ignored:
             self.warn_of(error, "what it held at the end of the stream was skipped")
-        elif number is None:
-            self.note(error, "its functor at the end of the stream")
-        elif ignored:
-            self.dropped += 1
-            self.warn_of(error, f"item {number} was skipped and its coroutine is made anew")
         else:
-            return self.skips(error, number, arguments)
+            self.note(error, "its functor at the end of the stream")
         return ignored
 
     def leave(self) -> None:

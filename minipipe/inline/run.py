@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -32,6 +33,10 @@ class InlineRun:
         self._took_s = 0.0
         stages = stages_of(graph, ignore_exceptions)
         self._stages = list(stages.values())
+        run_id = random.SystemRandom().getrandbits(62)
+        for stage in self._stages:
+            stage.run_id = run_id
+            stage.names = {s.index: s.name for s in graph.segments}
         self._flow = Flow(graph, stages)
 
     def items(self) -> Iterator[Any]:

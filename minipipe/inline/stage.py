@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+import time
+import traceback
 from collections.abc import Iterable
 from typing import Any
 
-from minipipe.errors import SentinelError
+from minipipe.describe import describe
+from minipipe.errors import SentinelError, TooManyFailuresError
 from minipipe.functor import Opened, outputs_of
 from minipipe.graph import GraphSegment
 from minipipe.inline.joins import InStep, Join, Whole
 from minipipe.inline.ways import Arrival, Ident, Outlet
+from minipipe.letters import Letter, append
+from minipipe.pure.budget import Budget
 from minipipe.pure.stats import WorkerStats
 from minipipe.segment import Segment
-from minipipe.worker.failure import describe
 
 logger = logging.getLogger("minipipe")
 
@@ -47,6 +51,11 @@ class Stage:
         self.ended = False
         self.items_in = self.items_out = self.dropped = 0
         self.keeps_identity = False  # each item stays one item here
+        limit = declared.max_failures
+        self.budget = None if limit is None else Budget(limit)
+        self.run_id = 0
+        self.names: dict[int, str] = {}  # of all segments
+        self._last_failure: BaseException | None = None
         self._count = 0
         self._flag = declared.term_flag
 
@@ -88,6 +97,7 @@ class Stage:
 
     def finish(self) -> Iterable[Arrival]:
         """Its input has ended, or it has quit: gives what it has still got."""
+        self.judge_failures(final=True)
         if self.join is not None and not self.quits:
             for inlet in range(len(self.segment.inputs)):
                 self.inlet_ended(inlet)
@@ -189,14 +199,55 @@ class Stage:
             raise error
         self.quit()
 
-    def skips(self, error: BaseException, number: int, arguments: tuple[Any, ...]) -> bool:
-        """Whether what the functor raised is to be ignored; then the item counts as dropped."""
-        if isinstance(error, self.ignored):
-            self.dropped += 1
-            self.warn_of(error, f"item {number} was skipped")
-            return True
-        self.note(error, _at(number, arguments))
-        return False
+    def skips(
+        self,
+        error: BaseException,
+        ident: Ident,
+        arguments: tuple[Any, ...],
+        consequence: str = "",
+    ) -> bool:
+        """Whether what the functor raised is to be ignored; then the item counts as dropped.
+
+        Raises:
+            TooManyFailuresError: it was one too many.
+        """
+        ignored = isinstance(error, self.ignored)
+        if not ignored and not (self.budget is not None and isinstance(error, Exception)):
+            self.note(error, _at(ident.number, arguments))
+            return False
+        self.dropped += 1
+        if self.declared.dead_letter is not None:
+            item = arguments[0] if len(arguments) == 1 else arguments
+            append(self.declared.dead_letter, self._letter(error, ident), item)
+        self.warn_of(error, f"item {ident.number} was skipped{consequence}")
+        if not ignored and self.budget is not None:
+            self.budget.failed((ident, self.budget.failures))
+            self._last_failure = error
+            self.judge_failures()
+        return True
+
+    def judge_failures(self, *, final: bool = False) -> None:
+        """Sees whether too many items have failed.
+
+        Raises:
+            TooManyFailuresError: they have.
+        """
+        budget, last = self.budget, self._last_failure
+        if budget is None or last is None or not budget.is_used_up(self.items_in, final=final):
+            return
+        trace = "".join(traceback.format_exception(last))
+        about = (self.segment.name, budget.failures, self.items_in, str(budget), trace)
+        error = TooManyFailuresError(*about)
+        self.note(error, "its functor")
+        raise error from last
+
+    def _letter(self, error: BaseException, ident: Ident) -> Letter:
+        name = self.segment.name
+        path = tuple(slot for _, slot in ident.path)
+        trace = "".join(traceback.format_exception(error))
+        who = (name, self.segment.worker_name(0), self.names.get(ident.origin, ""))
+        about = (type(error).__qualname__, str(error), trace)
+        return Letter(self.run_id, time.time(), *who, ident.number, path, *about)
 
     def warn_of(self, error: BaseException, what: str) -> None:
         """Logs what came of an exception that is to be ignored."""

@@ -127,6 +127,7 @@ class SendInit:
     peers: tuple[Peer, ...]
     epochs: tuple[tuple[int, int], ...] = ()  # region, epoch
     dead: tuple[int, ...] = ()
+    suspects: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,7 @@ class SendFence:
     dead: tuple[int, ...]
     receivers: tuple[int, ...]
     poison: tuple[Item, ...] = ()
+    suspects: tuple[Item, ...] = ()  # items that a worker has died of
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,14 @@ class TellDeath:
 
     worker: int
     items: int  # that are done again
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """Names an item that two workers of a segment have died of, and keeps it, if it is to be."""
+
+    item: Item
+    segment: int
 
 
 @dataclass(frozen=True)
@@ -221,6 +231,7 @@ Action = (
     | SendFence
     | Spawn
     | TellDeath
+    | SetAside
     | SendJoin
     | SendStart
     | SendDrain

@@ -38,6 +38,7 @@ from minipipe.pure.life_events import (
     SendLeave,
     SendStart,
     SendStop,
+    SetAside,
     Spawn,
     StopAsked,
     TellDeath,
@@ -74,6 +75,7 @@ __all__ = [
     "SendLeave",
     "SendStart",
     "SendStop",
+    "SetAside",
     "Spawn",
     "StopAsked",
     "TellDeath",
@@ -228,6 +230,7 @@ class Lifecycle:
             tuple(self._peer(s) for s in others),
             mending.epochs(r for r in state.member.regions if mending.epoch(r)),
             tuple(sorted(mending.dead)),
+            mending.suspects,
         )
         return [init, *(SendJoin(s.member.id, new) for s in others)]
 
@@ -324,18 +327,21 @@ class Lifecycle:
         if state.phase is Phase.GONE:
             return []
         expected = state.exit_at_s is not None or state.killed_at_s is not None or state.failed
+        aside: list[Action] = []
         if not expected and not self.stopping and state.member.restarts:
             if state.told_leave or state.phase is Phase.DONE:
                 state.phase = Phase.GONE  # there is nothing left to do for it
                 return self._leave_if_done()
             fatal = self._mending.judge(state.member, cause, item, now_s)
+            found, self._mending.found = self._mending.found, []
+            aside = [SetAside(item, state.member.segment) for item in found]
             if fatal is None:
-                return self._mend(state, now_s)
+                return [*aside, *self._mend(state, now_s)]
             cause = fatal
         # Decided before it counts as gone: a death is not a way to be done.
         actions = [] if expected else self._stop(Outcome.FAILED, cause, now_s)
         state.phase = Phase.GONE
-        return [a for a in actions if not (isinstance(a, SendStop) and a.worker == worker)]
+        return aside + [a for a in actions if not (isinstance(a, SendStop) and a.worker == worker)]
 
     def _mend(self, state: _State, now_s: float) -> list[Action]:
         """A new worker for a dead one; what was under way around it is sent again."""
@@ -352,9 +358,8 @@ class Lifecycle:
             members = [s.member for s in self._present if region in s.member.regions]
             receivers = tuple(m.id for m in members if region in m.receives_from)
             all_dead, poison = tuple(sorted(mending.dead)), tuple(sorted(mending.poison))
-            actions += [
-                SendFence(m.id, region, epoch, all_dead, receivers, poison) for m in members
-            ]
+            about = (region, epoch, all_dead, receivers, poison, mending.suspects)
+            actions += [SendFence(m.id, *about) for m in members]
             senders = {m.id for m in members if region in m.sends_to}
         mending.note(Notice(dead, region, epoch, now_s, senders))
         return actions

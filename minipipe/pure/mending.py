@@ -35,6 +35,7 @@ class Mending:
     next_id: int
     dead: set[int] = field(default_factory=set)
     poison: set[Item] = field(default_factory=set)
+    found: list[Item] = field(default_factory=list)  # of the poison, what nothing was said of yet
     notices: list[Notice] = field(default_factory=list)
     _epochs: Counter[int] = field(default_factory=Counter)
     _deaths: dict[int, deque[float]] = field(default_factory=dict)  # by segment
@@ -60,6 +61,7 @@ class Mending:
             charges.append(cause)
             if len(charges) == 2:
                 self.poison.add(item)
+                self.found.append(item)
                 if not member.skips_poison:
                     return _poisonous(charges)
         if len(deaths) > member.max_restarts:
@@ -71,6 +73,11 @@ class Mending:
         new = replace(member, id=self.next_id)
         self.next_id += 1
         return new
+
+    @property
+    def suspects(self) -> tuple[Item, ...]:
+        """Items that one worker has died of."""
+        return tuple(sorted(item for item in self._charges if item not in self.poison))
 
     # ------------------------------------------------------------------ epochs
     def epoch(self, region: int) -> int:

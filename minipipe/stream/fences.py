@@ -40,11 +40,13 @@ class Fences:
         dead: Sequence[int],
         receivers: Sequence[int],
         poison: Sequence[tuple[int, int]],
+        suspects: Sequence[tuple[int, int]] = (),
     ) -> None:
         """These are dead, and what is under way in the region does not count any more."""
         node = self._node
         if node.away:
             node.settle_turn(node.away)  # how far the functor has come, which is to be told
+        node.suspects.update(suspects)
         known = node.membership
         fresh = known.fence(region, epoch, set(dead))
         self._bury(dead)

@@ -96,6 +96,7 @@ class Node:
         # Of a join by identity: how many items it has put together.
         self.paired = None if wiring.pairs is None else 0
         self._rested: tuple[Any, ...] | None = None  # what the supervisor was told of the loop
+        self.suspects: set[tuple[int, int]] = set()  # items that a worker has died of
         self.fences = Fences(self)
         self.ordering = Ordering(self)
         self._handlers = Handlers(self)
@@ -249,6 +250,12 @@ class Node:
         peer = self.membership.peers.get(ident)
         return -1 if peer is None else peer.segment
 
+    def publish_up_to(self, number: int | None) -> None:
+        """Writes the counters to the status page, up to this item of the parcel in work."""
+        if number is not None:
+            self.settle_turn(number + 1)
+        publish(self)
+
     def publish(self) -> None:
         """Writes the counters to the status page."""
         publish(self)
@@ -349,6 +356,9 @@ class Node:
             begin, end = parcel.position, parcel.position + parcel.count
             items, whole.items[begin:end] = whole.items[begin:end], [None] * parcel.count
             return items
+        return self._unpacked(parcel, access)
+
+    def _unpacked(self, parcel: Arrived, access: Access) -> list[Any]:
         if isinstance(parcel.body, tuple):
             items = list(parcel.body)
         else:
@@ -357,6 +367,12 @@ class Node:
         if parcel.select:
             return [item for first, stop in parcel.select for item in items[first:stop]]
         return items
+
+    def original(self, parcel: Arrived, number: int) -> Any:
+        """An item of a parcel in work as it came, whatever the functor has done to it."""
+        whole = parcel if parcel.whole is None else parcel.whole
+        numbers = [n for first, stop in whole.runs for n in range(first, stop)]
+        return self._unpacked(whole, "private")[numbers.index(number)]
 
     # ------------------------------------------------------------------ peers
     def meet(self, peer: Peer) -> None:

@@ -50,6 +50,18 @@ class Page:
         item = self.words[ITEM_WORD]
         return item - 1 if 0 < item < OUTSIDE else None
 
+    @property
+    def signs(self) -> tuple[int, ...]:
+        """What changes with progress."""
+        return tuple(self.words[i] for i in _SIGNS)
+
+    @property
+    def call(self) -> tuple[int, ...] | None:
+        """What stands for the call of the functor now, if it is at an item."""
+        if self.number is None:
+            return None
+        return self.words[ITEM_WORD], self.words[WORD["origin"]], self.words[WORD["dropped"]]
+
     def put_fullness(self, inlet: int, waiting: int, allowed: int) -> None:
         """How many items wait at this inlet, and how many may."""
         if inlet < MAX_INLETS:
@@ -89,5 +101,6 @@ def _word(index: int) -> property:
 
 WORD = {name: index for index, name in enumerate(_FIELDS)}
 ITEM_WORD = WORD["item"]
+_SIGNS = [WORD[n] for n in ("item", "origin", "items_in", "items_out", "dropped", "confirmed")]
 for _index, _name in enumerate(_FIELDS):
     setattr(Page, _name, _word(_index))

@@ -37,14 +37,16 @@ AT = 9  # region, number: the lowest that this receiver still holds
 FENCED = 10  # region, epoch, held: runs and path of what was taken and is not confirmed
 
 # From the supervisor.
-INIT = 20  # epochs (region, epoch), dead ids, peers
+INIT = 20  # epochs (region, epoch), dead ids, peers, suspects (origin, number)
 JOIN = 21  # peer
 START = 22
 DRAIN = 23
 LEAVE = 24
 STOP = 25  # outcome
 EXIT = 26
-FENCE = 27  # region, epoch, dead ids, receivers, poison: a death; what is under way is dropped
+# A death: what is under way in the region is dropped.  Poison is not sent again, suspects are kept
+# before they are tried again (origin, number).
+FENCE = 27  # region, epoch, dead ids, receivers, poison, suspects
 
 # To the supervisor.
 BOUND = 40  # address
@@ -54,6 +56,7 @@ FAILED = 43  # failure, pickled
 LOG = 44  # level, text
 REST = 45  # ended, sent, received: a worker in a loop has nothing to do (stream, peer, count)
 ENDED = 46  # a segment in a loop has ended itself: its other workers are to leave
+SKIPPED = 48  # failure, pickled: an item was skipped that failed, out of the segment's budget
 RESENT = 47  # region, epoch, items: this sender sends so many again
 
 

@@ -58,6 +58,8 @@ def capture(
         getattr(declared, "epochs", 1),
         getattr(declared, "strict", True),
         declared.careful,
+        declared.max_failures is not None,
+        declared.dead_letter,
     )
     environment = _environment(segment, declared)
     try:

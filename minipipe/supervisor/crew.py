@@ -31,9 +31,11 @@ from minipipe.supervisor.launch import (
 )
 from minipipe.supervisor.output import OutputPump
 from minipipe.worker.spec import WorkerSpec
+from minipipe.worker.stack import functors_part
 from minipipe.worker.zygote import UNKNOWN
 
 ZYGOTE_END_S = 2.0
+STACK_BYTES = 65_536
 
 
 @dataclass
@@ -51,6 +53,8 @@ class Hand:
     result: Any = None
     final: WorkerStats | None = None
     death: WorkerDiedError | None = None  # how it died, if nobody had told it to go
+    hung: str = ""  # why it is killed: its functor took too long
+    stack: str = ""  # where it was then
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def stats(self, state: str) -> WorkerStats:
@@ -83,12 +87,40 @@ class Hand:
         with self.lock:
             return (0, 0) if self.final is not None else self.page.fullness(inlet)
 
-    def close(self) -> None:
+    def look(self) -> tuple[int, ...] | None:
+        """What changes with progress; None if it is gone."""
+        with self.lock:
+            return None if self.final is not None else self.page.signs
+
+    def call(self) -> tuple[int, ...] | None:
+        """What stands for the call of its functor now, if it is at an item."""
+        with self.lock:
+            return None if self.final is not None else self.page.call
+
+    def origin_of_item(self) -> int:
+        """The worker that numbered the item that its functor is at."""
+        return self.ident if self.member.is_source else self.page.origin
+
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped its process."""
+        try:
+            with open(f"/proc/{self.pid}/stat") as stat:
+                return stat.read().rpartition(")")[2].split()[0] in "Tt"
+        except OSError:
+            return False  # it is gone, or this is no Linux
+
+    def keep_stack(self) -> None:
+        """Keeps what it has written of its stack."""
+        if self.page_fd >= 0:
+            text = os.pread(self.page_fd, STACK_BYTES, SIZE_BYTES).decode("utf-8", "replace")
+            self.stack = functors_part(text)
+
+    def close(self, state: str = "gone") -> None:
         """Keeps the last counters, gives the page back."""
         with self.lock:
             if self.final is not None:
                 return
-            self.final = self._read("gone" if self.death is None else "died")
+            self.final = self._read(state)
             if self.page_fd >= 0:  # else it is the caller's, who may still be writing to it
                 self.page.close()
                 os.close(self.page_fd)
@@ -252,12 +284,20 @@ class Crew:
             wiring=self.graph.wiring(segment.index),
             base=place.base,
             supervisor=place.supervisor,
+            names=self._names,
+            directory=place.directory,
             is_late=hand.ident > len(self._first),
             cwd=_cwd(),
             sys_path=tuple(sys.path),
             argv=tuple(sys.argv),
             shared_bytes=self._share,
         )
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        """Those of the workers that number items: they are never replaced."""
+        first = [self.hands[ident] for ident in self._first]
+        return {hand.ident: hand.name for hand in first if hand.member.sends_to}
 
     @cached_property
     def _share(self) -> int:
@@ -272,6 +312,11 @@ class Crew:
         pump.add(err_read, to_stderr=True)
         return Descriptors(out_write, err_write, hand.page_fd, self._lifeline_read)
 
+    def items_in(self, segment: int) -> int:
+        """How many items all workers of a segment have taken so far."""
+        hands = [h for h in self.hands.values() if h.segment.index == segment]
+        return sum(hand.stats("").items_in for hand in hands)
+
     # ----------------------------------------------------------------- watching
     def filenos(self) -> list[int]:
         """What is readable when `reports` has news."""
@@ -284,6 +329,13 @@ class Crew:
             if not zygote.lost and zygote.fileno() in readable:
                 yield from zygote.reports()
         yield from self._forks.reports()
+
+    def ask_for_stack(self, ident: int) -> None:
+        """Has a worker write down where it is, whatever it does (`Hand.keep_stack`)."""
+        self._forks.ask_for_stack(ident)
+        for zygote in self._zygotes.values():
+            if ident in zygote.workers and not zygote.lost:
+                zygote.ask_for_stack(ident)
 
     def kill(self, ident: int, *, hard: bool = False) -> None:
         """SIGKILL; an `Exited` follows.
@@ -317,12 +369,14 @@ class Crew:
         """What to say of a worker that ended unasked."""
         page = hand.page
         number = page.number
-        origin = hand.ident if hand.member.is_source else page.origin
+        origin = hand.origin_of_item()
         how, why = _in_words(status)
+        if hand.hung:
+            how, why = f"was killed, as it {hand.hung}", ""
         died = WorkerDiedError(
             hand.segment.name, hand.name, hand.pid, how, self.item_of(number, origin), why
         )
-        hand.death = died.then(hand.segment.on_death)
+        hand.death = died.then(hand.segment.on_death, hand.stack)
         return hand.death
 
     @staticmethod

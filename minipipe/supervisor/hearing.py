@@ -7,9 +7,11 @@ import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from minipipe.graph import Graph
 from minipipe.pure import lifecycle as life
 from minipipe.stream import wire
 from minipipe.supervisor.crew import Crew, Hand
+from minipipe.supervisor.failures import Failures
 from minipipe.supervisor.launch import Exited, Report, Started, ZygoteLost
 from minipipe.worker.failure import Failure
 
@@ -21,14 +23,20 @@ class Hearing:
 
     Args:
         run: its id; what does not belong to it is dropped.
+        graph: what runs.
         crew: all workers.
         connect: opens the link to a worker, whose address is known now.
     """
 
-    def __init__(self, run: int, crew: Crew, connect: Callable[[int, str], None]) -> None:
+    def __init__(
+        self, run: int, graph: Graph, crew: Crew, connect: Callable[[int, str], None]
+    ) -> None:
         self._run = run
         self._crew = crew
         self._connect = connect
+        self._failures = Failures(graph, crew.items_in)
+        # Workers of each segment that are not done; one that dies and is replaced counts once.
+        self._at_work = {segment.index: segment.n_processes for segment in graph.segments}
 
     def of_message(self, message: wire.Message) -> Iterator[life.Event]:
         """What a worker has said."""
@@ -43,6 +51,8 @@ class Hearing:
                 yield life.Wired(hand.ident)
             elif op == wire.DONE:
                 yield self._done(hand, fields)
+            elif op == wire.SKIPPED:
+                yield from self._skipped(hand, pickle.loads(fields[0]))
             elif op == wire.FAILED:
                 yield self._failed(hand, pickle.loads(fields[0]))
             elif op == wire.LOG:
@@ -70,16 +80,29 @@ class Hearing:
         item = self._crew.item_at(hand)
         return life.Died(hand.ident, self._crew.death(hand, status), item)
 
-    @staticmethod
-    def _done(hand: Hand, fields: list[Any]) -> life.Event:
+    def _done(self, hand: Hand, fields: list[Any]) -> life.Event:
         try:
             hand.result = pickle.loads(fields[0]) if fields else None
         except Exception as error:  # unpickling runs code of the user's classes
             error.add_note(f"minipipe: while reading what local_term of {hand.name!r} returned")
             return life.Failed(hand.ident, error)
+        self._at_work[hand.segment.index] -= 1
+        if not self._at_work[hand.segment.index]:
+            too_many = self._failures.ended(hand.segment.index)
+            if too_many is not None:
+                return life.Failed(hand.ident, too_many)
         return life.Done(hand.ident)
 
+    def _skipped(self, hand: Hand, failure: Failure) -> Iterator[life.Event]:
+        too_many = self._failures.skipped(hand.segment.index, failure, self._where(hand, failure))
+        if too_many is not None:
+            yield life.StopAsked(outcome=life.Outcome.FAILED, cause=too_many)
+
     def _failed(self, hand: Hand, failure: Failure) -> life.Event:
+        return life.Failed(hand.ident, failure.exception(self._where(hand, failure)))
+
+    def _where(self, hand: Hand, failure: Failure) -> str:
+        """Where something has failed, in words."""
         item = self._crew.item_of(failure.number, failure.origin)
         value = f" ({failure.value})" if item and not hand.member.is_source else ""
         where = (
@@ -88,4 +111,4 @@ class Hearing:
         )
         if item:
             where += f" at {item}{value}"
-        return life.Failed(hand.ident, failure.exception(where))
+        return where

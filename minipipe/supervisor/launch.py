@@ -17,6 +17,7 @@ from minipipe.supervisor.capture import Captured
 from minipipe.worker import zygote
 from minipipe.worker.child import become_worker
 from minipipe.worker.spec import WorkerSpec
+from minipipe.worker.stack import STACK_SIGNAL
 
 _CODE = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
@@ -128,9 +129,17 @@ class ZygoteClient:
                 yield Exited(worker, value)
 
     def kill(self, worker: int) -> None:
-        """Kills a worker; `Exited` follows.  The zygote does it: it alone knows whose pid it is."""
+        """Kills a worker; `Exited` follows."""
+        self._signal(worker, zygote.KILL)
+
+    def ask_for_stack(self, worker: int) -> None:
+        """Has a worker write down where it is."""
+        self._signal(worker, zygote.STACK)
+
+    def _signal(self, worker: int, what: bytes) -> None:
+        """The zygote does it: it alone knows whose pid it is."""
         try:
-            self._control.sendall(zygote.REQUEST.pack(zygote.KILL, worker, 0))
+            self._control.sendall(zygote.REQUEST.pack(what, worker, 0))
         except (BrokenPipeError, ConnectionResetError):
             pass  # it is gone, and its workers with it
 
@@ -212,6 +221,15 @@ class Forks:
         if pid is not None:
             try:
                 zygote.kill(pid)
+            except ProcessLookupError:
+                pass  # collected by somebody else; the next look at it says so
+
+    def ask_for_stack(self, worker: int) -> None:
+        """Has a worker write down where it is."""
+        pid = self._pids.get(worker)
+        if pid is not None:
+            try:
+                os.kill(pid, STACK_SIGNAL)
             except ProcessLookupError:
                 pass  # collected by somebody else; the next look at it says so
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from minipipe.errors import StartError, WireFormatError
 from minipipe.graph import Graph
+from minipipe.letters.file import write
 from minipipe.pure import lifecycle as life
 from minipipe.pure.membership import SUPERVISOR, Peer
 from minipipe.pure.stats import RunStats
@@ -32,8 +33,10 @@ from minipipe.supervisor.hearing import Hearing
 from minipipe.supervisor.monitor import Monitor
 from minipipe.supervisor.output import OutputPump
 from minipipe.supervisor.rundir import RunDirectory
+from minipipe.supervisor.watch import Watch
 from minipipe.transport import Inbox, Transport, open_transport
 from minipipe.worker.attendant import Attendant
+from minipipe.worker.letters import suspect_path
 
 logger = logging.getLogger("minipipe")
 
@@ -92,7 +95,8 @@ class Run:
         self._id = random.SystemRandom().getrandbits(62)
         seed = random.SystemRandom().getrandbits(32) if seed is None else seed
         self._crew = Crew(graph, captured, seed, _shared_bytes(shared_bytes))
-        self._hearing = Hearing(self._id, self._crew, self._connect)
+        self._hearing = Hearing(self._id, graph, self._crew, self._connect)
+        self._watch = Watch(self._crew, self._crew.kill)
         self._monitor = Monitor(graph, self._crew.hands.values())
         self._lifecycle = life.Lifecycle(
             [hand.member for hand in self._crew.hands.values()], grace_s=grace_s
@@ -101,6 +105,7 @@ class Run:
         self._links = {ident: Link(writer) for ident in self._crew.hands}
         self.attendant: Attendant | None = None
         self._transport: Transport | None = None
+        self._directory: RunDirectory | None = None
         self._pump = OutputPump()
         self._wake_read, self._wake_write = os.pipe()
         self._wake_lock = threading.RLock()  # a signal handler may stop() in the middle of a stop()
@@ -179,7 +184,7 @@ class Run:
     def _conduct(self) -> None:
         directory: RunDirectory | None = None
         try:
-            directory = RunDirectory()
+            self._directory = directory = RunDirectory()
             base = f"ipc://{directory.path}"
             self._transport = open_transport(base)
             inbox = self._transport.bind("s")
@@ -272,6 +277,9 @@ class Run:
             monitored_s = self._monitor.due_in_s(time.monotonic())
             if monitored_s is not None:
                 timeout_s = monitored_s if timeout_s is None else min(timeout_s, monitored_s)
+            if self._lifecycle.started and not self._lifecycle.stopping:
+                watched_s = self._watch.due_in_s(time.monotonic())
+                timeout_s = watched_s if timeout_s is None else min(timeout_s, watched_s)
             if self._events or self._wishes:
                 timeout_s = 0.0
             readable = inbox.wait(timeout_s, [self._wake_read, *self._crew.filenos()])
@@ -291,6 +299,8 @@ class Run:
             self._handle(life.Tick())
             if self._lifecycle.started:
                 self._monitor.tell(time.monotonic())
+                if not self._lifecycle.stopping:
+                    self._watch.look(time.monotonic())
 
     def _handle(self, event: life.Event) -> None:
         for action in self._lifecycle.handle(event, time.monotonic()):
@@ -307,10 +317,13 @@ class Run:
     # ----------------------------------------------------------- what is done
     def _do(self, action: life.Action) -> None:
         match action:
-            case life.SendInit(worker, peers, epochs, dead):
-                self._tell(worker, wire.INIT, epochs, dead, [_peer(p) for p in peers])
-            case life.SendFence(worker, region, epoch, dead, receivers, poison):
-                self._tell(worker, wire.FENCE, region, epoch, dead, receivers, poison)
+            case life.SendInit(worker, peers, epochs, dead, suspects):
+                self._tell(worker, wire.INIT, epochs, dead, [_peer(p) for p in peers], suspects)
+            case life.SendFence(worker, region, epoch, dead, receivers, poison, suspects):
+                about = (region, epoch, dead, receivers, poison, suspects)
+                self._tell(worker, wire.FENCE, *about)
+            case life.SetAside(item, segment):
+                self._set_aside(item, segment)
             case life.Spawn(member, instead_of):
                 self._replace(member, instead_of)
             case life.TellDeath(worker, items):
@@ -341,20 +354,40 @@ class Run:
 
     def _replace(self, member: life.Member, dead: int) -> None:
         """Starts a worker in the place of a dead one."""
-        self._crew.hands[dead].close()
+        self._crew.hands[dead].close("died")
         self._links[member.id] = Link(wire.Writer(self._id, SUPERVISOR))
         try:
             for report in self._crew.replace(dead, member):
                 self._events.extend(self._hearing.of_process(report))
+            self._watch.replaced(dead, member.id)
         except StartError as error:
             self._events.append(life.Failed(member.id, error))
             self._events.append(life.Died(member.id, error))
+
+    def _set_aside(self, item: tuple[int, int], segment: int) -> None:
+        """Names a poisonous item, and moves what a worker has written of it to its file."""
+        origin, number = item
+        where = self.graph.segments[segment]
+        name = self._crew.item_of(number, origin)
+        kept = ""
+        path = None if where.declared is None else where.declared.dead_letter
+        if path is not None and self._directory is not None:
+            record = suspect_path(self._directory.path, segment, origin, number)
+            with open(record, "rb") as file:
+                write(path, file.read())
+            kept = f", and is kept in {path!r}"
+        if where.declared is not None and where.declared.poison == "skip":
+            text = "%s has killed two workers of segment %r: it is set aside%s"
+            logger.warning(text, name, where.name, kept)
 
     def _tell_death(self, worker: int, items: int) -> None:
         death = self._crew.hands[worker].death
         again = "1 item is" if items == 1 else f"{items} items are"
         if death is not None:
-            logger.warning("%s; it was replaced, and %s done again", death.description, again)
+            logger.warning(
+                "%s; it was replaced, and %s done again%s",
+                *(death.description, again, death.stack_shown),
+            )
 
     def _is_caller(self, worker: int) -> bool:
         return self._crew.hands[worker].member.is_caller

@@ -14,12 +14,16 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import cloudpickle
+
+from minipipe.pure.paths import outputs
 from minipipe.stream import Inlet, Node, Outlet, Role, StopRun, wire
 from minipipe.stream.inlet import Arrived
 from minipipe.stream.node import WAIT_S
 from minipipe.stream.page import ITEM_WORD, OUTSIDE
 from minipipe.worker.attendant import Attendant
 from minipipe.worker.failure import Failure, capture, is_read_only
+from minipipe.worker.letters import Letters
 from minipipe.worker.stride import Stride
 from minipipe.worker.taken import Taken
 
@@ -46,6 +50,8 @@ class Body:
     ) -> None:
         self.node = node
         self.ignored = ignored
+        self.tolerates = False
+        self.letters = Letters(node, None, "", "", {}, "")
         self.where = where
         self.interruptible = True  # a stop may reach into the functor (not into local_term)
         self.leave: Callable[[], object] = lambda: None
@@ -91,6 +97,11 @@ class Body:
                 outlet.reconsider()
         return result
 
+    def note_suspect(self, number: int, parcel: Arrived) -> None:
+        """Has an item kept, should this worker die of it as another one did."""
+        if (parcel.origin, number) in self.node.suspects:
+            self.letters.suspect(number, parcel)
+
     def come_back(self) -> None:
         """The main thread is in no functor, however it left the last one.
 
@@ -122,18 +133,50 @@ class Body:
         if self.node.stopped is not None:
             raise StopRun
 
-    def after(self, error: BaseException, number: int | None, item: Any, origin: int) -> None:
-        """What an exception of the functor comes to: skipped, or the end."""
+    def after(
+        self,
+        error: BaseException,
+        number: int | None,
+        item: Any,
+        origin: int,
+        parcel: Arrived | None = None,
+    ) -> None:
+        """What an exception of the functor comes to: skipped, or the end.
+
+        Args:
+            parcel: what the item came in, if it is the functor's only argument.
+        """
         self.leave_if_forked(error)
         self.come_back()
         if isinstance(error, StopRun):
             raise error
-        if not isinstance(error, self.ignored):
+        ignored = isinstance(error, self.ignored)
+        if not ignored and not (self.tolerates and isinstance(error, Exception)):
             raise self.broken(error, number, item, origin)
+        path = () if parcel is None else outputs(parcel.path)
+        there_is_one = number is not None and item is not GENERATED and item is not None
+        if not ignored or (there_is_one and self.letters.wanted):
+            failure = capture(
+                error, "its functor", origin=origin, number=number, item=item, path=path
+            )
+            if there_is_one and self.letters.wanted:
+                self._write_letter(failure, item, parcel)
+            if not ignored:
+                self.node.publish_up_to(number)  # with what it is to be compared
+                self.node.report(wire.SKIPPED, cloudpickle.dumps(failure))
+                return
         ends = " and the stream ends, as a generator cannot go on" if item is GENERATED else ""
         skipped = "this" if number is None else f"item {number}"
         text = f"{self.where}: {skipped} was skipped{ends}: {type(error).__name__}: {error}"
         self.node.report(wire.LOG, logging.WARNING, text)
+
+    def _write_letter(self, failure: Failure, item: Any, parcel: Arrived | None) -> None:
+        try:
+            self.letters.write(failure, item, parcel)
+        except Exception as error:  # a full disk; or pickling, which runs the user's code
+            doing = f"writing the dead letter of an item that failed ({failure.type_name})"
+            about = {"origin": failure.origin, "number": failure.number}
+            raise Broken(capture(error, doing, item=item, **about)) from error  # type: ignore[arg-type]
 
     def again(
         self,
@@ -152,7 +195,7 @@ class Body:
         turn = inlet.turn
         only_looked = inlet.access == "read" and inlet.spec.role is not Role.ANCHOR
         if turn is None or not (only_looked and parcel.leases and is_read_only(error)):
-            self.after(error, number, item, parcel.origin)
+            self.after(error, number, item, parcel.origin, parcel)
             return SKIPPED
         self.come_back()
         inlet.access = "private"  # from the next parcel on
@@ -167,7 +210,7 @@ class Body:
         try:
             return self.call_at(number, function, item)
         except BaseException as second:
-            self.after(second, number, item, parcel.origin)
+            self.after(second, number, item, parcel.origin, parcel)
             return SKIPPED
 
     @staticmethod

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from minipipe.stream.page import SIZE_BYTES, Page
 from minipipe.worker.spec import WorkerSpec
+from minipipe.worker.stack import write_down_at_signal
 from minipipe.worker.work import Load, forbid_breakpoints, work
 
 PR_SET_PDEATHSIG = 1
@@ -61,6 +62,7 @@ def become_worker(
         _standard_streams(out, err)
         _plain_signals()
         faulthandler.enable()
+        write_down_at_signal(page)
         call_itself(spec.name)
         threading.Thread(target=_follow, args=(lifeline,), daemon=True).start()
         sys.setswitchinterval(0.001)

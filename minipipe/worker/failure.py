@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import cloudpickle
-import numpy as np
 
+from minipipe.describe import describe
 from minipipe.errors import FunctorError, RemoteTraceback
 
-MAX_REPR = 200
 _ENDS = (StopIteration, StopAsyncIteration)
 _READ_ONLY = (
     "; arrays that others may see as well are read-only: writable=True gives this segment copies "
@@ -35,6 +34,7 @@ class Failure:
     trace: str
     pickled: bytes | None
     hint: str = ""
+    path: tuple[int, ...] = ()  # which outputs the item went through
 
     def exception(self, where: str) -> BaseException:
         """The exception to raise in the caller, with the remote traceback as its cause."""
@@ -52,21 +52,6 @@ class Failure:
         return error
 
 
-def describe(item: object) -> str:
-    """An item in a few words.
-
-    >>> describe([1, 2])
-    '[1, 2]'
-    """
-    if isinstance(item, np.ndarray) and item.size > 8:
-        return f"array {item.dtype}{list(item.shape)}"
-    try:
-        text = repr(item)
-    except BaseException as error:  # a repr of the user's may fail; the failure to tell is another
-        text = f"<{type(item).__name__} whose repr raised {type(error).__name__}>"
-    return text if len(text) <= MAX_REPR else f"{text[: MAX_REPR - 3]}..."
-
-
 def capture(
     error: BaseException,
     doing: str,
@@ -74,6 +59,7 @@ def capture(
     origin: int = 0,
     number: int | None = None,
     item: Any = None,
+    path: tuple[int, ...] = (),
 ) -> Failure:
     """`error`, as it was caught just now, ready to be sent."""
     trace = error.__traceback__
@@ -97,6 +83,7 @@ def capture(
         text,
         _pickled(error, message),
         _READ_ONLY if is_read_only(error) else "",
+        path,
     )
 
 

@@ -94,6 +94,8 @@ class GeneralLoop:
             coroutine = self._coroutine
             self._pass_on(taken, lambda: coroutine.send(taken.shown), coroutine.more)
             return
+        if node.suspects:
+            self._body.note_suspect(taken.number, taken.parcel)
         began_s = time.monotonic()
         result = self._guarded(taken, self._function, *taken.arguments)
         if result is Sentinel:

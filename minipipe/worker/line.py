@@ -96,8 +96,11 @@ class LineLoop:
         node, body = self._node, self._body
         self._arm(inlet)
         words, attended, pop = node.page.words, body.attended, turn.items.pop
+        suspects = node.suspects
         for number in turn.numbers[begun:stop]:
             item = pop()
+            if suspects:
+                body.note_suspect(number, turn.parcel)
             words[ITEM_WORD] = number + 1
             try:
                 function(item)
@@ -134,10 +137,13 @@ class LineLoop:
         node, body = self._node, self._body
         self._arm(inlet)
         words, attended, pop = node.page.words, body.attended, turn.items.pop
+        suspects = node.suspects
         origin = turn.parcel.origin
         numbered, exposed = outlet.ledger is None, node.exposed
         for number in turn.numbers[begun:stop]:
             item = pop()
+            if suspects:
+                body.note_suspect(number, turn.parcel)
             words[ITEM_WORD] = number + 1
             try:
                 result = function(item)

@@ -27,6 +27,8 @@ class WorkerSpec:
     cwd: str | None
     sys_path: tuple[str, ...]
     argv: tuple[str, ...]
+    names: Mapping[int, str]  # of the workers that number items
+    directory: str  # of the run
     is_late: bool  # it takes the place of one that has died, and is announced when it is ready
     shared_bytes: int  # what its arrays in shared memory may come to; 0: none
 
@@ -42,3 +44,5 @@ class Task:
     epochs: int = 1
     strict: bool = True
     careful: bool = False  # it never writes to what it got or gave
+    tolerates: bool = False  # what its functor raises skips the item, as long as that is allowed
+    dead_letter: str | None = None  # where skipped items are written to

@@ -26,6 +26,7 @@ from minipipe.worker.body import Body, Broken
 from minipipe.worker.failure import Failure, capture
 from minipipe.worker.general import GeneralLoop
 from minipipe.worker.info import WorkerInfo, set_worker_info
+from minipipe.worker.letters import Letters
 from minipipe.worker.line import LineLoop
 from minipipe.worker.source import SourceLoop
 from minipipe.worker.spec import Task, WorkerSpec
@@ -119,6 +120,11 @@ class _Life:
         seed(self.info.seed)
         task: Task = self._prepare(load, "loading its functor")
         self.body.ignored = task.ignored
+        self.body.tolerates = task.tolerates
+        spec = self.spec
+        self.body.letters = Letters(
+            self.node, task.dead_letter, spec.segment, spec.name, spec.names, spec.directory
+        )
         return task
 
     def _open(self, task: Task) -> Opened:

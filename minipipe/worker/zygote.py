@@ -23,10 +23,11 @@ import traceback
 from typing import NoReturn
 
 from minipipe.worker.child import become_worker, die_with_parent, load_from
+from minipipe.worker.stack import STACK_SIGNAL
 
-# what (fork, or kill), worker id, length of the pickled request that follows
+# what (fork, kill, write down the stack), worker id, length of the pickled request that follows
 REQUEST = struct.Struct("<cqQ")
-FORK, KILL = b"F", b"K"
+FORK, KILL, STACK = b"F", b"K", b"T"
 # what, worker id, pid or wait status
 REPLY = struct.Struct("<cqq")
 FDS = 4
@@ -100,8 +101,8 @@ class Zygote:
             body = self._read(size)
         except (ConnectionResetError, EOFError):
             return False
-        if what == KILL:
-            self._kill(worker)
+        if what in (KILL, STACK):
+            self._signal(worker, what)
             return True
         pid = os.fork()
         if pid == 0:
@@ -145,10 +146,13 @@ class Zygote:
             if status is not None:
                 self._reply(b"E", self._workers.pop(pid), status)
 
-    def _kill(self, worker: int) -> None:
+    def _signal(self, worker: int, what: bytes) -> None:
         for pid, ident in self._workers.items():
             if ident == worker:
-                kill(pid)
+                if what == KILL:
+                    kill(pid)
+                else:
+                    os.kill(pid, STACK_SIGNAL)
 
     def end(self) -> None:
         """Kills and collects all workers, removes the run's directory."""

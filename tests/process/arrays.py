@@ -79,6 +79,25 @@ class Doubler:
         return x
 
 
+def plus_nothing(x: np.ndarray) -> np.ndarray:
+    """Makes a new array of the same."""
+    return np.add(x, 0, out=mp.empty_like(x))
+
+
+class Firsts:
+    """A sink that returns the first element of each item, which must be whole."""
+
+    def local_init(self) -> None:
+        self.items: list[int] = []
+
+    def run(self, x: np.ndarray) -> None:
+        assert (x == x[0]).all()
+        self.items.append(int(x[0]))
+
+    def local_term(self) -> list[int]:
+        return self.items
+
+
 class Look:
     """A sink that returns what it saw of each item: its first element, and how it lay there."""
 

@@ -58,11 +58,11 @@ def slowly(item: object) -> object:
     return item
 
 
-def pipeline(transform=slowly, sink=None, source=endless, n: int = 2) -> mp.PipeLine:
+def pipeline(transform=slowly, sink=None, source=endless, n: int = 2, **options) -> mp.PipeLine:
     return mp.PipeLine(
         [
             mp.Source(source, "load"),
-            mp.Transform(transform, "trans", n_processes=n),
+            mp.Transform(transform, "trans", n_processes=n, **options),
             mp.Sink(Keeper() if sink is None else sink, "save"),
         ]
     )
@@ -193,8 +193,10 @@ def test_breakpoint_in_a_worker_says_inline() -> None:
 # ---------------------------------------------------------------------- deaths
 @pytest.mark.parametrize("segment", ["load", "trans", "save"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_killed_worker_ends_the_run(segment: str, number: signal.Signals) -> None:
-    pline = pipeline().run()
+def test_a_killed_worker_that_is_not_to_be_replaced_ends_the_run(
+    segment: str, number: signal.Signals
+) -> None:
+    pline = pipeline(restart=False).run()
     flowing(pline)
     victim = pline.stats().segment(segment)[0]
     began = time.monotonic()
@@ -211,7 +213,10 @@ def test_a_death_in_the_functor_names_the_item() -> None:
             os._exit(7)
         return item
 
-    with pytest.raises(mp.WorkerDiedError, match="exit code 7 while it had item 25 of 'load'"):
+    said = "exit code 7 while it had item 25 of 'load'"
+    with pytest.raises(mp.WorkerDiedError, match=said):
+        pipeline(dies, restart=False).run().close()
+    with pytest.raises(mp.PoisonError, match=f"{said}.*{said}"):
         pipeline(dies).run().close()
 
 
@@ -222,7 +227,7 @@ def test_a_crash_in_native_code_names_the_item() -> None:
         return item
 
     with pytest.raises(mp.WorkerDiedError, match="SIGSEGV while it had item 9"):
-        pipeline(crashes).run().close()
+        pipeline(crashes, restart=False).run().close()
 
 
 def test_a_worker_killed_while_it_starts_ends_the_run() -> None:

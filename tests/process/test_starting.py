@@ -113,7 +113,10 @@ def test_forked_workers_that_die_are_noticed_too() -> None:
         with lock:
             os._exit(5)
 
-    with pytest.raises(mp.WorkerDiedError, match="exit code 5 while it had item 0"):
+    said = "exit code 5 while it had item 0"
+    with pytest.raises(mp.WorkerDiedError, match=said):
+        list(mp.PipeLine([mp.Source(range(50)), mp.Transform(dies, restart=False)]))
+    with pytest.raises(mp.PoisonError, match=f"{said}.*{said}"):  # forked anew in between
         list(mp.PipeLine([mp.Source(range(50)), mp.Transform(dies)]))
 
 
@@ -215,7 +218,7 @@ def test_the_last_words_of_a_worker_that_died_appear(capsys) -> None:
         os._exit(1)
 
     with pytest.raises(mp.WorkerDiedError):
-        list(mp.PipeLine([mp.Source([1]), mp.Transform(dies)]))
+        list(mp.PipeLine([mp.Source([1]), mp.Transform(dies, restart=False)]))
     assert capsys.readouterr().out == "these are my last words\nunfinished\n"
 
 

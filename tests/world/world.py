@@ -115,6 +115,8 @@ class Worker:
             wiring=node.wiring,
             base="",
             supervisor=world.address,
+            names={},
+            directory="",
             is_late=self.late,
             shared_bytes=0,
             cwd=None,
@@ -360,12 +362,12 @@ class World:
 
     def _do(self, action: life.Action) -> None:
         match action:
-            case life.SendInit(worker, peers, epochs, dead):
+            case life.SendInit(worker, peers, epochs, dead, _):
                 listed = [(p.id, p.segment, p.address) for p in peers]
                 self._tell(worker, wire.INIT, epochs, dead, listed)
             case life.SendJoin(worker, peer):
                 self._tell(worker, wire.JOIN, peer.id, peer.segment, peer.address)
-            case life.SendFence(worker, region, epoch, dead, receivers, poison):
+            case life.SendFence(worker, region, epoch, dead, receivers, poison, _):
                 self._tell(worker, wire.FENCE, region, epoch, dead, receivers, poison)
             case life.Spawn(member, instead_of):
                 before = next(
@@ -385,7 +387,7 @@ class World:
                 self._tell(worker, wire.EXIT)
                 # Nobody waits for its last word here: that it is gone is known at once.
                 self._handle(life.Died(worker, RuntimeError("left")))
-            case life.TellDeath() | life.Finish():
+            case life.TellDeath() | life.SetAside() | life.Finish():
                 pass
             case life.Kill(worker):
                 doomed = self.workers[worker]

@@ -1,0 +1,22 @@
+"""Items in words, for errors and tables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+MAX_REPR = 200
+
+
+def describe(item: object) -> str:
+    """An item in a few words.
+
+    >>> describe([1, 2])
+    '[1, 2]'
+    """
+    if isinstance(item, np.ndarray) and item.size > 8:
+        return f"array {item.dtype}{list(item.shape)}"
+    try:
+        text = repr(item)
+    except BaseException as error:  # a repr of the user's may fail; the failure to tell is another
+        text = f"<{type(item).__name__} whose repr raised {type(error).__name__}>"
+    return text if len(text) <= MAX_REPR else f"{text[: MAX_REPR - 3]}..."
