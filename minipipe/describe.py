@@ -20,3 +20,15 @@ def describe(item: object) -> str:
     except BaseException as error:  # a repr of the user's may fail; the failure to tell is another
         text = f"<{type(item).__name__} whose repr raised {type(error).__name__}>"
     return text if len(text) <= MAX_REPR else f"{text[: MAX_REPR - 3]}..."
+
+
+def text_of(error: BaseException) -> str:
+    """What an exception says, also if its own `__str__` fails.
+
+    >>> text_of(ValueError("bad"))
+    'bad'
+    """
+    try:
+        return str(error)
+    except BaseException:
+        return "<its str() failed>"

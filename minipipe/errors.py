@@ -119,6 +119,20 @@ class SentinelError(MiniPipeError, ValueError):
         )
 
 
+class SameIteratorError(MiniPipeError, ValueError):
+    """A Source's functor gave the iterator of the epoch before once more."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(where)
+        self.where = where
+
+    def __str__(self) -> str:
+        return (
+            f"the functor of {self.where} returned the same iterator again, which the epoch before "
+            "has used up: it has to make a new one each time it is called"
+        )
+
+
 class UnpairedError(MiniPipeError, ValueError):
     """One of the streams that a segment joins had more items than another."""
 

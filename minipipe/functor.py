@@ -93,6 +93,7 @@ def check_arity(
         BuildError: it cannot.
     """
     if shape.is_class:
+        _check_class(functor, kind, where, shape, inputs, init_kwargs)
         return
     if kind == "source" and not shape.has_run and (_is_iterable(functor) or not callable(functor)):
         return
@@ -108,6 +109,39 @@ def check_arity(
     except TypeError as error:
         name = f"{getattr(call, '__qualname__', repr(call))}{signature}"
         raise BuildError(_wrong_arity(name, kind, where, inputs, error)) from None
+
+
+def _check_class(
+    functor: type,
+    kind: str,
+    where: str,
+    shape: FunctorShape,
+    inputs: int,
+    init_kwargs: Mapping[str, Any],
+) -> None:
+    """Does the same for a class, without making one."""
+    try:
+        signature = inspect.signature(functor)
+    except (ValueError, TypeError):
+        pass
+    else:
+        try:
+            signature.bind(**init_kwargs)
+        except TypeError as error:
+            raise BuildError(
+                f"the class {functor.__qualname__}{signature} of {where} is made with its "
+                f"init_kwargs {dict(init_kwargs)!r} ({error})"
+            ) from None
+    name = "run" if shape.has_run else "__call__"
+    method = inspect.getattr_static(functor, name, None)
+    if kind not in ("transform", "sink") or not inspect.isfunction(method):
+        return
+    signature = inspect.signature(method)
+    try:
+        signature.bind(None, *[None] * inputs)
+    except TypeError as error:
+        called = f"{method.__qualname__}{signature}"
+        raise BuildError(_wrong_arity(called, kind, where, inputs, error)) from None
 
 
 def _wrong_arity(name: str, kind: str, where: str, inputs: int, error: TypeError) -> str:
@@ -205,4 +239,31 @@ class Opened:
             made = functor()
         if not _is_iterable(made):
             raise BuildError(f"the functor of {where} returned {made!r}, which is no iterable")
+        if not isinstance(made, Iterable) and hasattr(type(made), "__len__"):
+            return ItemsOf(made)
         return iter(made)
+
+
+class ItemsOf:
+    """The items of a map-style dataset: what has `__len__` and `__getitem__`, and no `__iter__`.
+
+    (`iter` would ask for one index after the other until an IndexError, which such a dataset need
+    not raise.)
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+        self._length = len(dataset)
+        self._next = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self._next >= self._length:
+            raise StopIteration
+        self._next += 1
+        try:
+            return self._dataset[self._next - 1]
+        except StopIteration as error:
+            raise RuntimeError("the dataset raised StopIteration") from error

@@ -52,7 +52,9 @@ def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType 
 
 
 def died_of() -> BaseException | None:
-    """The exception that the script ended with, if it did."""
+    """The exception that the script ended with, if it did (not an earlier one, typed in)."""
+    if sys.flags.interactive or hasattr(sys, "ps1"):
+        return None
     return getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from minipipe.errors import BuildError
 from minipipe.segment import Ignored, Segment, Streams, check_count
@@ -25,7 +25,7 @@ class Source(Segment):
     """
 
     kind = "source"
-    options = ("epochs", "length")
+    options: ClassVar[tuple[str, ...]] = ("epochs", "length")
     never_ordered = "its items are in the order in which it yields them already"
     never_restarts = "nobody knows where its items would have to begin again"
 
@@ -69,7 +69,7 @@ class Source(Segment):
 class _Middle(Segment):
     """What takes items and gives items."""
 
-    options = ("strict",)
+    options: ClassVar[tuple[str, ...]] = ("strict",)
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class Sink(Segment):
 
     kind = "sink"
     never_ordered = "it passes nothing on; let the segment before it be ordered"
-    options = ("strict",)
+    options: ClassVar[tuple[str, ...]] = ("strict",)
 
     def __init__(
         self,

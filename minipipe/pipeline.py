@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from minipipe.broadcast import Broadcast
@@ -42,6 +42,8 @@ class PipeLine(Runnable):
         if isinstance(segments, bool):  # PipeLine(monitor) in 0.1.9
             segments, monitor = (), segments
         self.monitor = bool(monitor)
+        if isinstance(segments, Segment | Broadcast) or not isinstance(segments, Iterable):
+            raise BuildError(f"mp.PipeLine takes a list of segments, got {segments!r}")
         self._parts: list[Part] = []
         for segment in segments:
             self.add(segment)

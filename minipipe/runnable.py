@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from minipipe.errors import BuildError, LifecycleError, OptionError, reject_unknown
 from minipipe.execution import Execution, InlineExecution, ProcessExecution
 from minipipe.graph import Graph
+from minipipe.importing import check_no_import
 from minipipe.letters import check_writable
 from minipipe.logs import set_level
 from minipipe.pure.stats import RunStats
@@ -140,6 +141,9 @@ class Runnable(ABC):
             raise OptionError(f"grace_s of run is a number of seconds, got {grace_s!r}")
         if shared_bytes is not None and (type(shared_bytes) is not int or shared_bytes < 0):
             raise OptionError(f"shared_bytes of run is a number of bytes, got {shared_bytes!r}")
+        if seed is not None and (type(seed) is not int or seed < 0):
+            raise OptionError(f"seed of run is a whole number of at least 0, or None, got {seed!r}")
+        check_no_import()
         self._check_not_running("run()")
         if self._graph is None:
             self.build()
@@ -160,7 +164,7 @@ class Runnable(ABC):
             )
         return self
 
-    def close(self, timeout_s: float | None = None) -> dict[str, Any]:
+    def close(self, timeout_s: float | None = None, **unknown: Any) -> dict[str, Any]:
         """Waits for the end of the run; returns what the workers' `local_term` returned.
 
         Raises:
@@ -168,17 +172,19 @@ class Runnable(ABC):
             RunTimeoutError: it has not ended within `timeout_s`; it goes on.
             Exception: what ended the run: a functor's exception, or `WorkerDiedError`.
         """
+        reject_unknown(unknown, ("timeout_s",), "close")
         if self._execution is None:
             raise LifecycleError(f"close() of a pipeline that is {self._state()}: call run() first")
         return self._execution.close(timeout_s)
 
-    def stop(self, drain: bool = False) -> None:
+    def stop(self, drain: bool = False, **unknown: Any) -> None:
         """Ends the run early, from anywhere, also a signal handler; does not wait (close does).
 
         Args:
             drain: let what the sources have yielded so far go through to the end (what goes
                 round in a loop for ever has no end: stop that without).
         """
+        reject_unknown(unknown, ("drain",), "stop")
         if self._execution is not None and not self._execution.ended:
             self._execution.stop(drain=drain, wait=False)
 

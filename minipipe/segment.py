@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from minipipe.errors import BuildError, OptionError, reject_unknown
@@ -16,6 +16,7 @@ from minipipe.streams import Stream, check_buffer, listed
 
 # What every segment takes, and what each kind takes beside it.
 OPTIONS = (
+    *("upstreams", "downstreams"),
     *("name", "n_processes", "buffer_size", "env", "ignore_exceptions", "init_kwargs"),
     *("writable", "ordered", "restart", "max_restarts", "poison"),
     *("timeout_s", "max_failures", "dead_letter"),
@@ -128,6 +129,8 @@ class Segment:
         self.max_failures = check_budget(max_failures, where)
         self.dead_letter = None if dead_letter is None else os.path.abspath(os.fspath(dead_letter))
         self.ignore_exceptions = check_ignored(ignore_exceptions, where)
+        if init_kwargs is not None and not isinstance(init_kwargs, Mapping):
+            raise OptionError(f"init_kwargs of {where} is a dict, got {init_kwargs!r}")
         self.init_kwargs = dict(init_kwargs or {})
         self.shape: FunctorShape = shape_of(functor_obj, self.kind, where)
         self.term_flag: Any = None
@@ -281,6 +284,10 @@ def check_ignored(classes: Any, where: str) -> tuple[type[BaseException], ...]:
     """
     if classes is None:
         return ()
+    if not isinstance(classes, type) and (
+        isinstance(classes, str) or not isinstance(classes, Iterable)
+    ):
+        raise OptionError(f"ignore_exceptions of {where} lists exception classes, got {classes!r}")
     listed_classes = (classes,) if isinstance(classes, type) else tuple(classes)
     for cls in listed_classes:
         if not (isinstance(cls, type) and issubclass(cls, BaseException)):
@@ -290,7 +297,8 @@ def check_ignored(classes: Any, where: str) -> tuple[type[BaseException], ...]:
 
 def _check_env(env: Any, where: str) -> dict[str, str]:
     for key, value in dict(env or {}).items():
-        if not isinstance(key, str) or not isinstance(value, str) or not key or "=" in key:
+        texts = isinstance(key, str) and isinstance(value, str)
+        if not texts or not key or "=" in key or "\0" in key + value:
             raise OptionError(f"env of {where} maps texts to texts, got {key!r}: {value!r}")
     return dict(env or {})
 

@@ -38,6 +38,8 @@ class Batch(Regulator):
         CollateError: (in the worker) samples that are not alike, or have None in them.
     """
 
+    options = (*Regulator.options, "n", "drop_last", "collate")
+
     def __init__(
         self,
         n: int,

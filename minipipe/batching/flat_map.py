@@ -32,6 +32,8 @@ class FlatMap(Regulator):
             str, bytes or dict, whose elements are rarely what is meant.
     """
 
+    options = (*Regulator.options, "f")
+
     def __init__(self, f: Any, name: str = "FlatMap", **options: Any) -> None:
         where = f"{type(self).__name__} {name!r}"
         self._shape_of_f = shape_of(f, "transform", where)

@@ -43,6 +43,7 @@ class Rebatch(Regulator):
             shape of rows that differs from those before, or something that is no array.
     """
 
+    options = (*Regulator.options, "n", "drop_last", "shuffle", "seed")
     careful = True
 
     def __init__(

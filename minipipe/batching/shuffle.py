@@ -32,6 +32,7 @@ class Shuffle(Regulator):
         OptionError: an option that does not exist, or with an impossible value.
     """
 
+    options = (*Regulator.options, "buffer", "seed")
     careful = True
 
     def __init__(

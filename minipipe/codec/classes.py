@@ -20,6 +20,7 @@ from cloudpickle import cloudpickle
 
 from minipipe.codec import pickled
 from minipipe.errors import WireFormatError
+from minipipe.importing import importing_for_worker
 
 TOKEN_BYTES = 16
 
@@ -135,7 +136,10 @@ def resolve(name: str, *, may_import: bool) -> type:
     module = sys.modules.get(module_name)
     try:
         if may_import:
-            found: Any = module or importlib.import_module(module_name)
+            found: Any = module
+            if module is None:
+                with importing_for_worker():
+                    found = importlib.import_module(module_name)
             found = reduce(getattr, qualname.split("."), found)
         else:
             found = module

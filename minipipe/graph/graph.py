@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from minipipe.codec import Access
-from minipipe.errors import OptionError
+from minipipe.errors import BuildError, OptionError
 from minipipe.graph.loops import Edge, Loops, find_loops
 from minipipe.graph.partings import Partings
 from minipipe.segment import Segment
@@ -183,6 +183,9 @@ class Graph:
         for segment in self.segments:
             segment.check_restart()
             segment.check_order()
+        names = [s.worker_name(i) for s in self.segments for i in range(s.n_processes)]
+        for name in {name for name in names if names.count(name) > 1}:
+            raise BuildError(f"two workers would have the same name, {name!r}: rename a segment")
 
     @property
     def caller(self) -> GraphSegment | None:

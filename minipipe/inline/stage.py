@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterable
 from typing import Any
 
-from minipipe.describe import describe
+from minipipe.describe import describe, text_of
 from minipipe.errors import SentinelError, TooManyFailuresError
 from minipipe.functor import Opened, outputs_of
 from minipipe.graph import GraphSegment
@@ -246,12 +246,13 @@ class Stage:
         path = tuple(slot for _, slot in ident.path)
         trace = "".join(traceback.format_exception(error))
         who = (name, self.segment.worker_name(0), self.names.get(ident.origin, ""))
-        about = (type(error).__qualname__, str(error), trace)
+        about = (type(error).__qualname__, text_of(error), trace)
         return Letter(self.run_id, time.time(), *who, ident.number, path, *about)
 
     def warn_of(self, error: BaseException, what: str) -> None:
         """Logs what came of an exception that is to be ignored."""
-        logger.warning("%s: %s: %s: %s", self.segment.name, what, type(error).__name__, error)
+        said = f"{type(error).__name__}: {text_of(error)}"
+        logger.warning("%s: %s: %s", self.segment.name, what, said)
 
     def note(self, error: BaseException, doing: str) -> None:
         """Says in `error` where it was raised; the stage is broken."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import multiprocessing
 import os
 import signal
 import sys
@@ -286,6 +287,7 @@ class Crew:
             supervisor=place.supervisor,
             names=self._names,
             directory=place.directory,
+            authkey=bytes(multiprocessing.current_process().authkey),
             is_late=hand.ident > len(self._first),
             cwd=_cwd(),
             sys_path=tuple(sys.path),

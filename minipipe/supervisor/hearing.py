@@ -7,7 +7,8 @@ import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from minipipe.graph import Graph
+from minipipe.errors import StartError
+from minipipe.graph import Graph, GraphSegment
 from minipipe.pure import lifecycle as life
 from minipipe.stream import wire
 from minipipe.supervisor.crew import Crew, Hand
@@ -74,6 +75,9 @@ class Hearing:
             yield self._died(hand, report.status)
         elif isinstance(report, ZygoteLost):
             for worker in report.workers:
+                if report.never_ready:
+                    segment = hands[worker].segment
+                    yield life.Failed(worker, _cannot_start(segment, report.code))
                 yield self._died(hands[worker], None)
 
     def _died(self, hand: Hand, status: int | None) -> life.Event:
@@ -112,3 +116,12 @@ class Hearing:
         if item:
             where += f" at {item}{value}"
         return where
+
+
+def _cannot_start(segment: GraphSegment, code: int | None) -> StartError:
+    env = {} if segment.declared is None else segment.declared.env
+    hint = f", with env={env!r}" if env else ""
+    return StartError(
+        f"the Python interpreter for the workers of segment {segment.name!r} did not start: it "
+        f"ended with exit code {code}{hint}; what it said is on stderr"
+    )

@@ -19,10 +19,14 @@ from minipipe.worker.child import become_worker
 from minipipe.worker.spec import WorkerSpec
 from minipipe.worker.stack import STACK_SIGNAL
 
-_CODE = (
-    "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from minipipe.worker.zygote import main; main(int(sys.argv[2]), sys.argv[3])"
-)
+# Behind the standard library, and before whatever else is installed under our name.
+_CODE = """
+import sys
+places = [i for i, path in enumerate(sys.path) if path.endswith(("-packages", "site-packages"))]
+sys.path.insert(places[0] if places else len(sys.path), sys.argv[1])
+from minipipe.worker.zygote import main
+main(int(sys.argv[2]), sys.argv[3])
+"""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class ZygoteLost:
     """A zygote is gone, and with it the workers that it had started."""
 
     workers: tuple[int, ...]
+    never_ready: bool = False  # it had not even begun
+    code: int | None = None  # what it ended with, then
 
 
 Report = Started | Exited | ZygoteLost
@@ -67,11 +73,14 @@ class ZygoteClient:
     def __init__(self, environment: Mapping[str, str], directory: str) -> None:
         self.workers: dict[int, int] = {}  # worker -> pid; 0 until it is known
         self.lost = False
+        self._ready = False
         self._rest = b""
         ours, theirs = socket.socketpair()
         root = str(Path(__file__).parents[2])
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-        command = [sys.executable, *flags, "-c", _CODE, root, str(theirs.fileno()), directory]
+        # -P: nothing is imported from the current directory.
+        arguments = [root, str(theirs.fileno()), directory]
+        command = [sys.executable, *flags, "-P", "-c", _CODE, *arguments]
         try:
             self._process = subprocess.Popen(
                 command,
@@ -113,7 +122,8 @@ class ZygoteClient:
             chunk = b""
         if not chunk:
             self.lost = True
-            yield ZygoteLost(tuple(self.workers))
+            code = None if self._ready else self._process.wait(1.0)
+            yield ZygoteLost(tuple(self.workers), not self._ready, code)
             self.workers.clear()
             return
         self._rest += chunk
@@ -121,7 +131,9 @@ class ZygoteClient:
         while len(self._rest) >= size:
             what, worker, value = zygote.REPLY.unpack(self._rest[:size])
             self._rest = self._rest[size:]
-            if what == b"S":
+            if what == b"R":
+                self._ready = True
+            elif what == b"S":
                 self.workers[worker] = value
                 yield Started(worker, value)
             elif what == b"E":

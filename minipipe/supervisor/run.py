@@ -18,6 +18,7 @@ from typing import Any
 
 from minipipe.errors import StartError, WireFormatError
 from minipipe.graph import Graph
+from minipipe.importing import travel_by_value
 from minipipe.letters.file import write
 from minipipe.pure import lifecycle as life
 from minipipe.pure.membership import SUPERVISOR, Peer
@@ -29,6 +30,7 @@ from minipipe.stream.node import WAIT_S
 from minipipe.stream.page import OUTSIDE
 from minipipe.supervisor.capture import capture
 from minipipe.supervisor.crew import Crew
+from minipipe.supervisor.descriptors import check_descriptors
 from minipipe.supervisor.hearing import Hearing
 from minipipe.supervisor.monitor import Monitor
 from minipipe.supervisor.output import OutputPump
@@ -56,7 +58,8 @@ class Run:
             the machine, or of the container.
 
     Raises:
-        StartError: a functor can neither be pickled nor inherited.
+        StartError: a functor can neither be pickled nor inherited, or there are too few file
+            descriptors.
     """
 
     def __init__(
@@ -80,6 +83,8 @@ class Run:
         self._launched = threading.Event()
         self._wishes: deque[life.StopAsked] = deque()
         self._events: deque[life.Event] = deque()
+        check_descriptors(graph)
+        travel_by_value()
         declared = [s.declared for s in graph.segments if s.declared is not None]
         flags = [segment.term_flag for segment in declared if segment.term_flag is not None]
         captured = {

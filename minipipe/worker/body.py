@@ -16,6 +16,7 @@ from typing import Any
 
 import cloudpickle
 
+from minipipe.describe import text_of
 from minipipe.pure.paths import outputs
 from minipipe.stream import Inlet, Node, Outlet, Role, StopRun, wire
 from minipipe.stream.inlet import Arrived
@@ -167,7 +168,8 @@ class Body:
                 return
         ends = " and the stream ends, as a generator cannot go on" if item is GENERATED else ""
         skipped = "this" if number is None else f"item {number}"
-        text = f"{self.where}: {skipped} was skipped{ends}: {type(error).__name__}: {error}"
+        said = f"{type(error).__name__}: {text_of(error)}"
+        text = f"{self.where}: {skipped} was skipped{ends}: {said}"
         self.node.report(wire.LOG, logging.WARNING, text)
 
     def _write_letter(self, failure: Failure, item: Any, parcel: Arrived | None) -> None:

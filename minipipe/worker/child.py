@@ -7,6 +7,7 @@ import faulthandler
 import gc
 import io
 import mmap
+import multiprocessing
 import os
 import pickle
 import signal
@@ -70,6 +71,7 @@ def become_worker(
         sys.argv[:] = spec.argv
         if spec.cwd is not None:
             os.chdir(spec.cwd)
+        multiprocessing.current_process().authkey = spec.authkey
         forbid_breakpoints()
         work(spec, load, Page(mmap.mmap(page, SIZE_BYTES)))
         code = 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import cloudpickle
 
-from minipipe.describe import describe
+from minipipe.describe import describe, text_of
 from minipipe.errors import FunctorError, RemoteTraceback
 
 _ENDS = (StopIteration, StopAsyncIteration)
@@ -44,6 +44,8 @@ class Failure:
                 error = pickle.loads(self.pickled)
             except Exception:  # a class of the user's runs here, and may do anything
                 error = None
+            if isinstance(error, Parts):
+                error = error.together()
         # SystemExit and its like would end the caller; StopIteration would look like an end.
         if not isinstance(error, Exception) or isinstance(error, _ENDS):
             error = FunctorError(self.type_name, self.text, where)
@@ -68,10 +70,7 @@ def capture(
         trace = trace.tb_next  # the user's traceback begins where the user's code does
     error.__traceback__ = trace
     text = "".join(traceback.format_exception(error))
-    try:
-        message = str(error)
-    except BaseException:  # like repr: the user's own __str__ may fail
-        message = "<its str() failed>"
+    message = text_of(error)
     return Failure(
         os.getpid(),
         doing,
@@ -82,30 +81,73 @@ def capture(
         message,
         text,
         _pickled(error, message),
-        _READ_ONLY if is_read_only(error) else "",
+        _hint(error),
         path,
     )
 
 
+def _hint(error: BaseException) -> str:
+    if is_read_only(error):
+        return _READ_ONLY
+    if type(error).__name__ == "BdbQuit":
+        return "; a worker has no terminal for a debugger: build(inline=True)"
+    return ""
+
+
 def is_read_only(error: BaseException) -> bool:
     """Whether somebody wanted to write to an array that can only be looked at."""
-    try:
-        text = str(error)
-    except BaseException:  # the user's own __str__ may fail
-        return False
+    text = text_of(error)
     return isinstance(error, Exception) and ("read-only" in text or "readonly" in text)
 
 
+@dataclass(frozen=True)
+class Parts:
+    """An exception taken apart, since it does not survive pickling as a whole.
+
+    Pickle would make it by calling its class with `args`; but a constructor may have passed on
+    something else than it took, and a field may hold a lock.
+    """
+
+    kind: type[BaseException]
+    args: tuple[Any, ...]
+    fields: dict[str, Any]
+
+    def together(self) -> BaseException | None:
+        """The exception, made without its constructor; None if its class does not allow that."""
+        try:
+            error = self.kind.__new__(self.kind, *self.args)
+            error.args = self.args
+            error.__dict__.update(self.fields)
+            str(error)
+        except BaseException:  # the user's own __new__ or __str__
+            return None
+        return error
+
+
 def _pickled(error: BaseException, message: str) -> bytes | None:
-    """`error`, if it survives pickling as what it is; what does not would be lost silently."""
-    bare = error
+    """`error`, as far as it survives pickling: whole, or in parts; None if its class does not."""
     cause, context, trace = error.__cause__, error.__context__, error.__traceback__
     try:
-        blob: bytes = cloudpickle.dumps(bare)
+        blob: bytes = cloudpickle.dumps(error)
         again = pickle.loads(blob)
-        whole = type(again) is type(error) and str(again) == message
+        if type(again) is type(error) and str(again) == message:
+            return blob
     except BaseException:  # a lock in its fields, a constructor with other arguments, anything
-        return None
+        pass
     finally:
         error.__cause__, error.__context__, error.__traceback__ = cause, context, trace
-    return blob if whole else None
+    args = tuple(arg if _survives(arg) else repr(arg) for arg in error.args)
+    fields = {name: value for name, value in vars(error).items() if _survives(value)}
+    try:
+        parts = Parts(type(error), args, fields)
+        return cloudpickle.dumps(parts) if parts.together() is not None else None
+    except Exception:  # its class cannot be pickled
+        return None
+
+
+def _survives(value: object) -> bool:
+    try:
+        pickle.loads(cloudpickle.dumps(value))
+    except Exception:  # whatever a __reduce__ of the user's may raise
+        return False
+    return True

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from types import GeneratorType
 from typing import Any
 
+from minipipe.errors import SameIteratorError
 from minipipe.functor import Opened, is_made_in_worker
 from minipipe.markers import Sentinel
 from minipipe.stream import Outlet, StopRun
@@ -29,6 +30,7 @@ class SourceLoop:
         self._node = body.node
         self._task = task
         self._opened = opened
+        self._last: Iterator[Any] | None = None
         self._ended = False  # for good: by mp.Sentinel, or an ignored exception
         one_by_one = len(body.outlets) > 1 or task.term_flag is not None
         self._emitter = Emitter(body) if one_by_one else None
@@ -48,6 +50,9 @@ class SourceLoop:
                 again = body.call(Opened.open, self._task.functor, self._task.init_kwargs)
                 self._opened.replace(again)
             iterator: Iterator[Any] = body.call(self._opened.iterate, body.where)
+            if iterator is self._last:
+                raise SameIteratorError(body.where)
+            self._last = iterator
         except StopRun:
             raise
         except BaseException as error:

@@ -29,6 +29,7 @@ class WorkerSpec:
     argv: tuple[str, ...]
     names: Mapping[int, str]  # of the workers that number items
     directory: str  # of the run
+    authkey: bytes  # of multiprocessing: for the managers that the functor holds
     is_late: bool  # it takes the place of one that has died, and is announced when it is ready
     shared_bytes: int  # what its arrays in shared memory may come to; 0: none
 

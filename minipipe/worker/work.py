@@ -16,6 +16,7 @@ import numpy as np
 
 from minipipe.arrays import set_pool
 from minipipe.functor import Opened
+from minipipe.importing import importing_for_worker
 from minipipe.seeds import set_default
 from minipipe.stream import Node, StopRun, wire
 from minipipe.stream.memory import Memory
@@ -28,6 +29,7 @@ from minipipe.worker.general import GeneralLoop
 from minipipe.worker.info import WorkerInfo, set_worker_info
 from minipipe.worker.letters import Letters
 from minipipe.worker.line import LineLoop
+from minipipe.worker.seeding import seed_when_imported
 from minipipe.worker.source import SourceLoop
 from minipipe.worker.spec import Task, WorkerSpec
 
@@ -118,7 +120,8 @@ class _Life:
     def _load(self, load: Load) -> Task:
         set_worker_info(self.info)
         seed(self.info.seed)
-        task: Task = self._prepare(load, "loading its functor")
+        with importing_for_worker():
+            task: Task = self._prepare(load, "loading its functor")
         self.body.ignored = task.ignored
         self.body.tolerates = task.tolerates
         spec = self.spec
@@ -190,7 +193,9 @@ def seed(value: int) -> None:
     random.seed(value)
     np.random.seed(value & 0xFFFFFFFF)
     torch = sys.modules.get("torch")
-    if torch is not None and hasattr(torch, "manual_seed"):
+    if torch is None:
+        seed_when_imported(value)
+    elif hasattr(torch, "manual_seed"):
         torch.manual_seed(value)
 
 

@@ -117,6 +117,7 @@ class Worker:
             supervisor=world.address,
             names={},
             directory="",
+            authkey=b"",
             is_late=self.late,
             shared_bytes=0,
             cwd=None,
