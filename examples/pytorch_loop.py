@@ -1,12 +1,18 @@
 """A training loop in PyTorch: the pipeline makes NumPy batches, the loop makes tensors of them.
 
-python examples/pytorch_loop.py  # needs PyTorch: pip install torch
+python examples/pytorch_loop.py  # needs PyTorch: pip install torch==2.13.0
 """
 
+import sys
+
 import numpy as np
-import torch
 
 import minipipe as mp
+
+try:
+    import torch
+except ImportError:
+    sys.exit("this example needs PyTorch: pip install torch==2.13.0")
 
 
 def load(seed):

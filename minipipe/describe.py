@@ -32,3 +32,13 @@ def text_of(error: BaseException) -> str:
         return str(error)
     except BaseException:
         return "<its str() failed>"
+
+
+def in_a_line(error: BaseException) -> str:
+    """An exception in one line, with where it was raised.
+
+    >>> in_a_line(ValueError("bad"))
+    'ValueError: bad'
+    """
+    notes = [note.removeprefix("minipipe: ") for note in getattr(error, "__notes__", ())]
+    return " ".join(f"{type(error).__name__}: {text_of(error)} {' '.join(notes)}".split())

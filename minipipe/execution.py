@@ -7,10 +7,11 @@ import threading
 import time
 from typing import Any, Protocol
 
+from minipipe.describe import in_a_line
 from minipipe.errors import LifecycleError, MiniPipeError
 from minipipe.graph import Graph
-from minipipe.inline import InlineRun
-from minipipe.interpreter import died_of, interrupt, quiet_interrupts, running
+from minipipe.inline import PAUSE, InlineRun
+from minipipe.interpreter import died_of, interrupt, note_left, quiet_interrupts, running
 from minipipe.iteration import Output, UndecodableError
 from minipipe.logs import SUMMARY, logger
 from minipipe.pure.lifecycle import Outcome
@@ -37,8 +38,8 @@ class Execution(Protocol):
     def take(self) -> Any:
         """The next item of the output; StopIteration at its end; raises what went wrong."""
 
-    def leave(self) -> None:
-        """The loop over the output was left early."""
+    def leave(self) -> BaseException | None:
+        """The loop over the output was left early; what then failed, if anything did."""
 
     def close(self, timeout_s: float | None) -> dict[str, Any]:
         """Waits for the end; raises what went wrong; returns the results."""
@@ -50,10 +51,15 @@ class Execution(Protocol):
 class InlineExecution:
     """In the caller's process and thread, when the caller asks."""
 
-    def __init__(self, graph: Graph, ignored: tuple[type[BaseException], ...] | None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        ignored: tuple[type[BaseException], ...] | None,
+        seed: int | None,
+    ) -> None:
         self._graph = graph
-        self._run = InlineRun(graph, ignored)
-        self._items = self._run.items()
+        self._run = InlineRun(graph, ignored, seed)
+        self._items: Any = self._run.steps()  # a generator, which knows whether it is at work
         self.began_at = self._run.began_at
         running.add(self)
 
@@ -66,10 +72,15 @@ class InlineExecution:
         return self._run.results
 
     def take(self) -> Any:
-        return next(self._items)
+        while (item := next(self._items)) is PAUSE:
+            pass
+        return item
 
-    def leave(self) -> None:
-        self.stop(drain=False, wait=True)
+    def leave(self) -> BaseException | None:
+        if not self._run.ended:
+            self.stop(drain=False, wait=True)
+            note_left(f"minipipe: {summary('interrupted', self.stats())}")
+        return self._run.failure
 
     def close(self, timeout_s: float | None) -> dict[str, Any]:
         running.discard(self)
@@ -77,14 +88,29 @@ class InlineExecution:
             raise self._run.failure
         if not self._run.ended:
             _check_end_is_read(self._graph)
+            if self._items.gi_running:
+                raise LifecycleError(
+                    "close() while the pipeline runs inline, in another thread or further up in "
+                    "this one: that one's close() is what drives it"
+                )
+            until_s = None if timeout_s is None else time.monotonic() + timeout_s
             for _ in self._items:
-                pass
+                if until_s is not None and time.monotonic() > until_s:
+                    running.add(self)
+                    raise RunTimeoutError(
+                        f"the run has not ended within {timeout_s} s and stands still, as it is "
+                        f"inline: call close() again to go on, or stop() to end it\n{self.stats()}"
+                    )
             logger.log(SUMMARY, "%s", summary("finished", self.stats()))
         return self.results
 
     def stop(self, *, drain: bool, wait: bool) -> None:
+        if drain or self._items.gi_running:
+            # By a functor, a signal handler or another thread: whoever drives it sees that.
+            self._run.wish = "drain" if drain else "stop"
+            return
         running.discard(self)
-        self._items.close()  # type: ignore[attr-defined]  # it is a generator
+        self._items.close()
         self._run.ended = True
 
     def end_with_interpreter(self) -> None:
@@ -109,6 +135,7 @@ class ProcessExecution:
         shared_bytes: int | None,
     ) -> None:
         self._graph = graph
+        quiet_interrupts()
         self._run = Run(
             graph,
             ignore_exceptions=ignored,
@@ -121,9 +148,9 @@ class ProcessExecution:
         self._interrupted = False
         self._told = False
         self._torn_by: BaseException | None = None
+        self._refused: LifecycleError | None = None
         self._output: Output | None = None
         self._reader: threading.Thread | None = None
-        quiet_interrupts()
         running.add(self)
         try:
             self._run.start()
@@ -190,12 +217,17 @@ class ProcessExecution:
             and self._reader is threading.current_thread()
         )
 
-    def leave(self) -> None:
+    def leave(self) -> BaseException | None:
         if self._is_ours and not self._run.ended:
             # Another thread may be the one that collects garbage, and must not wait: it might
             # be one of those that are waited for.
             here = self._reader is None or self._reader is threading.current_thread()
-            self.stop(drain=False, wait=here and threading.current_thread() not in self._run.own)
+            waits = here and threading.current_thread() not in self._run.own
+            self.stop(drain=False, wait=waits)
+            if waits:
+                note_left(f"minipipe: {summary('interrupted', self.stats())}")
+            return self._run.failure
+        return None
 
     # ---------------------------------------------------------------- the end
     def close(self, timeout_s: float | None) -> dict[str, Any]:
@@ -211,7 +243,8 @@ class ProcessExecution:
                         "nobody would read what comes: leave the loop (break), or stop(); "
                         "the run was stopped"
                     )
-            except LifecycleError:
+            except LifecycleError as error:
+                self._refused = error  # said again at the next close
                 self.stop(drain=False, wait=True)
                 raise
         self._wait(timeout_s)
@@ -266,7 +299,11 @@ class ProcessExecution:
 
     def _raise(self) -> None:
         """Raises what the run came to, if that was no good."""
+        if self._refused is not None:
+            raise self._refused
         if self._interrupted:
+            if self._run.failure is not None:
+                logger.error("at the end, %s", in_a_line(self._run.failure))
             raise interrupt(f"minipipe: {summary('interrupted', self.stats())}") from None
         failure = self._run.failure
         if failure is not None:

@@ -6,6 +6,7 @@ import atexit
 import os
 import signal
 import sys
+import time
 import traceback
 from types import TracebackType
 from typing import Protocol
@@ -19,6 +20,15 @@ class EndsWithInterpreter(Protocol):
 
 
 running: set[EndsWithInterpreter] = set()
+LEFT_S = 3.0
+_left: list[tuple[float, str]] = []  # when a loop was left early, and what its run came to
+
+
+def note_left(summary: str) -> None:
+    """A loop over a run was left: by break, or by an exception that nobody can see from there."""
+    _left[:] = [(time.monotonic(), summary)]
+
+
 _previous_hook = sys.excepthook
 
 
@@ -47,8 +57,14 @@ def quiet_interrupts() -> None:
 def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if _is_quiet(error):
         print(error, file=sys.stderr)
-    else:
-        _previous_hook(kind, error, trace)
+        return
+    if issubclass(kind, KeyboardInterrupt):
+        # In the body of a loop, most likely, which was left by that.
+        lines = [said for at_s, said in _left if time.monotonic() - at_s < LEFT_S]
+        if lines:
+            print(lines[0], file=sys.stderr)
+            return
+    _previous_hook(kind, error, trace)
 
 
 def died_of() -> BaseException | None:

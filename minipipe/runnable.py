@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from minipipe.describe import in_a_line
 from minipipe.errors import BuildError, LifecycleError, OptionError, reject_unknown
 from minipipe.execution import Execution, InlineExecution, ProcessExecution
 from minipipe.graph import Graph
 from minipipe.importing import check_no_import
 from minipipe.letters import check_writable
-from minipipe.logs import set_level
+from minipipe.logs import logger, set_level
 from minipipe.pure.stats import RunStats
 from minipipe.segment import Segment, check_ignored
 
@@ -100,6 +101,8 @@ class Runnable(ABC):
         self._execution = self._loop = None
         for pipe in self.pipes:
             _check_dead_letter(pipe)
+            if inline and pipe.env:
+                logger.warning("env of %s has no effect inline: set it in this process", pipe.where)
         return self
 
     def reset(self) -> None:
@@ -153,7 +156,7 @@ class Runnable(ABC):
         self._before_run()
         assert self._graph is not None
         if self._inline:
-            self._execution = InlineExecution(self._graph, self._ignored)
+            self._execution = InlineExecution(self._graph, self._ignored, seed)
         else:
             self._execution = ProcessExecution(
                 self._graph,
@@ -223,10 +226,15 @@ class Runnable(ABC):
         if self._execution is None:
             return
         loop = self._loop() if self._loop is not None else None
-        if error is not None or (loop is not None and not self._execution.ended):
+        if error is not None:
             self._execution.leave()
+        elif loop is not None and not self._execution.ended:
+            failure = self._execution.leave()
+            if failure is not None:
+                raise failure
         elif loop is None and self._loop is not None:
-            pass  # a loop that ran out has closed, one left early has stopped
+            if self._execution.ended:  # a loop that ran out has closed, one left early has stopped
+                self._execution.close(None)
         else:
             self.close()
 
@@ -323,7 +331,11 @@ class Loop:
     def close(self) -> None:
         """Stops the run, if it has not ended; nothing more comes."""
         self._left = True
-        self._execution.leave()
+        failure = self._execution.leave()
+        if failure is not None:
+            raise failure
 
     def __del__(self) -> None:
-        self._execution.leave()
+        failure = self._execution.leave()
+        if failure is not None:  # nobody may be there to catch it; close() raises it as well
+            logger.error("after the loop was left, %s", in_a_line(failure))

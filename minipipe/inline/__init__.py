@@ -6,6 +6,7 @@ tests of the real thing compare with.
 
 from __future__ import annotations
 
+from minipipe.inline.flow import PAUSE
 from minipipe.inline.run import InlineRun
 
-__all__ = ["InlineRun"]
+__all__ = ["PAUSE", "InlineRun"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from minipipe.graph import Graph
@@ -24,10 +24,24 @@ from minipipe.inline.ways import Arrival
 logger = logging.getLogger("minipipe")
 
 
-class Flow:
-    """Takes everything through, lazily: yields what comes to the caller's loop."""
+PAUSE = object()  # yielded between the items of Sources: somebody may look at a clock
 
-    def __init__(self, graph: Graph, stages: Mapping[int, Stage]) -> None:
+
+class StopWished(Exception):
+    """Somebody has called `stop()`, who does not drive the run himself."""
+
+
+class Flow:
+    """Takes everything through, lazily: yields what comes to the caller's loop.
+
+    Args:
+        wish: gives "stop" or "drain" once that is wished.
+    """
+
+    def __init__(
+        self, graph: Graph, stages: Mapping[int, Stage], wish: Callable[[], str] = str
+    ) -> None:
+        self._wish = wish
         self._graph = graph
         self._stages = stages
         self._order = [stages[i] for i in in_order(graph) if i in stages]
@@ -39,7 +53,11 @@ class Flow:
     def items(self) -> Iterator[Any]:
         """Runs until all Sources have ended and nothing goes round."""
         while self._sources or any(self._rounds):
+            yield PAUSE
             news = False
+            if self._wish() == "drain":
+                for source in self._sources:
+                    source.quit()
             for rounds in self._rounds:
                 for _ in range(len(rounds)):
                     yield from self._work(rounds.popleft())
@@ -52,7 +70,7 @@ class Flow:
                 else:
                     self._sources.append(source)
                     yield from self._through(arrivals)
-            if news or any(stage.quits and not stage.ended for stage in self._may_quit):
+            if news or any(not stage.takes and not stage.ended for stage in self._may_quit):
                 yield from self._end_what_can()
         assert all(stage.ended for stage in self._order)
 
@@ -67,6 +85,8 @@ class Flow:
         """Works these off, and what becomes of them; but what closes a loop waits."""
         stack = [iter(arrivals)]
         while stack:
+            if self._wish() == "stop":
+                raise StopWished
             arrival = next(stack[-1], None)
             if arrival is None:
                 stack.pop()

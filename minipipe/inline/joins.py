@@ -41,7 +41,7 @@ class InStep:
         self._where = where
         self._streams = streams
         self._from_loop = from_loop  # something always comes round when a loop ends: no surplus
-        self._strict = strict
+        self.strict = strict
         self._queues: list[deque[tuple[Any, Ident]]] = [deque() for _ in streams]
         self._ended = [False] * len(streams)
 
@@ -72,7 +72,7 @@ class InStep:
         lengths = [0 if loop else n for n, loop in zip(lengths, self._from_loop, strict=True)]
         if not any(lengths):
             return
-        if self._strict:
+        if self.strict:
             raise self._error(lengths)
         self.surplus = [a + b for a, b in zip(self.surplus, lengths, strict=True)]
         for queue in self._queues:

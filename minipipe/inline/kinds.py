@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from inspect import GEN_CLOSED, getgeneratorstate
 from types import GeneratorType
 from typing import Any
 
 from minipipe.coroutine import Coroutine
+from minipipe.describe import text_of
+from minipipe.errors import FunctorError, LifecycleError, SameIteratorError
 from minipipe.functor import Opened, coroutine_kwargs, is_made_in_worker
 from minipipe.inline.stage import Stage
 from minipipe.inline.ways import Arrival, Ident
@@ -22,11 +25,13 @@ class SourceStage(Stage):
     """Yields what the functor gives, epoch by epoch."""
 
     _iterator: Iterator[Any] | None = None
+    _last: Iterator[Any] | None = None
     _epochs = 0  # begun
     _number = 0
 
     def next(self) -> list[Arrival] | None:
         """Where the next item goes; None if there are no more."""
+        self.as_worker()
         while not self.quits and not self.is_flagged():
             try:
                 if self._iterator is None and not self._begin():
@@ -54,11 +59,20 @@ class SourceStage(Stage):
         """Begins the next epoch, if there is one."""
         declared = self.declared
         assert isinstance(declared, Source) and self.opened is not None
-        if self._epochs == declared.epochs:
+        # Each of several workers goes through all of it.
+        if self._epochs == declared.epochs * self.segment.n_processes:
             return False
         if self._epochs and is_made_in_worker(declared.functor_obj):
             self.opened.replace(Opened.open(declared.functor_obj, declared.init_kwargs))
-        self._iterator = self.opened.iterate(self.where)
+        iterator = self.opened.iterate(self.where)
+        if iterator is self._last:
+            raise SameIteratorError(self.where)
+        if isinstance(iterator, GeneratorType) and getgeneratorstate(iterator) == GEN_CLOSED:
+            raise LifecycleError(
+                f"the generator of {self.where} has been used up: inline it is the caller's own, "
+                "so give the generator function, or make the generator anew for each pass"
+            )
+        self._iterator = self._last = iterator
         self._epochs += 1
         return True
 
@@ -89,10 +103,14 @@ class FunctionStage(Stage):
             return ()
         assert self.opened is not None
         arguments, ident = whole
+        self.as_worker()
         try:
             result = self.opened.call(*arguments)
         except BaseException as error:
             if not self.skips(error, ident, arguments):
+                if isinstance(error, StopIteration):  # which would look like an end
+                    where = f"in its functor of segment {self.segment.name!r} (inline)"
+                    raise FunctorError("StopIteration", text_of(error), where) from error
                 raise
             return ()
         if not self.outlets:
@@ -142,6 +160,7 @@ class RegulatorStage(Stage):
     ) -> Iterator[Arrival]:
         assert self._coroutine is not None
         while True:
+            self.as_worker()
             try:
                 output = step()
             except BaseException as error:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Generator, Iterator
+from typing import Any, Literal
+
+import numpy as np
 
 from minipipe.graph import Graph
-from minipipe.inline.flow import Flow
+from minipipe.inline.flow import PAUSE, Flow, StopWished
 from minipipe.inline.layout import stages_of
+from minipipe.inline.stage import leave_worker
 from minipipe.pure.lifecycle import Outcome
 from minipipe.pure.stats import RunStats
 
@@ -21,7 +25,10 @@ class InlineRun:
     """One pass; lazily, so that a pipeline with an open end is driven by the caller's loop."""
 
     def __init__(
-        self, graph: Graph, ignore_exceptions: tuple[type[BaseException], ...] | None
+        self,
+        graph: Graph,
+        ignore_exceptions: tuple[type[BaseException], ...] | None,
+        seed: int | None = None,
     ) -> None:
         self.graph = graph
         self.results: dict[str, Any] = {}
@@ -29,22 +36,42 @@ class InlineRun:
         self.outcome = Outcome.FINISHED
         self.began_at = time.time()
         self.ended = False
+        self.wish: Literal["", "stop", "drain"] = ""  # of somebody who does not drive it
+        self._seed = seed
         self._began_s = time.monotonic()
         self._took_s = 0.0
         stages = stages_of(graph, ignore_exceptions)
         self._stages = list(stages.values())
         run_id = random.SystemRandom().getrandbits(62)
-        for stage in self._stages:
+        first = random.SystemRandom().getrandbits(32) if seed is None else seed
+        for number, stage in enumerate(self._stages, start=1):
             stage.run_id = run_id
             stage.names = {s.index: s.name for s in graph.segments}
-        self._flow = Flow(graph, stages)
+            stage.info.seed = (first + 0x9E3779B1 * number) % 2**32
+        self._flow = Flow(graph, stages, lambda: self.wish)
 
     def items(self) -> Iterator[Any]:
         """Runs the pipeline; yields what its open end puts out (nothing, after Sinks)."""
+        with contextlib.closing(self.steps()) as steps:
+            for step in steps:
+                if step is not PAUSE:
+                    yield step
+
+    def steps(self) -> Generator[Any, None, None]:
+        """Does the same, and yields PAUSE now and then, to be asked for more."""
         try:
+            if self._seed is not None:  # asked for: so it is for the caller's own generators, too
+                random.seed(self._seed)
+                np.random.seed(self._seed & 0xFFFFFFFF)
             for stage in self._stages:
                 stage.open()
-            yield from self._flow.items()
+            for item in self._flow.items():
+                leave_worker()
+                yield item
+            if self.wish:
+                self.outcome = Outcome.STOPPED
+        except StopWished:
+            self.outcome = Outcome.STOPPED
         except GeneratorExit:
             self.outcome = Outcome.STOPPED
             raise
@@ -61,6 +88,7 @@ class InlineRun:
         """Calls every `local_term`, also when one of them raises."""
         failure: BaseException | None = None
         for stage in self._stages:
+            stage.info.outcome = self.outcome.value
             try:
                 result = stage.close()
             except BaseException as error:
@@ -69,6 +97,7 @@ class InlineRun:
             logger.info("%s: Local termination", stage.segment.name)
             if result is not None:
                 self.results[stage.segment.worker_name(0)] = result
+        leave_worker()
         self.ended = True
         self._took_s = time.monotonic() - self._began_s
         if failure is None:

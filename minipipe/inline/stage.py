@@ -17,10 +17,13 @@ from minipipe.inline.ways import Arrival, Ident, Outlet
 from minipipe.letters import Letter, append
 from minipipe.pure.budget import Budget
 from minipipe.pure.stats import WorkerStats
+from minipipe.seeds import set_default
 from minipipe.segment import Segment
+from minipipe.worker.info import WorkerInfo, set_worker_info
 
 logger = logging.getLogger("minipipe")
 
+MAX_SURPLUS = 1000  # so many are counted, of what is left over for a join that is not strict
 _MEND = " (strict=False makes this a warning)"
 
 
@@ -43,6 +46,7 @@ class Stage:
         self.ignored = ignored
         self.join = join
         self.where = f"{segment.kind} {segment.name!r}"
+        self.info = WorkerInfo(segment.name, segment.worker_name(0), 0, 1, 0)
         self.outlets: list[Outlet] = []
         self.opened: Opened | None = None
         self.broken = False  # it raised: its local_term is not called
@@ -59,6 +63,11 @@ class Stage:
         self._count = 0
         self._flag = declared.term_flag
 
+    def as_worker(self) -> None:
+        """What the functor asks of its worker, it is told of this segment."""
+        set_worker_info(self.info)
+        set_default(self.info.seed)
+
     # ---------------------------------------------------------- first and last
     def open(self) -> None:
         """The functor is ready to be called.
@@ -66,6 +75,7 @@ class Stage:
         Raises:
             BaseException: what it, or its local_init, raised.
         """
+        self.as_worker()
         try:
             self.opened = Opened.open(self.declared.functor_obj, self.declared.init_kwargs)
         except BaseException as error:
@@ -74,6 +84,7 @@ class Stage:
 
     def close(self) -> Any:
         """What `local_term` returned; None if it was not called."""
+        self.as_worker()
         try:
             self.leave()
         except BaseException as error:
@@ -134,6 +145,8 @@ class Stage:
                 self.note(error, "joining the upstreams")
                 raise
         if whole is None:
+            if isinstance(self.join, InStep) and sum(self.join.surplus) >= MAX_SURPLUS:
+                self.takes = False  # so that a source without end, which feeds nobody else, ends
             return None
         if self.is_flagged():
             self.quit()
@@ -176,8 +189,9 @@ class Stage:
     # ------------------------------------------------------- the end, and failures
     @property
     def may_quit(self) -> bool:
-        """Whether it could quit by itself."""
-        return self._flag is not None or self.segment.in_loop
+        """Whether it could take nothing more before its input ends."""
+        lenient = isinstance(self.join, InStep) and not self.join.strict
+        return self._flag is not None or self.segment.in_loop or lenient
 
     def is_flagged(self) -> bool:
         """Whether the term flag is set."""
@@ -257,7 +271,8 @@ class Stage:
     def note(self, error: BaseException, doing: str) -> None:
         """Says in `error` where it was raised; the stage is broken."""
         if not self.broken:
-            self.broken = True
+            # What Ctrl-C has interrupted is healthy, and its local_term is called.
+            self.broken = not isinstance(error, KeyboardInterrupt)
             error.add_note(f"minipipe: in {doing} of segment {self.segment.name!r} (inline)")
 
     def _tell_surplus(self, join: Join) -> None:
@@ -284,6 +299,12 @@ class Stage:
             queued_items=0,
             item=None,
         )
+
+
+def leave_worker() -> None:
+    """What is called from here on is no functor."""
+    set_worker_info(None)
+    set_default(None)
 
 
 def _at(number: int, arguments: tuple[Any, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -54,6 +55,18 @@ class Arrival(NamedTuple):
     ident: Ident
 
 
+_IMMUTABLE = frozenset((type(None), bool, int, float, complex, str, bytes))
+
+
+def _copy(item: Any) -> Any:
+    if type(item) in _IMMUTABLE:
+        return item
+    try:
+        return copy.deepcopy(item)
+    except Exception:  # a lock in it, say; between processes it would not travel at all
+        return item
+
+
 class Turns:
     """Which of the segments that share a stream is next."""
 
@@ -94,8 +107,9 @@ class Outlet:
         if self._step is not None:
             ident = ident.at(*self._step)
         if self._turns is None:
+            # To each its own, as between processes: what one of them does to it, no other sees.
             return [
-                Arrival(way, item, ident.at(self._fork, slot))
+                Arrival(way, _copy(item) if slot else item, ident.at(self._fork, slot))
                 for slot, way in enumerate(self.ways)
                 if way.is_open
             ]

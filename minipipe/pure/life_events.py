@@ -59,6 +59,7 @@ class Failed:
 
     worker: int
     cause: BaseException
+    at_the_end: bool = False  # in its local_term or the like: something was not saved
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,20 @@ class TellDeath:
 
 
 @dataclass(frozen=True)
+class TellLater:
+    """Says in the log what has failed after the run had been stopped, or had failed already."""
+
+    cause: BaseException
+
+
+@dataclass(frozen=True)
+class TellCut:
+    """Says in the log that a worker's `local_term` is cut off, as its grace has run out."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
 class SetAside:
     """Names an item that two workers of a segment have died of, and keeps it, if it is to be."""
 
@@ -231,6 +246,8 @@ Action = (
     | SendFence
     | Spawn
     | TellDeath
+    | TellLater
+    | TellCut
     | SetAside
     | SendJoin
     | SendStart
@@ -255,6 +272,7 @@ class Member:
     works_in: frozenset[int] = frozenset()  # regions in which it is a stateless worker
     sends_to: frozenset[int] = frozenset()  # regions in which it is a sender
     loop: int | None = None  # the loop that it is in
+    joins: bool = False  # it takes one item from each of several streams
     saves: bool = False  # it has a local_term worth waiting for
     is_caller: bool = False  # lives in the supervisor's own process
     restarts: bool = False  # it is replaced if it dies

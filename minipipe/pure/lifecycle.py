@@ -41,7 +41,9 @@ from minipipe.pure.life_events import (
     SetAside,
     Spawn,
     StopAsked,
+    TellCut,
     TellDeath,
+    TellLater,
     Tick,
     Wired,
 )
@@ -78,7 +80,9 @@ __all__ = [
     "SetAside",
     "Spawn",
     "StopAsked",
+    "TellCut",
     "TellDeath",
+    "TellLater",
     "Tick",
     "Wired",
 ]
@@ -184,9 +188,12 @@ class Lifecycle:
                 actions += self._leave(s for s in others if s.member.id != worker)
                 self._workers[worker].takes_no_more = True
                 actions += self._drain_what_nobody_takes()
-            case Failed(worker, cause):
+            case Failed(worker, cause, at_the_end):
                 self._workers[worker].failed = True
-                actions += self._stop(Outcome.FAILED, cause, now_s)
+                if self.stopping:
+                    actions += self._failed_late(cause, counts=at_the_end)
+                else:
+                    actions += self._stop(Outcome.FAILED, cause, now_s)
             case Died(worker, cause, item):
                 actions += self._died(worker, cause, item, now_s)
             case Resent(worker, region, epoch, items):
@@ -339,7 +346,12 @@ class Lifecycle:
                 return [*aside, *self._mend(state, now_s)]
             cause = fatal
         # Decided before it counts as gone: a death is not a way to be done.
-        actions = [] if expected else self._stop(Outcome.FAILED, cause, now_s)
+        actions: list[Action] = []
+        if not expected and self.stopping:
+            saves = state.member.saves and state.phase is Phase.WIRED
+            actions = self._failed_late(cause, counts=saves)
+        elif not expected:
+            actions = self._stop(Outcome.FAILED, cause, now_s)
         state.phase = Phase.GONE
         return aside + [a for a in actions if not (isinstance(a, SendStop) and a.worker == worker)]
 
@@ -364,15 +376,28 @@ class Lifecycle:
         mending.note(Notice(dead, region, epoch, now_s, senders))
         return actions
 
+    def _failed_late(self, cause: BaseException, *, counts: bool) -> list[Action]:
+        """What becomes of a failure after the run was stopped.
+
+        Args:
+            counts: something was to be saved and was not.  (A functor that raises when it is
+                stopped does so because of that.)
+        """
+        if self.cause is not None or not counts:
+            return [TellLater(cause)]
+        self.cause = cause
+        if self.outcome is not Outcome.INTERRUPTED:
+            self.outcome = Outcome.FAILED
+        return []
+
     def _drain(self) -> list[Action]:
         if self.stopping or self._all_done:
             return []
         self.outcome = self.outcome or Outcome.STOPPED
-        return [
-            SendDrain(s.member.id)
-            for s in self._workers.values()
-            if s.member.is_source and s.phase < Phase.DONE
-        ]
+        there = [s.member for s in self._workers.values() if s.phase < Phase.DONE]
+        # Joins hear of it first: what is left over when their sources end is then no mistake.
+        joins = [SendDrain(m.id) for m in there if m.joins]
+        return [*joins, *(SendDrain(m.id) for m in there if m.is_source)]
 
     def _stop(self, outcome: Outcome, cause: BaseException | None, now_s: float) -> list[Action]:
         if self.stopping or self._all_done:
@@ -419,6 +444,9 @@ class Lifecycle:
         for state in self._workers.values():
             at_s = self._kill_at_s(state)
             if state.phase is not Phase.GONE and at_s is not None and now_s >= at_s:
+                had_grace = state.member.saves and state.phase is Phase.WIRED and not state.failed
+                if had_grace and state.killed_at_s is None:
+                    actions.append(TellCut(state.member.id))
                 state.killed_hard = state.killed_at_s is not None
                 state.killed_at_s = now_s
                 actions.append(Kill(state.member.id, state.killed_hard))

@@ -150,6 +150,7 @@ def hands_of(graph: Graph) -> dict[int, Hand]:
                 works_in=regions if segment.stateless else frozenset(),
                 sends_to=frozenset(spec.region for spec in wiring.outlets if spec.is_sender),
                 loop=loop_of.get(segment.index),
+                joins=segment.joins,
                 saves=declared is not None and declared.shape.has_term,
                 is_caller=segment.kind == "caller",
                 restarts=segment.restarts,

@@ -14,7 +14,7 @@ from minipipe.stream import wire
 from minipipe.supervisor.crew import Crew, Hand
 from minipipe.supervisor.failures import Failures
 from minipipe.supervisor.launch import Exited, Report, Started, ZygoteLost
-from minipipe.worker.failure import Failure
+from minipipe.worker.failure import LAST_WORDS, Failure
 
 logger = logging.getLogger("minipipe")
 
@@ -89,7 +89,7 @@ class Hearing:
             hand.result = pickle.loads(fields[0]) if fields else None
         except Exception as error:  # unpickling runs code of the user's classes
             error.add_note(f"minipipe: while reading what local_term of {hand.name!r} returned")
-            return life.Failed(hand.ident, error)
+            return life.Failed(hand.ident, error, True)
         self._at_work[hand.segment.index] -= 1
         if not self._at_work[hand.segment.index]:
             too_many = self._failures.ended(hand.segment.index)
@@ -103,7 +103,8 @@ class Hearing:
             yield life.StopAsked(outcome=life.Outcome.FAILED, cause=too_many)
 
     def _failed(self, hand: Hand, failure: Failure) -> life.Event:
-        return life.Failed(hand.ident, failure.exception(self._where(hand, failure)))
+        error = failure.exception(self._where(hand, failure))
+        return life.Failed(hand.ident, error, failure.doing in LAST_WORDS)
 
     def _where(self, hand: Hand, failure: Failure) -> str:
         """Where something has failed, in words."""

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any
 
+from minipipe.describe import in_a_line
 from minipipe.errors import StartError, WireFormatError
 from minipipe.graph import Graph
 from minipipe.importing import travel_by_value
@@ -327,6 +328,10 @@ class Run:
             case life.SendFence(worker, region, epoch, dead, receivers, poison, suspects):
                 about = (region, epoch, dead, receivers, poison, suspects)
                 self._tell(worker, wire.FENCE, *about)
+            case life.TellLater(cause):
+                logger.warning("then, %s", in_a_line(cause))
+            case life.TellCut(worker):
+                self._tell_cut(worker)
             case life.SetAside(item, segment):
                 self._set_aside(item, segment)
             case life.Spawn(member, instead_of):
@@ -368,6 +373,14 @@ class Run:
         except StartError as error:
             self._events.append(life.Failed(member.id, error))
             self._events.append(life.Died(member.id, error))
+
+    def _tell_cut(self, worker: int) -> None:
+        hand = self._crew.hands[worker]
+        logger.warning(
+            "local_term of segment %r (worker %s, pid %d) was cut off, as it took longer than "
+            "grace_s=%g allows",
+            *(hand.segment.name, hand.name, hand.pid, self._lifecycle.grace_s),
+        )
 
     def _set_aside(self, item: tuple[int, int], segment: int) -> None:
         """Names a poisonous item, and moves what a worker has written of it to its file."""

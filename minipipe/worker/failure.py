@@ -14,6 +14,12 @@ from minipipe.describe import describe, text_of
 from minipipe.errors import FunctorError, RemoteTraceback
 
 _ENDS = (StopIteration, StopAsyncIteration)
+# What a worker does at its end, where a failure may mean that something was not saved.
+CLOSING, TERMINATING, RETURNING = LAST_WORDS = (
+    "closing its generator",
+    "its local_term",
+    "pickling what its local_term returned",
+)
 _READ_ONLY = (
     "; arrays that others may see as well are read-only: writable=True gives this segment copies "
     "of its own"

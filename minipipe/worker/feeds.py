@@ -180,7 +180,7 @@ class InStep:
             if reader.inlet.spec.fed_by_loop:
                 reader.inlet.discard()
         others = [r for r in self._readers if not (r.inlet.ended or r.inlet.spec.fed_by_loop)]
-        if self._strict:
+        if self._strict and not node.draining:
             if not node.leaving:
                 body.wait_for_input(
                     lambda: any(r.ready for r in others) or all(r.inlet.ended for r in others)
@@ -192,7 +192,7 @@ class InStep:
             return
         for reader in others:
             reader.inlet.discard()
-        if others:
+        if others and not node.draining:
             node.report(wire.ENDED)  # a source that feeds nobody else yields no more
         if not node.leaving:
             body.wait_for_input(lambda: all(r.inlet.ended for r in others))

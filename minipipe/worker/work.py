@@ -24,7 +24,7 @@ from minipipe.stream.page import Page
 from minipipe.transport import open_transport
 from minipipe.worker.attendant import Attendant
 from minipipe.worker.body import Body, Broken
-from minipipe.worker.failure import Failure, capture
+from minipipe.worker.failure import CLOSING, RETURNING, TERMINATING, Failure, capture
 from minipipe.worker.general import GeneralLoop
 from minipipe.worker.info import WorkerInfo, set_worker_info
 from minipipe.worker.letters import Letters
@@ -161,15 +161,15 @@ class _Life:
         try:
             self.body.call(self.body.leave)
         except BaseException as error:
-            self._fail(capture(error, "closing its generator"))
+            self._fail(capture(error, CLOSING))
             return
         self.info.outcome = self.node.stopped or "finished"
         result = None
         if opened is not None and opened.local_term is not None:
-            doing = "its local_term"
+            doing = TERMINATING
             try:
                 result = self.body.call(opened.local_term)
-                doing = "pickling what its local_term returned"
+                doing = RETURNING
                 blob = cloudpickle.dumps(result)
             except BaseException as error:
                 self.body.leave_if_forked(error)

@@ -116,5 +116,7 @@ def test_the_end_of_each_stream_is_logged(caplog: pytest.LogCaptureFixture) -> N
     ]
 
 
-def test_a_worker_info_there_is_none() -> None:
-    assert outputs(line(mp.Source([1]), mp.Transform(lambda x: [mp.get_worker_info()]))) == [[None]]
+def test_a_functor_is_told_of_its_segment_and_its_caller_of_nothing() -> None:
+    said = outputs(line(mp.Source([1]), mp.Transform(lambda x: mp.get_worker_info().name, "t")))
+    assert said == ["t"]
+    assert mp.get_worker_info() is None

@@ -91,20 +91,38 @@ def test_an_exception_arrives_with_its_type_traceback_segment_worker_and_item() 
     assert pline.results["save"][1] == "failed"  # healthy workers still ran their local_term
 
 
-def test_an_exception_that_cannot_be_unpickled_arrives_by_name_and_text() -> None:
+def test_an_exception_whose_constructor_takes_something_else_arrives_as_what_it_is() -> None:
     def fails(item: int) -> int:
         raise OddError(3, "odd indeed")
 
-    with pytest.raises(mp.FunctorError, match="OddError: odd indeed") as caught:
+    with pytest.raises(OddError, match="odd indeed") as caught:
         pipeline(fails).run().close()
+    assert caught.value.code == 3
     assert re.search(r"item \d of 'load'", caught.value.__notes__[0])
 
 
-def test_an_exception_with_a_lock_inside_arrives_all_the_same() -> None:
+def test_an_exception_with_a_lock_inside_arrives_without_the_lock() -> None:
     def fails(item: int) -> int:
-        raise ValueError("locked", threading.Lock())
+        error = ValueError("locked", threading.Lock())
+        error.lock, error.code = threading.Lock(), 7  # type: ignore[attr-defined]
+        raise error
 
-    with pytest.raises(mp.FunctorError, match=r"ValueError: .*locked"):
+    with pytest.raises(ValueError, match=r"locked.*lock object") as caught:
+        pipeline(fails).run().close()
+    assert caught.value.code == 7  # type: ignore[attr-defined]
+
+
+def test_an_exception_whose_class_cannot_be_pickled_arrives_by_name_and_text() -> None:
+    def fails(item: int) -> int:
+        lock = threading.Lock()
+
+        class Bound(Exception):
+            def __init__(self) -> None:
+                super().__init__("bound to a lock", lock)
+
+        raise Bound
+
+    with pytest.raises(mp.FunctorError, match=r"Bound: .*bound to a lock"):
         pipeline(fails).run().close()
 
 

@@ -34,6 +34,8 @@ from minipipe.pure.lifecycle import (
     SendStart,
     SendStop,
     StopAsked,
+    TellCut,
+    TellLater,
     Tick,
     Wired,
 )
@@ -276,7 +278,28 @@ def test_a_worker_that_saves_gets_its_grace() -> None:
     assert tell(lifecycle, Tick(), at_s=5.0 + STOP_S) == [Kill(1)]
     assert lifecycle.deadline_s == 55.0
     assert tell(lifecycle, Tick(), at_s=54.9) == []
-    assert tell(lifecycle, Tick(), at_s=55.0) == [Kill(3)]
+    assert tell(lifecycle, Tick(), at_s=55.0) == [TellCut(3), Kill(3)]
+
+
+def test_what_fails_in_the_last_words_after_a_stop_is_raised() -> None:
+    saver = Member(3, 2, saves=True)
+    lifecycle = running(SOURCE, saver)
+    tell(lifecycle, STOP)
+    assert tell(lifecycle, Failed(1, DEATH)) == [TellLater(DEATH), SendExit(1)]
+    assert tell(lifecycle, Failed(3, ERROR, at_the_end=True)) == [SendExit(3)]
+    assert (lifecycle.outcome, lifecycle.cause) == (Outcome.FAILED, ERROR)
+
+
+def test_a_second_failure_is_said() -> None:
+    lifecycle = running(SOURCE, SINK)
+    tell(lifecycle, Failed(1, ERROR))
+    assert TellLater(DEATH) in tell(lifecycle, Failed(3, DEATH, at_the_end=True))
+    assert lifecycle.cause is ERROR
+
+
+def test_a_joining_worker_hears_of_a_drain_before_the_sources_do() -> None:
+    lifecycle = running(SOURCE, Member(3, 2, joins=True))
+    assert tell(lifecycle, DRAIN) == [SendDrain(3), SendDrain(1)]
 
 
 def test_a_worker_that_saves_but_has_not_begun_has_nothing_to_save() -> None:
@@ -382,7 +405,7 @@ def test_nobody_is_killed_hard_while_another_one_may_be_saving() -> None:
     tell(lifecycle, STOP, at_s=0.0)
     assert tell(lifecycle, Tick(), at_s=STOP_S) == [Kill(1)]
     assert tell(lifecycle, Tick(), at_s=49.0) == []
-    assert tell(lifecycle, Tick(), at_s=50.0) == [Kill(3)]
+    assert tell(lifecycle, Tick(), at_s=50.0) == [TellCut(3), Kill(3)]
     assert tell(lifecycle, Tick(), at_s=50.0 + EXIT_S) == [Kill(1, True), Kill(3, True)]
 
 
@@ -651,8 +674,13 @@ class Play:
                 self.excused.add(worker)
                 self.ends(Outcome.FAILED, cause)
             case Died(worker, cause):
+                saving = self.workers[worker].member.saves and phases[worker] is Phase.WIRED
                 phases[worker] = Phase.GONE
                 if worker not in self.excused:
+                    if saving and self.ended_s is not None and self.cause is None:
+                        self.cause = cause  # what it had to save is lost
+                        if self.outcome is not Outcome.INTERRUPTED:
+                            self.outcome = Outcome.FAILED
                     self.ends(Outcome.FAILED, cause)
             case StopAsked(drain=True, kill=False) if self.ended_s is None:
                 self.outcome = self.outcome or Outcome.STOPPED
@@ -673,6 +701,9 @@ class Play:
         phases, lifecycle = self.phases, self.lifecycle
         if isinstance(action, Finish):
             assert set(phases.values()) == {Phase.GONE}
+            return
+        if isinstance(action, TellLater):
+            assert self.ended_s is not None
             return
         self.seen[type(action), action.worker] += 1
         assert phases[action.worker] is not Phase.GONE, f"{action} to one that is gone"
@@ -703,6 +734,8 @@ class Play:
         if isinstance(action, Finish):
             self.finished_s = self.now_s
             assert action.outcome is self.outcome
+            return
+        if isinstance(action, TellLater | TellCut):
             return
         worker = self.workers[action.worker]
         ident = worker.member.id
