@@ -11,7 +11,7 @@ import numpy as np
 from minipipe.codec import blame, pickled, wire
 from minipipe.codec.arrays import write_runs
 from minipipe.codec.dtypes import NAMES
-from minipipe.codec.slots import Lender
+from minipipe.codec.slots import Lender, Lent
 from minipipe.codec.wire import OUT_OF_BAND_BYTES, NotNativeError
 from minipipe.codec.writer import Writer, any_large
 from minipipe.errors import ItemTypeError
@@ -121,18 +121,13 @@ class Encoder:
             size += sum(held.size_bytes for held in set(piece.held))
         return piece, size
 
-    def _lent(self, item: Any, dtype: str, lender: Lender) -> tuple[_Piece, int] | None:
+    def _lent(self, item: Any, dtype: str, lender: Lender) -> tuple[Lent, int] | None:
         """Does for an array alone, in a slot, what `_encoded` does for anything, in half the time.
 
         None if there is no slot for it.
         """
-        loan = lender.lend(item, exclusive=self.exclusive)
-        if loan is None:
-            return None
-        held, offset, strides, exclusive = loan
-        node = (wire.SLOT_ARRAY, dtype, held.reference(), offset, strides, exclusive, *item.shape)
-        data = self._pack(node)
-        return _Piece(data, [], (), (held,)), len(data) + held.size_bytes
+        lent = lender.lend_alone(item, dtype, exclusive=self.exclusive)
+        return None if lent is None else (lent, lent.held.size_bytes)
 
     def discard(self, token: object) -> None:
         """Lets go of what a token holds that will not be encoded."""
@@ -140,6 +135,10 @@ class Encoder:
             for held in token.held:
                 held.release()
             token.held = ()
+        elif type(token) is Lent:
+            assert self._lender is not None
+            self._lender.sealed(token)
+            token.held.release()
 
     def encode(self, tokens: Sequence[object]) -> Parcel:
         """Returns one parcel of many items.
@@ -162,6 +161,12 @@ class Encoder:
         slots: list[Held] = []
         parts = [_NODES_HEAD, _array_head(len(tokens))]
         for token in tokens:
+            if type(token) is Lent:
+                assert self._lender is not None
+                self._lender.sealed(token)
+                parts.append(self._pack(token.node()))
+                slots.append(token.held)
+                continue
             piece = token if type(token) is _Piece else self._encoded(token)
             parts.append(piece.data)
             frames += piece.frames

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from minipipe.codec import wire
 from minipipe.errors import MiniPipeError, WireFormatError
 from minipipe.shared import Held, Lease, SlotPool, SlotReader, SlotRef, owner_of
 from minipipe.shared.pool import OwnedSlot
@@ -52,6 +53,36 @@ class Loan(NamedTuple):
     """Who else may see the array: one of the three constants above."""
 
 
+class Lent:
+    """An array alone that was lent, and stands in no message yet.
+
+    Attributes:
+        dtype: The name of its dtype.
+        held: Where it lies.
+        sole: Whether it goes to one consumer, and to no other.
+    """
+
+    __slots__ = ("dtype", "exclusive", "held", "offset", "shape", "sole", "strides")
+
+    def __init__(self, dtype: str, shape: tuple[int, ...], loan: Loan, *, sole: bool) -> None:
+        self.dtype = dtype
+        self.shape = shape
+        self.held, self.offset, self.strides, self.exclusive = loan
+        self.sole = sole
+
+    def node(self) -> tuple[object, ...]:
+        """The node of the array, from now on in a message."""
+        held, exclusive = self.held, self.exclusive
+        if exclusive == SENDER_SEES and self.sole and held.count == 1 and not held.writers:
+            exclusive = NOBODY_ELSE_SEES  # nothing here has kept it, and nobody else was lent it
+        ref = held.reference()
+        return (
+            wire.SLOT_ARRAY,
+            *(self.dtype, ref, self.offset, self.strides, exclusive),
+            *self.shape,
+        )
+
+
 class Lender:
     """Puts arrays where others can see them.  Used by the thread of its encoder.
 
@@ -66,6 +97,7 @@ class Lender:
     def __init__(self, pool: SlotPool) -> None:
         self.min_bytes = pool.min_bytes
         self.exposed: list[Held] = []
+        self._movable: list[Lent] = []  # of these, what stands in no message yet
         self._pool = pool
 
     def lend(self, array: Array, *, exclusive: bool) -> Loan | None:
@@ -90,12 +122,33 @@ class Lender:
         own = exclusive and isinstance(held, OwnedSlot)
         return Loan(held, place.offset, place.strides, SENDER_SEES if own else OTHERS_SEE)
 
+    def lend_alone(self, array: Array, dtype: str, *, exclusive: bool) -> Lent | None:
+        """Does the same for an item that is nothing but an array."""
+        loan = self.lend(array, exclusive=exclusive)
+        if loan is None:
+            return None
+        lent = Lent(dtype, array.shape, loan, sole=exclusive)
+        if self.exposed and self.exposed[-1] is loan.held:
+            self._movable.append(lent)
+        return lent
+
+    def sealed(self, lent: Lent) -> None:
+        """It stands in a message now, which cannot be changed any more."""
+        if self._movable:
+            self._movable = [other for other in self._movable if other is not lent]
+
+    def forget(self) -> None:
+        """What is exposed will not be written to: that is known."""
+        self.exposed.clear()
+        self._movable.clear()
+
     def settle(self) -> None:
         """Makes sure that no array of this process can change what was lent.
 
         To be called before code of the user's runs again, and after letting go of the items that
-        were sent: the arrays that are left then are cut off from what others see, page by page
-        (`Held.isolate`).  That costs as much as a small item; where none is left, nothing.
+        were sent.  Where no array is left then, that costs nothing.  Else what was lent is copied
+        to another slot, if it stands in no message yet; or the arrays that are left are cut off
+        from what others see (`Held.isolate`), whose page faults cost two or three times as much.
 
         Raises:
             SlotError: This process may not map more memory.
@@ -106,9 +159,28 @@ class Lender:
             keeper = held.keeper
             if keeper is not None:
                 keeper.drain()
-                if held.writers:
+                if held.writers and not self._moved(held):
                     held.isolate()
             exposed.pop()
+        self._movable.clear()
+
+    def _moved(self, held: Held) -> bool:
+        """Whether all that was lent of a slot since last settled lies in another one now."""
+        loans = [lent for lent in self._movable if lent.held is held]
+        # The arrays that are left count, each of them, and so does each loan: there are no others.
+        if not loans or held.count != len(loans) + held.writers:
+            return False
+        slot = self._pool.take(held.size_bytes)
+        if slot is None:
+            return False
+        begin = held.arena.offset(held.index)
+        slot.fill(held.arena.memory[begin : begin + held.size_bytes])
+        for number, lent in enumerate(loans):
+            if number:
+                slot.retain()
+            lent.held = slot
+            held.release()
+        return True
 
     def _copied(self, array: Array, *, exclusive: bool) -> Loan | None:
         slot = self._pool.take(array.nbytes)

@@ -239,7 +239,7 @@ class Node:
         """
         if self.lender is not None:
             if careful:
-                self.lender.exposed.clear()
+                self.lender.forget()
             else:
                 self.lender.settle()
 
