@@ -1,7 +1,7 @@
 """Arenas: anonymous files, each with slots of one size.
 
     page 0      magic, id, slots, bytes of a slot; from byte 64 on, each slot's generation (u64)
-    page 1...   the slots
+    page 1...   the slots; those that consist of whole huge pages begin at one
 
 A file has room for all its slots and memory only for those that were allocated.  A generation
 is written under the slot's write lock and believed under a read lock.
@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 
 from minipipe.shared.locks import unlock, write_lock
-from minipipe.shared.mapping import PAGE_BYTES, Mapping
+from minipipe.shared.mapping import HUGE_BYTES, PAGE_BYTES, Mapping
 
 NAME = "minipipe"
 _MAGIC = b"MiniPipe slots 1"
 _HEADER = struct.Struct("=16sQQQ")
 _GENERATIONS_AT = 64
+USES_BEFORE_HUGE = 8  # then it will be used hundreds of times, and huge pages pay
 
 Allocate = Callable[[int, int, int], None]  # descriptor, offset, bytes; OSError if there are none
 
@@ -38,8 +39,9 @@ class Arena:
         self.slots = slots
         self.slot_bytes = slot_bytes
         self.pid = os.getpid()
+        self._uses = [0] * slots
         try:
-            self.mapping = Mapping(fd, PAGE_BYTES + slots * slot_bytes)
+            self.mapping = Mapping(fd, _begin(slot_bytes) + slots * slot_bytes)
         except OSError:
             self.close()
             raise
@@ -54,11 +56,11 @@ class Arena:
 
     def offset(self, index: int) -> int:
         """Where in the file a slot begins."""
-        return PAGE_BYTES + index * self.slot_bytes
+        return _begin(self.slot_bytes) + index * self.slot_bytes
 
     def address(self, index: int) -> int:
         """Where in this process's memory a slot begins."""
-        return self.mapping.address + PAGE_BYTES + index * self.slot_bytes
+        return self.mapping.address + self.offset(index)
 
     # ------------------------------------------------------------------ the owner's
     def allocate(self, index: int, allocate: Allocate) -> None:
@@ -71,6 +73,12 @@ class Arena:
         allocate(self.fd, self.offset(index), self.slot_bytes)
         self.mapping.populate(self.offset(index), self.slot_bytes)
 
+    def used(self, index: int) -> None:
+        """Books that a slot is used once more; one that is used often gets huge pages."""
+        self._uses[index] += 1
+        if self._uses[index] == USES_BEFORE_HUGE and self.slot_bytes % HUGE_BYTES == 0:
+            self.mapping.collapse(self.offset(index), self.slot_bytes)
+
     def renew(self, index: int) -> bool:
         """Whether no other process counts on the slot; if so, every reference to it is void."""
         if not write_lock(self.fd, index):
@@ -82,6 +90,7 @@ class Arena:
 
     def give_back(self, index: int) -> bool:
         """Gives a slot's memory back to the machine, once `renew` said that nobody counts on it."""
+        self._uses[index] = 0
         return self.mapping.remove(self.offset(index), self.slot_bytes)
 
     def close(self) -> None:
@@ -95,6 +104,11 @@ class Arena:
         self.close()
 
 
+def _begin(slot_bytes: int) -> int:
+    """Where in the file the first slot begins."""
+    return PAGE_BYTES if slot_bytes % HUGE_BYTES else HUGE_BYTES
+
+
 def make_arena(slots: int, slot_bytes: int, allocate: Allocate) -> Arena:
     """Makes an arena, of which only the first page has memory.
 
@@ -105,7 +119,7 @@ def make_arena(slots: int, slot_bytes: int, allocate: Allocate) -> Arena:
     arena_id = secrets.randbits(63)
     fd = os.memfd_create(NAME, os.MFD_CLOEXEC)
     try:
-        os.ftruncate(fd, PAGE_BYTES + slots * slot_bytes)
+        os.ftruncate(fd, _begin(slot_bytes) + slots * slot_bytes)
         allocate(fd, 0, PAGE_BYTES)
         os.pwrite(fd, _HEADER.pack(_MAGIC, arena_id, slots, slot_bytes), 0)
     except OSError:

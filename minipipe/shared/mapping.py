@@ -12,10 +12,12 @@ import mmap
 import os
 
 PAGE_BYTES = mmap.PAGESIZE
+HUGE_BYTES = 2 * 1024 * 1024  # of x86-64 and, with pages of 4 KiB, of arm64
 _MAP_FIXED = 0x10
 _MAP_NORESERVE = 0x4000
 _MADV_REMOVE = 9
 _MADV_POPULATE_WRITE = 23  # Linux 5.14
+_MADV_COLLAPSE = 25  # Linux 6.1; whatever transparent_hugepage/shmem_enabled says
 _FAILED = ctypes.c_void_p(-1).value
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -52,7 +54,13 @@ class Mapping:
 
     def __init__(self, fd: int, size_bytes: int, offset: int = 0, *, private: bool = False) -> None:
         self.size_bytes = 0
-        self.address = _map(None, fd, size_bytes, offset, private=private)
+        at = _reserved(size_bytes) if size_bytes >= HUGE_BYTES else None
+        try:
+            self.address = _map(at, fd, size_bytes, offset, private=private)
+        except OSError:
+            if at is not None:
+                _munmap(at, size_bytes)
+            raise
         self.size_bytes = size_bytes
 
     def remap(self, fd: int, at: int, size_bytes: int, offset: int, *, private: bool) -> None:
@@ -68,6 +76,13 @@ class Mapping:
         """Has the page faults of a range in one go, in half the time; that it fails is no harm."""
         _madvise(self.address + offset, size_bytes, _MADV_POPULATE_WRITE)
 
+    def collapse(self, offset: int, size_bytes: int) -> bool:
+        """Makes huge pages of a range, for everybody; False if that failed, which is no harm.
+
+        A copy of 38.5 MB into them took 2.5 ms where small pages took 3.1; this took 10 to 100 ms.
+        """
+        return bool(_madvise(self.address + offset, size_bytes, _MADV_COLLAPSE) == 0)
+
     def remove(self, offset: int, size_bytes: int) -> bool:
         """Gives the memory of a range back to the machine, everywhere; False if that failed."""
         return bool(_madvise(self.address + offset, size_bytes, _MADV_REMOVE) == 0)
@@ -75,6 +90,23 @@ class Mapping:
     def __del__(self, munmap: ctypes._NamedFuncPointer = _munmap) -> None:
         if self.size_bytes:
             munmap(self.address, self.size_bytes)
+
+
+def _reserved(size_bytes: int) -> int:
+    """Address space at a multiple of HUGE_BYTES, where huge pages can be mapped as such."""
+    wanted = size_bytes + HUGE_BYTES
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+    start = _mmap(None, wanted, 0, flags, -1, 0)
+    code = ctypes.get_errno()
+    if start is None or start == _FAILED:
+        raise OSError(code, f"mmap of {wanted} bytes: {os.strerror(code)}")
+    address: int = -(-start // HUGE_BYTES) * HUGE_BYTES
+    end = address + size_bytes
+    if address > start:
+        _munmap(start, address - start)
+    if start + wanted > end:
+        _munmap(end, start + wanted - end)
+    return address
 
 
 def _map(at: int | None, fd: int, size_bytes: int, offset: int, *, private: bool) -> int:

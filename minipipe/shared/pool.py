@@ -161,7 +161,9 @@ class SlotPool(Keeper):
 
     # ------------------------------------------------------------------
     def _hand_out(self, key: SlotKey, size_bytes: int) -> OwnedSlot:
-        slot = OwnedSlot(self, self._arenas[key.arena], key.slot, size_bytes)
+        arena = self._arenas[key.arena]
+        arena.used(key.slot)
+        slot = OwnedSlot(self, arena, key.slot, size_bytes)
         self._slots.taken(key)
         self._taken[key] = slot
         return slot
