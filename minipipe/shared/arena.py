@@ -25,7 +25,7 @@ NAME = "minipipe"
 _MAGIC = b"MiniPipe slots 1"
 _HEADER = struct.Struct("=16sQQQ")
 _GENERATIONS_AT = 64
-USES_BEFORE_HUGE = 8  # then it will be used hundreds of times, and huge pages pay
+USES_BEFORE_HUGE = 256  # then it will be used thousands of times, and huge pages pay
 
 Allocate = Callable[[int, int, int], None]  # descriptor, offset, bytes; OSError if there are none
 

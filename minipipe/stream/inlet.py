@@ -316,7 +316,7 @@ class Inlet:
     @property
     def owes(self) -> bool:
         """Whether a sender may be waiting to hear that large items have arrived."""
-        return any(parcel.frames or parcel.leases for parcel in self._unconfirmed)
+        return bool(self._unconfirmed) and any(p.frames or p.leases for p in self._unconfirmed)
 
     @property
     def only_the_loop_feeds_it(self) -> bool:

@@ -37,8 +37,9 @@ from minipipe.transport import Buffer, Inbox, Transport
 
 logger = logging.getLogger("minipipe")
 
-LULL_S = 0.001  # nothing has come for this long: time for what nobody waits for
+LULL_S = 0.003  # nothing has come for this long: time for what nobody waits for
 FLUSH_S = 0.002  # while it works, a worker tells others of its progress this often
+LATER_S = 0.01  # and of what it has confirmed, this often: a message costs as much as an item
 WAIT_S = 1.0  # no wait is longer, so that one lost wake-up costs a second, not the run
 
 
@@ -101,6 +102,7 @@ class Node:
         self.ordering = Ordering(self)
         self._handlers = Handlers(self)
         self._flushed_s = 0.0
+        self._told_all_s = 0.0
 
     def _recovery_of(self, spec: OutletSpec) -> Recovery | None:
         if not spec.is_sender:
@@ -166,7 +168,10 @@ class Node:
         self.ordering.tell()
         if self.passive and idle:
             self._tell_rest()
-        self.post.flush()
+        everything = idle or now_s - self._told_all_s >= LATER_S
+        if everything:
+            self._told_all_s = now_s
+        self.post.flush(everything=everything)
         self._flushed_s = now_s
         self.memory.tend(now_s)
         self.publish()
@@ -195,7 +200,8 @@ class Node:
     ) -> None:
         """Tells the origin of these items that they are confirmed, or dropped, at their path."""
         path = parcel.path if path is None else path
-        self.tell(parcel.origin, (op, inlet.spec.region, parcel.epoch, wire.flat(runs), path))
+        record = (op, inlet.spec.region, parcel.epoch, wire.flat(runs), path)
+        self.post.tell_later(parcel.origin, record, parcel.size_bytes)
 
     def drop_at(self, number: int, parcel: Arrived, path: Path) -> None:
         """Tells the origin of an item that nothing comes of it at this path beyond a fork."""
@@ -345,7 +351,7 @@ class Node:
             for producer, grant in inlet.grants(idle=True):
                 self._grant(inlet, producer, grant)
         self.ordering.tell()
-        self.post.flush()
+        self.post.flush(everything=False)
 
     def decode(self, parcel: Arrived, access: Access) -> list[Any]:
         """The items of a parcel; `access`: what may be done with their arrays in shared memory."""

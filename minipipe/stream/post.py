@@ -17,6 +17,10 @@ from minipipe.stream.page import Page
 from minipipe.stream.wiring import OutletSpec
 from minipipe.transport import Buffer, Transport
 
+# A message each for every large item would cost as much as the item; much more than this is a
+# waste of shared memory, which is cold when it is used again.
+OWES_BYTES = 16 * 1024 * 1024
+
 
 class Post:
     """Sends records and parcels; who may be unknown yet gets them when its address is known."""
@@ -38,6 +42,8 @@ class Post:
         self._writer = wire.Writer(membership.run, ident)
         self._links: dict[int, Link] = {}
         self._dirty: dict[int, Link] = {}
+        self._later: dict[int, Link] = {}
+        self._kept_bytes = 0  # what others keep until they hear of what may come later
         self._fanouts = {
             spec.stream: Fanout(transport.publish(f"{ident:x}p{spec.stream:x}"), self._writer)
             for spec in outlets
@@ -76,14 +82,30 @@ class Post:
         """Sends nothing to this one any more: it is dead."""
         link = self._links.pop(peer, None)
         self._dirty.pop(peer, None)
+        self._later.pop(peer, None)
         if link is not None:
             link.close()
         for fanout in self._fanouts.values():
             fanout.forget(peer)
         self._awaiting = [fanout for fanout in self._awaiting if fanout.waits]
 
-    def flush(self) -> None:
-        """Sends all records that wait."""
+    def tell_later(self, ident: int, record: Sequence[Any], size_bytes: int) -> None:
+        """Sends `record` with the next flush of everything, or whatever goes there before.
+
+        Args:
+            size_bytes: of what the other one keeps until it hears of this.
+        """
+        link = self._link(ident)
+        link.add(record)
+        self._later[ident] = link
+        self._kept_bytes += size_bytes
+
+    def flush(self, *, everything: bool = True) -> None:
+        """Sends all records that wait; not `everything`: but for those that may come later."""
+        if self._later and (everything or self._kept_bytes >= OWES_BYTES):
+            self._dirty.update(self._later)
+            self._later.clear()
+            self._kept_bytes = 0
         for link in self._dirty.values():
             link.flush()
         self._dirty.clear()

@@ -14,12 +14,16 @@ def multiply(x):
     return np.multiply(x, 2, out=empty(x.shape, x.dtype))
 
 
+def copy(item):
+    loaded = empty(item.shape, item.dtype)
+    np.copyto(loaded, item)
+    return loaded
+
+
 def main(size_bytes: int, items: int) -> None:
     def load():
         for item in arrays(size_bytes, items):
-            loaded = empty(item.shape, item.dtype)
-            np.copyto(loaded, item)
-            yield loaded
+            yield copy(item)  # not kept in a variable, so that it goes as it is
 
     tally = Tally(size_bytes, items, version("minipipe"), factor=2)
     pline = mp.PipeLine([mp.Source(load), mp.Transform(multiply), mp.Sink(tally)])
