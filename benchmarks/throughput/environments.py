@@ -17,8 +17,8 @@ import numpy as np
 from benchmarks import older
 
 HOME = older.PEER.parent
-# For each environment, what to try, best first.  PyPI's torch for Linux brings CUDA along, which
-# is not used: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu gets the one without.
+# For each environment, what to try, best first.  (PyPI's torch for Linux brings CUDA along, which
+# is not used here.)
 REQUIREMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "torch": (("torch==2.13.0",), ("torch~=2.13",), ("torch",)),
     "spdl": (("spdl-core==0.8.0",), ("spdl-core",)),

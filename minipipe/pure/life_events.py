@@ -28,6 +28,7 @@ class Outcome(Enum):
 
 
 Item = tuple[int, int]  # the worker that numbered it, and its number
+Charge = tuple[int, int, int, int]  # a segment, an item that its workers have died of, how many
 
 
 # ------------------------------------------------------------------ events
@@ -128,7 +129,7 @@ class SendInit:
     peers: tuple[Peer, ...]
     epochs: tuple[tuple[int, int], ...] = ()  # region, epoch
     dead: tuple[int, ...] = ()
-    suspects: tuple[Item, ...] = ()
+    charged: tuple[Charge, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,7 @@ class SendFence:
     epoch: int
     dead: tuple[int, ...]
     receivers: tuple[int, ...]
-    poison: tuple[Item, ...] = ()
-    suspects: tuple[Item, ...] = ()  # items that a worker has died of
+    charged: tuple[Charge, ...] = ()  # items that workers have died of
 
 
 @dataclass(frozen=True)

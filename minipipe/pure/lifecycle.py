@@ -237,7 +237,7 @@ class Lifecycle:
             tuple(self._peer(s) for s in others),
             mending.epochs(r for r in state.member.regions if mending.epoch(r)),
             tuple(sorted(mending.dead)),
-            mending.suspects,
+            mending.charged,
         )
         return [init, *(SendJoin(s.member.id, new) for s in others)]
 
@@ -369,8 +369,7 @@ class Lifecycle:
             epoch = mending.bury(dead, region)
             members = [s.member for s in self._present if region in s.member.regions]
             receivers = tuple(m.id for m in members if region in m.receives_from)
-            all_dead, poison = tuple(sorted(mending.dead)), tuple(sorted(mending.poison))
-            about = (region, epoch, all_dead, receivers, poison, mending.suspects)
+            about = (region, epoch, tuple(sorted(mending.dead)), receivers, mending.charged)
             actions += [SendFence(m.id, *about) for m in members]
             senders = {m.id for m in members if region in m.sends_to}
         mending.note(Notice(dead, region, epoch, now_s, senders))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from minipipe.errors import PoisonError, WorkerDiedError
-from minipipe.pure.life_events import Item, Member
+from minipipe.pure.life_events import Charge, Item, Member
 
 RESTARTS_S = 60.0  # `max_restarts` counts the deaths of a segment within this time
 NOTICE_S = 1.0  # so long the word of a death waits for how much has to be done again
@@ -34,12 +34,12 @@ class Mending:
 
     next_id: int
     dead: set[int] = field(default_factory=set)
-    poison: set[Item] = field(default_factory=set)
-    found: list[Item] = field(default_factory=list)  # of the poison, what nothing was said of yet
+    found: list[Item] = field(default_factory=list)  # poison of which nothing was said yet
     notices: list[Notice] = field(default_factory=list)
     _epochs: Counter[int] = field(default_factory=Counter)
     _deaths: dict[int, deque[float]] = field(default_factory=dict)  # by segment
-    _charges: dict[Item, list[BaseException]] = field(default_factory=dict)
+    # By segment and item: the deaths at which it was in a functor of that segment.
+    _charges: dict[tuple[int, Item], list[BaseException]] = field(default_factory=dict)
 
     # ------------------------------------------------------------------ the verdict
     def judge(
@@ -57,10 +57,9 @@ class Mending:
         while deaths[0] <= now_s - RESTARTS_S:
             deaths.popleft()
         if item is not None:
-            charges = self._charges.setdefault(item, [])
+            charges = self._charges.setdefault((member.segment, item), [])
             charges.append(cause)
             if len(charges) == 2:
-                self.poison.add(item)
                 self.found.append(item)
                 if not member.skips_poison:
                     return _poisonous(charges)
@@ -75,9 +74,11 @@ class Mending:
         return new
 
     @property
-    def suspects(self) -> tuple[Item, ...]:
-        """Items that one worker has died of."""
-        return tuple(sorted(item for item in self._charges if item not in self.poison))
+    def charged(self) -> tuple[Charge, ...]:
+        """All items that workers have died of: at one death suspects, at two they are poison."""
+        return tuple(
+            (segment, *item, len(deaths)) for (segment, item), deaths in self._charges.items()
+        )
 
     # ------------------------------------------------------------------ epochs
     def epoch(self, region: int) -> int:

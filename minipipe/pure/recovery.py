@@ -1,6 +1,6 @@
 """What a sender does about a death: it waits for the receivers, then sends again what is open.
 
-Rules 9, 15 and 18 of the delivery protocol (ARCHITECTURE.md).  Stateless workers keep nothing, so
+Rules 9 and 15 of the delivery protocol (ARCHITECTURE.md).  Stateless workers keep nothing, so
 whatever was under way among them is lost or dropped with the old epoch; the sender has it all in
 its ledger.  What no receiver has, it sends again.
 """
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from minipipe.pure.intervals import Interval
 from minipipe.pure.ledger import Entry, Ledger
-from minipipe.pure.paths import ROOT, Path
+from minipipe.pure.paths import Path
 from minipipe.pure.settling import DONE, NOTHING, Settling
 
 Held = Sequence[tuple[Sequence[Interval], Path]]  # taken, and not yet confirmed
@@ -40,7 +40,6 @@ class Recovery:
         self._waits_for: set[int] = set()
         self._said: dict[int, tuple[int, Held]] = {}  # by receiver: the latest FENCED
         self._held: list[tuple[Interval, Path]] = []
-        self._poison: set[int] = set()
         self._from: int | None = None  # the next number to look at for sending again
 
     @property
@@ -53,18 +52,16 @@ class Recovery:
         """Whether nothing may be sent, since a receiver has not said yet what it has."""
         return bool(self._waits_for)
 
-    def fence(self, epoch: int, receivers: Iterable[int], poison: Iterable[int] = ()) -> bool:
+    def fence(self, epoch: int, receivers: Iterable[int]) -> bool:
         """Takes in that the epoch is another one, and who receives in it; False if that is old.
 
         Args:
             epoch: the new one.
             receivers: those that are alive.
-            poison: numbers that are not to be sent again, whatever has become of them.
         """
         if epoch <= self.epoch:
             return False
         self.epoch = epoch
-        self._poison.update(poison)
         self._held = []
         self._from = None
         # It may have been said before we were told: the latest of each counts.
@@ -100,11 +97,6 @@ class Recovery:
             for run in runs
         ]
         self._said = {r: said for r, said in self._said.items() if said[0] > self.epoch}
-        # Only here: were it settled at any other time, another attempt might still arrive.
-        for number in self._poison:
-            if number < self.ledger.next_number:
-                self.ledger.settle([(number, number + 1)], ROOT)
-        self._poison.clear()
         self._from = 0
         if self.next() is None:
             self._from = None

@@ -39,14 +39,13 @@ class Fences:
         epoch: int,
         dead: Sequence[int],
         receivers: Sequence[int],
-        poison: Sequence[tuple[int, int]],
-        suspects: Sequence[tuple[int, int]] = (),
+        charged: Sequence[tuple[int, int, int, int]] = (),
     ) -> None:
         """These are dead, and what is under way in the region does not count any more."""
         node = self._node
         if node.away:
             node.settle_turn(node.away)  # how far the functor has come, which is to be told
-        node.suspects.update(suspects)
+        node.charge(charged)
         known = node.membership
         fresh = known.fence(region, epoch, set(dead))
         self._bury(dead)
@@ -63,8 +62,7 @@ class Fences:
         recovery = node.recoveries.get(region)
         if recovery is not None:
             recovery.lost(dead)
-            mine = [number for origin, number in poison if origin == node.ident]
-            recovery.fence(epoch, receivers, mine)
+            recovery.fence(epoch, receivers)
             if not recovery.paused:
                 self._begin(region)
 
@@ -99,7 +97,6 @@ class Fences:
 
     def _begin(self, region: int) -> None:
         node, recovery = self._node, self._node.recoveries[region]
-        node.let_go(recovery.ledger)  # poison may have settled something
         items = recovery.items
         node.tell(SUPERVISOR, (wire.RESENT, region, recovery.epoch, items))
         if recovery.busy:

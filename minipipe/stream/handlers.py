@@ -190,7 +190,7 @@ class Handlers:
         epochs: Sequence[tuple[int, int]],
         dead: Sequence[int],
         peers: Sequence[tuple[int, int, str]],
-        suspects: Sequence[tuple[int, int]] = (),
+        charged: Sequence[tuple[int, int, int, int]] = (),
     ) -> None:
         node = self._node
         listed = [Peer(*p) for p in peers]
@@ -198,7 +198,7 @@ class Handlers:
             # In a loop of one: what it puts comes back to itself.
             listed.append(Peer(node.ident, node.wiring.segment, node.inbox.address))
         new = node.membership.init(epochs, set(dead), listed)
-        node.suspects.update(suspects)
+        node.charge(charged)
         for region, epoch in epochs:
             node.begin_epoch(region, epoch)
         for peer in new:

@@ -97,7 +97,8 @@ class Node:
         # Of a join by identity: how many items it has put together.
         self.paired = None if wiring.pairs is None else 0
         self._rested: tuple[Any, ...] | None = None  # what the supervisor was told of the loop
-        self.suspects: set[tuple[int, int]] = set()  # items that a worker has died of
+        # Items (origin, number) that workers of this segment have died of, and how many.
+        self.charged: dict[tuple[int, int], int] = {}
         self.fences = Fences(self)
         self.ordering = Ordering(self)
         self._handlers = Handlers(self)
@@ -109,6 +110,12 @@ class Node:
             return None
         made = Ledger(limit_bytes=spec.ledger_bytes, min_items=spec.ledger_items)
         return self.recoveries.setdefault(spec.region, Recovery(made))
+
+    def charge(self, charged: Sequence[tuple[int, int, int, int]]) -> None:
+        """These items have killed workers: so many, of these segments."""
+        for segment, origin, number, deaths in charged:
+            if segment == self.wiring.segment:
+                self.charged[origin, number] = deaths
 
     def begin_epoch(self, region: int, epoch: int) -> None:
         """This worker was born when the region was in this epoch."""

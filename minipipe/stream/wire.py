@@ -37,16 +37,17 @@ AT = 9  # region, number: the lowest that this receiver still holds
 FENCED = 10  # region, epoch, held: runs and path of what was taken and is not confirmed
 
 # From the supervisor.
-INIT = 20  # epochs (region, epoch), dead ids, peers, suspects (origin, number)
+INIT = 20  # epochs (region, epoch), dead ids, peers, charged
 JOIN = 21  # peer
 START = 22
 DRAIN = 23
 LEAVE = 24
 STOP = 25  # outcome
 EXIT = 26
-# A death: what is under way in the region is dropped.  Poison is not sent again, suspects are kept
-# before they are tried again (origin, number).
-FENCE = 27  # region, epoch, dead ids, receivers, poison, suspects
+# A death: what is under way in the region is dropped.  Charged are items that workers have died of
+# (segment, origin, number, how many): one is kept in a file before it is tried again, and dropped
+# instead if it has killed two.
+FENCE = 27  # region, epoch, dead ids, receivers, charged
 
 # To the supervisor.
 BOUND = 40  # address

@@ -323,11 +323,10 @@ class Run:
     # ----------------------------------------------------------- what is done
     def _do(self, action: life.Action) -> None:
         match action:
-            case life.SendInit(worker, peers, epochs, dead, suspects):
-                self._tell(worker, wire.INIT, epochs, dead, [_peer(p) for p in peers], suspects)
-            case life.SendFence(worker, region, epoch, dead, receivers, poison, suspects):
-                about = (region, epoch, dead, receivers, poison, suspects)
-                self._tell(worker, wire.FENCE, *about)
+            case life.SendInit(worker, peers, epochs, dead, charged):
+                self._tell(worker, wire.INIT, epochs, dead, [_peer(p) for p in peers], charged)
+            case life.SendFence(worker, region, epoch, dead, receivers, charged):
+                self._tell(worker, wire.FENCE, region, epoch, dead, receivers, charged)
             case life.TellLater(cause):
                 logger.warning("then, %s", in_a_line(cause))
             case life.TellCut(worker):

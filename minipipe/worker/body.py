@@ -98,10 +98,15 @@ class Body:
                 outlet.reconsider()
         return result
 
-    def note_suspect(self, number: int, parcel: Arrived) -> None:
-        """Has an item kept, should this worker die of it as another one did."""
-        if (parcel.origin, number) in self.node.suspects:
+    def sets_aside(self, number: int, parcel: Arrived) -> bool:
+        """Whether an item is not to be tried again, as two workers have died of it.
+
+        Of one that has killed one worker, what it is is kept, should this one die of it, too.
+        """
+        deaths = self.node.charged.get((parcel.origin, number), 0)
+        if deaths == 1:
             self.letters.suspect(number, parcel)
+        return deaths > 1
 
     def come_back(self) -> None:
         """The main thread is in no functor, however it left the last one.

@@ -94,10 +94,11 @@ class GeneralLoop:
             coroutine = self._coroutine
             self._pass_on(taken, lambda: coroutine.send(taken.shown), coroutine.more)
             return
-        if node.suspects:
-            self._body.note_suspect(taken.number, taken.parcel)
         began_s = time.monotonic()
-        result = self._guarded(taken, self._function, *taken.arguments)
+        if node.charged and self._body.sets_aside(taken.number, taken.parcel):
+            result = None
+        else:
+            result = self._guarded(taken, self._function, *taken.arguments)
         if result is Sentinel:
             self._end_itself(taken)
         elif self._body.outlets and not self._emit(result, began_s, taken):

@@ -96,11 +96,12 @@ class LineLoop:
         node, body = self._node, self._body
         self._arm(inlet)
         words, attended, pop = node.page.words, body.attended, turn.items.pop
-        suspects = node.suspects
+        charged = node.charged
         for number in turn.numbers[begun:stop]:
             item = pop()
-            if suspects:
-                body.note_suspect(number, turn.parcel)
+            if charged and body.sets_aside(number, turn.parcel):
+                node.page.dropped += 1
+                continue
             words[ITEM_WORD] = number + 1
             try:
                 function(item)
@@ -137,16 +138,15 @@ class LineLoop:
         node, body = self._node, self._body
         self._arm(inlet)
         words, attended, pop = node.page.words, body.attended, turn.items.pop
-        suspects = node.suspects
+        charged = node.charged
         origin = turn.parcel.origin
         numbered, exposed = outlet.ledger is None, node.exposed
         for number in turn.numbers[begun:stop]:
             item = pop()
-            if suspects:
-                body.note_suspect(number, turn.parcel)
+            poison = charged and body.sets_aside(number, turn.parcel)
             words[ITEM_WORD] = number + 1
             try:
-                result = function(item)
+                result = None if poison else function(item)
             except BaseException as error:
                 result = body.again(error, inlet, turn.parcel, function, number, item)
                 attended = body.attended

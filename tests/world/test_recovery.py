@@ -383,9 +383,7 @@ def test_a_sender_that_does_not_wait_for_the_receivers_sends_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fence = Recovery.fence
-    monkeypatch.setattr(
-        Recovery, "fence", lambda r, epoch, receivers, poison=(): fence(r, epoch, ())
-    )
+    monkeypatch.setattr(Recovery, "fence", lambda r, epoch, receivers: fence(r, epoch, ()))
     assert fails([shared, switched], range(200))
 
 

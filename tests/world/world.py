@@ -368,8 +368,8 @@ class World:
                 self._tell(worker, wire.INIT, epochs, dead, listed)
             case life.SendJoin(worker, peer):
                 self._tell(worker, wire.JOIN, peer.id, peer.segment, peer.address)
-            case life.SendFence(worker, region, epoch, dead, receivers, poison, _):
-                self._tell(worker, wire.FENCE, region, epoch, dead, receivers, poison)
+            case life.SendFence(worker, region, epoch, dead, receivers, _):
+                self._tell(worker, wire.FENCE, region, epoch, dead, receivers)
             case life.Spawn(member, instead_of):
                 before = next(
                     w for w in [*self.workers.values(), *self.zombies] if w.member.id == instead_of

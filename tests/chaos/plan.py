@@ -1,0 +1,139 @@
+"""A pipeline drawn at random, and what has to come out of it."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import minipipe as mp
+from tests.chaos.functors import Holder, Keep, Load, Work, Write
+
+LIVES: dict[str, Any] = {"max_restarts": 10**6, "poison": "skip"}
+
+
+@dataclass
+class End:
+    """A sink, and what has to come to it."""
+
+    name: str
+    keys: list[int]
+    ordered: bool  # each of its workers gets them ascending
+    workers: int
+    path: str = ""  # of a function sink: where it writes
+
+
+@dataclass
+class Plan:
+    """One pipeline."""
+
+    rng: random.Random
+    place: str
+    words: list[str] = field(default_factory=list)
+    ends: list[End] = field(default_factory=list)
+    mortal: set[str] = field(default_factory=set)  # segments whose workers may be killed
+    letters: str = ""
+    reads: End | None = None  # what the caller's loop has to get
+    shared_bytes: int | None = None
+    _count: int = 0
+
+    def pipeline(self) -> mp.PipeLine:
+        """Draws it."""
+        rng = self.rng
+        self.letters = os.path.join(self.place, "letters")
+        items = rng.choice((60, 300, 800))
+        size = rng.choice((0, 0, 100, 70_000, 400_000))
+        self.shared_bytes = rng.choice((None, None, 0, 200_000, 3_000_000))
+        pause_s = rng.choice((0.0, 0.0, 0.001))
+        self.words.append(f"{items} items of {size} B, shared_bytes={self.shared_bytes}")
+        pline = mp.PipeLine([mp.Source(Load(items, size, pause_s), "load")])
+        keys, ordered = list(range(items)), True
+        for _ in range(rng.randint(1, 3)):
+            part, works, in_order = self._middle()
+            pline.add(part)
+            keys = [key for key in keys if works is None or works.passes(key)]
+            ordered = in_order(ordered)
+        if rng.random() < 0.35:
+            pline.add(mp.Broadcast([self._branch(keys, ordered) for _ in range(rng.randint(2, 3))]))
+        elif rng.random() < 0.25:
+            self.reads = End("(loop)", keys, ordered, 1)
+            self.words.append("-> loop")
+        else:
+            pline.add(self._sink(keys, ordered))
+        return pline
+
+    def _name(self, kind: str) -> str:
+        self._count += 1
+        return f"{kind}{self._count}"
+
+    def _function(self) -> tuple[mp.Segment, Work, bool]:
+        rng = self.rng
+        name, workers = self._name("f"), rng.randint(1, 3)
+        marks = os.path.join(self.place, name)
+        os.mkdir(marks)
+        work = Work(
+            rng.choice((0.0, 0.0005, 0.002)),
+            drops=rng.choice((0, 0, 3, 7)),
+            fails=rng.choice((0, 0, 11)),
+            dies=rng.choice((0, 0, 0, 97)),
+            marks=marks,
+            anew=rng.random() < 0.5,
+        )
+        ordered = rng.random() < 0.4
+        options = dict(n_processes=workers, ordered=ordered, max_failures=10**6, **LIVES)
+        options["buffer_size"] = rng.choice((None, None, 1, 4))
+        options["dead_letter"] = self.letters
+        if rng.random() < 0.3:
+            holder = Holder(**vars(work))
+            segment = mp.Transform(holder, name, restart=True, **options)
+        else:
+            segment = mp.Transform(work, name, **options)
+        self.mortal.add(name)
+        self.words.append(
+            f"-> {name} x{workers}{' ordered' if ordered else ''}"
+            f"{' restart' if segment.restart else ''} {work.drops}/{work.fails}/{work.dies}"
+        )
+        return segment, work, ordered
+
+    def _middle(self) -> tuple[Any, Work | None, Any]:
+        """A segment; what it lets pass; whether order comes out, given that it comes in."""
+        draw = self.rng.random()
+        if draw < 0.6:
+            segment, work, ordered = self._function()
+            alone = segment.n_processes == 1
+            return segment, work, lambda before: ordered or (before and alone)
+        if draw < 0.8:
+            holder = Holder(0.0005, drops=self.rng.choice((0, 5)))
+            name = self._name("o")
+            self.words.append(f"-> {name} {holder.drops}")
+            return mp.Transform(holder, name), holder, lambda before: before
+        name = self._name("flat")
+        self.words.append(f"-> {name}")
+        return mp.FlatMap(as_list, name=name), None, lambda before: before
+
+    def _branch(self, keys: list[int], ordered: bool) -> list[mp.Segment]:
+        self.words.append("=>")
+        if self.rng.random() < 0.5:
+            return [self._sink(keys, ordered)]
+        segment, work, in_order = self._function()
+        passed = [key for key in keys if work.passes(key)]
+        comes = in_order or (ordered and segment.n_processes == 1)
+        return [segment, self._sink(passed, comes)]
+
+    def _sink(self, keys: list[int], ordered: bool) -> mp.Segment:
+        name, workers = self._name("k"), self.rng.choice((1, 1, 2))
+        if self.rng.random() < 0.25 and not ordered:
+            path = os.path.join(self.place, name)
+            self.ends.append(End(name, keys, False, workers, path))
+            self.mortal.add(name)
+            self.words.append(f"-> function sink {name} x{workers}")
+            return mp.Sink(Write(path), name, n_processes=workers, **LIVES)
+        self.ends.append(End(name, keys, ordered, workers))
+        self.words.append(f"-> sink {name} x{workers}")
+        return mp.Sink(Keep(), name, n_processes=workers)
+
+
+def as_list(item: Any) -> list[Any]:
+    """For a FlatMap: the item alone."""
+    return [item]

@@ -1,0 +1,172 @@
+"""One pipeline under fire: run, hit at random, and held to the contract item by item."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import minipipe as mp
+from minipipe.letters import letters_in
+from tests.chaos.plan import End, Plan
+
+LIMIT_S = 90.0  # a run that takes longer hangs
+
+
+@dataclass
+class Report:
+    """What came of one trial."""
+
+    seed: int
+    plan: str
+    faults: Counter[str] = field(default_factory=Counter)
+    items: int = 0
+    deaths: int = 0
+    set_aside: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+class Fire(threading.Thread):
+    """Hits workers at random until the run has ended."""
+
+    def __init__(self, pline: mp.PipeLine, plan: Plan, report: Report, faults: int) -> None:
+        super().__init__(daemon=True)
+        self.pline = pline
+        self.plan = plan
+        self.report = report
+        self.left = faults
+        self.rng = random.Random(report.seed + 1)
+        self.ending = threading.Event()
+
+    def run(self) -> None:
+        while self.left and not self.ending.wait(self.rng.expovariate(15.0)):
+            workers = [w for w in self.pline.stats().workers if w.pid and w.pid != os.getpid()]
+            workers = [w for w in workers if w.state in ("starting", "running")]
+            if not workers:
+                continue
+            victim = self.rng.choice(workers)
+            mortal = victim.segment.split("/")[-1] in self.plan.mortal
+            if mortal and self.rng.random() < 0.8:
+                self._hit(victim.pid, signal.SIGKILL)
+            elif self._hit(victim.pid, signal.SIGSTOP):
+                self.ending.wait(self.rng.uniform(0.01, 0.3))
+                try:
+                    os.kill(victim.pid, signal.SIGCONT)
+                except ProcessLookupError:
+                    pass  # the run has ended meanwhile
+
+    def _hit(self, pid: int, number: signal.Signals) -> bool:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return False
+        self.report.faults[number.name] += 1
+        self.left -= 1
+        return True
+
+
+def trial(seed: int, faults: int) -> Report:
+    """Draws a pipeline, runs it under fire, and looks at what came of every item."""
+    place = tempfile.mkdtemp(prefix="chaos-")
+    rng = random.Random(seed)
+    plan = Plan(rng, place)
+    pline = plan.pipeline()
+    report = Report(seed, " ".join(plan.words))
+    logging.getLogger("minipipe").setLevel(logging.CRITICAL)
+    fire = Fire(pline, plan, report, faults)
+    try:
+        pline.run(shared_bytes=plan.shared_bytes)
+        fire.start()
+        read: list[int] = []
+        if plan.reads is not None:
+            read = _read(pline)
+        results = pline.close(LIMIT_S)
+    except mp.RunTimeoutError as error:
+        report.wrong.append(f"hang: {error}")
+        results = {}
+    except BaseException as error:
+        report.wrong.append(f"{type(error).__name__}: {error}")
+        results = {}
+    finally:
+        fire.ending.set()
+        pline.stop()
+        fire.join()
+    for worker in pline.stats().workers:
+        report.deaths += worker.state == "died"
+    lost = _set_aside(plan)
+    report.set_aside = len(lost)
+    report.faults["exception"] = _skipped(plan)
+    report.faults["os._exit"] = sum(
+        len(os.listdir(path))
+        for name in plan.mortal
+        if os.path.isdir(path := os.path.join(place, name))
+    )
+    report.faults["memory refused"] += plan.shared_bytes is not None
+    if not report.wrong:
+        for end in plan.ends:
+            _judge(report, end, _workers_of(end, results), lost)
+        if plan.reads is not None:
+            _judge(report, plan.reads, [read], lost)
+    shutil.rmtree(place)
+    return report
+
+
+def _read(pline: mp.PipeLine) -> list[int]:
+    keys = []
+    until_s = time.monotonic() + LIMIT_S
+    for item in pline:
+        keys.append(item[0])
+        if time.monotonic() > until_s:
+            raise mp.RunTimeoutError("the loop does not end")
+    return keys
+
+
+def _set_aside(plan: Plan) -> set[int]:
+    """The items that were named as poison: killed at by chance at two deaths."""
+    if not os.path.exists(plan.letters):
+        return set()
+    return {
+        letter.item()[0] for letter in letters_in(plan.letters) if letter.error == "PoisonError"
+    }
+
+
+def _skipped(plan: Plan) -> int:
+    if not os.path.exists(plan.letters):
+        return 0
+    return sum(letter.error == "ValueError" for letter in letters_in(plan.letters))
+
+
+def _workers_of(end: End, results: dict[str, Any]) -> list[list[int]]:
+    if end.path:
+        if not os.path.exists(end.path):
+            return [[]]
+        with open(end.path) as file:
+            return [[int(line) for line in file]]
+    names = [end.name] if end.workers == 1 else [f"{end.name}/{i}" for i in range(end.workers)]
+    return [results.get(name, []) for name in names]
+
+
+def _judge(report: Report, end: End, got: list[list[int]], set_aside: set[int]) -> None:
+    found = Counter(key for keys in got for key in keys)
+    report.items += sum(found.values())
+    lost = set(end.keys) - set(found) - set_aside
+    strange = set(found) - set(end.keys)
+    again = {key: n for key, n in found.items() if n > 1}
+    # What a function sink had begun when it died, or was stopped for, may be done twice.
+    allowed = report.deaths if end.path else 0
+    if lost:
+        report.wrong.append(f"{end.name}: lost {sorted(lost)[:9]}")
+    if strange:
+        report.wrong.append(f"{end.name}: strange {sorted(strange)[:9]}")
+    if sum(n - 1 for n in again.values()) > allowed:
+        report.wrong.append(f"{end.name}: repeated {sorted(again)[:9]}")
+    if end.ordered and any(keys != sorted(keys) for keys in got):
+        report.wrong.append(f"{end.name}: out of order")
