@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench bench-peers format clean
+.PHONY: demo test check chaos bench bench-peers format clean
 
 demo: $(STAMP)
 	$(BIN)/python -m minipipe demo
@@ -20,6 +20,11 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
+
+# Pipelines drawn at random under random faults: make chaos FAULTS=1000 SECONDS=3600 SEED=1
+chaos: $(STAMP)
+	$(BIN)/python -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) \
+		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

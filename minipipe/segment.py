@@ -127,7 +127,7 @@ class Segment:
         self.poison = check_choice(poison, "poison", where, ("stop", "skip"))
         self.timeout_s = check_seconds(timeout_s, "timeout_s", where)
         self.max_failures = check_budget(max_failures, where)
-        self.dead_letter = None if dead_letter is None else os.path.abspath(os.fspath(dead_letter))
+        self.dead_letter = check_path(dead_letter, "dead_letter", where)
         self.ignore_exceptions = check_ignored(ignore_exceptions, where)
         if init_kwargs is not None and not isinstance(init_kwargs, Mapping):
             raise OptionError(f"init_kwargs of {where} is a dict, got {init_kwargs!r}")
@@ -262,6 +262,19 @@ def check_budget(value: object, where: str) -> int | float | None:
         f"max_failures of {where} is how many items may fail (a whole number of at least 0), or "
         f"which share of them (between 0 and 1, such as 0.01), got {value!r}"
     )
+
+
+def check_path(value: object, option: str, where: str) -> str | None:
+    """`value` as a whole path, if it is the path of a file, or None.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str | os.PathLike) or not isinstance(path := os.fspath(value), str):
+        raise OptionError(f"{option} of {where} is the path of a file, got {value!r}")
+    return os.path.abspath(path)
 
 
 def check_choice(value: object, option: str, where: str, choices: Sequence[str]) -> str:

@@ -77,13 +77,13 @@ class SourceStage(Stage):
         return True
 
     def _goes_on_after(self, error: BaseException) -> bool:
-        if self._iterator is None or not isinstance(error, self.ignored):
+        if self._iterator is None or not isinstance(error, self.skipping.ignored):
             self.note(error, f"its functor at item {self._number}")
             raise error
         ends = isinstance(self._iterator, _ENDED_BY_ERRORS)
         why = " and the stream ends, as a generator cannot go on" if ends else ""
         self.dropped += 1
-        self.warn_of(error, f"item {self._number} was skipped{why}")
+        self.skipping.warn_of(error, f"item {self._number} was skipped{why}")
         return not ends
 
     def leave(self) -> None:
@@ -135,10 +135,10 @@ class RegulatorStage(Stage):
         try:
             self._coroutine.prime()
         except BaseException as error:
-            if not isinstance(error, self.ignored):
+            if not isinstance(error, self.skipping.ignored):
                 self.note(error, "its functor")
                 raise
-            self.warn_of(error, "its coroutine did not begin")
+            self.skipping.warn_of(error, "its coroutine did not begin")
 
     def take(self, inlet: int, item: Any, ident: Ident) -> Iterator[Arrival]:
         whole = self.gather(inlet, item, ident)
@@ -181,9 +181,9 @@ class RegulatorStage(Stage):
     ) -> bool:
         if ident is not None:
             return self.skips(error, ident, arguments, " and its coroutine is made anew")
-        ignored = isinstance(error, self.ignored)
+        ignored = isinstance(error, self.skipping.ignored)
         if ignored:
-            self.warn_of(error, "what it held at the end of the stream was skipped")
+            self.skipping.warn_of(error, "what it held at the end of the stream was skipped")
         else:
             self.note(error, "its functor at the end of the stream")
         return ignored

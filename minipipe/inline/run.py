@@ -45,8 +45,8 @@ class InlineRun:
         run_id = random.SystemRandom().getrandbits(62)
         first = random.SystemRandom().getrandbits(32) if seed is None else seed
         for number, stage in enumerate(self._stages, start=1):
-            stage.run_id = run_id
-            stage.names = {s.index: s.name for s in graph.segments}
+            stage.skipping.run_id = run_id
+            stage.skipping.names = {s.index: s.name for s in graph.segments}
             stage.info.seed = (first + 0x9E3779B1 * number) % 2**32
         self._flow = Flow(graph, stages, lambda: self.wish)
 

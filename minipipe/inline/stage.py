@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-import time
-import traceback
 from collections.abc import Iterable
 from typing import Any
 
-from minipipe.describe import describe, text_of
-from minipipe.errors import SentinelError, TooManyFailuresError
+from minipipe.describe import describe
+from minipipe.errors import SentinelError
 from minipipe.functor import Opened, outputs_of
 from minipipe.graph import GraphSegment
 from minipipe.inline.joins import InStep, Join, Whole
+from minipipe.inline.skipping import Skipping
 from minipipe.inline.ways import Arrival, Ident, Outlet
-from minipipe.letters import Letter, append
-from minipipe.pure.budget import Budget
 from minipipe.pure.stats import WorkerStats
 from minipipe.seeds import set_default
 from minipipe.segment import Segment
@@ -43,7 +40,7 @@ class Stage:
     ) -> None:
         self.segment = segment
         self.declared = declared
-        self.ignored = ignored
+        self.skipping = Skipping(segment, declared, ignored)
         self.join = join
         self.where = f"{segment.kind} {segment.name!r}"
         self.info = WorkerInfo(segment.name, segment.worker_name(0), 0, 1, 0)
@@ -55,11 +52,6 @@ class Stage:
         self.ended = False
         self.items_in = self.items_out = self.dropped = 0
         self.keeps_identity = False  # each item stays one item here
-        limit = declared.max_failures
-        self.budget = None if limit is None else Budget(limit)
-        self.run_id = 0
-        self.names: dict[int, str] = {}  # of all segments
-        self._last_failure: BaseException | None = None
         self._count = 0
         self._flag = declared.term_flag
 
@@ -108,7 +100,7 @@ class Stage:
 
     def finish(self) -> Iterable[Arrival]:
         """Its input has ended, or it has quit: gives what it has still got."""
-        self.judge_failures(final=True)
+        self._judge_failures(final=True)
         if self.join is not None and not self.quits:
             for inlet in range(len(self.segment.inputs)):
                 self.inlet_ended(inlet)
@@ -152,6 +144,7 @@ class Stage:
             self.quit()
             return None
         self.items_in += 1  # one call, whatever it joins
+        self.skipping.begin(whole[0])
         return whole
 
     def put(
@@ -225,48 +218,18 @@ class Stage:
         Raises:
             TooManyFailuresError: it was one too many.
         """
-        ignored = isinstance(error, self.ignored)
-        if not ignored and not (self.budget is not None and isinstance(error, Exception)):
+        if not self.skipping.skips(error, ident, arguments, consequence):
             self.note(error, _at(ident.number, arguments))
             return False
         self.dropped += 1
-        if self.declared.dead_letter is not None:
-            item = arguments[0] if len(arguments) == 1 else arguments
-            append(self.declared.dead_letter, self._letter(error, ident), item)
-        self.warn_of(error, f"item {ident.number} was skipped{consequence}")
-        if not ignored and self.budget is not None:
-            self.budget.failed((ident, self.budget.failures))
-            self._last_failure = error
-            self.judge_failures()
+        self._judge_failures()
         return True
 
-    def judge_failures(self, *, final: bool = False) -> None:
-        """Sees whether too many items have failed.
-
-        Raises:
-            TooManyFailuresError: they have.
-        """
-        budget, last = self.budget, self._last_failure
-        if budget is None or last is None or not budget.is_used_up(self.items_in, final=final):
-            return
-        trace = "".join(traceback.format_exception(last))
-        about = (self.segment.name, budget.failures, self.items_in, str(budget), trace)
-        error = TooManyFailuresError(*about)
-        self.note(error, "its functor")
-        raise error from last
-
-    def _letter(self, error: BaseException, ident: Ident) -> Letter:
-        name = self.segment.name
-        path = tuple(slot for _, slot in ident.path)
-        trace = "".join(traceback.format_exception(error))
-        who = (name, self.segment.worker_name(0), self.names.get(ident.origin, ""))
-        about = (type(error).__qualname__, text_of(error), trace)
-        return Letter(self.run_id, time.time(), *who, ident.number, path, *about)
-
-    def warn_of(self, error: BaseException, what: str) -> None:
-        """Logs what came of an exception that is to be ignored."""
-        said = f"{type(error).__name__}: {text_of(error)}"
-        logger.warning("%s: %s: %s", self.segment.name, what, said)
+    def _judge_failures(self, *, final: bool = False) -> None:
+        error = self.skipping.too_many(self.items_in, final=final)
+        if error is not None:
+            self.note(error, "its functor")
+            raise error from self.skipping.last
 
     def note(self, error: BaseException, doing: str) -> None:
         """Says in `error` where it was raised; the stage is broken."""

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from minipipe.letters.errors import DeadLetterError
-from minipipe.letters.file import Letter, append, check_writable, letters_in
+from minipipe.letters.file import (
+    Kept,
+    Letter,
+    add_record,
+    check_writable,
+    keep,
+    letters_in,
+    sealed,
+    write,
+)
 from minipipe.letters.source import DeadLetters
 
 __all__ = [
     "DeadLetterError",
     "DeadLetters",
+    "Kept",
     "Letter",
-    "append",
+    "add_record",
     "check_writable",
+    "keep",
     "letters_in",
+    "sealed",
+    "write",
 ]

@@ -73,29 +73,41 @@ class Letter:
         return self._open(allow_pickle)
 
 
-def sealed(letter: Letter, item: Any) -> bytes:
-    """A record of the file."""
+@dataclass(frozen=True)
+class Kept:
+    """An item as it was at one time, whatever was done to it later."""
+
+    body: bytes
+    frames: list[bytes]
+    definitions: list[tuple[bytes, bytes]]
+
+
+def keep(item: Any) -> Kept:
+    """The item as it is now."""
     encoder = Encoder()
-    kind = type(item)
-    token = item if kind in ATOMS else encoder.snapshot(item)[0]
+    token = item if type(item) in ATOMS else encoder.snapshot(item)[0]
     parcel = encoder.encode([token])
-    about = {key: value for key, value in asdict(letter).items() if not key.startswith("_")}
     definitions = [(name, encoder.definition(name)) for name in parcel.classes]
-    frames = [bytes(frame) for frame in parcel.frames]
-    payload: bytes = msgpack.packb((about, parcel.body, frames, definitions))
+    return Kept(parcel.body, [bytes(frame) for frame in parcel.frames], definitions)
+
+
+def sealed(letter: Letter, kept: Kept) -> bytes:
+    """A record of the file."""
+    about = {key: value for key, value in asdict(letter).items() if not key.startswith("_")}
+    payload: bytes = msgpack.packb((about, kept.body, kept.frames, kept.definitions))
     return _RECORD.pack(_MAGIC, len(payload), zlib.crc32(payload)) + payload
 
 
-def append(path: str, letter: Letter, item: Any) -> None:
+def write(path: str, letter: Letter, kept: Kept) -> None:
     """Adds an item to a file, which is made if it is not there.
 
     Raises:
         OSError: that could not be done.
     """
-    write(path, sealed(letter, item))
+    add_record(path, sealed(letter, kept))
 
 
-def write(path: str, record: bytes) -> None:
+def add_record(path: str, record: bytes) -> None:
     """Adds a record to a file, whole, whoever else does so."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:

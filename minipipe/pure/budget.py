@@ -6,6 +6,8 @@ import math
 from collections.abc import Hashable
 
 LEAST_ITEMS = 100  # a rate says nothing of fewer
+LAST = 3  # so many tracebacks are in the error
+SAID = 10  # so many failures are said one by one; after that, each time they have doubled
 
 
 class Budget:
@@ -29,6 +31,12 @@ class Budget:
         before = len(self._failed)
         self._failed.add(identity)
         return len(self._failed) > before
+
+    @property
+    def is_said(self) -> bool:
+        """Whether the last failure is to be said."""
+        count = self.failures
+        return count <= SAID or count & (count - 1) == 0
 
     def is_used_up(self, items: int, *, final: bool = False) -> bool:
         """Whether there were more failures than allowed.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from minipipe.shared.errors import SlotError
 from minipipe.shared.held import Held
-from minipipe.shared.limits import available_bytes, memory_limit_bytes
+from minipipe.shared.limits import available_bytes, memory_limit_bytes, oom_kills
 from minipipe.shared.pool import MIN_BYTES, OwnedSlot, SlotPool
 from minipipe.shared.reader import Lease, SlotReader
 from minipipe.shared.reference import SlotRef
@@ -30,6 +30,7 @@ __all__ = [
     "memory_limit_bytes",
     "neighbourhood",
     "obstacle",
+    "oom_kills",
     "owner_of",
     "supported",
 ]

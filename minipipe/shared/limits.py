@@ -32,8 +32,30 @@ def available_bytes(root: Path = Path("/")) -> int:
     return min(found)
 
 
+def oom_kills(root: Path = Path("/")) -> int | None:
+    """How often the kernel has killed for want of memory: in our control groups, or anywhere.
+
+    Only whether it rises means anything; None if nothing says so.
+    """
+    groups = [group for group, _ in _groups(root)]
+    files = [group / name for group in groups for name in ("memory.events", "memory.oom_control")]
+    counts = [_field(file, "oom_kill", -1) for file in files] + [
+        _field(root / "proc/vmstat", "oom_kill", -1)
+    ]
+    known = [count for count in counts if count >= 0]
+    return known[0] if known else None
+
+
 def _limits(root: Path) -> Iterator[tuple[Path, int]]:
     """Yields each control group with a limit on memory that this process is in."""
+    for group, name in _groups(root):
+        limit = _number(group / name)
+        if limit is not None:
+            yield group, limit
+
+
+def _groups(root: Path) -> Iterator[tuple[Path, str]]:
+    """Yields each control group for memory that this process is in, and its file for the limit."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -50,9 +72,7 @@ def _limits(root: Path) -> Iterator[tuple[Path, int]]:
             group = root / top / path.lstrip("/")
             # In a container the path may be that of the host, and the top is what one sees.
             while group != root and group.is_relative_to(root / top):
-                limit = _number(group / name)
-                if limit is not None:
-                    yield group, limit
+                yield group, name
                 group = group.parent
 
 
@@ -63,7 +83,7 @@ def _number(path: Path) -> int | None:
         return None  # no such file, or "max"
 
 
-def _field(path: Path, name: str) -> int:
+def _field(path: Path, name: str, unknown: int = 0) -> int:
     try:
         with path.open() as lines:
             for line in lines:
@@ -72,4 +92,4 @@ def _field(path: Path, name: str) -> int:
                     return int(words[1])
     except (OSError, ValueError, IndexError):
         pass  # then nothing is known of it
-    return 0
+    return unknown

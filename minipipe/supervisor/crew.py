@@ -19,6 +19,7 @@ from minipipe.errors import StartError, WorkerDiedError
 from minipipe.graph import Graph, GraphSegment
 from minipipe.pure.lifecycle import Member
 from minipipe.pure.stats import WorkerStats
+from minipipe.shared import oom_kills
 from minipipe.stream.page import SIZE_BYTES, Page
 from minipipe.supervisor.capture import Captured, check_fork
 from minipipe.supervisor.launch import (
@@ -210,6 +211,7 @@ class Crew:
         self._zygotes: dict[tuple[tuple[str, str], ...], ZygoteClient] = {}
         self._forks = Forks()
         self._lifeline_read, self._lifeline_write = os.pipe()
+        self._oom_kills = oom_kills()
 
     def launch(
         self, *, run: int, base: str, supervisor: str, directory: str, pump: OutputPump
@@ -238,7 +240,9 @@ class Crew:
             StartError: it cannot be started any more.
         """
         old = self.hands[dead]
-        hand = self.hands[member.id] = _hand(old.index, old.segment, member)
+        hand = _hand(old.index, old.segment, member)
+        # Another dictionary: somebody who asks for stats may be going through the old one.
+        self.hands = {**self.hands, member.id: hand}
         captured = self.captured[hand.segment.index]
         if captured.blob is None and hand.segment.declared is not None:
             check_fork(hand.segment.declared, None)
@@ -376,11 +380,23 @@ class Crew:
         how, why = _in_words(status)
         if hand.hung:
             how, why = f"was killed, as it {hand.hung}", ""
+        elif status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == 9:
+            why = self._likely_killer()
         died = WorkerDiedError(
             hand.segment.name, hand.name, hand.pid, how, self.item_of(number, origin), why
         )
         hand.death = died.then(hand.segment.on_death, hand.stack)
         return hand.death
+
+    def _likely_killer(self) -> str:
+        """Whether a SIGKILL that we have not sent was the kernel's."""
+        kills = oom_kills()
+        if kills is None or self._oom_kills is None:
+            return ", often the kernel out of memory"
+        if kills == self._oom_kills:
+            return ", not for want of memory by the kernel's count"
+        self._oom_kills += 1  # one count explains one death
+        return ", as the kernel was out of memory (it counts such kills)"
 
     @staticmethod
     def item_at(hand: Hand) -> tuple[int, int] | None:
@@ -409,9 +425,7 @@ def _in_words(status: int | None) -> tuple[str, str]:
     except ValueError:
         name = f"signal {-code}"
     why = ""
-    if name == "SIGKILL":
-        why = ", often the kernel out of memory"
-    elif name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL"):
+    if name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL"):
         why = "; where, its stack on stderr says"
     return f"was killed by {name}", why
 

@@ -8,13 +8,10 @@ from collections.abc import Callable
 
 from minipipe.errors import TooManyFailuresError
 from minipipe.graph import Graph
-from minipipe.pure.budget import Budget
+from minipipe.pure.budget import LAST, Budget
 from minipipe.worker.failure import Failure
 
 logger = logging.getLogger("minipipe")
-
-LAST = 3  # so many tracebacks are in the error
-SAID = 10  # so many are said one by one; after that, each time they have doubled
 
 
 class Failures:
@@ -40,11 +37,10 @@ class Failures:
         if not budget.failed((failure.origin, failure.number, failure.path)):
             return None
         self._last.setdefault(segment, deque(maxlen=LAST)).append((failure, where))
-        count = budget.failures
-        if count <= SAID or count & (count - 1) == 0:
+        if budget.is_said:
             logger.warning(
                 "skipped (failure %d, %s): %s: %s: %s",
-                *(count, budget, where, failure.type_name, failure.text),
+                *(budget.failures, budget, where, failure.type_name, failure.text),
             )
         return self._judged(segment)
 

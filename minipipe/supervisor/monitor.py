@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
 
 from minipipe.graph import Graph, GraphStream
 from minipipe.logs import SUMMARY
-from minipipe.supervisor.crew import Hand
+from minipipe.supervisor.crew import Crew
 
 logger = logging.getLogger("minipipe")
 
@@ -17,9 +16,9 @@ EVERY_S = 1.0
 class Monitor:
     """Logs how full the monitored streams of a run are, every `EVERY_S`."""
 
-    def __init__(self, graph: Graph, hands: Collection[Hand]) -> None:
+    def __init__(self, graph: Graph, crew: Crew) -> None:
         self._graph = graph
-        self._hands = hands
+        self._crew = crew
         self._streams = [stream for stream in graph.streams if stream.monitor]
         self._next_s = 0.0
 
@@ -42,7 +41,7 @@ class Monitor:
     def _fullness(self, stream: GraphStream) -> tuple[int, int]:
         """Items that wait at all workers that take from it, and how many may."""
         waiting = capacity = 0
-        for hand in self._hands:
+        for hand in self._crew.hands.values():
             inputs = self._graph.segments[hand.segment.index].inputs
             if stream.index in inputs:
                 held, allowed = hand.fullness(inputs.index(stream.index))

@@ -20,7 +20,7 @@ from minipipe.describe import in_a_line
 from minipipe.errors import StartError, WireFormatError
 from minipipe.graph import Graph
 from minipipe.importing import travel_by_value
-from minipipe.letters.file import write
+from minipipe.letters import add_record
 from minipipe.pure import lifecycle as life
 from minipipe.pure.membership import SUPERVISOR, Peer
 from minipipe.pure.stats import RunStats
@@ -103,7 +103,7 @@ class Run:
         self._crew = Crew(graph, captured, seed, _shared_bytes(shared_bytes))
         self._hearing = Hearing(self._id, graph, self._crew, self._connect)
         self._watch = Watch(self._crew, self._crew.kill)
-        self._monitor = Monitor(graph, self._crew.hands.values())
+        self._monitor = Monitor(graph, self._crew)
         self._lifecycle = life.Lifecycle(
             [hand.member for hand in self._crew.hands.values()], grace_s=grace_s
         )
@@ -391,7 +391,7 @@ class Run:
         if path is not None and self._directory is not None:
             record = suspect_path(self._directory.path, segment, origin, number)
             with open(record, "rb") as file:
-                write(path, file.read())
+                add_record(path, file.read())
             kept = f", and is kept in {path!r}"
         if where.declared is not None and where.declared.poison == "skip":
             text = "%s has killed two workers of segment %r: it is set aside%s"

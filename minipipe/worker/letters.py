@@ -7,8 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from minipipe.letters import Letter
-from minipipe.letters.file import sealed, write
+from minipipe.letters import Letter, keep, sealed, write
 from minipipe.stream import Node
 from minipipe.stream.inlet import Arrived
 from minipipe.worker.failure import Failure
@@ -60,7 +59,7 @@ class Letters:
             item = self._node.original(parcel, failure.number)
         about = (failure.type_name, failure.text, failure.trace)
         letter = self._letter(failure.number, failure.origin, failure.path, *about)
-        write(self._path, sealed(letter, item))
+        write(self._path, letter, keep(item))
 
     def suspect(self, number: int, parcel: Arrived) -> None:
         """Writes an item that a worker has died of to where the supervisor finds it.
@@ -72,9 +71,10 @@ class Letters:
         letter = self._letter(number, parcel.origin, (), "PoisonError", "workers have died of it")
         segment = self._node.wiring.segment
         place = suspect_path(self._directory, segment, parcel.origin, number)
-        with open(f"{place}.new", "wb") as file:
-            file.write(sealed(letter, self._node.original(parcel, number)))
-        os.replace(f"{place}.new", place)
+        new = f"{place}.{self._node.ident}"  # a second one may have got the item meanwhile
+        with open(new, "wb") as file:
+            file.write(sealed(letter, keep(self._node.original(parcel, number))))
+        os.replace(new, place)
 
     def _letter(
         self,

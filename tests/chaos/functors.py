@@ -118,12 +118,12 @@ class Keep:
 
 @dataclass
 class Write:
-    """A function sink that appends the keys that it has got to a file."""
+    """A function sink that appends the keys that it has got to a file, with who and when."""
 
     path: str
 
     def __call__(self, item: Item) -> None:
         check(item)
         fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.write(fd, f"{item[0]}\n".encode())
+        os.write(fd, f"{item[0]} {os.getpid()} {time.monotonic()}\n".encode())
         os.close(fd)

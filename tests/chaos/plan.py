@@ -24,6 +24,34 @@ class End:
     path: str = ""  # of a function sink: where it writes
 
 
+@dataclass(frozen=True)
+class Flow:
+    """What comes out of a part of the pipeline."""
+
+    keys: list[int]
+    numbered: bool = True  # the segment with state before it has put them out ascending
+    arrives: bool = True  # they come ascending, whoever takes them
+    ordered: bool = False  # an `ordered` function has passed them on since
+    mortal: bool = False  # it comes from workers that may be killed
+
+    def behind(self, work: Work, workers: int, ordered: bool) -> Flow:
+        """What comes out of a function."""
+        keys = [key for key in self.keys if work.passes(key)]
+        arrives = self.numbered if ordered else self.arrives and workers == 1
+        return Flow(keys, self.numbered, arrives, self.ordered or ordered, True)
+
+    def comes_to(self, workers: int) -> bool:
+        """Whether each of so many workers gets them ascending.
+
+        What a dead worker had under way to one may come to another, after later ones.
+        """
+        return self.arrives and (workers == 1 or self.ordered or not self.mortal)
+
+    def anew(self) -> Flow:
+        """What comes out of one object, which numbers them anew as they come."""
+        return Flow(self.keys, self.arrives, self.arrives)
+
+
 @dataclass
 class Plan:
     """One pipeline."""
@@ -48,26 +76,24 @@ class Plan:
         pause_s = rng.choice((0.0, 0.0, 0.001))
         self.words.append(f"{items} items of {size} B, shared_bytes={self.shared_bytes}")
         pline = mp.PipeLine([mp.Source(Load(items, size, pause_s), "load")])
-        keys, ordered = list(range(items)), True
+        flow = Flow(list(range(items)))
         for _ in range(rng.randint(1, 3)):
-            part, works, in_order = self._middle()
+            part, flow = self._middle(flow)
             pline.add(part)
-            keys = [key for key in keys if works is None or works.passes(key)]
-            ordered = in_order(ordered)
         if rng.random() < 0.35:
-            pline.add(mp.Broadcast([self._branch(keys, ordered) for _ in range(rng.randint(2, 3))]))
+            pline.add(mp.Broadcast([self._branch(flow) for _ in range(rng.randint(2, 3))]))
         elif rng.random() < 0.25:
-            self.reads = End("(loop)", keys, ordered, 1)
+            self.reads = End("(loop)", flow.keys, flow.arrives, 1)
             self.words.append("-> loop")
         else:
-            pline.add(self._sink(keys, ordered))
+            pline.add(self._sink(flow))
         return pline
 
     def _name(self, kind: str) -> str:
         self._count += 1
         return f"{kind}{self._count}"
 
-    def _function(self) -> tuple[mp.Segment, Work, bool]:
+    def _function(self, flow: Flow) -> tuple[mp.Segment, Flow]:
         rng = self.rng
         name, workers = self._name("f"), rng.randint(1, 3)
         marks = os.path.join(self.place, name)
@@ -94,42 +120,38 @@ class Plan:
             f"-> {name} x{workers}{' ordered' if ordered else ''}"
             f"{' restart' if segment.restart else ''} {work.drops}/{work.fails}/{work.dies}"
         )
-        return segment, work, ordered
+        return segment, flow.behind(work, workers, ordered)
 
-    def _middle(self) -> tuple[Any, Work | None, Any]:
-        """A segment; what it lets pass; whether order comes out, given that it comes in."""
+    def _middle(self, flow: Flow) -> tuple[Any, Flow]:
         draw = self.rng.random()
         if draw < 0.6:
-            segment, work, ordered = self._function()
-            alone = segment.n_processes == 1
-            return segment, work, lambda before: ordered or (before and alone)
+            return self._function(flow)
         if draw < 0.8:
             holder = Holder(0.0005, drops=self.rng.choice((0, 5)))
             name = self._name("o")
             self.words.append(f"-> {name} {holder.drops}")
-            return mp.Transform(holder, name), holder, lambda before: before
+            return mp.Transform(holder, name), flow.behind(holder, 1, False).anew()
         name = self._name("flat")
         self.words.append(f"-> {name}")
-        return mp.FlatMap(as_list, name=name), None, lambda before: before
+        return mp.FlatMap(as_list, name=name), flow.anew()
 
-    def _branch(self, keys: list[int], ordered: bool) -> list[mp.Segment]:
+    def _branch(self, flow: Flow) -> list[mp.Segment]:
         self.words.append("=>")
         if self.rng.random() < 0.5:
-            return [self._sink(keys, ordered)]
-        segment, work, in_order = self._function()
-        passed = [key for key in keys if work.passes(key)]
-        comes = in_order or (ordered and segment.n_processes == 1)
-        return [segment, self._sink(passed, comes)]
+            return [self._sink(flow)]
+        segment, passed = self._function(flow)
+        return [segment, self._sink(passed)]
 
-    def _sink(self, keys: list[int], ordered: bool) -> mp.Segment:
+    def _sink(self, flow: Flow) -> mp.Segment:
         name, workers = self._name("k"), self.rng.choice((1, 1, 2))
-        if self.rng.random() < 0.25 and not ordered:
+        # Behind an `ordered` function it would hold back what waits for others: no restart then.
+        if self.rng.random() < 0.25 and not flow.ordered:
             path = os.path.join(self.place, name)
-            self.ends.append(End(name, keys, False, workers, path))
+            self.ends.append(End(name, flow.keys, False, workers, path))
             self.mortal.add(name)
             self.words.append(f"-> function sink {name} x{workers}")
             return mp.Sink(Write(path), name, n_processes=workers, **LIVES)
-        self.ends.append(End(name, keys, ordered, workers))
+        self.ends.append(End(name, flow.keys, flow.comes_to(workers), workers))
         self.words.append(f"-> sink {name} x{workers}")
         return mp.Sink(Keep(), name, n_processes=workers)
 

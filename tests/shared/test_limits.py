@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from minipipe.shared import available_bytes, memory_limit_bytes, neighbourhood
+from minipipe.shared import available_bytes, memory_limit_bytes, neighbourhood, oom_kills
 from tests.shared.harness import MIB
 
 PHYSICAL = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -53,6 +53,22 @@ def test_without_a_container_it_is_the_physical_memory(tmp_path: Path) -> None:
 def test_a_machine_that_says_nothing_has_nothing_to_spare(tmp_path: Path) -> None:
     assert memory_limit_bytes(tmp_path) == PHYSICAL
     assert available_bytes(tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("files", "kills"),
+    [
+        ({**V2, "sys/fs/cgroup/pod/box/memory.events": "oom 4\noom_kill 3\n"}, 3),
+        ({**V2, "sys/fs/cgroup/pod/memory.events": "oom_kill 2\n"}, 2),
+        ({**V1, "sys/fs/cgroup/memory/memory.oom_control": "under_oom 0\noom_kill 5\n"}, 5),
+        ({"proc/self/cgroup": "0::/\n", "proc/vmstat": "pgfault 9\noom_kill 7\n"}, 7),
+        ({}, None),
+    ],
+)
+def test_kills_for_want_of_memory_are_counted(
+    tmp_path: Path, files: dict[str, str], kills: int | None
+) -> None:
+    assert oom_kills(machine(tmp_path, files)) == kills
 
 
 def test_this_machine_has_memory_and_a_neighbourhood() -> None:

@@ -1,0 +1,103 @@
+"""Exceptions inline that do not end the run: ignored, or within a budget; kept as dead letters."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections import deque
+from typing import Any
+
+from minipipe.describe import describe, text_of
+from minipipe.errors import TooManyFailuresError
+from minipipe.graph import GraphSegment
+from minipipe.inline.ways import Ident
+from minipipe.letters import Kept, Letter, keep, write
+from minipipe.pure.budget import LAST, Budget
+from minipipe.segment import Segment
+
+logger = logging.getLogger("minipipe")
+
+
+class Skipping:
+    """What one segment skips.
+
+    Attributes:
+        ignored: the exceptions that are skipped, however many.
+        run_id: of the run, for its letters.
+        names: of all segments, likewise.
+    """
+
+    def __init__(
+        self, segment: GraphSegment, declared: Segment, ignored: tuple[type[BaseException], ...]
+    ) -> None:
+        self.ignored = ignored
+        self.run_id = 0
+        self.names: dict[int, str] = {}
+        self._segment = segment
+        limit = declared.max_failures
+        self._budget = None if limit is None else Budget(limit)
+        self._path = declared.dead_letter
+        self._last: deque[BaseException] = deque(maxlen=LAST)
+        self._kept: Kept | None = None
+
+    def begin(self, arguments: tuple[Any, ...]) -> None:
+        """The functor is about to be called: a dead letter has the item as it is now."""
+        if self._path is not None:
+            self._kept = keep(arguments[0] if len(arguments) == 1 else arguments)
+
+    def skips(
+        self, error: BaseException, ident: Ident, arguments: tuple[Any, ...], consequence: str
+    ) -> bool:
+        """Whether what the functor raised does not end the run; says so, and keeps the item.
+
+        Raises:
+            OSError: a dead letter cannot be written.
+        """
+        ignored = isinstance(error, self.ignored)
+        if not ignored and (self._budget is None or not isinstance(error, Exception)):
+            return False
+        if self._path is not None and self._kept is not None:
+            write(self._path, self._letter(error, ident), self._kept)
+        if ignored or self._budget is None:
+            self.warn_of(error, f"item {ident.number} was skipped{consequence}")
+            return True
+        self._budget.failed((ident, self._budget.failures))
+        self._last.append(error)
+        if self._budget.is_said:
+            item = describe(arguments[0] if len(arguments) == 1 else arguments)
+            origin = self.names.get(ident.origin, "")
+            logger.warning(
+                "skipped (failure %d, %s): in its functor of segment %r (inline) "
+                "at item %d of %r (%s)%s: %s: %s",
+                *(self._budget.failures, self._budget, self._segment.name, ident.number),
+                *(origin, item, consequence, type(error).__name__, text_of(error)),
+            )
+        return True
+
+    def too_many(self, items: int, *, final: bool = False) -> TooManyFailuresError | None:
+        """What the run ends with, if too many have failed of so many items."""
+        budget = self._budget
+        if budget is None or not self._last or not budget.is_used_up(items, final=final):
+            return None
+        traces = ["".join(traceback.format_exception(error)).rstrip() for error in self._last]
+        about = (self._segment.name, budget.failures, items, str(budget), "\n".join(traces))
+        return TooManyFailuresError(*about)
+
+    @property
+    def last(self) -> BaseException | None:
+        """The last failure that counted."""
+        return self._last[-1] if self._last else None
+
+    def warn_of(self, error: BaseException, what: str) -> None:
+        """Logs what came of an exception that is to be ignored."""
+        said = f"{type(error).__name__}: {text_of(error)}"
+        logger.warning("%s: %s: %s", self._segment.name, what, said)
+
+    def _letter(self, error: BaseException, ident: Ident) -> Letter:
+        name = self._segment.name
+        path = tuple(slot for _, slot in ident.path)
+        trace = "".join(traceback.format_exception(error))
+        who = (name, self._segment.worker_name(0), self.names.get(ident.origin, ""))
+        about = (type(error).__qualname__, text_of(error), trace)
+        return Letter(self.run_id, time.time(), *who, ident.number, path, *about)
