@@ -16,7 +16,7 @@ import numpy as np
 import zmq
 
 import minipipe
-from benchmarks import broadcast, latency, older, sharing, sleeps, small_items, start_up
+from benchmarks import broadcast, latency, older, recovery, sharing, sleeps, small_items, start_up
 from benchmarks.row import Row
 from benchmarks.throughput import suite as throughput
 
@@ -27,6 +27,7 @@ SUITES: dict[str, Callable[..., list[Row]]] = {
     "start": start_up.rows,
     "latency": latency.rows,
     "broadcast": broadcast.rows,
+    "recovery": recovery.rows,
     "older": older.rows,
     "throughput": throughput.rows,
 }

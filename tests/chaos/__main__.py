@@ -6,6 +6,7 @@ Ends with exit code 1 if anything went wrong; each trial can be repeated by its 
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import sys
 import time
@@ -24,6 +25,7 @@ def main() -> int:
     options = parser.parse_args()
     seed = random.SystemRandom().getrandbits(32) if options.seed is None else options.seed
     print(f"seed {seed}", flush=True)
+    logging.getLogger("minipipe").setLevel(logging.CRITICAL)  # it would say every death
     began_s = time.monotonic()
     faults: Counter[str] = Counter()
     wrong: list[str] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import shutil
@@ -89,7 +88,6 @@ def trial(seed: int, faults: int) -> Report:
     plan = Plan(rng, place)
     pline = plan.pipeline()
     report = Report(seed, " ".join(plan.words))
-    logging.getLogger("minipipe").setLevel(logging.CRITICAL)
     fire = Fire(pline, plan, report, faults)
     try:
         pline.run(shared_bytes=plan.shared_bytes)

@@ -37,7 +37,8 @@ class Killer(threading.Thread):
             time.sleep(self.rng.uniform(0.02, 0.2))
             stats = self.pline.stats()
             alive = [w for w in stats.workers if w.segment in self.segments]
-            alive = [w for w in alive if w.state == "running" and w.pid]
+            # One that has just come may be at the item that the last one died at: that is poison.
+            alive = [w for w in alive if w.state == "running" and w.pid and w.items_in > 3]
             if alive:
                 victim = self.rng.choice(alive)
                 try:
