@@ -21,6 +21,7 @@ from minipipe.pure.slots import (
 )
 from minipipe.shared import forks
 from minipipe.shared.arena import Allocate, Arena, make_arena
+from minipipe.shared.copying import copy
 from minipipe.shared.held import Array, Held, Keeper
 from minipipe.shared.limits import available_bytes, memory_limit_bytes
 from minipipe.shared.mapping import PAGE_BYTES
@@ -45,7 +46,7 @@ class OwnedSlot(Held):
         """Writes an array, uint8[at most size_bytes], to the beginning of the slot."""
         arena = self.arena
         begin = arena.offset(self.index)
-        arena.memory[begin : begin + contents.size] = contents
+        copy(arena.memory[begin : begin + contents.size], contents)
 
     @property
     def memory(self) -> memoryview:
