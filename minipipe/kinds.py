@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+from minipipe.checks import check_count
 from minipipe.errors import BuildError
-from minipipe.segment import Ignored, Segment, Streams, check_count
+from minipipe.segment import Ignored, Segment, Streams
 from minipipe.streams import listed
 
 

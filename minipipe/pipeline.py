@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from minipipe.broadcast import Broadcast
+from minipipe.checks import check_buffer, check_processes
 from minipipe.errors import BuildError, LifecycleError, OptionError, reject_unknown
 from minipipe.graph import Graph, Part, line_graph
 from minipipe.runnable import Runnable
-from minipipe.segment import Segment, check_processes
-from minipipe.streams import check_buffer
+from minipipe.segment import Segment
 
 
 class PipeLine(Runnable):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from minipipe.checks import check_ignored
 from minipipe.describe import in_a_line
 from minipipe.errors import BuildError, LifecycleError, OptionError, reject_unknown
 from minipipe.execution import Execution, InlineExecution, ProcessExecution
@@ -19,7 +20,7 @@ from minipipe.importing import check_no_import
 from minipipe.letters import check_writable
 from minipipe.logs import logger, set_level
 from minipipe.pure.stats import RunStats
-from minipipe.segment import Segment, check_ignored
+from minipipe.segment import Segment
 
 if TYPE_CHECKING:
     from graphviz import Digraph

@@ -7,12 +7,24 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from minipipe.checks import (
+    check_budget,
+    check_buffer,
+    check_choice,
+    check_count,
+    check_env,
+    check_flag,
+    check_ignored,
+    check_path,
+    check_processes,
+    check_seconds,
+)
 from minipipe.errors import BuildError, OptionError, reject_unknown
 from minipipe.functor import FunctorShape, check_arity, shape_of
-from minipipe.streams import Stream, check_buffer, listed
+from minipipe.streams import Stream, listed
 
 # What every segment takes, and what each kind takes beside it.
 OPTIONS = (
@@ -24,19 +36,6 @@ OPTIONS = (
 
 Streams = Stream | Sequence[Stream] | None
 Ignored = Sequence[type[BaseException]] | type[BaseException] | None
-
-
-def check_processes(n_processes: object, where: str) -> int:
-    """`n_processes` if it is a whole number of at least 1.
-
-    Raises:
-        OptionError: it is not.
-    """
-    if isinstance(n_processes, bool) or not isinstance(n_processes, int) or n_processes < 1:
-        raise OptionError(
-            f"n_processes of {where} is a whole number of at least 1, got {n_processes!r}"
-        )
-    return n_processes
 
 
 class Segment:
@@ -115,7 +114,7 @@ class Segment:
         reject_unknown(unknown, (*OPTIONS, *self.options), where)
         self.n_processes = 1 if n_processes is None else check_processes(n_processes, where)
         self.buffer_size = check_buffer(buffer_size, where)
-        self.env = _check_env(env, where)
+        self.env = check_env(env, where)
         self.writable = check_flag(writable, "writable", where)
         self.ordered = check_flag(ordered, "ordered", where)
         if self.ordered and self.never_ordered:
@@ -205,128 +204,3 @@ class Segment:
     def __repr__(self) -> str:
         n = f", n_processes={self.n_processes}" if self.n_processes != 1 else ""
         return f"<{self.where}: {self.functor_obj!r}{n}>"
-
-
-def check_flag(value: object, option: str, where: str) -> bool:
-    """`value` if it is True or False.
-
-    Raises:
-        OptionError: it is not.
-    """
-    if not isinstance(value, bool):
-        raise OptionError(f"{option} of {where} is True or False, got {value!r}")
-    return value
-
-
-def check_count(value: object, option: str, where: str, least: int) -> int:
-    """`value` if it is a whole number of at least `least`.
-
-    Raises:
-        OptionError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise OptionError(
-            f"{option} of {where} is a whole number of at least {least}, got {value!r}"
-        )
-    return value
-
-
-def check_seconds(value: object, option: str, where: str) -> float | None:
-    """`value` if it is None or a positive number of seconds.
-
-    Raises:
-        OptionError: it is not.
-    """
-    if value is None:
-        return None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < float(value) < float("inf"):  # type: ignore[arg-type]
-        raise OptionError(f"{option} of {where} is a positive number of seconds, got {value!r}")
-    return float(value)  # type: ignore[arg-type]
-
-
-def check_budget(value: object, where: str) -> int | float | None:
-    """`max_failures` if it is None, a number of failures, or a share of the items.
-
-    Raises:
-        OptionError: it is not.
-    """
-    if value is None:
-        return None
-    if not isinstance(value, bool):
-        if isinstance(value, int) and value >= 0:
-            return value
-        if isinstance(value, float) and 0.0 < value < 1.0:
-            return value
-    raise OptionError(
-        f"max_failures of {where} is how many items may fail (a whole number of at least 0), or "
-        f"which share of them (between 0 and 1, such as 0.01), got {value!r}"
-    )
-
-
-def check_path(value: object, option: str, where: str) -> str | None:
-    """`value` as a whole path, if it is the path of a file, or None.
-
-    Raises:
-        OptionError: it is not.
-    """
-    if value is None:
-        return None
-    if not isinstance(value, str | os.PathLike) or not isinstance(path := os.fspath(value), str):
-        raise OptionError(f"{option} of {where} is the path of a file, got {value!r}")
-    return os.path.abspath(path)
-
-
-def check_choice(value: object, option: str, where: str, choices: Sequence[str]) -> str:
-    """`value` if it is one of `choices`.
-
-    Raises:
-        OptionError: it is not.
-    """
-    if not isinstance(value, str) or value not in choices:
-        known = " or ".join(map(repr, choices))
-        raise OptionError(f"{option} of {where} is {known}, got {value!r}")
-    return value
-
-
-def check_ignored(classes: Any, where: str) -> tuple[type[BaseException], ...]:
-    """`ignore_exceptions` as a tuple.
-
-    Raises:
-        OptionError: something in it is no exception class.
-    """
-    if classes is None:
-        return ()
-    if not isinstance(classes, type) and (
-        isinstance(classes, str) or not isinstance(classes, Iterable)
-    ):
-        raise OptionError(f"ignore_exceptions of {where} lists exception classes, got {classes!r}")
-    listed_classes = (classes,) if isinstance(classes, type) else tuple(classes)
-    for cls in listed_classes:
-        if not (isinstance(cls, type) and issubclass(cls, BaseException)):
-            raise OptionError(f"ignore_exceptions of {where} lists exception classes, got {cls!r}")
-    return listed_classes
-
-
-def _check_env(env: Any, where: str) -> dict[str, str]:
-    for key, value in dict(env or {}).items():
-        texts = isinstance(key, str) and isinstance(value, str)
-        if not texts or not key or "=" in key or "\0" in key + value:
-            raise OptionError(f"env of {where} maps texts to texts, got {key!r}: {value!r}")
-    return dict(env or {})
-
-
-def unique_names(names: Sequence[str]) -> list[str]:
-    """The names, with `_0`, `_1`, ... where one is used more than once."""
-    seen: dict[str, int] = {}
-    unique: list[str] = []
-    for name in names:
-        if names.count(name) == 1:
-            unique.append(name)
-            continue
-        number = seen.get(name, 0)
-        seen[name] = number + 1
-        unique.append(f"{name}_{number}")
-    if len(set(unique)) < len(unique):
-        raise BuildError(f"two segments would have the same name: {', '.join(unique)}")
-    return unique

@@ -7,25 +7,10 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
+from minipipe.checks import check_buffer
 from minipipe.errors import BuildError, OptionError, reject_unknown
 
 OPTIONS = ("name", "buffer_size", "timeout", "monitor", "broadcast", "queue_type")
-
-
-def check_buffer(buffer_size: object, where: str) -> int | None:
-    """`buffer_size` if it is None (automatic) or a whole number of at least 1.
-
-    Raises:
-        OptionError: it is not.
-    """
-    if buffer_size is None:
-        return None
-    if isinstance(buffer_size, bool) or not isinstance(buffer_size, int) or buffer_size < 1:
-        raise OptionError(
-            f"buffer_size of {where} is how many items may wait for each worker, at least 1 "
-            f"(or None: automatic), got {buffer_size!r}"
-        )
-    return buffer_size
 
 
 class Stream:

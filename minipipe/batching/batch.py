@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minipipe.batching.collate import collate as default_collate
-from minipipe.batching.options import check_count, check_flag
+from minipipe.checks import check_count, check_flag
 from minipipe.errors import OptionError
 from minipipe.kinds import Regulator
 from minipipe.markers import EndOfStream
@@ -49,8 +49,8 @@ class Batch(Regulator):
         **options: Any,
     ) -> None:
         where = f"{type(self).__name__} {name!r}"
-        check_count(n, f"n (samples in a batch) of {where}", 1)
-        check_flag(drop_last, f"drop_last of {where}")
+        check_count(n, "n (samples in a batch)", where, 1)
+        check_flag(drop_last, "drop_last", where)
         if collate is not None and not callable(collate):
             raise OptionError(
                 f"collate of {where} is a function of the list of samples, got {collate!r}"

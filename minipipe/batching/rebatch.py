@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from minipipe.batching.layout import Layout, rows_of
-from minipipe.batching.options import check_count, check_flag, check_seed
 from minipipe.batching.rows import RowPool, RowQueue, Rows
+from minipipe.checks import check_count, check_flag, check_seed
 from minipipe.kinds import Regulator
 from minipipe.markers import EndOfStream
 from minipipe.seeds import default_seed
@@ -56,9 +56,9 @@ class Rebatch(Regulator):
         **options: Any,
     ) -> None:
         where = f"{type(self).__name__} {name!r}"
-        check_count(n, f"n (rows to pass on at a time) of {where}", 1)
-        check_flag(drop_last, f"drop_last of {where}")
-        check_count(shuffle, f"shuffle (rows to draw from; 0: none) of {where}", 0)
+        check_count(n, "n (rows to pass on at a time)", where, 1)
+        check_flag(drop_last, "drop_last", where)
+        check_count(shuffle, "shuffle (rows to draw from; 0: none)", where, 0)
         check_seed(seed, where)
         super().__init__(Rebatching(n, drop_last, shuffle, seed), name, **options)
 

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-from minipipe.batching.options import check_count, check_seed
+from minipipe.checks import check_count, check_seed
 from minipipe.kinds import Regulator
 from minipipe.markers import EndOfStream
 from minipipe.seeds import default_seed
@@ -39,7 +39,7 @@ class Shuffle(Regulator):
         self, buffer: int, seed: int | None = None, name: str = "Shuffle", **options: Any
     ) -> None:
         where = f"{type(self).__name__} {name!r}"
-        check_count(buffer, f"buffer (items to draw from) of {where}", 1)
+        check_count(buffer, "buffer (items to draw from)", where, 1)
         check_seed(seed, where)
         super().__init__(Shuffling(buffer, seed), name, **options)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from minipipe.graph.graph import Graph, GraphSegment, GraphStream, Region
+from minipipe.graph.graph import Graph
 from minipipe.graph.lines import Part, line_graph
+from minipipe.graph.parts import GraphSegment, GraphStream, Region
 from minipipe.graph.systems import system_graph
 
 __all__ = [

@@ -8,8 +8,9 @@ from itertools import pairwise
 
 from minipipe.broadcast import Broadcast
 from minipipe.errors import BuildError, OptionError
-from minipipe.graph.graph import Graph, GraphSegment, GraphStream
-from minipipe.segment import Segment, unique_names
+from minipipe.graph.graph import Graph
+from minipipe.graph.parts import GraphSegment, GraphStream
+from minipipe.segment import Segment
 
 
 @dataclass(frozen=True)
@@ -171,3 +172,19 @@ def named(stream: GraphStream, segments: Sequence[GraphSegment]) -> GraphStream:
     producers = ", ".join(segments[i].name for i in stream.producers)
     consumers = ", ".join(segments[i].name for i in stream.consumers)
     return replace(stream, name=f"{producers} -> {consumers}")
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """The names, with `_0`, `_1`, ... where one is used more than once."""
+    seen: dict[str, int] = {}
+    unique: list[str] = []
+    for name in names:
+        if names.count(name) == 1:
+            unique.append(name)
+            continue
+        number = seen.get(name, 0)
+        seen[name] = number + 1
+        unique.append(f"{name}_{number}")
+    if len(set(unique)) < len(unique):
+        raise BuildError(f"two segments would have the same name: {', '.join(unique)}")
+    return unique

@@ -18,7 +18,8 @@ from minipipe.errors import BuildError
 from minipipe.stream.wiring import Carried
 
 if TYPE_CHECKING:
-    from minipipe.graph.graph import Graph, GraphSegment
+    from minipipe.graph.graph import Graph
+    from minipipe.graph.parts import GraphSegment
 
 Fork = tuple[str, int]  # ("segment", index) or ("broadcast", stream)
 Place = tuple[int, int]  # a stream, and a segment that takes from it

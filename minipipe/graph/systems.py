@@ -8,11 +8,12 @@ from typing import Any
 
 from minipipe.errors import BuildError
 from minipipe.graph.endless import never_ends
-from minipipe.graph.graph import Graph, GraphSegment, GraphStream, edges_of
-from minipipe.graph.lines import named
+from minipipe.graph.graph import Graph, edges_of
+from minipipe.graph.lines import named, unique_names
 from minipipe.graph.loops import find_loops
+from minipipe.graph.parts import GraphSegment, GraphStream
 from minipipe.kinds import Source
-from minipipe.segment import Segment, unique_names
+from minipipe.segment import Segment
 from minipipe.streams import Stream
 
 

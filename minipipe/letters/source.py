@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from minipipe.checks import check_flag
 from minipipe.errors import BuildError
 from minipipe.kinds import Source
 from minipipe.letters.file import check_header, letters_in
-from minipipe.segment import check_flag
 
 
 class DeadLetters(Source):

@@ -6,7 +6,8 @@ stream that it takes from, an `Outlet` for each one that it puts to.
 
 from __future__ import annotations
 
-from minipipe.stream.inlet import Inlet, Turn
+from minipipe.stream.arrived import Turn
+from minipipe.stream.inlet import Inlet
 from minipipe.stream.node import Node, StopRun
 from minipipe.stream.outlet import Outlet
 from minipipe.stream.wiring import InletSpec, OutletSpec, Role, Wiring

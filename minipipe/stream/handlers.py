@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from minipipe.pure.credit import Grant
 from minipipe.pure.membership import SUPERVISOR, Peer
 from minipipe.stream import wire
+from minipipe.stream.arrived import Arrived, Key
 from minipipe.stream.fanout import topics_for
-from minipipe.stream.inlet import Arrived, Key
 from minipipe.stream.wiring import Role
 from minipipe.transport import Buffer
 

@@ -23,10 +23,11 @@ from minipipe.pure.paths import Path
 from minipipe.pure.recovery import Recovery
 from minipipe.shared import Held
 from minipipe.stream import wire
+from minipipe.stream.arrived import Arrived
 from minipipe.stream.counts import loop_counts, publish
 from minipipe.stream.fences import Fences
 from minipipe.stream.handlers import Handlers
-from minipipe.stream.inlet import Arrived, Inlet
+from minipipe.stream.inlet import Inlet
 from minipipe.stream.memory import Memory
 from minipipe.stream.ordering import Ordering
 from minipipe.stream.outlet import Outlet, Shipment

@@ -14,7 +14,7 @@ from minipipe.pure.ledger import Ledger
 from minipipe.pure.paths import ROOT, Path, complete
 from minipipe.pure.recovery import Again, Recovery
 from minipipe.shared import Held
-from minipipe.stream.inlet import NOTHING_DONE, Done, Key
+from minipipe.stream.arrived import NOTHING_DONE, Done, Key
 from minipipe.stream.memory import release, retain
 from minipipe.stream.wiring import OutletSpec
 

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import mmap
 import multiprocessing
 import os
 import signal
 import sys
-import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from minipipe.errors import StartError, WorkerDiedError
-from minipipe.graph import Graph, GraphSegment
+from minipipe.graph import Graph
 from minipipe.pure.lifecycle import Member
-from minipipe.pure.stats import WorkerStats
 from minipipe.shared import oom_kills
-from minipipe.stream.page import SIZE_BYTES, Page
 from minipipe.supervisor.capture import Captured, check_fork
+from minipipe.supervisor.hand import Hand, hand_of, hands_of
 from minipipe.supervisor.launch import (
     Descriptors,
     Exited,
@@ -33,154 +28,9 @@ from minipipe.supervisor.launch import (
 )
 from minipipe.supervisor.output import OutputPump
 from minipipe.worker.spec import WorkerSpec
-from minipipe.worker.stack import functors_part
 from minipipe.worker.zygote import UNKNOWN
 
 ZYGOTE_END_S = 2.0
-STACK_BYTES = 65_536
-
-
-@dataclass
-class Hand:
-    """One worker, as the supervisor knows it."""
-
-    ident: int
-    index: int
-    name: str
-    segment: GraphSegment
-    member: Member
-    page: Page
-    page_fd: int = -1
-    pid: int = 0
-    result: Any = None
-    final: WorkerStats | None = None
-    death: WorkerDiedError | None = None  # how it died, if nobody had told it to go
-    hung: str = ""  # why it is killed: its functor took too long
-    stack: str = ""  # where it was then
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def stats(self, state: str) -> WorkerStats:
-        """Its counters now, or at its end."""
-        with self.lock:  # the page goes away at the end, and anybody may ask
-            return self.final if self.final is not None else self._read(state)
-
-    def _read(self, state: str) -> WorkerStats:
-        page = self.page
-        return WorkerStats(
-            worker=self.name,
-            segment=self.segment.name,
-            pid=self.pid,
-            state=state,
-            items_in=page.items_in,
-            items_out=page.items_out,
-            dropped=page.dropped,
-            confirmed=page.confirmed,
-            kept_items=page.kept_items,
-            kept_bytes=page.kept_bytes,
-            kept_peak_items=page.peak_items,
-            kept_peak_bytes=page.peak_bytes,
-            parcels_out=page.parcels,
-            queued_items=page.queued,
-            item=page.number,
-        )
-
-    def fullness(self, inlet: int) -> tuple[int, int]:
-        """How many items wait at one of its inlets, and how many may."""
-        with self.lock:
-            return (0, 0) if self.final is not None else self.page.fullness(inlet)
-
-    def look(self) -> tuple[int, ...] | None:
-        """What changes with progress; None if it is gone."""
-        with self.lock:
-            return None if self.final is not None else self.page.signs
-
-    def call(self) -> tuple[int, ...] | None:
-        """What stands for the call of its functor now, if it is at an item."""
-        with self.lock:
-            return None if self.final is not None else self.page.call
-
-    def origin_of_item(self) -> int:
-        """The worker that numbered the item that its functor is at."""
-        return self.ident if self.member.is_source else self.page.origin
-
-    def is_stopped(self) -> bool:
-        """Whether somebody has stopped its process."""
-        try:
-            with open(f"/proc/{self.pid}/stat") as stat:
-                return stat.read().rpartition(")")[2].split()[0] in "Tt"
-        except OSError:
-            return False  # it is gone, or this is no Linux
-
-    def keep_stack(self) -> None:
-        """Keeps what it has written of its stack."""
-        if self.page_fd >= 0:
-            text = os.pread(self.page_fd, STACK_BYTES, SIZE_BYTES).decode("utf-8", "replace")
-            self.stack = functors_part(text)
-
-    def close(self, state: str = "gone") -> None:
-        """Keeps the last counters, gives the page back."""
-        with self.lock:
-            if self.final is not None:
-                return
-            self.final = self._read(state)
-            if self.page_fd >= 0:  # else it is the caller's, who may still be writing to it
-                self.page.close()
-                os.close(self.page_fd)
-
-
-def hands_of(graph: Graph) -> dict[int, Hand]:
-    """One hand for each worker, with ids that are never used twice (0 is the supervisor)."""
-    hands: dict[int, Hand] = {}
-    loop_of = {i: number for number, loop in enumerate(graph.loops.members) for i in loop}
-    for segment in graph.segments:
-        wiring = graph.wiring(segment.index)
-        regions = frozenset(
-            [spec.region for spec in wiring.inlets] + [spec.region for spec in wiring.outlets]
-        )
-        declared = segment.declared
-        for index in range(segment.n_processes):
-            ident = len(hands) + 1
-            member = Member(
-                ident,
-                segment.index,
-                is_source=segment.kind == "source",
-                is_stateless=segment.stateless,
-                receives_from=frozenset()
-                if segment.stateless
-                else frozenset(spec.region for spec in wiring.inlets),
-                works_in=regions if segment.stateless else frozenset(),
-                sends_to=frozenset(spec.region for spec in wiring.outlets if spec.is_sender),
-                loop=loop_of.get(segment.index),
-                joins=segment.joins,
-                saves=declared is not None and declared.shape.has_term,
-                is_caller=segment.kind == "caller",
-                restarts=segment.restarts,
-                max_restarts=0 if declared is None else declared.max_restarts,
-                skips_poison=declared is not None and declared.poison == "skip",
-            )
-            hands[ident] = _hand(index, segment, member)
-    return hands
-
-
-def _hand(index: int, segment: GraphSegment, member: Member) -> Hand:
-    page_fd = -1 if member.is_caller else _memory()
-    page = Page() if member.is_caller else Page(mmap.mmap(page_fd, SIZE_BYTES))
-    name = segment.worker_name(index)
-    hand = Hand(member.id, index, name, segment, member, page, page_fd)
-    if member.is_caller:
-        hand.pid = os.getpid()
-    return hand
-
-
-def _memory() -> int:
-    """A descriptor of memory that can be shared; it has no name, so nothing is left behind."""
-    if hasattr(os, "memfd_create"):
-        fd = os.memfd_create("minipipe-page")
-    else:
-        with tempfile.TemporaryFile() as file:
-            fd = os.dup(file.fileno())
-    os.ftruncate(fd, SIZE_BYTES)
-    return fd
 
 
 @dataclass(frozen=True)
@@ -240,7 +90,7 @@ class Crew:
             StartError: it cannot be started any more.
         """
         old = self.hands[dead]
-        hand = _hand(old.index, old.segment, member)
+        hand = hand_of(old.index, old.segment, member)
         # Another dictionary: somebody who asks for stats may be going through the old one.
         self.hands = {**self.hands, member.id: hand}
         captured = self.captured[hand.segment.index]
@@ -430,4 +280,4 @@ def _in_words(status: int | None) -> tuple[str, str]:
     return f"was killed by {name}", why
 
 
-__all__ = ["Crew", "Exited", "Hand", "Report", "StartError", "Started", "ZygoteLost", "hands_of"]
+__all__ = ["Crew", "Exited", "Report", "StartError", "Started", "ZygoteLost"]

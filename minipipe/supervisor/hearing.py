@@ -11,8 +11,9 @@ from minipipe.errors import StartError
 from minipipe.graph import Graph, GraphSegment
 from minipipe.pure import lifecycle as life
 from minipipe.stream import wire
-from minipipe.supervisor.crew import Crew, Hand
+from minipipe.supervisor.crew import Crew
 from minipipe.supervisor.failures import Failures
+from minipipe.supervisor.hand import Hand
 from minipipe.supervisor.launch import Exited, Report, Started, ZygoteLost
 from minipipe.worker.failure import LAST_WORDS, Failure
 

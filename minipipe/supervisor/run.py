@@ -20,7 +20,6 @@ from minipipe.describe import in_a_line
 from minipipe.errors import StartError, WireFormatError
 from minipipe.graph import Graph
 from minipipe.importing import travel_by_value
-from minipipe.letters import add_record
 from minipipe.pure import lifecycle as life
 from minipipe.pure.membership import SUPERVISOR, Peer
 from minipipe.pure.stats import RunStats
@@ -36,10 +35,10 @@ from minipipe.supervisor.hearing import Hearing
 from minipipe.supervisor.monitor import Monitor
 from minipipe.supervisor.output import OutputPump
 from minipipe.supervisor.rundir import RunDirectory
+from minipipe.supervisor.telling import Telling
 from minipipe.supervisor.watch import Watch
 from minipipe.transport import Inbox, Transport, open_transport
 from minipipe.worker.attendant import Attendant
-from minipipe.worker.letters import suspect_path
 
 logger = logging.getLogger("minipipe")
 
@@ -104,6 +103,7 @@ class Run:
         self._hearing = Hearing(self._id, graph, self._crew, self._connect)
         self._watch = Watch(self._crew, self._crew.kill)
         self._monitor = Monitor(graph, self._crew)
+        self._telling = Telling(graph, self._crew, grace_s)
         self._lifecycle = life.Lifecycle(
             [hand.member for hand in self._crew.hands.values()], grace_s=grace_s
         )
@@ -111,7 +111,6 @@ class Run:
         self._links = {ident: Link(writer) for ident in self._crew.hands}
         self.attendant: Attendant | None = None
         self._transport: Transport | None = None
-        self._directory: RunDirectory | None = None
         self._pump = OutputPump()
         self._wake_read, self._wake_write = os.pipe()
         self._wake_lock = threading.RLock()  # a signal handler may stop() in the middle of a stop()
@@ -190,7 +189,7 @@ class Run:
     def _conduct(self) -> None:
         directory: RunDirectory | None = None
         try:
-            self._directory = directory = RunDirectory()
+            self._telling.directory = directory = RunDirectory()
             base = f"ipc://{directory.path}"
             self._transport = open_transport(base)
             inbox = self._transport.bind("s")
@@ -330,13 +329,13 @@ class Run:
             case life.TellLater(cause):
                 logger.warning("then, %s", in_a_line(cause))
             case life.TellCut(worker):
-                self._tell_cut(worker)
+                self._telling.cut(worker)
             case life.SetAside(item, segment):
-                self._set_aside(item, segment)
+                self._telling.set_aside(item, segment)
             case life.Spawn(member, instead_of):
                 self._replace(member, instead_of)
             case life.TellDeath(worker, items):
-                self._tell_death(worker, items)
+                self._telling.death(worker, items)
             case life.SendJoin(worker, peer):
                 self._tell(worker, wire.JOIN, *_peer(peer))
             case life.SendStart(worker):
@@ -372,39 +371,6 @@ class Run:
         except StartError as error:
             self._events.append(life.Failed(member.id, error))
             self._events.append(life.Died(member.id, error))
-
-    def _tell_cut(self, worker: int) -> None:
-        hand = self._crew.hands[worker]
-        logger.warning(
-            "local_term of segment %r (worker %s, pid %d) was cut off, as it took longer than "
-            "grace_s=%g allows",
-            *(hand.segment.name, hand.name, hand.pid, self._lifecycle.grace_s),
-        )
-
-    def _set_aside(self, item: tuple[int, int], segment: int) -> None:
-        """Names a poisonous item, and moves what a worker has written of it to its file."""
-        origin, number = item
-        where = self.graph.segments[segment]
-        name = self._crew.item_of(number, origin)
-        kept = ""
-        path = None if where.declared is None else where.declared.dead_letter
-        if path is not None and self._directory is not None:
-            record = suspect_path(self._directory.path, segment, origin, number)
-            with open(record, "rb") as file:
-                add_record(path, file.read())
-            kept = f", and is kept in {path!r}"
-        if where.declared is not None and where.declared.poison == "skip":
-            text = "%s has killed two workers of segment %r: it is set aside%s"
-            logger.warning(text, name, where.name, kept)
-
-    def _tell_death(self, worker: int, items: int) -> None:
-        death = self._crew.hands[worker].death
-        again = "1 item is" if items == 1 else f"{items} items are"
-        if death is not None:
-            logger.warning(
-                "%s; it was replaced, and %s done again%s",
-                *(death.description, again, death.stack_shown),
-            )
 
     def _is_caller(self, worker: int) -> bool:
         return self._crew.hands[worker].member.is_caller

@@ -8,7 +8,8 @@ from collections.abc import Callable, Hashable
 
 from minipipe.pure import hanging
 from minipipe.pure.hanging import Stall, Timeouts
-from minipipe.supervisor.crew import Crew, Hand
+from minipipe.supervisor.crew import Crew
+from minipipe.supervisor.hand import Hand
 
 logger = logging.getLogger("minipipe")
 

@@ -19,7 +19,7 @@ import cloudpickle
 from minipipe.describe import text_of
 from minipipe.pure.paths import outputs
 from minipipe.stream import Inlet, Node, Outlet, Role, StopRun, wire
-from minipipe.stream.inlet import Arrived
+from minipipe.stream.arrived import Arrived
 from minipipe.stream.node import WAIT_S
 from minipipe.stream.page import ITEM_WORD, OUTSIDE
 from minipipe.worker.attendant import Attendant

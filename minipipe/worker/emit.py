@@ -9,7 +9,7 @@ from typing import Any
 from minipipe.functor import outputs_of
 from minipipe.pure.paths import complete, promised_mask, under
 from minipipe.stream import Outlet
-from minipipe.stream.inlet import Key
+from minipipe.stream.arrived import Key
 from minipipe.stream.wiring import Carried
 from minipipe.worker.body import Body
 from minipipe.worker.taken import Taken

@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 from minipipe.errors import TwicePairedError, UnpairedError
 from minipipe.pure.pairing import Pairing
 from minipipe.stream import Inlet, Role, wire
-from minipipe.stream.inlet import Arrived, Key
+from minipipe.stream.arrived import Arrived, Key
 from minipipe.stream.wiring import Carried
 from minipipe.worker.body import Body
 from minipipe.worker.taken import NO_KEYS, Taken

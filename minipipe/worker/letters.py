@@ -9,7 +9,7 @@ from typing import Any
 
 from minipipe.letters import Letter, keep, sealed, write
 from minipipe.stream import Node
-from minipipe.stream.inlet import Arrived
+from minipipe.stream.arrived import Arrived
 from minipipe.worker.failure import Failure
 
 

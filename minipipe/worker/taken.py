@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minipipe.pure.paths import outputs
-from minipipe.stream.inlet import Arrived, Key
+from minipipe.stream.arrived import Arrived, Key
 from minipipe.stream.wiring import Carried
 
 NO_KEYS: Mapping[int, Key] = {}

@@ -55,6 +55,7 @@ class Work:
         drops: keys that are a multiple of it are dropped; 0: none.
         fails: keys that are one above a multiple of it raise; 0: none.
         dies: keys that are two above a multiple of it end the worker, the first time; 0: none.
+        dooms: keys that are three above a multiple of it end the worker, every time; 0: none.
         marks: a directory, in which it notes who has died of what.
     """
 
@@ -62,6 +63,7 @@ class Work:
     drops: int = 0
     fails: int = 0
     dies: int = 0
+    dooms: int = 0
     marks: str = ""
     anew: bool = False
 
@@ -79,12 +81,22 @@ class Work:
             if not os.path.exists(mark):
                 open(mark, "w").close()
                 os._exit(9)
+        if self.is_poison(key):
+            open(os.path.join(self.marks, f"{key} {os.getpid()}"), "w").close()
+            os._exit(9)
         if self.anew and isinstance(load, np.ndarray):
             load = load.copy()
         return key, load
 
     def passes(self, key: int) -> bool:
         """Whether the item of this key comes out."""
+        return self._gets_through(key) and not self.is_poison(key)
+
+    def is_poison(self, key: int) -> bool:
+        """Whether the item of this key kills every worker that gets it."""
+        return self.dooms != 0 and key % self.dooms == 3 and self._gets_through(key)
+
+    def _gets_through(self, key: int) -> bool:
         if self.drops and key % self.drops == 0:
             return False
         return not (self.fails and key % self.fails == 1)

@@ -62,6 +62,7 @@ class Plan:
     ends: list[End] = field(default_factory=list)
     mortal: set[str] = field(default_factory=set)  # segments whose workers may be killed
     letters: str = ""
+    poison: set[int] = field(default_factory=set)  # what has to be set aside
     reads: End | None = None  # what the caller's loop has to get
     shared_bytes: int | None = None
     _count: int = 0
@@ -103,6 +104,7 @@ class Plan:
             drops=rng.choice((0, 0, 3, 7)),
             fails=rng.choice((0, 0, 11)),
             dies=rng.choice((0, 0, 0, 97)),
+            dooms=rng.choice((0, 0, 0, 149)),
             marks=marks,
             anew=rng.random() < 0.5,
         )
@@ -116,9 +118,11 @@ class Plan:
         else:
             segment = mp.Transform(work, name, **options)
         self.mortal.add(name)
+        self.poison |= {key for key in flow.keys if work.is_poison(key)}
         self.words.append(
             f"-> {name} x{workers}{' ordered' if ordered else ''}"
             f"{' restart' if segment.restart else ''} {work.drops}/{work.fails}/{work.dies}"
+            f"/{work.dooms}"
         )
         return segment, flow.behind(work, workers, ordered)
 

@@ -118,6 +118,8 @@ def trial(seed: int, faults: int) -> Report:
     )
     report.faults["memory refused"] += plan.shared_bytes is not None
     if not report.wrong:
+        if spared := plan.poison - lost:
+            report.wrong.append(f"not set aside: {sorted(spared)[:9]}")
         for end in plan.ends:
             got = [_written(report, end, dead)] if end.path else _workers_of(end, results)
             _judge(report, end, got, lost)

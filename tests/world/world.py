@@ -22,7 +22,7 @@ from minipipe.pure import lifecycle as life
 from minipipe.pure.membership import SUPERVISOR
 from minipipe.stream import Node, wire
 from minipipe.stream.page import Page
-from minipipe.supervisor.crew import hands_of
+from minipipe.supervisor.hand import hands_of
 from minipipe.worker.spec import Task, WorkerSpec
 from minipipe.worker.work import _Life
 from tests.world.net import Links, SimTransport

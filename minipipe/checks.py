@@ -1,0 +1,164 @@
+"""The options that the user writes, checked where they are written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from minipipe.errors import OptionError
+
+
+def check_processes(n_processes: object, where: str) -> int:
+    """`n_processes` if it is a whole number of at least 1.
+
+    Raises:
+        OptionError: it is not.
+    """
+    return check_count(n_processes, "n_processes", where, 1)
+
+
+def check_buffer(buffer_size: object, where: str) -> int | None:
+    """`buffer_size` if it is None (automatic) or a whole number of at least 1.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if buffer_size is None:
+        return None
+    if isinstance(buffer_size, bool) or not isinstance(buffer_size, int) or buffer_size < 1:
+        raise OptionError(
+            f"buffer_size of {where} is how many items may wait for each worker, at least 1 "
+            f"(or None: automatic), got {buffer_size!r}"
+        )
+    return buffer_size
+
+
+def check_flag(value: object, option: str, where: str) -> bool:
+    """`value` if it is True or False.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if not isinstance(value, bool):
+        raise OptionError(f"{option} of {where} is True or False, got {value!r}")
+    return value
+
+
+def check_count(value: object, option: str, where: str, least: int) -> int:
+    """`value` if it is a whole number of at least `least`.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise OptionError(
+            f"{option} of {where} is a whole number of at least {least}, got {value!r}"
+        )
+    return value
+
+
+def check_seconds(value: object, option: str, where: str) -> float | None:
+    """`value` if it is None or a positive number of seconds.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if value is None:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < float(value) < float("inf"):  # type: ignore[arg-type]
+        raise OptionError(f"{option} of {where} is a positive number of seconds, got {value!r}")
+    return float(value)  # type: ignore[arg-type]
+
+
+def check_budget(value: object, where: str) -> int | float | None:
+    """`max_failures` if it is None, a number of failures, or a share of the items.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, bool):
+        if isinstance(value, int) and value >= 0:
+            return value
+        if isinstance(value, float) and 0.0 < value < 1.0:
+            return value
+    raise OptionError(
+        f"max_failures of {where} is how many items may fail (a whole number of at least 0), or "
+        f"which share of them (between 0 and 1, such as 0.01), got {value!r}"
+    )
+
+
+def check_path(value: object, option: str, where: str) -> str | None:
+    """`value` as a whole path, if it is the path of a file, or None.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str | os.PathLike) or not isinstance(path := os.fspath(value), str):
+        raise OptionError(f"{option} of {where} is the path of a file, got {value!r}")
+    return os.path.abspath(path)
+
+
+def check_choice(value: object, option: str, where: str, choices: Sequence[str]) -> str:
+    """`value` if it is one of `choices`.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if not isinstance(value, str) or value not in choices:
+        known = " or ".join(map(repr, choices))
+        raise OptionError(f"{option} of {where} is {known}, got {value!r}")
+    return value
+
+
+def check_ignored(classes: Any, where: str) -> tuple[type[BaseException], ...]:
+    """`ignore_exceptions` as a tuple.
+
+    Raises:
+        OptionError: something in it is no exception class.
+    """
+    if classes is None:
+        return ()
+    if not isinstance(classes, type) and (
+        isinstance(classes, str) or not isinstance(classes, Iterable)
+    ):
+        raise OptionError(f"ignore_exceptions of {where} lists exception classes, got {classes!r}")
+    listed_classes = (classes,) if isinstance(classes, type) else tuple(classes)
+    for cls in listed_classes:
+        if not (isinstance(cls, type) and issubclass(cls, BaseException)):
+            raise OptionError(f"ignore_exceptions of {where} lists exception classes, got {cls!r}")
+    return listed_classes
+
+
+def check_env(env: Any, where: str) -> dict[str, str]:
+    """`env` as a dict.
+
+    Raises:
+        OptionError: it does not map texts to texts, or a name cannot be one.
+    """
+    for key, value in dict(env or {}).items():
+        texts = isinstance(key, str) and isinstance(value, str)
+        if not texts or not key or "=" in key or "\0" in key + value:
+            raise OptionError(f"env of {where} maps texts to texts, got {key!r}: {value!r}")
+    return dict(env or {})
+
+
+def check_seed(seed: object, where: str) -> int | None:
+    """`seed` if it is None or a whole number of at least 0.
+
+    Raises:
+        OptionError: it is neither.
+    """
+    if seed is None:
+        return None
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise OptionError(
+            f"seed of {where} is a whole number of at least 0 (or None: that of the worker), "
+            f"got {seed!r}"
+        )
+    return seed

@@ -1,0 +1,63 @@
+"""What the supervisor says in the log about workers that died, and items that they died of."""
+
+from __future__ import annotations
+
+import logging
+
+from minipipe.graph import Graph
+from minipipe.letters import add_record
+from minipipe.supervisor.crew import Crew
+from minipipe.supervisor.rundir import RunDirectory
+from minipipe.worker.letters import suspect_path
+
+logger = logging.getLogger("minipipe")
+
+
+class Telling:
+    """Says it, in whole sentences.
+
+    Attributes:
+        directory: where workers leave what they write of items that kill them; None until there is
+            one.
+    """
+
+    def __init__(self, graph: Graph, crew: Crew, grace_s: float) -> None:
+        self.directory: RunDirectory | None = None
+        self._graph = graph
+        self._crew = crew
+        self._grace_s = grace_s
+
+    def cut(self, worker: int) -> None:
+        """Its `local_term` took longer than a stop waits."""
+        hand = self._crew.hands[worker]
+        logger.warning(
+            "local_term of segment %r (worker %s, pid %d) was cut off, as it took longer than "
+            "grace_s=%g allows",
+            *(hand.segment.name, hand.name, hand.pid, self._grace_s),
+        )
+
+    def set_aside(self, item: tuple[int, int], segment: int) -> None:
+        """Names a poisonous item, and moves what a worker has written of it to its file."""
+        origin, number = item
+        where = self._graph.segments[segment]
+        name = self._crew.item_of(number, origin)
+        kept = ""
+        path = None if where.declared is None else where.declared.dead_letter
+        if path is not None and self.directory is not None:
+            record = suspect_path(self.directory.path, segment, origin, number)
+            with open(record, "rb") as file:
+                add_record(path, file.read())
+            kept = f", and is kept in {path!r}"
+        if where.declared is not None and where.declared.poison == "skip":
+            text = "%s has killed two workers of segment %r: it is set aside%s"
+            logger.warning(text, name, where.name, kept)
+
+    def death(self, worker: int, items: int) -> None:
+        """It has died and was replaced; so many items are done again."""
+        death = self._crew.hands[worker].death
+        again = "1 item is" if items == 1 else f"{items} items are"
+        if death is not None:
+            logger.warning(
+                "%s; it was replaced, and %s done again%s",
+                *(death.description, again, death.stack_shown),
+            )
