@@ -15,3 +15,7 @@ class DeadLetterError(MiniPipeError, ValueError):
 
     def __str__(self) -> str:
         return f"dead letters in {self.path!r}: {self.what}"
+
+
+class DamagedError(DeadLetterError):
+    """It is cut off or damaged; what came before that is whole."""

@@ -20,7 +20,7 @@ import msgpack
 
 from minipipe.codec import ATOMS, Decoder, Encoder
 from minipipe.errors import WireFormatError
-from minipipe.letters.errors import DeadLetterError
+from minipipe.letters.errors import DamagedError, DeadLetterError
 
 HEADER = b"MiniPipe dead letters 1\n"
 _RECORD = struct.Struct("<4sQI")
@@ -156,12 +156,27 @@ def check_header(path: str) -> None:
         )
 
 
+def check_whole(path: str) -> None:
+    """Sees that a file of dead letters is whole.
+
+    Raises:
+        OSError: it cannot be read.
+        DamagedError: it is cut off or damaged.
+    """
+    try:
+        for _ in letters_in(path):
+            pass
+    except DamagedError as error:
+        raise DamagedError(path, f"{error.what}; strict=False reads those") from error
+
+
 def letters_in(path: str) -> Iterator[Letter]:
     """Yields the letters that are in a file now, each item once.
 
     Raises:
         OSError: it cannot be read.
-        DeadLetterError: it is another kind of file; or, after what is whole, it is cut off.
+        DeadLetterError: it is another kind of file.
+        DamagedError: after what is whole: it is cut off or damaged.
     """
     check_header(path)
     seen: set[tuple[Any, ...]] = set()
@@ -181,18 +196,18 @@ def _next(path: str, read: Callable[[int], bytes], count: int) -> Letter:
     head = read(_RECORD.size)
     broken = f"it is cut off or damaged after {count} whole letters"
     if len(head) < _RECORD.size:
-        raise DeadLetterError(path, broken)
+        raise DamagedError(path, broken)
     magic, length, crc = _RECORD.unpack(head)
     if magic != _MAGIC:
-        raise DeadLetterError(path, broken)
+        raise DamagedError(path, broken)
     payload = read(length)
     if len(payload) < length or zlib.crc32(payload) != crc:
-        raise DeadLetterError(path, broken)
+        raise DamagedError(path, broken)
     try:
         about, body, frames, definitions = msgpack.unpackb(payload)
         known = {name: about[name] for name in Letter.__dataclass_fields__ if name[0] != "_"}
     except (ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
-        raise DeadLetterError(path, f"{broken} ({error})") from error
+        raise DamagedError(path, f"{broken} ({error})") from error
 
     def open_letter(allow_pickle: bool) -> Any:
         decoder = Decoder(allow_pickle=allow_pickle)

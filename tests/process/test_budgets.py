@@ -186,28 +186,33 @@ def test_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 # ------------------------------------------------------------------ bad input
-def test_a_file_that_is_cut_off_gives_what_is_whole(
+def test_a_damaged_file_is_refused_at_once_and_what_is_whole_can_be_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "bad.letters"
     of(30, max_failures=9, dead_letter=path)
     data = path.read_bytes()
-    for end in (len(data) - 1, len(data) - 50):
-        path.write_bytes(data[:end])
-        found = []
-        with pytest.raises(mp.DeadLetterError, match=r"cut off or damaged after \d whole letters"):
-            for item in mp.PipeLine([mp.DeadLetters(path)]):
-                found.append(item)
-        assert found == [9, 19]
+    flipped = bytearray(data)
+    flipped[-5] ^= 1
+    for damaged in (data[:-1], data[:-50], bytes(flipped)):
+        path.write_bytes(damaged)
+        with pytest.raises(mp.BuildError, match="damaged after 2 whole letters; strict=False"):
+            mp.DeadLetters(path)
+        assert list(mp.PipeLine([mp.DeadLetters(path, strict=False)])) == [9, 19]
+        assert "after 2 whole letters; those were read" in capsys.readouterr().err
     assert main(["dead-letters", str(path)]) == 1
     told = capsys.readouterr()
     assert "19 of Source" in told.out
     assert "cut off or damaged after 2 whole letters" in told.err
-    flipped = bytearray(data)
-    flipped[-5] ^= 1
-    path.write_bytes(bytes(flipped))
+
+
+def test_a_file_that_is_damaged_before_the_run_ends_it(tmp_path: Path) -> None:
+    path = tmp_path / "bad.letters"
+    of(30, max_failures=9, dead_letter=path)
+    pline = mp.PipeLine([mp.DeadLetters(path)])
+    path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(mp.DeadLetterError, match="after 2 whole letters"):
-        list(mp.PipeLine([mp.DeadLetters(path)]))
+        list(pline)
 
 
 def test_a_foreign_file_and_none_are_refused_at_once(
