@@ -7,7 +7,7 @@ described in `minipipe.codec.wire`.
 
 from minipipe.codec.decoder import Decoder
 from minipipe.codec.encoder import Encoder, Parcel
-from minipipe.codec.slots import NO_LEASES, Access, Borrower, Leases, Lender, SlotGoneError
+from minipipe.codec.slots import NO_LEASES, Access, Borrower, Leases, Lender, Lent, SlotGoneError
 from minipipe.codec.wire import ATOMS, FORMAT_VERSION
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Encoder",
     "Leases",
     "Lender",
+    "Lent",
     "Parcel",
     "SlotGoneError",
 ]

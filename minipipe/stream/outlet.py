@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from minipipe.codec import ATOMS, Encoder, Parcel
+from minipipe.codec import ATOMS, Encoder, Lent, Parcel
 from minipipe.pure.credit import UNLIMITED, Accounts, Grant
 from minipipe.pure.intervals import Interval, runs_of
 from minipipe.pure.ledger import Ledger
@@ -20,6 +20,8 @@ from minipipe.stream.wiring import OutletSpec
 
 PARCEL_S = 0.002  # no item waits longer than this for others to share its parcel
 PARCEL_BYTES = 256 * 1024
+# An array in a slot is only referred to: 64 of 64 KiB in a parcel instead of 4 are 15 % faster.
+SLOT_SHARE = 1 / 16
 # After a functor took this long an item is likely alone: it goes at once.  (That is the latency
 # of a first item; those of a burst then share parcels.)
 PAUSE_S = 0.000_2
@@ -114,6 +116,7 @@ class Outlet:
         self.keys: dict[int, list[Key]] = {carried.join: [] for carried in spec.carried}
         self.room = 0  # how many more the consumers chosen for it have credit for
         self._size = 0
+        self._load = 0.0  # the same, with slots for a fraction: how large the parcel is
         # For the parcel under way: each group that gets it, and who of that group.
         self._targets: list[tuple[Accounts, int]] | None = None
         self._began_s = 0.0  # when the oldest token was made; 0: there is none
@@ -263,8 +266,10 @@ class Outlet:
             self._encoder.exclusive = self.spec.exclusive
             item, size = self._encoder.snapshot(item)
             self._size += size
+            self._load += size * SLOT_SHARE if type(item) is Lent else size
         elif kind is str or kind is bytes:
             self._size += len(item)
+            self._load += len(item)
         self.tokens.append(item)
 
     def added(self, began_s: float, now_s: float, items: int) -> None:
@@ -283,7 +288,7 @@ class Outlet:
             self.room <= 0
             or now_s - self._began_s > PARCEL_S
             or now_s - began_s > items * PAUSE_S
-            or self._size >= PARCEL_BYTES
+            or self._load >= PARCEL_BYTES
         ):
             self.flush()
 
@@ -332,7 +337,8 @@ class Outlet:
         left, began_s = max(0, self._size - size), self._began_s
         self._emptied()
         if rest:
-            self.tokens, self.keys, self._size, self._began_s = rest, rest_keys, left, began_s
+            self.tokens, self.keys, self._began_s = rest, rest_keys, began_s
+            self._size = self._load = left
         self.items_out += count
         self.holes, self.holes_waiting = self.holes + self.holes_waiting, 0
         if ledger is not None:
@@ -343,7 +349,8 @@ class Outlet:
             self.room = min(accounts.room_items(target) for accounts, target in targets)
 
     def _emptied(self) -> None:
-        self.tokens, self.numbers, self._size, self._began_s = [], [], 0, 0.0
+        self.tokens, self.numbers, self._began_s = [], [], 0.0
+        self._size, self._load = 0, 0.0
         self.keys = {join: [] for join in self.keys}
 
     def _send(self, shipment: Shipment, targets: Sequence[tuple[Accounts, int]], size: int) -> None:
