@@ -8,7 +8,7 @@ import sys
 from benchmarks.__main__ import machine, table
 from benchmarks.throughput.contenders import PEERS, SIZES
 from benchmarks.throughput.extras import Extent
-from benchmarks.throughput.suite import rows
+from benchmarks.throughput.suite import RESULTS, rows
 
 
 def main() -> int:
@@ -50,7 +50,11 @@ def main() -> int:
         repeats=arguments.repeats,
         extent=Extent(arguments.repeats, arguments.items, arguments.gigabytes * 1e9),
     )
-    print("\n".join(table(found)))
+    verdicts = "\n".join(table(found))
+    print(verdicts)
+    if arguments.save:
+        with (RESULTS / "throughput.md").open("a") as file:
+            file.write(f"\n{verdicts}\n")
     return 0 if all(row.holds for row in found) else 1
 
 
