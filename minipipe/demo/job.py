@@ -13,7 +13,7 @@ from minipipe.demo.baseline import run_inline
 from minipipe.demo.digits import CHUNK_IMAGES, Digits, load_split, write_chunks
 from minipipe.demo.functors import MODELS, Trainer, Training
 from minipipe.demo.memory import MemoryWatch
-from minipipe.demo.pipeline import WORKERS, processes, training_pipeline, usable_cores
+from minipipe.demo.pipeline import WORKERS, processes, training_pipeline
 from minipipe.demo.report import (
     MIB,
     describe,
@@ -25,6 +25,7 @@ from minipipe.demo.report import (
     report_time,
     say,
 )
+from minipipe.shared import usable_cpus
 
 CHUNKS = 200  # less than a minute on two cores, with the run in one process
 # Not "minipipe-...": such directories belong to runs, which sweep up those of dead ones.
@@ -93,7 +94,7 @@ def _positive(text: str) -> int:
 
 
 def _run(directory: Path, workers: int, chunks: int, with_baseline: bool) -> int:
-    cores = usable_cores()
+    cores = usable_cpus()
     rows = chunks * CHUNK_IMAGES
     digits, files = _prepare(directory, chunks)
     describe(workers, chunks)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from minipipe.batching import Rebatch
 from minipipe.broadcast import Broadcast
@@ -85,15 +83,3 @@ def memory_limit_bytes(workers: int, models: int) -> int:
     """What the worker processes may hold, beyond what their interpreters and imports need."""
     working = processes(workers, models) * WORKING_BYTES
     return held_rows(workers, models) * ROW_BYTES + working
-
-
-def usable_cores() -> int:
-    """How many cores this process may use: a container may have fewer than its machine."""
-    cores = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):
-        return cores  # no cgroup v2, or its quota is "max"

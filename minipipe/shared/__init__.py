@@ -7,6 +7,7 @@ kernel knows: each one that does has a lock on it, and its death takes that away
 
 from __future__ import annotations
 
+from minipipe.shared.cpus import usable_cpus
 from minipipe.shared.errors import SlotError
 from minipipe.shared.held import Held
 from minipipe.shared.limits import available_bytes, memory_limit_bytes, oom_kills
@@ -33,4 +34,5 @@ __all__ = [
     "oom_kills",
     "owner_of",
     "supported",
+    "usable_cpus",
 ]

@@ -6,8 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-_V1, _V2 = "sys/fs/cgroup/memory", "sys/fs/cgroup"
-_V2_BESIDE_V1 = "sys/fs/cgroup/unified"
+from minipipe.shared.groups import groups
 
 
 def memory_limit_bytes(root: Path = Path("/")) -> int:
@@ -37,8 +36,8 @@ def oom_kills(root: Path = Path("/")) -> int | None:
 
     Only whether it rises means anything; None if nothing says so.
     """
-    groups = [group for group, _ in _groups(root)]
-    files = [group / name for group in groups for name in ("memory.events", "memory.oom_control")]
+    ours = [group for group, _ in groups(root, "memory")]
+    files = [group / name for group in ours for name in ("memory.events", "memory.oom_control")]
     counts = [_field(file, "oom_kill", -1) for file in files] + [
         _field(root / "proc/vmstat", "oom_kill", -1)
     ]
@@ -48,32 +47,10 @@ def oom_kills(root: Path = Path("/")) -> int | None:
 
 def _limits(root: Path) -> Iterator[tuple[Path, int]]:
     """Yields each control group with a limit on memory that this process is in."""
-    for group, name in _groups(root):
-        limit = _number(group / name)
+    for group, version in groups(root, "memory"):
+        limit = _number(group / ("memory.max" if version == 2 else "memory.limit_in_bytes"))
         if limit is not None:
             yield group, limit
-
-
-def _groups(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yields each control group for memory that this process is in, and its file for the limit."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            tops, name = [_V2, _V2_BESIDE_V1], "memory.max"
-        elif "memory" in controllers.split(","):
-            tops, name = [_V1], "memory.limit_in_bytes"
-        else:
-            continue
-        for top in tops:
-            group = root / top / path.lstrip("/")
-            # In a container the path may be that of the host, and the top is what one sees.
-            while group != root and group.is_relative_to(root / top):
-                yield group, name
-                group = group.parent
 
 
 def _number(path: Path) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import os
 import threading
 import time
 from typing import Any
@@ -20,7 +19,7 @@ SIZES = [0, 1, ALONE_BELOW_BYTES - 1, ALONE_BELOW_BYTES, ALONE_BELOW_BYTES + 1, 
 @pytest.fixture(params=[1, 2, 3, 64])
 def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     count: int = request.param
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(count)))
+    monkeypatch.setattr(copying, "usable_cpus", lambda: count)
     return count
 
 
@@ -51,7 +50,7 @@ def test_goes_on_alone_where_no_thread_is_to_be_had(
 
 
 def test_a_helper_that_comes_too_late_touches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(copying, "usable_cpus", lambda: 2)
     late: list[tuple[Any, Any]] = []
     monkeypatch.setattr(copying, "start_new_thread", lambda f, args: late.append((f, args)))
     contents = random_bytes(8_000_000)
@@ -67,7 +66,7 @@ def test_a_helper_that_comes_too_late_touches_nothing(monkeypatch: pytest.Monkey
 
 
 def test_after_an_interrupt_no_helper_writes_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(copying, "usable_cpus", lambda: 2)
     mover, main = copying.ctypes.memmove, threading.get_ident()
     moved: list[float] = []
     began = threading.Event()
