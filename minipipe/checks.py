@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from minipipe.errors import OptionError
+from minipipe.synonyms import names_for
 
 
 def check_processes(n_processes: object, where: str) -> int:
@@ -162,3 +164,25 @@ def check_seed(seed: object, where: str) -> int | None:
             f"got {seed!r}"
         )
     return seed
+
+
+def reject_synonyms(
+    function: Callable[..., Any], args: Sequence[Any], named: Iterable[str], where: str
+) -> None:
+    """Raises `OptionError` if `function` lacks an argument that was given by another name.
+
+    (Else Python would say that it is missing, and nothing of what was given in its place.)
+
+    Args:
+        args: those given by position, without `self`.
+        named: the names of the others.
+    """
+    parameters = list(inspect.signature(function).parameters.values())[len(args) + 1 :]
+    missing = [
+        p.name
+        for p in parameters
+        if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in named
+    ]
+    for word in named:
+        for name in names_for(word, missing):
+            raise OptionError(f"{where} needs {name!r}; did you mean that by {word!r}?")

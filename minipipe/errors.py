@@ -7,8 +7,9 @@ them survive pickling between processes.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+
+from minipipe.synonyms import nearest, suggestion
 
 
 class MiniPipeError(Exception):
@@ -282,8 +283,8 @@ class RemoteTraceback(Exception):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the known word nearest to `word`, or nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(word, known)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 def reject_unknown(unknown: Iterable[str], known: Iterable[str], where: str) -> None:
@@ -291,5 +292,5 @@ def reject_unknown(unknown: Iterable[str], known: Iterable[str], where: str) -> 
     known = tuple(known)
     for name in unknown:
         raise OptionError(
-            f"{where} has no option {name!r}{did_you_mean(name, known)} (known: {', '.join(known)})"
+            f"{where} has no option {name!r}{suggestion(name, known)} (known: {', '.join(known)})"
         )

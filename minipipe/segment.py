@@ -5,10 +5,11 @@ A segment never sees a process or a socket; it can be made, and its functor call
 
 from __future__ import annotations
 
+import inspect
 import os
 import weakref
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from minipipe.checks import (
     check_budget,
@@ -21,9 +22,11 @@ from minipipe.checks import (
     check_path,
     check_processes,
     check_seconds,
+    reject_synonyms,
 )
 from minipipe.errors import BuildError, OptionError, reject_unknown
 from minipipe.functor import FunctorShape, check_arity, shape_of
+from minipipe.functor_code import refuse_lazy
 from minipipe.streams import Stream, listed
 
 # What every segment takes, and what each kind takes beside it.
@@ -84,6 +87,12 @@ class Segment:
     never_ordered: ClassVar[str] = ""  # why ordered=True makes no sense, if so
     careful: bool = False  # its functor never writes to what it got or gave: it is one of ours
 
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        """Says what an argument that is missing is called, if it was given by another name."""
+        if options:
+            reject_synonyms(inspect.getattr_static(cls, "__init__"), args, options, cls.__name__)
+        return super().__new__(cls)
+
     def __init__(
         self,
         functor_obj: Any,
@@ -132,6 +141,7 @@ class Segment:
             raise OptionError(f"init_kwargs of {where} is a dict, got {init_kwargs!r}")
         self.init_kwargs = dict(init_kwargs or {})
         self.shape: FunctorShape = shape_of(functor_obj, self.kind, where)
+        refuse_lazy(functor_obj, self.kind, where)
         self.term_flag: Any = None
         self.system: weakref.ref[object] | None = None  # the PipeSystem that was built with it
         self.upstreams: tuple[Stream, ...] = ()

@@ -8,6 +8,7 @@ from typing import Any
 
 from minipipe.errors import BuildError
 from minipipe.functor import Opened, check_arity, shape_of
+from minipipe.functor_code import refuse_lazy
 from minipipe.kinds import Regulator
 from minipipe.markers import EndOfStream
 
@@ -37,6 +38,7 @@ class FlatMap(Regulator):
     def __init__(self, f: Any, name: str = "FlatMap", **options: Any) -> None:
         where = f"{type(self).__name__} {name!r}"
         self._shape_of_f = shape_of(f, "transform", where)
+        refuse_lazy(f, "flat map", where)
         self._f = f
         flattening = FlatteningWithTerm if self._shape_of_f.has_term else Flattening
         super().__init__(flattening(f, where), name, **options)
