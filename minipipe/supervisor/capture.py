@@ -41,10 +41,13 @@ def capture(
     declared: Segment,
     ignored: tuple[type[BaseException], ...],
     flags: Sequence[Any] = (),
+    *,
+    seed: int,
 ) -> Captured:
     """Captures the functor of `segment`.
 
     Args:
+        seed: of the run.
         flags: the term flags of all segments; a functor that reaches one is inherited.
 
     Raises:
@@ -61,7 +64,7 @@ def capture(
         declared.max_failures is not None,
         declared.dead_letter,
     )
-    environment = _environment(segment, declared)
+    environment = _environment(segment, declared, seed)
     try:
         _check_globals(declared.functor_obj, flags)
         blob: bytes | None = cloudpickle.dumps(payload)
@@ -84,8 +87,11 @@ def _check_globals(functor: Any, flags: Sequence[Any]) -> None:
             raise TypeError(f"the term flag {name!r} is shared by inheritance only")
 
 
-def _environment(segment: GraphSegment, declared: Segment) -> dict[str, str]:
+def _environment(segment: GraphSegment, declared: Segment, seed: int) -> dict[str, str]:
     environment = dict(os.environ)
+    # The hash of a text, and so the order of a set, is the same in all workers, and in a run
+    # that repeats the seed.  (What the user has set comes first.)
+    environment.setdefault("PYTHONHASHSEED", str(seed % 2**32))
     if segment.n_processes > 1:
         for name in BLAS_VARIABLES:
             environment.setdefault(name, "1")

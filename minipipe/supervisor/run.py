@@ -85,6 +85,7 @@ class Run:
         self._events: deque[life.Event] = deque()
         check_descriptors(graph)
         travel_by_value()
+        seed = random.SystemRandom().getrandbits(32) if seed is None else seed
         declared = [s.declared for s in graph.segments if s.declared is not None]
         flags = [segment.term_flag for segment in declared if segment.term_flag is not None]
         captured = {
@@ -93,12 +94,12 @@ class Run:
                 s.declared,
                 s.declared.ignore_exceptions if ignore_exceptions is None else ignore_exceptions,
                 flags,
+                seed=seed,
             )
             for s in graph.segments
             if s.declared is not None
         }
         self._id = random.SystemRandom().getrandbits(62)
-        seed = random.SystemRandom().getrandbits(32) if seed is None else seed
         self._crew = Crew(graph, captured, seed, _shared_bytes(shared_bytes))
         self._hearing = Hearing(self._id, graph, self._crew, self._connect)
         self._watch = Watch(self._crew, self._crew.kill)
