@@ -5,6 +5,7 @@ The way out is `Encoder.snapshot` (one item, made independent of its owner) and 
 described in `minipipe.codec.wire`.
 """
 
+from minipipe.codec.classes import Named
 from minipipe.codec.decoder import Decoder
 from minipipe.codec.encoder import Encoder, Parcel
 from minipipe.codec.slots import NO_LEASES, Access, Borrower, Leases, Lender, Lent, SlotGoneError
@@ -21,6 +22,7 @@ __all__ = [
     "Leases",
     "Lender",
     "Lent",
+    "Named",
     "Parcel",
     "SlotGoneError",
 ]

@@ -1,9 +1,10 @@
 """Classes on the wire: by name where the other side can import them, else by definition.
 
 A class of `__main__`, of a notebook or of a function is known by a random token. Its definition, as
-cloudpickle writes it, crosses a connection once, before the first parcel that names the token. The
-tokens belong to the process, not to a connection: a class that came in goes out under the token it
-came with, and one that comes home is the original.
+cloudpickle writes it, travels in the first parcel to a receiver that names the token, and again if
+it is not among the most recent ones any more (`minipipe.pure.recent`). The tokens belong to the
+process, not to a connection: a class that came in goes out under the token it came with, and one
+that comes home is the original.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import importlib
 import secrets
 import sys
 import threading
+from collections.abc import Callable
 from functools import reduce
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -92,11 +94,45 @@ def definition_of(cls: type) -> Definition:
         return found
 
 
-def learn(token: bytes, blob: bytes) -> type:
+class Named:
+    """A class that parcels name by its token. It is made when an item first needs it.
+
+    Args:
+        token: The class's.
+        blob: Its definition.
+    """
+
+    __slots__ = ("_blob", "_cls", "_token")
+
+    def __init__(self, token: bytes, blob: bytes) -> None:
+        self._token = token
+        self._blob: bytes | None = blob
+        # Strong: the process as a whole knows a class only as long as somebody does.
+        self._cls: type | None = None
+
+    def resolved(self, class_of: Callable[[bytes], type]) -> type:
+        """Returns the class. Making it runs code of the user's, which may raise anything.
+
+        Args:
+            class_of: Returns the class of another token, which the definition needs.
+        """
+        if self._cls is None:
+            assert self._blob is not None
+            self._cls = learn(self._token, self._blob, class_of)
+            self._blob = None
+        return self._cls
+
+
+def learn(token: bytes, blob: bytes, class_named: Callable[[bytes], type]) -> type:
     """Returns the class of a definition; the same one when it was learned before, or is from here.
 
+    Args:
+        token: The class's.
+        blob: Its definition.
+        class_named: Returns the class of another token, which the definition needs.
+
     Raises:
-        WireFormatError: It needs a class that is not known, or makes none.
+        WireFormatError: It makes no class.
     """
     with _lock:
         known = _by_token.get(token)
@@ -105,9 +141,7 @@ def learn(token: bytes, blob: bytes) -> type:
         needs: dict[bytes, bytes] = {}
 
         def class_of(other: bytes) -> type:
-            cls = _by_token.get(other)
-            if cls is None:
-                raise WireFormatError(f"a class needs class {other!r:.80}, which is not defined")
+            cls = class_named(other)
             inner = _definitions[cls]
             needs.update(inner.needs)
             needs[other] = inner.blob

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgpack
@@ -44,16 +44,16 @@ class Decoder:
         self.borrower = borrower
         self.access: Access = access
         self.leases = NO_LEASES
-        # Strong references: the process as a whole knows classes only as long as somebody does.
-        self._classes: dict[bytes, type] = {}
+        self._defined: dict[bytes, classes.Named] = {}
+        self._classes: Mapping[bytes, classes.Named] = self._defined
         self._scout = _new_scout()
 
     def define(self, token: bytes, blob: bytes) -> None:
-        """Learns a class, so that parcels can name it.
+        """Learns a class, so that parcels can name it for as long as this decoder lives.
 
         Args:
             token: One of `Parcel.classes`.
-            blob: What `Encoder.definition` returned for it.
+            blob: The definition that stands there.
 
         Raises:
             WireFormatError: It is no definition, or definitions are not accepted.
@@ -65,18 +65,15 @@ class Decoder:
         token = bytes(token)
         if len(token) != classes.TOKEN_BYTES:
             raise WireFormatError(f"the token of a class has {len(token)} bytes")
-        try:
-            self._classes[token] = classes.learn(token, blob)
-        except WireFormatError:
-            raise
-        except Exception as exc:  # a definition runs the code of others, which may raise anything
-            raise WireFormatError(f"the definition of a class failed: {_said(exc)}") from exc
+        self._defined[token] = classes.Named(token, blob)
+        self.class_named(token)
 
     def decode(
         self,
         body: bytes | memoryview,
         frames: Sequence[bytes | memoryview],
         leases: Leases = NO_LEASES,
+        named: Mapping[bytes, classes.Named] | None = None,
     ) -> list[Any]:
         """Returns the items of a parcel. None of them refers to the body or to the frames.
 
@@ -86,6 +83,7 @@ class Decoder:
             body: The parcel's.
             frames: The parcel's.
             leases: Slots that were borrowed for it already; the others are borrowed now.
+            named: The classes of `Parcel.classes`, by token; None: those that were defined here.
 
         Raises:
             WireFormatError: The parcel is malformed, of another version, or holds what is not
@@ -94,6 +92,7 @@ class Decoder:
             SlotError: This process cannot map what it refers to.
         """
         self.leases = leases
+        self._classes = self._defined if named is None else named
         try:
             return self._items(body, frames)
         except (WireFormatError, SlotGoneError, SlotError):
@@ -104,6 +103,7 @@ class Decoder:
             raise WireFormatError(f"a parcel cannot be decoded: {_said(exc)}") from exc
         finally:
             self.leases = NO_LEASES
+            self._classes = self._defined
 
     def class_named(self, name: str | bytes) -> type:
         """Returns the class that a message refers to, by reference or by token."""
@@ -111,8 +111,13 @@ class Decoder:
             return classes.resolve(name, may_import=self.allow_pickle)
         found = self._classes.get(name)
         if found is None:
-            raise WireFormatError(f"class {name!r:.80} was not defined before it was named")
-        return found
+            raise WireFormatError(f"class {name!r:.80} is not defined, and something names it")
+        try:
+            return found.resolved(self.class_named)
+        except WireFormatError:
+            raise
+        except Exception as exc:  # a definition runs the code of others, which may raise anything
+            raise WireFormatError(f"the definition of a class failed: {_said(exc)}") from exc
 
     def _items(self, body: bytes | memoryview, frames: Sequence[bytes | memoryview]) -> list[Any]:
         version, kind, payload = self._outline(body)

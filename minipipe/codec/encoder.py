@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgpack
@@ -17,6 +18,8 @@ from minipipe.codec.writer import Writer, any_large
 from minipipe.errors import ItemTypeError
 from minipipe.shared import Held
 
+_NO_CLASSES: Mapping[bytes, bytes] = MappingProxyType({})
+
 _JUST_ARRAYS = frozenset({np.ndarray})
 
 # The first bytes of a body of nodes: an array of three, and the first two of them.
@@ -30,8 +33,8 @@ class Parcel(NamedTuple):
     """msgpack; all that is small."""
     frames: list[bytes | memoryview]
     """Large buffers, in order. Nobody changes them, so they can be sent without a copy."""
-    classes: tuple[bytes, ...]
-    """Tokens of the definitions that the other side must have, each after those that it needs."""
+    classes: Mapping[bytes, bytes] = _NO_CLASSES
+    """Tokens and definitions that the other side must have, each after those that it needs."""
     held: tuple[Held, ...] = ()
     """Slots that the body refers to, each retained once for each time that it stands here."""
 
@@ -53,7 +56,7 @@ class _Piece:
         self,
         data: bytes,
         frames: list[bytes | memoryview],
-        classes: tuple[bytes, ...],
+        classes: dict[bytes, bytes],
         held: tuple[Held, ...],
     ) -> None:
         self.data = data
@@ -78,11 +81,9 @@ class Encoder:
     """
 
     def __init__(self, *, allow_pickle: bool = True, lender: Lender | None = None) -> None:
-        """Has written no definition yet."""
         self.exclusive = False
         self._allow_pickle = allow_pickle
         self._lender = lender
-        self._definitions: dict[bytes, bytes] = {}
         # Kept, because making one costs more than packing an int with it.
         self._pack = msgpack.Packer(autoreset=True).pack
 
@@ -151,13 +152,13 @@ class Encoder:
         if kinds <= wire.LEAVES and not any_large(tokens, kinds):
             plain = tokens if isinstance(tokens, list | tuple) else list(tokens)
             try:
-                return Parcel(self._pack((wire.FORMAT_VERSION, wire.PLAIN, plain)), [], ())
+                return Parcel(self._pack((wire.FORMAT_VERSION, wire.PLAIN, plain)), [])
             except (OverflowError, UnicodeEncodeError):
                 pass  # a big int, or a lone surrogate: as nodes
         elif kinds == _JUST_ARRAYS:
             return self._encode_arrays(tokens)
         frames: list[bytes | memoryview] = []
-        classes: dict[bytes, None] = {}
+        classes: dict[bytes, bytes] = {}
         slots: list[Held] = []
         parts = [_NODES_HEAD, _array_head(len(tokens))]
         for token in tokens:
@@ -170,15 +171,11 @@ class Encoder:
             piece = token if type(token) is _Piece else self._encoded(token)
             parts.append(piece.data)
             frames += piece.frames
-            classes.update(dict.fromkeys(piece.classes))
+            classes.update(piece.classes)
             if piece.held:
                 slots += piece.held
                 piece.held = ()
-        return Parcel(b"".join(parts), frames, tuple(classes), tuple(slots))
-
-    def definition(self, token: bytes) -> bytes:
-        """Returns the definition of a class that a parcel of this encoder names."""
-        return self._definitions[token]
+        return Parcel(b"".join(parts), frames, classes, tuple(slots))
 
     def _encode_arrays(self, arrays: Sequence[Any]) -> Parcel:
         writer = Writer()
@@ -186,7 +183,7 @@ class Encoder:
             (name, shape, count, writer.buffer(data))
             for name, shape, count, data in write_runs(arrays)
         ]
-        return Parcel(self._pack((wire.FORMAT_VERSION, wire.ARRAYS, runs)), writer.frames, ())
+        return Parcel(self._pack((wire.FORMAT_VERSION, wire.ARRAYS, runs)), writer.frames)
 
     def _encoded(self, item: object) -> _Piece:
         try:
@@ -224,11 +221,10 @@ class Encoder:
 
     def _piece(self, writer: Writer, node: object) -> _Piece:
         data = self._pack(node)
-        self._definitions.update(writer.classes)
         held: tuple[Held, ...] = ()
         if writer.held:
             held, writer.held = tuple(writer.held), []
-        return _Piece(data, writer.frames, tuple(writer.classes), held)
+        return _Piece(data, writer.frames, writer.classes, held)
 
     def _refusal(self, item: object, reason: NotNativeError) -> ItemTypeError:
         where, culprit = "item", item

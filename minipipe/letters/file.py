@@ -87,8 +87,8 @@ def keep(item: Any) -> Kept:
     encoder = Encoder()
     token = item if type(item) in ATOMS else encoder.snapshot(item)[0]
     parcel = encoder.encode([token])
-    definitions = [(name, encoder.definition(name)) for name in parcel.classes]
-    return Kept(parcel.body, [bytes(frame) for frame in parcel.frames], definitions)
+    frames = [bytes(frame) for frame in parcel.frames]
+    return Kept(parcel.body, frames, list(parcel.classes.items()))
 
 
 def sealed(letter: Letter, kept: Kept) -> bytes:

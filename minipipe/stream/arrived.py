@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from minipipe.codec import Leases
+from minipipe.codec import Leases, Named
 from minipipe.pure.intervals import Interval
 from minipipe.pure.paths import Path
 from minipipe.stream.memory import release
@@ -37,6 +37,7 @@ class Arrived:
     # Of a whole: its decoded items, without those that were handed over; how many there are left.
     items: list[Any] | None = None
     left: int = 0
+    classes: Mapping[bytes, Named] = field(default_factory=dict)  # that the body names by token
     leases: Leases | None = None  # the slots that the body refers to, held until it is worked off
 
     @property

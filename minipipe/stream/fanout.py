@@ -100,15 +100,20 @@ class Fanout:
         if link is not None:
             link.close()
 
-    def links_to(self, targets: Sequence[int], *, everybody: bool) -> list[Link]:
-        """The links by which a parcel reaches `targets`.
+    def links_to(
+        self, targets: Sequence[int], *, everybody: bool
+    ) -> list[tuple[Link, Sequence[int]]]:
+        """The links by which a parcel reaches `targets`, and whom of them it reaches by each.
 
         Args:
             everybody: they are the subscribers of all segments, so that one link will do for all
                 of them that are alone in their segment.
         """
-        topics = {EVERYBODY if everybody and target in self._sole else target for target in targets}
-        return [self._link(topic) for topic in sorted(topics)]
+        topics: dict[int, list[int]] = {}
+        for target in targets:
+            topic = EVERYBODY if everybody and target in self._sole else target
+            topics.setdefault(topic, []).append(target)
+        return [(self._link(topic), topics[topic]) for topic in sorted(topics)]
 
     def _link(self, topic: int) -> Link:
         link = self._links.get(topic)

@@ -33,7 +33,6 @@ class Handlers:
             wire.CONFIRM: self._on_confirm,
             wire.DROPPED: self._on_dropped,
             wire.CLOSE: self._on_close,
-            wire.DEFINE: self._on_define,
             wire.MARK: self._on_mark,
             wire.AT: self._on_at,
             wire.INIT: self._on_init,
@@ -94,6 +93,7 @@ class Handlers:
         select: Sequence[int],
         keys: Sequence[tuple[int, Sequence[Key]]],
         slots: Sequence[int],
+        classes: Sequence[bytes | None],
         body: bytes | tuple[Any, ...],
     ) -> None:
         inlet = self._node.inlets[stream]
@@ -113,6 +113,8 @@ class Handlers:
             parcel.select = wire.unflat(select)
         if keys:
             parcel.keys = dict(keys)
+        if classes:  # also of a parcel that is dropped: its sender counts on it
+            parcel.classes = inlet.named(sender, classes)
         if slots:
             leases = self._node.memory.borrow(slots)
             if leases is None:
@@ -179,9 +181,6 @@ class Handlers:
         recovery = self._node.recoveries.get(region)
         if recovery is not None:
             recovery.ledger.at(sender, number)
-
-    def _on_define(self, sender: int, token: bytes, blob: bytes) -> None:
-        self._node.decoder.define(token, blob)
 
     # ------------------------------------------------------ from the supervisor
     def _on_init(

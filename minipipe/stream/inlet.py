@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from minipipe.codec import Access
+from minipipe.codec import Access, Named
+from minipipe.errors import WireFormatError
 from minipipe.pure.credit import UNLIMITED, WINDOW_BYTES, Grant, Pace
 from minipipe.pure.intervals import Interval, runs_of
 from minipipe.pure.order import ALL, Order
 from minipipe.pure.paths import outputs
+from minipipe.pure.recent import Recent
 from minipipe.stream.arrived import Arrived, Turn
 from minipipe.stream.wiring import InletSpec, Role
 
@@ -26,6 +28,7 @@ class _Producer:
     finished: int = 0
     told: Grant | None = None
     freed_bytes: int = 0  # taken up since it was told
+    classes: Recent[Named] = field(default_factory=Recent)  # whose definitions it has sent
 
 
 class Inlet:
@@ -60,6 +63,24 @@ class Inlet:
         """A producer has said that it puts to this stream: it will get a grant."""
         known = self._producers.setdefault(producer, _Producer())
         known.unlimited = segment in self.spec.unlimited
+
+    def named(self, producer: int, said: Sequence[Any]) -> dict[bytes, Named]:
+        """The classes that a parcel of this producer names by token.
+
+        Args:
+            said: each token, and the definition, or None if it came before.
+        """
+        kept = self._producers[producer].classes
+        named: dict[bytes, Named] = {}
+        for token, blob in zip(said[::2], said[1::2], strict=True):
+            known = kept.get(token)
+            if known is None:
+                if blob is None:
+                    raise WireFormatError(f"class {token!r:.80} is named and was never defined")
+                known = Named(token, blob)
+            named[token] = known
+        kept.used(named)
+        return named
 
     def arrived(self, parcel: Arrived) -> None:
         """Takes a parcel in, or drops it, if it is of an epoch that is over."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from minipipe.stream import wire
@@ -21,7 +21,6 @@ class Link:
         self._outlet: Outlet | None = None
         self._records: list[Sequence[Any]] = []
         self._held: list[list[Buffer]] = []
-        self._known_classes: set[bytes] = set()
 
     @property
     def is_open(self) -> bool:
@@ -43,13 +42,6 @@ class Link:
     def add(self, record: Sequence[Any]) -> None:
         """Sends `record` with the next flush, or before the next parcel."""
         self._records.append(record)
-
-    def define(self, tokens: Sequence[bytes], definition: Callable[[bytes], bytes]) -> None:
-        """Sends the definitions of the classes that this peer has not had from here."""
-        for token in tokens:
-            if token not in self._known_classes:
-                self._known_classes.add(token)
-                self._records.append((wire.DEFINE, token, definition(token)))
 
     def flush(self, frames: Sequence[Buffer] = ()) -> None:
         """Sends what waits, as one message; `frames` are those of the last record."""

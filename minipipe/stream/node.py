@@ -78,9 +78,7 @@ class Node:
         self.decoder = Decoder(borrower=self.memory.borrower)
         self.recoveries: dict[int, Recovery] = {}  # by region: numbers are of sender and region
         self.inlets = {spec.stream: Inlet(spec) for spec in wiring.inlets}
-        self.post = Post(
-            self.membership, ident, transport, supervisor, self.encoder, page, wiring.outlets
-        )
+        self.post = Post(self.membership, ident, transport, supervisor, page, wiring.outlets)
         dispatch = self.post.dispatch
         self.outlets = {
             spec.stream: Outlet(spec, ident, self.encoder, dispatch, self._recovery_of(spec))
@@ -377,7 +375,8 @@ class Node:
             items = list(parcel.body)
         else:
             self.decoder.access = access
-            items = self.decoder.decode(parcel.body, parcel.frames, parcel.leases or NO_LEASES)
+            about = (parcel.leases or NO_LEASES, parcel.classes)
+            items = self.decoder.decode(parcel.body, parcel.frames, *about)
         if parcel.select:
             return [item for first, stop in parcel.select for item in items[first:stop]]
         return items

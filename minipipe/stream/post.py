@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from minipipe.codec import Encoder, Parcel
+from minipipe.codec import Parcel
 from minipipe.pure.credit import Grant
 from minipipe.pure.membership import SUPERVISOR, Membership, Peer
+from minipipe.pure.recent import Recent
 from minipipe.stream import wire
 from minipipe.stream.fanout import Fanout
 from minipipe.stream.link import Link
@@ -31,18 +32,18 @@ class Post:
         ident: int,
         transport: Transport,
         supervisor: str,
-        encoder: Encoder,
         page: Page,
         outlets: Iterable[OutletSpec],
     ) -> None:
         self._membership = membership
         self._transport = transport
-        self._encoder = encoder
         self._page = page
         self._writer = wire.Writer(membership.run, ident)
         self._links: dict[int, Link] = {}
         self._dirty: dict[int, Link] = {}
         self._later: dict[int, Link] = {}
+        # Which definitions of classes a consumer has had with a stream's parcels, and still has.
+        self._defined: dict[int, dict[int, Recent[None]]] = {}
         self._kept_bytes = 0  # what others keep until they hear of what may come later
         self._fanouts = {
             spec.stream: Fanout(transport.publish(f"{ident:x}p{spec.stream:x}"), self._writer)
@@ -83,6 +84,7 @@ class Post:
         link = self._links.pop(peer, None)
         self._dirty.pop(peer, None)
         self._later.pop(peer, None)
+        self._defined.pop(peer, None)
         if link is not None:
             link.close()
         for fanout in self._fanouts.values():
@@ -121,7 +123,7 @@ class Post:
         """
         body: Any = shipment.contents
         frames: Sequence[Buffer] = ()
-        classes: Sequence[bytes] = ()
+        classes: Mapping[bytes, bytes] = {}
         slots: Sequence[int] = ()
         if isinstance(body, Parcel):
             if body.held:
@@ -131,18 +133,37 @@ class Post:
         done = tuple(shipment.done) if shipment.done else ()
         select = wire.flat(shipment.select) if shipment.select else ()
         about = (spec.stream, shipment.epoch, shipment.origin, runs, path, done, select)
-        record = (wire.ITEMS, *about, shipment.keys, slots, body)
+        begin = (wire.ITEMS, *about, shipment.keys, slots)
+        links: list[tuple[Link, Sequence[int]]]
         if spec.broadcast:
             links = self._fanouts[spec.stream].links_to(targets, everybody=everybody)
         else:
-            links = [self._link(targets[0])]
+            links = [(self._link(targets[0]), targets)]
             self._dirty.pop(targets[0], None)
-        for link in links:
-            if classes:
-                link.define(classes, self._encoder.definition)
-            link.add(record)
+        for link, reached in links:
+            defined = self._definitions(spec.stream, reached, classes) if classes else ()
+            link.add((*begin, defined, body))
             link.flush(frames)
         self._page.parcels += 1
+
+    def _definitions(
+        self, stream: int, consumers: Sequence[int], classes: Mapping[bytes, bytes]
+    ) -> Sequence[bytes | None]:
+        """What a message says of the classes that it names, to all of these consumers.
+
+        A definition is in it if one of them does not have that: a consumer that has just taken the
+        place of another one, say, though the others had the definition long ago.
+        """
+        lacking: set[bytes] = set()
+        for consumer in consumers:
+            streams = self._defined.setdefault(consumer, {})
+            has = streams.setdefault(stream, Recent())
+            lacking |= has.lacking(classes)
+            has.used(dict.fromkeys(classes))
+        said: list[bytes | None] = []
+        for token, blob in classes.items():
+            said += (token, blob if token in lacking else None)
+        return said
 
     # -------------------------------------------------------------- broadcasts
     def publisher(self, spec: OutletSpec, subscriber: Peer) -> str:

@@ -24,14 +24,15 @@ WIRE_VERSION = 1
 # but numbers that msgpack has itself, these, as a list: one packing less for each small item.
 # `slots` are references to all shared memory that the body refers to: what has arrived is mapped
 # at once, before it is confirmed.  `select`: of a parcel that is sent again, the positions in the
-# body (flat intervals) of the items that are meant; nothing: all.
+# body (flat intervals) of the items that are meant; nothing: all.  `classes`: each token of a class
+# that the body names by it, and the definition, or None if the receiver has that (`pure.recent`).
 HELLO = 1  # stream, segment, address, publisher: I put to this stream, and you take from it
 GRANT = 2  # stream, taken, finished, window, pace in microseconds, stretch
-ITEMS = 3  # stream, epoch, origin, runs, path, done, select, keys, slots, body; the frames follow
+# The frames follow.
+ITEMS = 3  # stream, epoch, origin, runs, path, done, select, keys, slots, classes, body
 CONFIRM = 4  # region, epoch, runs, path
 DROPPED = 5  # region, epoch, runs, path
 CLOSE = 7  # region: this sender sends no more, and all it sent is settled
-DEFINE = 8  # token, blob: a class of the user's, before its first instance
 MARK = 6  # region, number: all below is settled
 AT = 9  # region, number: the lowest that this receiver still holds
 FENCED = 10  # region, epoch, held: runs and path of what was taken and is not confirmed

@@ -79,8 +79,8 @@ def parcel_trip(
     decoder = decoder or Decoder(allow_pickle=allow_pickle)
     tokens = [item if type(item) in ATOMS else encoder.snapshot(item)[0] for item in items]
     parcel = encoder.encode(tokens)
-    for token in parcel.classes:
-        decoder.define(token, encoder.definition(token))
+    for token, definition in parcel.classes.items():
+        decoder.define(token, definition)
     # Transient memory, as ZeroMQ's: it is overwritten before anybody looks at the items.
     body = bytearray(parcel.body)
     frames = [bytearray(frame) for frame in parcel.frames]
