@@ -113,11 +113,20 @@ class StopAsked:
 
 
 @dataclass(frozen=True)
+class Broke:
+    """Something in the supervisor itself has failed: no worker is to blame."""
+
+    cause: BaseException
+
+
+@dataclass(frozen=True)
 class Tick:
     """Time has passed."""
 
 
-Event = Bound | Wired | Done | Failed | Died | Resent | Rested | SegmentEnded | StopAsked | Tick
+Event = (
+    Bound | Wired | Done | Failed | Died | Resent | Rested | SegmentEnded | StopAsked | Broke | Tick
+)
 
 
 # ----------------------------------------------------------------- actions

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from minipipe.pure.life_events import (
     Action,
     Bound,
+    Broke,
     Counts,
     Died,
     Done,
@@ -56,6 +57,7 @@ __all__ = [
     "STOP_S",
     "Action",
     "Bound",
+    "Broke",
     "Died",
     "Done",
     "Event",
@@ -89,6 +91,7 @@ __all__ = [
 
 STOP_S = 1.0  # a worker that has nothing to save gets this long to leave its functor
 EXIT_S = 1.0  # and any worker this long from being told to exit until it is gone
+MAX_TOLD = 5  # so many errors of the supervisor's own are told one by one
 
 
 @dataclass
@@ -118,6 +121,9 @@ class Lifecycle:
     started: bool = False
     finished: bool = False
     stop_at_s: float | None = None
+    broken: BaseException | None = None  # the last error of the supervisor's own
+    gave_up: bool = False  # the stop did not come to its end by itself
+    _broke: int = 0
     _workers: dict[int, _State] = field(default_factory=dict)
     _loops: dict[int, Quiescence] = field(default_factory=dict)
     _mending: Mending = field(init=False)
@@ -143,8 +149,19 @@ class Lifecycle:
     def deadline_s(self) -> float | None:
         """When a Tick is due."""
         times = [self._kill_at_s(s) for s in self._workers.values() if s.phase < Phase.GONE]
-        times.append(self._mending.deadline_s)
+        times += [self._mending.deadline_s, self._gives_up_at_s]
         return min((t for t in times if t is not None), default=None)
+
+    @property
+    def _gives_up_at_s(self) -> float | None:
+        """When a run whose supervisor fails itself ends, however far the stop has come.
+
+        (What has failed may be what would have ended it: an order, or the word of a death.)
+        """
+        if self.broken is None or self.stop_at_s is None:
+            return None
+        saves = any(s.member.saves for s in self._workers.values())
+        return self.stop_at_s + (self.grace_s if saves else STOP_S) + 3 * EXIT_S
 
     def _kill_at_s(self, state: _State) -> float | None:
         if state.member.is_caller or state.killed_hard:
@@ -205,12 +222,16 @@ class Lifecycle:
                     actions += self._stop(outcome, cause, now_s)
                 if kill:
                     actions += self._kill_all(now_s)
+            case Broke(cause):
+                actions += self._break(cause, now_s)
             case Tick():
                 pass
         actions += self._exits(now_s)
         actions += self._overdue(now_s)
         actions += [TellDeath(n.worker, n.items) for n in self._mending.due(now_s)]
-        if all(s.phase is Phase.GONE for s in self._workers.values()):
+        gives_up_at_s = self._gives_up_at_s
+        self.gave_up = gives_up_at_s is not None and now_s >= gives_up_at_s
+        if self.gave_up or all(s.phase is Phase.GONE for s in self._workers.values()):
             self.finished = True
             self.outcome = self.outcome or Outcome.FINISHED
             actions.append(Finish(self.outcome))
@@ -388,6 +409,20 @@ class Lifecycle:
         if self.outcome is not Outcome.INTERRUPTED:
             self.outcome = Outcome.FAILED
         return []
+
+    def _break(self, cause: BaseException, now_s: float) -> list[Action]:
+        """An error of the supervisor's own ends the run as any other failure does.
+
+        Those that come while it is being stopped are told, but not without end: telling may be
+        what fails.
+        """
+        self.broken = cause
+        self._broke += 1
+        if not self.stopping and self._all_done:  # they are on their way out already
+            self.stop_at_s = now_s
+        if self.stopping:
+            return self._failed_late(cause, counts=True) if self._broke <= MAX_TOLD else []
+        return self._stop(Outcome.FAILED, cause, now_s)
 
     def _drain(self) -> list[Action]:
         if self.stopping or self._all_done:

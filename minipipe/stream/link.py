@@ -29,9 +29,18 @@ class Link:
     def open(self, outlet: Outlet) -> None:
         """From now on messages can go."""
         self._outlet = outlet
-        held, self._held = self._held, []
-        for message in held:
-            outlet.send(message)
+        self._send_held(outlet)
+
+    def _send_held(self, outlet: Outlet) -> None:
+        while self._held:
+            outlet.send(self._held[0])
+            del self._held[0]
+
+    def retry(self) -> None:
+        """Sends what waits although it could have gone: sending it has failed before."""
+        if self._outlet is not None:
+            self._send_held(self._outlet)
+            self.flush()
 
     def close(self) -> None:
         """Sends no more."""
@@ -44,12 +53,15 @@ class Link:
         self._records.append(record)
 
     def flush(self, frames: Sequence[Buffer] = ()) -> None:
-        """Sends what waits, as one message; `frames` are those of the last record."""
+        """Sends what waits, as one message; `frames` are those of the last record.
+
+        What could not be sent, as that raised, waits for the next flush, or `retry`.
+        """
         if not self._records:
             return
         message: list[Buffer] = [self._writer.write(self._records), *frames]
-        self._records = []
-        if self._outlet is None:
+        if self._outlet is None or self._held:
             self._held.append(message)
         else:
             self._outlet.send(message)
+        self._records = []

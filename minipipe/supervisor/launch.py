@@ -35,6 +35,7 @@ class Started:
 
     worker: int
     pid: int
+    dead: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Exited:
     worker: int
     status: int
 
+    @property
+    def dead(self) -> tuple[int, ...]:
+        return (self.worker,)
+
 
 @dataclass(frozen=True)
 class ZygoteLost:
@@ -52,6 +57,10 @@ class ZygoteLost:
     workers: tuple[int, ...]
     never_ready: bool = False  # it had not even begun
     code: int | None = None  # what it ended with, then
+
+    @property
+    def dead(self) -> tuple[int, ...]:
+        return self.workers
 
 
 Report = Started | Exited | ZygoteLost
@@ -74,6 +83,7 @@ class ZygoteClient:
         self.workers: dict[int, int] = {}  # worker -> pid; 0 until it is known
         self.lost = False
         self._ready = False
+        self._killed = False  # by us
         self._rest = b""
         ours, theirs = socket.socketpair()
         root = str(Path(__file__).parents[2])
@@ -123,7 +133,8 @@ class ZygoteClient:
         if not chunk:
             self.lost = True
             code = None if self._ready else self._process.wait(1.0)
-            yield ZygoteLost(tuple(self.workers), not self._ready, code)
+            never_ready = not self._ready and not self._killed
+            yield ZygoteLost(tuple(self.workers), never_ready, code)
             self.workers.clear()
             return
         self._rest += chunk
@@ -157,6 +168,7 @@ class ZygoteClient:
 
     def kill_itself(self) -> None:
         """Kills the zygote, and with it its workers; `ZygoteLost` follows."""
+        self._killed = True
         self._process.kill()
 
     def close(self, timeout_s: float) -> None:

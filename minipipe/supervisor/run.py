@@ -11,26 +11,23 @@ import os
 import random
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any
 
 from minipipe.describe import in_a_line
-from minipipe.errors import StartError, WireFormatError
 from minipipe.graph import Graph
 from minipipe.importing import travel_by_value
 from minipipe.pure import lifecycle as life
-from minipipe.pure.membership import SUPERVISOR, Peer
 from minipipe.pure.stats import RunStats
 from minipipe.shared import memory_limit_bytes, obstacle
 from minipipe.stream import Node, wire
-from minipipe.stream.link import Link
 from minipipe.stream.node import WAIT_S
 from minipipe.stream.page import OUTSIDE
 from minipipe.supervisor.capture import capture
+from minipipe.supervisor.conductor import Conductor
 from minipipe.supervisor.crew import Crew
 from minipipe.supervisor.descriptors import check_descriptors
+from minipipe.supervisor.effects import Effects
 from minipipe.supervisor.hearing import Hearing
 from minipipe.supervisor.monitor import Monitor
 from minipipe.supervisor.output import OutputPump
@@ -81,8 +78,6 @@ class Run:
         self._start_error: BaseException | None = None
         self._ended = threading.Event()
         self._launched = threading.Event()
-        self._wishes: deque[life.StopAsked] = deque()
-        self._events: deque[life.Event] = deque()
         check_descriptors(graph)
         travel_by_value()
         seed = random.SystemRandom().getrandbits(32) if seed is None else seed
@@ -101,21 +96,25 @@ class Run:
         }
         self._id = random.SystemRandom().getrandbits(62)
         self._crew = Crew(graph, captured, seed, _shared_bytes(shared_bytes))
-        self._hearing = Hearing(self._id, graph, self._crew, self._connect)
-        self._watch = Watch(self._crew, self._crew.kill)
-        self._monitor = Monitor(graph, self._crew)
+        watch = Watch(self._crew, self._crew.kill)
         self._telling = Telling(graph, self._crew, grace_s)
+        self._effects = Effects(self._id, self._crew, watch, self._telling)
+        hearing = Hearing(self._id, graph, self._crew, self._effects.connect)
+        self._effects.hearing = hearing
         self._lifecycle = life.Lifecycle(
             [hand.member for hand in self._crew.hands.values()], grace_s=grace_s
         )
-        writer = wire.Writer(self._id, SUPERVISOR)
-        self._links = {ident: Link(writer) for ident in self._crew.hands}
         self.attendant: Attendant | None = None
         self._transport: Transport | None = None
         self._pump = OutputPump()
         self._wake_read, self._wake_write = os.pipe()
         self._wake_lock = threading.RLock()  # a signal handler may stop() in the middle of a stop()
         self._wake_closed = False
+        monitor = Monitor(graph, self._crew)
+        self._conductor = Conductor(
+            *(self._lifecycle, self._crew, self._effects, hearing, watch, monitor),
+            wake=self._wake_read,
+        )
         self._thread = threading.Thread(target=self._conduct, name="minipipe-run", daemon=True)
 
     # ------------------------------------------------------- the caller's side
@@ -153,7 +152,7 @@ class Run:
         cause: BaseException | None = None,
     ) -> None:
         """Wishes for the end; does not wait.  Any thread, also a signal handler."""
-        self._wishes.append(life.StopAsked(drain, outcome, cause, kill))
+        self._conductor.wishes.append(life.StopAsked(drain, outcome, cause, kill))
         self._wake()
 
     def _wake(self) -> None:
@@ -192,7 +191,7 @@ class Run:
         try:
             self._telling.directory = directory = RunDirectory()
             base = f"ipc://{directory.path}"
-            self._transport = open_transport(base)
+            self._transport = self._effects.transport = open_transport(base)
             inbox = self._transport.bind("s")
             self._pump.start()
             self._join_in(inbox)
@@ -203,11 +202,12 @@ class Run:
                 directory=directory.path,
                 pump=self._pump,
             ):
-                self._hear(self._hearing.of_process(report))
+                self._conductor.note(report)
             self._launched.set()
-            self._loop(inbox)
+            self._conductor.loop(inbox)
             self.outcome = self._lifecycle.outcome or life.Outcome.FAILED
             self.failure = self._lifecycle.cause
+            self._note_if_given_up()
         except BaseException as error:  # nobody else is here to be told
             self.failure = error
             if not self._launched.is_set():
@@ -215,12 +215,28 @@ class Run:
         finally:
             self._end(directory)
 
+    def _note_if_given_up(self) -> None:
+        last, failure = self._lifecycle.broken, self.failure
+        if self._lifecycle.gave_up and failure is not None:
+            then = "" if last is None or last is failure else f": {in_a_line(last)}"
+            failure.add_note(
+                "minipipe: the stop did not come to its end, as the supervisor failed while it "
+                f"stopped the run, so its workers were killed{then}"
+            )
+
     def _end(self, directory: RunDirectory | None) -> None:
         """Whatever has happened: nothing of the run is there afterwards, and nobody waits."""
+        try:
+            self._clear(directory)
+        except Exception as error:  # of any kind: there is nobody else whom it could be told to
+            self.failure = error if self.failure is None else self.failure
+        finally:
+            self._ended.set()
+            self._close_wake()
+            self._launched.set()
+
+    def _clear(self, directory: RunDirectory | None) -> None:
         with ExitStack() as last:  # in reverse order, each one even if another one fails
-            last.callback(self._launched.set)
-            last.callback(self._close_wake)
-            last.callback(self._ended.set)
             last.callback(self._close_hands)
             if directory is not None:
                 last.callback(directory.remove)
@@ -276,111 +292,6 @@ class Run:
         self.attendant.arm()
         self.attendant.start()
 
-    def _loop(self, inbox: Inbox) -> None:
-        while not self._lifecycle.finished:
-            deadline_s = self._lifecycle.deadline_s
-            timeout_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
-            monitored_s = self._monitor.due_in_s(time.monotonic())
-            if monitored_s is not None:
-                timeout_s = monitored_s if timeout_s is None else min(timeout_s, monitored_s)
-            if self._lifecycle.started and not self._lifecycle.stopping:
-                watched_s = self._watch.due_in_s(time.monotonic())
-                timeout_s = watched_s if timeout_s is None else min(timeout_s, watched_s)
-            if self._events or self._wishes:
-                timeout_s = 0.0
-            readable = inbox.wait(timeout_s, [self._wake_read, *self._crew.filenos()])
-            if self._wake_read in readable:
-                os.read(self._wake_read, 4096)
-            while (buffers := inbox.receive()) is not None:
-                try:
-                    self._hear(self._hearing.of_message(wire.read(buffers)))
-                except WireFormatError as error:
-                    logger.warning("the supervisor dropped a message: %s", error)
-            for report in self._crew.reports(readable):
-                self._hear(self._hearing.of_process(report))
-            while self._wishes:
-                self._handle(self._wishes.popleft())
-            while self._events:
-                self._handle(self._events.popleft())
-            self._handle(life.Tick())
-            if self._lifecycle.started:
-                self._monitor.tell(time.monotonic())
-                if not self._lifecycle.stopping:
-                    self._watch.look(time.monotonic())
-
-    def _handle(self, event: life.Event) -> None:
-        for action in self._lifecycle.handle(event, time.monotonic()):
-            self._do(action)
-
-    def _hear(self, events: Iterable[life.Event]) -> None:
-        for event in events:
-            self._handle(event)
-
-    def _connect(self, worker: int, address: str) -> None:
-        assert self._transport is not None
-        self._links[worker].open(self._transport.connect(address))
-
-    # ----------------------------------------------------------- what is done
-    def _do(self, action: life.Action) -> None:
-        match action:
-            case life.SendInit(worker, peers, epochs, dead, charged):
-                self._tell(worker, wire.INIT, epochs, dead, [_peer(p) for p in peers], charged)
-            case life.SendFence(worker, region, epoch, dead, receivers, charged):
-                self._tell(worker, wire.FENCE, region, epoch, dead, receivers, charged)
-            case life.TellLater(cause):
-                logger.warning("then, %s", in_a_line(cause))
-            case life.TellCut(worker):
-                self._telling.cut(worker)
-            case life.SetAside(item, segment):
-                self._telling.set_aside(item, segment)
-            case life.Spawn(member, instead_of):
-                self._replace(member, instead_of)
-            case life.TellDeath(worker, items):
-                self._telling.death(worker, items)
-            case life.SendJoin(worker, peer):
-                self._tell(worker, wire.JOIN, *_peer(peer))
-            case life.SendStart(worker):
-                self._tell(worker, wire.START)
-            case life.SendDrain(worker):
-                self._tell(worker, wire.DRAIN)
-            case life.SendLeave(worker):
-                self._tell(worker, wire.LEAVE)
-            case life.SendStop(worker, outcome):
-                self._tell(worker, wire.STOP, outcome.value)
-                if self._is_caller(worker):  # it has nothing to save, and may never look
-                    self._events.append(life.Done(worker))
-            case life.SendExit(worker):
-                self._tell(worker, wire.EXIT)
-                if self._is_caller(worker):
-                    self._events.append(life.Died(worker, RuntimeError("left")))
-            case life.Kill(worker, hard):
-                if self._is_caller(worker):
-                    self._events.append(life.Died(worker, RuntimeError("left")))
-                else:
-                    self._crew.kill(worker, hard=hard)
-            case life.Finish():
-                pass
-
-    def _replace(self, member: life.Member, dead: int) -> None:
-        """Starts a worker in the place of a dead one."""
-        self._crew.hands[dead].close("died")
-        self._links[member.id] = Link(wire.Writer(self._id, SUPERVISOR))
-        try:
-            for report in self._crew.replace(dead, member):
-                self._events.extend(self._hearing.of_process(report))
-            self._watch.replaced(dead, member.id)
-        except StartError as error:
-            self._events.append(life.Failed(member.id, error))
-            self._events.append(life.Died(member.id, error))
-
-    def _is_caller(self, worker: int) -> bool:
-        return self._crew.hands[worker].member.is_caller
-
-    def _tell(self, worker: int, *record: Any) -> None:
-        link = self._links[worker]
-        link.add(record)
-        link.flush()
-
 
 def _shared_bytes(wanted: int | None) -> int:
     """What arrays in shared memory may come to; says so once where there can be none."""
@@ -394,7 +305,3 @@ def _shared_bytes(wanted: int | None) -> int:
 
 
 _told: list[str] = []
-
-
-def _peer(peer: Peer) -> tuple[int, int, str]:
-    return (peer.id, peer.segment, peer.address)

@@ -1,0 +1,132 @@
+"""The conductor: waits for whatever happens in a run, and does what is decided about it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import deque
+
+from minipipe.errors import WireFormatError
+from minipipe.pure import lifecycle as life
+from minipipe.stream import wire
+from minipipe.supervisor.crew import Crew
+from minipipe.supervisor.effects import Effects
+from minipipe.supervisor.hearing import Hearing
+from minipipe.supervisor.launch import Report
+from minipipe.supervisor.monitor import Monitor
+from minipipe.supervisor.watch import Watch
+from minipipe.transport import Buffer, Inbox
+
+logger = logging.getLogger("minipipe")
+
+PAUSE_S = 0.02  # between turns that fail
+
+
+class Conductor:
+    """Asks the lifecycle what to do about messages, deaths and wishes, until all is over.
+
+    Attributes:
+        wishes: of the user's, from any thread.
+
+    Args:
+        wake: a descriptor that is readable when there is a wish.
+    """
+
+    def __init__(
+        self,
+        lifecycle: life.Lifecycle,
+        crew: Crew,
+        effects: Effects,
+        hearing: Hearing,
+        watch: Watch,
+        monitor: Monitor,
+        wake: int,
+    ) -> None:
+        self.wishes: deque[life.StopAsked] = deque()
+        self._lifecycle = lifecycle
+        self._crew = crew
+        self._effects = effects
+        self._hearing = hearing
+        self._watch = watch
+        self._monitor = monitor
+        self._wake_read = wake
+
+    def loop(self, inbox: Inbox) -> None:
+        """Does what the lifecycle decides, to the end.
+
+        An error in it is a failure of the run, which then ends like any other: workers that are
+        well leave their functors and run their `local_term`.
+        """
+        effects = self._effects
+        while not self._lifecycle.finished:
+            broken = self._lifecycle.broken
+            readable = self._wait(inbox)
+            if self._wake_read in readable:
+                effects.attempt("waking up", os.read, self._wake_read, 4096)
+            effects.attempt("receiving from workers", self._receive, inbox)
+            effects.attempt("looking for processes that ended", self._reap, readable)
+            while self.wishes:
+                self._handle(self.wishes.popleft())
+            while effects.events:
+                self._handle(effects.events.popleft())
+            effects.retry()
+            self._handle(life.Tick())
+            effects.attempt("looking at what workers do", self._look)
+            if self._lifecycle.broken is not broken:
+                time.sleep(PAUSE_S)  # it may well fail again
+
+    def _timeout_s(self) -> float | None:
+        """How long nothing needs to be done, if nothing happens."""
+        if self._effects.events or self.wishes:
+            return 0.0
+        now_s, lifecycle = time.monotonic(), self._lifecycle
+        deadline_s = lifecycle.deadline_s
+        times = [None if deadline_s is None else max(0.0, deadline_s - now_s)]
+        if lifecycle.started and not lifecycle.stopping:
+            times += [self._monitor.due_in_s(now_s), self._watch.due_in_s(now_s)]
+        return min((t for t in times if t is not None), default=None)
+
+    def _wait(self, inbox: Inbox) -> list[int]:
+        """Waits until something may have happened; the descriptors that say so."""
+        try:
+            also = [self._wake_read, *self._crew.filenos()]
+            return inbox.wait(self._timeout_s(), also)
+        except Exception as error:  # of any kind, as in `Effects.attempt`
+            self._effects.failed(error, "waiting for workers")
+            return []
+
+    def _receive(self, inbox: Inbox) -> None:
+        while (buffers := inbox.receive()) is not None:
+            self._effects.attempt("reading what a worker says", self._hear, buffers)
+
+    def _hear(self, buffers: list[Buffer]) -> None:
+        try:
+            message = wire.read(buffers)
+        except WireFormatError as error:
+            logger.warning("the supervisor dropped a message: %s", error)
+            return
+        for event in self._hearing.of_message(message):
+            self._handle(event)
+
+    def _reap(self, readable: list[int]) -> None:
+        for report in self._crew.reports(readable):
+            self.note(report)
+
+    def note(self, report: Report) -> None:
+        """Takes up what has happened to a process."""
+        try:
+            events = list(self._hearing.of_process(report))
+        except Exception as error:  # of any kind; who is dead is dead all the same
+            self._effects.failed(error, "finding out how a worker has died")
+            events = [life.Died(worker, error) for worker in report.dead]
+        for event in events:
+            self._handle(event)
+
+    def _look(self) -> None:
+        if self._lifecycle.started and not self._lifecycle.stopping:
+            self._monitor.tell(time.monotonic())
+            self._watch.look(time.monotonic())
+
+    def _handle(self, event: life.Event) -> None:
+        self._effects.carry_out(self._lifecycle.handle(event, time.monotonic()))

@@ -1,0 +1,154 @@
+"""What the supervisor does: the actions that `pure.lifecycle` has decided on, carried out."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from minipipe.describe import in_a_line
+from minipipe.pure import lifecycle as life
+from minipipe.pure.membership import SUPERVISOR, Peer
+from minipipe.stream import wire
+from minipipe.stream.link import Link
+from minipipe.supervisor.crew import Crew
+from minipipe.supervisor.hearing import Hearing
+from minipipe.supervisor.telling import Telling
+from minipipe.supervisor.watch import Watch
+from minipipe.transport import Transport
+
+logger = logging.getLogger("minipipe")
+
+
+class Effects:
+    """Carries actions out: orders to workers, new workers, kills, words in the log.
+
+    Attributes:
+        events: what follows from them, for the lifecycle.
+        hearing: makes events of what a replacement does; set before the first action.
+        transport: where workers are connected to; set before the first of them is.
+
+    Args:
+        run: the id of the run.
+    """
+
+    hearing: Hearing
+    transport: Transport
+
+    def __init__(self, run: int, crew: Crew, watch: Watch, telling: Telling) -> None:
+        self.events: deque[life.Event] = deque()
+        self._run = run
+        self._crew = crew
+        self._watch = watch
+        self._telling = telling
+        self._links = {ident: self._link() for ident in crew.hands}
+        self._unsent: set[int] = set()  # workers that wait for orders, as sending has failed
+
+    def _link(self) -> Link:
+        return Link(wire.Writer(self._run, SUPERVISOR))
+
+    def connect(self, worker: int, address: str) -> None:
+        """Opens the link to a worker, whose address is known now."""
+        self._links[worker].open(self.transport.connect(address))
+
+    def failed(self, error: BaseException, doing: str) -> None:
+        """Something of our own has failed: that ends the run as other failures do."""
+        error.add_note(f"minipipe: in the supervisor, while {doing}")
+        self.events.append(life.Broke(error))
+
+    def attempt(self, doing: str, function: Callable[..., object], *arguments: Any) -> bool:
+        """Whether it could be done; an error ends the run, not the thread that ends the run."""
+        try:
+            function(*arguments)
+        except Exception as error:  # of any kind: workers that are well must save their work
+            self.failed(error, doing)
+            return False
+        return True
+
+    def carry_out(self, actions: list[life.Action]) -> None:
+        """Carries all of these out, also if one of them fails: the rest has been decided, too."""
+        for action in actions:
+            doing = _DOING.get(type(action), "giving an order to a worker")
+            self.attempt(doing, self._carry_out, action)
+
+    def retry(self) -> None:
+        """Sends the orders that could not be sent."""
+        for worker in tuple(self._unsent):
+            if self.attempt("giving an order to a worker again", self._links[worker].retry):
+                self._unsent.discard(worker)
+
+    def _carry_out(self, action: life.Action) -> None:
+        match action:
+            case life.SendInit(worker, peers, epochs, dead, charged):
+                self._tell(worker, wire.INIT, epochs, dead, [_peer(p) for p in peers], charged)
+            case life.SendFence(worker, region, epoch, dead, receivers, charged):
+                self._tell(worker, wire.FENCE, region, epoch, dead, receivers, charged)
+            case life.TellLater(cause):
+                logger.warning("then, %s", in_a_line(cause))
+            case life.TellCut(worker):
+                self._telling.cut(worker)
+            case life.SetAside(item, segment):
+                self._telling.set_aside(item, segment)
+            case life.Spawn(member, instead_of):
+                self._replace(member, instead_of)
+            case life.TellDeath(worker, items):
+                self._telling.death(worker, items)
+            case life.SendJoin(worker, peer):
+                self._tell(worker, wire.JOIN, *_peer(peer))
+            case life.SendStart(worker):
+                self._tell(worker, wire.START)
+            case life.SendDrain(worker):
+                self._tell(worker, wire.DRAIN)
+            case life.SendLeave(worker):
+                self._tell(worker, wire.LEAVE)
+            case life.SendStop(worker, outcome):
+                if self._is_caller(worker):  # it has nothing to save, and may never look
+                    self.events.append(life.Done(worker))
+                self._tell(worker, wire.STOP, outcome.value)
+            case life.SendExit(worker):
+                if self._is_caller(worker):
+                    self.events.append(life.Died(worker, RuntimeError("left")))
+                self._tell(worker, wire.EXIT)
+            case life.Kill(worker, hard):
+                if self._is_caller(worker):
+                    self.events.append(life.Died(worker, RuntimeError("left")))
+                else:
+                    self._crew.kill(worker, hard=hard)
+            case life.Finish():
+                pass
+
+    def _replace(self, member: life.Member, dead: int) -> None:
+        """Starts a worker in the place of a dead one."""
+        try:
+            self._crew.hands[dead].close("died")
+            self._links[member.id] = self._link()
+            for report in self._crew.replace(dead, member):
+                self.events.extend(self.hearing.of_process(report))
+            self._watch.replaced(dead, member.id)
+        except Exception as error:  # a StartError, or any other: it will never say that it is bound
+            self.events.append(life.Failed(member.id, error))
+            self.events.append(life.Died(member.id, error))
+
+    def _is_caller(self, worker: int) -> bool:
+        return self._crew.hands[worker].member.is_caller
+
+    def _tell(self, worker: int, *record: Any) -> None:
+        link = self._links[worker]
+        link.add(record)
+        self._unsent.add(worker)
+        link.flush()
+        self._unsent.discard(worker)
+
+
+_DOING: dict[type[life.Action], str] = {
+    life.SetAside: "setting aside an item that workers have died of",
+    life.TellDeath: "writing to the log that a worker has died",
+    life.TellCut: "writing to the log that a local_term was cut off",
+    life.TellLater: "writing to the log what has failed later",
+    life.Kill: "killing a worker",
+}
+
+
+def _peer(peer: Peer) -> tuple[int, int, str]:
+    return (peer.id, peer.segment, peer.address)
