@@ -22,7 +22,7 @@ from cloudpickle import cloudpickle
 
 from minipipe.codec import pickled
 from minipipe.errors import WireFormatError
-from minipipe.importing import importing_for_worker
+from minipipe.importing import importing_for_worker, travel_by_value_if_hidden
 
 TOKEN_BYTES = 16
 
@@ -50,6 +50,8 @@ _being_defined: set[type] = set()
 def reference(cls: type) -> str | None:
     """Returns `"module:qualname"`, or None for a class whose definition must travel."""
     name = _references.get(cls)
+    if name is None:
+        travel_by_value_if_hidden(cls.__module__)
     if name is None and cls not in _definitions and cloudpickle._should_pickle_by_reference(cls):
         name = _references[cls] = f"{cls.__module__}:{cls.__qualname__}"
     return name
@@ -85,7 +87,7 @@ def definition_of(cls: type) -> Definition:
 
         _being_defined.add(cls)
         try:
-            blob = pickled.dump(cls, name_class)
+            blob = pickled.dump(cls, name_class, joins_main=True)
         finally:
             _being_defined.discard(cls)
         found = Definition(secrets.token_bytes(TOKEN_BYTES), blob, tuple(needs.items()))

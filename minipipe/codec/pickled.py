@@ -7,9 +7,9 @@ import pickle
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
 import numpy as np
 
+from minipipe import by_value
 from minipipe.codec import tensors, wire
 from minipipe.codec.arrays import frozen_copy
 from minipipe.codec.wire import ReadNode
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
     from minipipe.codec.reader import Reader
     from minipipe.codec.writer import Writer
 
-# Protocol 5 is understood by every Python that MiniPipe supports; a newer one need not be.
-_PROTOCOL = 5
-
 
 def dump(
     value: object,
     name_class: Callable[[type], bytes | None],
     keep_buffer: Callable[[pickle.PickleBuffer], object] | None = None,
+    *,
+    joins_main: bool = False,
 ) -> bytes:
     """Returns the pickle of a value.
 
@@ -34,9 +33,10 @@ def dump(
         value: Whatever it is. What its own methods raise while it is pickled comes through.
         name_class: Returns the token of a class that travels by definition, else None.
         keep_buffer: Takes a buffer and returns None, or returns True: then the pickle holds it.
+        joins_main: What is from `__main__` becomes a part of the other side's.
     """
     with io.BytesIO() as file:
-        _Pickler(file, name_class, keep_buffer).dump(value)
+        _Pickler(file, name_class, keep_buffer, joins_main).dump(value)
         return file.getvalue()
 
 
@@ -79,14 +79,15 @@ def _read(reader: Reader, node: list[Any]) -> object:
     return load(pickle_bytes, reader.trust.class_named, private)
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class _Pickler(by_value.Pickler):
     def __init__(
         self,
         file: io.BytesIO,
         name_class: Callable[[type], bytes | None],
         keep_buffer: Callable[[pickle.PickleBuffer], object] | None,
+        joins_main: bool,
     ) -> None:
-        super().__init__(file, protocol=_PROTOCOL, buffer_callback=keep_buffer)
+        super().__init__(file, joins_main=joins_main, buffer_callback=keep_buffer)
         self._name_class = name_class
 
     def persistent_id(self, obj: object) -> bytes | None:

@@ -48,6 +48,12 @@ def reduce(value: object) -> tuple[Any, ...] | None:
     return _rebuild, (*words, pickle.PickleBuffer(data))
 
 
+def reduce_in_place(value: object) -> tuple[Any, ...] | None:
+    """Does the same for a tensor that stays in the buffer that it is loaded from."""
+    reduced = reduce(value)
+    return None if reduced is None else (_in_place, reduced[1])
+
+
 def _write(writer: Writer, value: Any) -> list[object]:
     (dtype, shape, axes, requires_grad), data = _take_apart(value)
     loan = writer.lend(np.frombuffer(data, np.uint8)) if data.nbytes else None
@@ -111,6 +117,18 @@ def _rebuild(
     tensor = torch.empty_strided(tuple(shape), tuple(strides), dtype=kind)
     if source.nbytes:
         tensor.permute(list(axes)).reshape(-1).view(torch.uint8).numpy()[:] = source
+    return tensor.requires_grad_() if requires_grad else tensor
+
+
+def _in_place(
+    dtype: str, shape: Sequence[int], axes: Sequence[int], requires_grad: bool, data: Any
+) -> object:
+    """Returns a tensor over these bytes, if they may be written to, else over a copy of them."""
+    if memoryview(data).readonly or not memoryview(data).nbytes:
+        return _rebuild(dtype, shape, axes, requires_grad, data)
+    torch, kind, strides = _layout(dtype, shape, axes)
+    memory = torch.from_numpy(np.frombuffer(data, np.uint8)).untyped_storage()
+    tensor = torch.empty(0, dtype=kind).set_(memory, 0, tuple(shape), tuple(strides))
     return tensor.requires_grad_() if requires_grad else tensor
 
 

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cloudpickle
-
 from minipipe.errors import StartError
 from minipipe.graph import GraphSegment
 from minipipe.segment import Segment
+from minipipe.supervisor.functor_memory import FunctorMemory
+from minipipe.supervisor.pickling import pickle_functor
+from minipipe.worker.pickled_functor import PickledFunctor
 from minipipe.worker.spec import Task
 
 # One thread each where several workers of a segment share the machine: n workers with n threads
@@ -31,9 +32,10 @@ BLAS_VARIABLES = (
 class Captured:
     """A segment's functor as it was when the run began."""
 
-    blob: bytes | None  # pickled; None: it has to be inherited
+    pickled: PickledFunctor | None  # None: it has to be inherited
     payload: Task
     environment: Mapping[str, str]  # of the worker, whole
+    memory: FunctorMemory | None = None  # with what is large in the pickled one
 
 
 def capture(
@@ -67,11 +69,11 @@ def capture(
     environment = _environment(segment, declared, seed)
     try:
         _check_globals(declared.functor_obj, flags)
-        blob: bytes | None = cloudpickle.dumps(payload)
+        pickled, memory = pickle_functor(declared, payload)
     except Exception as error:  # whatever a __reduce__ of the user's or a library's may raise
         check_fork(declared, error)
-        blob = None
-    return Captured(blob, payload, environment)
+        return Captured(None, payload, environment)
+    return Captured(pickled, payload, environment, memory)
 
 
 def _check_globals(functor: Any, flags: Sequence[Any]) -> None:

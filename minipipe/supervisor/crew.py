@@ -74,7 +74,7 @@ class Crew:
         # All zygotes first, so that they import while the rest is prepared.  There is always
         # one, also if every functor is inherited: it is the guard of the run's directory.
         for captured in self.captured.values():
-            if captured.blob is not None:
+            if captured.pickled is not None:
                 self._zygote(captured.environment, directory)
         if not self._zygotes:
             self._zygote(dict(os.environ), directory)
@@ -94,7 +94,7 @@ class Crew:
         # Another dictionary: somebody who asks for stats may be going through the old one.
         self.hands = {**self.hands, member.id: hand}
         captured = self.captured[hand.segment.index]
-        if captured.blob is None and hand.segment.declared is not None:
+        if captured.pickled is None and hand.segment.declared is not None:
             check_fork(hand.segment.declared, None)
         yield from self._start(hand)
 
@@ -105,9 +105,9 @@ class Crew:
         spec = self._spec(hand, place)
         fds = self._descriptors(hand, place.pump)
         try:
-            if captured.blob is not None:
+            if captured.pickled is not None:
                 zygote = self._zygote(captured.environment, place.directory)
-                zygote.start(spec, captured.blob, fds)
+                zygote.start(spec, captured, fds)
             else:
                 yield self._forks.start(spec, captured, fds, self._not_for_children())
         finally:

@@ -109,16 +109,17 @@ class ZygoteClient:
     def fileno(self) -> int:
         return self._control.fileno()
 
-    def start(self, spec: WorkerSpec, blob: bytes, fds: Descriptors) -> None:
+    def start(self, spec: WorkerSpec, captured: Captured, fds: Descriptors) -> None:
         """Asks for a worker; `Started` follows."""
         self.workers[spec.ident] = 0
-        body = pickle.dumps((spec, blob), protocol=5)
+        body = pickle.dumps((spec, captured.pickled), protocol=5)
+        memory = [] if captured.memory is None else [captured.memory.fd]
         head = zygote.REQUEST.pack(zygote.FORK, spec.ident, len(body))
         try:
             socket.send_fds(
                 self._control,
                 [head],
-                [fds.out, fds.err, fds.page, fds.lifeline],
+                [fds.out, fds.err, fds.page, fds.lifeline, *memory],
             )
             self._control.sendall(body)
         except (BrokenPipeError, ConnectionResetError):

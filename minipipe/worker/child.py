@@ -9,7 +9,6 @@ import io
 import mmap
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -35,11 +34,6 @@ def call_itself(name: str) -> None:
     """Linux shows this name in top and ps (15 bytes of it)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
-
-
-def load_from(blob: bytes) -> Load:
-    """Unpickles the functor, in the worker, where its modules are imported."""
-    return lambda: pickle.loads(blob)
 
 
 def become_worker(

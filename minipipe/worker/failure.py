@@ -8,8 +8,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
-import cloudpickle
-
+from minipipe.by_value import dumps
 from minipipe.describe import describe, text_of
 from minipipe.errors import FunctorError, RemoteTraceback
 
@@ -134,7 +133,7 @@ def _pickled(error: BaseException, message: str) -> bytes | None:
     """`error`, as far as it survives pickling: whole, or in parts; None if its class does not."""
     cause, context, trace = error.__cause__, error.__context__, error.__traceback__
     try:
-        blob: bytes = cloudpickle.dumps(error)
+        blob: bytes = dumps(error)
         again = pickle.loads(blob)
         if type(again) is type(error) and str(again) == message:
             return blob
@@ -146,14 +145,14 @@ def _pickled(error: BaseException, message: str) -> bytes | None:
     fields = {name: value for name, value in vars(error).items() if _survives(value)}
     try:
         parts = Parts(type(error), args, fields)
-        return cloudpickle.dumps(parts) if parts.together() is not None else None
+        return dumps(parts) if parts.together() is not None else None
     except Exception:  # its class cannot be pickled
         return None
 
 
 def _survives(value: object) -> bool:
     try:
-        pickle.loads(cloudpickle.dumps(value))
+        pickle.loads(dumps(value))
     except Exception:  # whatever a __reduce__ of the user's may raise
         return False
     return True

@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import cloudpickle
 import numpy as np
 
 from minipipe.arrays import set_pool
+from minipipe.by_value import dumps
 from minipipe.functor import Opened
 from minipipe.importing import importing_for_worker
 from minipipe.seeds import set_default
@@ -170,7 +170,7 @@ class _Life:
             try:
                 result = self.body.call(opened.local_term)
                 doing = RETURNING
-                blob = cloudpickle.dumps(result)
+                blob = dumps(result)
             except BaseException as error:
                 self.body.leave_if_forked(error)
                 self._fail(capture(error, doing))
@@ -184,7 +184,7 @@ class _Life:
             self.node.report(wire.DONE, blob)
 
     def _fail(self, failure: Failure) -> None:
-        self.node.report(wire.FAILED, cloudpickle.dumps(failure))
+        self.node.report(wire.FAILED, dumps(failure))
 
 
 def seed(value: int) -> None:

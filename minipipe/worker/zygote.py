@@ -22,7 +22,7 @@ import sys
 import traceback
 from typing import NoReturn
 
-from minipipe.worker.child import become_worker, die_with_parent, load_from
+from minipipe.worker.child import become_worker, die_with_parent
 from minipipe.worker.stack import STACK_SIGNAL
 
 # what (fork, kill, write down the stack), worker id, length of the pickled request that follows
@@ -30,7 +30,7 @@ REQUEST = struct.Struct("<cqQ")
 FORK, KILL, STACK = b"F", b"K", b"T"
 # what, worker id, pid or wait status
 REPLY = struct.Struct("<cqq")
-FDS = 4
+FDS = 5  # at most: the last one, a functor's memory, not every worker has
 UNKNOWN = -1  # in place of a wait status
 
 
@@ -128,15 +128,21 @@ class Zygote:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             self._control.close()
-            spec, blob = pickle.loads(body)
-            out, err, page, lifeline = fds
+            spec, functor = pickle.loads(body)
+            out, err, page, lifeline, *memory = fds
         except BaseException:
             if len(fds) > 1:
                 os.dup2(fds[1], 2)
             traceback.print_exc(file=sys.__stderr__)
             os._exit(1)
         become_worker(
-            spec, load_from(blob), out=out, err=err, page=page, lifeline=lifeline, parent=self._pid
+            spec,
+            lambda: functor.load(*memory),
+            out=out,
+            err=err,
+            page=page,
+            lifeline=lifeline,
+            parent=self._pid,
         )
 
     def _reap(self) -> None:
