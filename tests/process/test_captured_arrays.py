@@ -12,7 +12,6 @@ import pytest
 
 import minipipe as mp
 from minipipe.supervisor import functor_memory, pickling
-from minipipe.supervisor.functor_memory import FunctorMemory
 
 MB = 1_000_000
 
@@ -94,17 +93,17 @@ def test_the_copy_is_kept_while_it_holds_the_same_and_not_longer_than_the_pipeli
     assert str(fd) not in os.listdir("/proc/self/fd")
 
 
-@pytest.mark.parametrize(
-    "why", [OSError(28, "no space left"), MemoryError("none"), AttributeError()]
-)
+@pytest.mark.parametrize("what", ["memory", "system call"])
 def test_without_shared_memory_it_travels_in_the_message(
-    monkeypatch: pytest.MonkeyPatch, why: Exception
+    monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     def refuse(*args: Any) -> Any:
-        raise why
+        raise PermissionError(1, "not permitted")
 
-    monkeypatch.setattr(os, "memfd_create", refuse) if isinstance(why, OSError) else None
-    monkeypatch.setattr(FunctorMemory, "__init__", refuse)
+    if what == "memory":
+        monkeypatch.setattr(functor_memory, "available_bytes", lambda: 50_000)
+    else:
+        monkeypatch.setattr(functor_memory, "copy", refuse)
     table = np.arange(100_000)
     table.flags.writeable = False
     functor = pickling.pickle_functor(mp.Transform(str), [table])  # type: ignore[arg-type]
