@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from minipipe.pure.ahead import Ahead
 from minipipe.pure.intervals import Interval
-from minipipe.pure.paths import ROOT, Path
+from minipipe.pure.paths import ROOT, Outputs, Path, complete, some_path
 from minipipe.pure.settling import Settling
 
 
@@ -126,6 +126,14 @@ class Ledger:
         self.open_bytes -= entry.size_bytes
         self._let_go.append(entry.payload)
         del self._entries[i], self._firsts[i]
+
+    def is_settled(self, number: int, outputs: Outputs) -> bool:
+        """Whether nobody will do this item, or what came of it by these outputs, again."""
+        i = self._at(number)
+        if i == len(self._entries) or number < self._entries[i].first:
+            return True
+        settling = self._entries[i].settling
+        return settling is not None and complete(some_path(outputs), settling.of(number))
 
     def let_go(self) -> list[object]:
         """The payloads of parcels that were settled since last asked: nobody needs them again."""

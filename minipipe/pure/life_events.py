@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 
 from minipipe.pure.membership import Peer
+from minipipe.pure.paths import Leaf, Outputs
 
 
 class Phase(IntEnum):
@@ -27,8 +28,8 @@ class Outcome(Enum):
     FAILED = "failed"
 
 
-Item = tuple[int, int]  # the worker that numbered it, and its number
-Charge = tuple[int, int, int, int]  # a segment, an item that its workers have died of, how many
+# A segment, the identity of an item that its workers have died of, and how many of them.
+Charge = tuple[int, int, int, Outputs, int]
 
 
 # ------------------------------------------------------------------ events
@@ -69,7 +70,8 @@ class Died:
 
     worker: int
     cause: BaseException
-    item: Item | None = None  # what its functor was at
+    item: Leaf | None = None  # what its functor was at
+    known: int = 0  # deaths at this item that the worker had heard of when it began it
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Resent:
     region: int
     epoch: int
     items: int
+    settled: tuple[tuple[int, int, Outputs], ...] = ()  # of what is charged (segment, ...)
 
 
 Counts = tuple[tuple[int, int, int], ...]  # stream, the other worker, items so far
@@ -187,7 +190,15 @@ class TellCut:
 class SetAside:
     """Names an item that two workers of a segment have died of, and keeps it, if it is to be."""
 
-    item: Item
+    item: Leaf
+    segment: int
+
+
+@dataclass(frozen=True)
+class Acquit:
+    """An item that one worker has died of is settled: what was kept of it is not needed."""
+
+    item: Leaf
     segment: int
 
 
@@ -258,6 +269,7 @@ Action = (
     | TellLater
     | TellCut
     | SetAside
+    | Acquit
     | SendJoin
     | SendStart
     | SendDrain

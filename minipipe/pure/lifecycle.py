@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from minipipe.pure.life_events import (
+    Acquit,
     Action,
     Bound,
     Broke,
@@ -23,7 +24,6 @@ from minipipe.pure.life_events import (
     Event,
     Failed,
     Finish,
-    Item,
     Kill,
     Member,
     Outcome,
@@ -50,11 +50,13 @@ from minipipe.pure.life_events import (
 )
 from minipipe.pure.membership import Peer
 from minipipe.pure.mending import Mending, Notice
+from minipipe.pure.paths import Leaf
 from minipipe.pure.quiescence import Quiescence
 
 __all__ = [
     "EXIT_S",
     "STOP_S",
+    "Acquit",
     "Action",
     "Bound",
     "Broke",
@@ -211,10 +213,15 @@ class Lifecycle:
                     actions += self._failed_late(cause, counts=at_the_end)
                 else:
                     actions += self._stop(Outcome.FAILED, cause, now_s)
-            case Died(worker, cause, item):
-                actions += self._died(worker, cause, item, now_s)
-            case Resent(worker, region, epoch, items):
+            case Died(worker, cause, item, known):
+                actions += self._died(worker, cause, item, known, now_s)
+            case Resent(worker, region, epoch, items, settled):
                 self._mending.resent(worker, region, epoch, items)
+                dropped = self._mending.acquit(worker, settled)
+                actions += [
+                    Acquit((origin, number, outputs), segment)
+                    for segment, origin, number, outputs, _ in dropped
+                ]
             case StopAsked(drain, outcome, cause, kill):
                 if drain and not kill:
                     actions += self._drain()
@@ -258,7 +265,7 @@ class Lifecycle:
             tuple(self._peer(s) for s in others),
             mending.epochs(r for r in state.member.regions if mending.epoch(r)),
             tuple(sorted(mending.dead)),
-            mending.charged,
+            mending.charged([state.member.segment]),
         )
         return [init, *(SendJoin(s.member.id, new) for s in others)]
 
@@ -349,7 +356,7 @@ class Lifecycle:
         return actions
 
     def _died(
-        self, worker: int, cause: BaseException, item: Item | None, now_s: float
+        self, worker: int, cause: BaseException, item: Leaf | None, known: int, now_s: float
     ) -> list[Action]:
         state = self._workers[worker]
         if state.phase is Phase.GONE:
@@ -360,7 +367,7 @@ class Lifecycle:
             if state.told_leave or state.phase is Phase.DONE:
                 state.phase = Phase.GONE  # there is nothing left to do for it
                 return self._leave_if_done()
-            fatal = self._mending.judge(state.member, cause, item, now_s)
+            fatal = self._mending.judge(state.member, cause, item, now_s, known)
             found, self._mending.found = self._mending.found, []
             aside = [SetAside(item, state.member.segment) for item in found]
             if fatal is None:
@@ -390,7 +397,8 @@ class Lifecycle:
             epoch = mending.bury(dead, region)
             members = [s.member for s in self._present if region in s.member.regions]
             receivers = tuple(m.id for m in members if region in m.receives_from)
-            about = (region, epoch, tuple(sorted(mending.dead)), receivers, mending.charged)
+            charged = mending.charged([new.segment, *(m.segment for m in members)])
+            about = (region, epoch, tuple(sorted(mending.dead)), receivers, charged)
             actions += [SendFence(m.id, *about) for m in members]
             senders = {m.id for m in members if region in m.sends_to}
         mending.note(Notice(dead, region, epoch, now_s, senders))

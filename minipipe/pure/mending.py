@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from minipipe.errors import PoisonError, WorkerDiedError
-from minipipe.pure.life_events import Charge, Item, Member
+from minipipe.pure.life_events import Charge, Member
+from minipipe.pure.paths import Leaf, Outputs
 
 RESTARTS_S = 60.0  # `max_restarts` counts the deaths of a segment within this time
 NOTICE_S = 1.0  # so long the word of a death waits for how much has to be done again
@@ -34,21 +35,29 @@ class Mending:
 
     next_id: int
     dead: set[int] = field(default_factory=set)
-    found: list[Item] = field(default_factory=list)  # poison of which nothing was said yet
+    found: list[Leaf] = field(default_factory=list)  # poison of which nothing was said yet
     notices: list[Notice] = field(default_factory=list)
     _epochs: Counter[int] = field(default_factory=Counter)
     _deaths: dict[int, deque[float]] = field(default_factory=dict)  # by segment
     # By segment and item: the deaths at which it was in a functor of that segment.
-    _charges: dict[tuple[int, Item], list[BaseException]] = field(default_factory=dict)
+    _charges: dict[tuple[int, Leaf], list[BaseException]] = field(default_factory=dict)
 
     # ------------------------------------------------------------------ the verdict
     def judge(
-        self, member: Member, cause: BaseException, item: Item | None, now_s: float
+        self,
+        member: Member,
+        cause: BaseException,
+        item: Leaf | None,
+        now_s: float,
+        known: int = 0,
     ) -> BaseException | None:
         """None if the run survives this death; else what it ends with.
 
         Args:
             item: what the worker's functor was at.
+            known: how many deaths at it the worker had heard of when it began it.  Copies of an
+                item that are in two functors at once (one is of an epoch that is over) and die
+                together are one try of it; and nobody has kept it yet.
         """
         if not member.restarts:
             return cause
@@ -58,11 +67,12 @@ class Mending:
             deaths.popleft()
         if item is not None:
             charges = self._charges.setdefault((member.segment, item), [])
-            charges.append(cause)
-            if len(charges) == 2:
-                self.found.append(item)
-                if not member.skips_poison:
-                    return _poisonous(charges)
+            if known >= len(charges):
+                charges.append(cause)
+                if len(charges) == 2:
+                    self.found.append(item)
+                    if not member.skips_poison:
+                        return _poisonous(charges)
         if len(deaths) > member.max_restarts:
             return _too_many(cause, len(deaths), member.max_restarts)
         return None
@@ -73,12 +83,30 @@ class Mending:
         self.next_id += 1
         return new
 
-    @property
-    def charged(self) -> tuple[Charge, ...]:
-        """All items that workers have died of: at one death suspects, at two they are poison."""
+    def charged(self, segments: Iterable[int]) -> tuple[Charge, ...]:
+        """The open items that workers of these segments have died of.
+
+        At one death they are suspects, at two poison.
+        """
+        wanted = frozenset(segments)
         return tuple(
-            (segment, *item, len(deaths)) for (segment, item), deaths in self._charges.items()
+            (segment, *item, len(deaths))
+            for (segment, item), deaths in self._charges.items()
+            if segment in wanted
         )
+
+    def acquit(self, sender: int, settled: Iterable[tuple[int, int, Outputs]]) -> list[Charge]:
+        """Drops the charges of items that are settled, as their sender says; which these were.
+
+        Nobody gets such an item again, so every message would carry its charge for nothing.
+        """
+        dropped: list[Charge] = []
+        for segment, number, outputs in settled:
+            item: Leaf = (sender, number, outputs)
+            deaths = self._charges.pop((segment, item), None)
+            if deaths is not None:
+                dropped.append((segment, *item, len(deaths)))
+        return dropped
 
     # ------------------------------------------------------------------ epochs
     def epoch(self, region: int) -> int:

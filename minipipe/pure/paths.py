@@ -13,11 +13,18 @@ Step = tuple[int, tuple[int, ...]]  # output, mask: all outputs sent of that res
 Path = tuple[Step, ...]
 
 ROOT: Path = ()
+Outputs = tuple[int, ...]
+Leaf = tuple[int, int, Outputs]  # an identity: the worker that numbered the item, number, outputs
 
 
-def outputs(path: Path) -> tuple[int, ...]:
+def outputs(path: Path) -> Outputs:
     """The outputs alone: what two paths are compared by."""
-    return tuple(step[0] for step in path)
+    return tuple(step[0] for step in path) if path else ()
+
+
+def some_path(outputs: Outputs) -> Path:
+    """A path by these outputs, to compare others with."""
+    return tuple((output, ()) for output in outputs)
 
 
 def under(path: Path, settled: Iterable[Path]) -> frozenset[Path]:

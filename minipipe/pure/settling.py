@@ -7,7 +7,7 @@ throughout.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -66,6 +66,11 @@ class Settling:
             self._edges.insert(i, number)
             self._paths.insert(i, self._paths[i - 1])
         return i
+
+    def of(self, number: int) -> frozenset[Path]:
+        """The paths that are settled of this number."""
+        assert self._edges[0] <= number < self._edges[-1]
+        return self._paths[bisect_right(self._edges, number) - 1]
 
     @property
     def mark(self) -> int:

@@ -24,6 +24,7 @@ class WorkerStats:
     parcels_out: int  # messages that its items went in
     queued_items: int  # arrived and not taken up
     item: int | None  # the number of the item in the functor now
+    path: tuple[int, ...] = ()  # by which outputs of segments with several it came
 
 
 @dataclass(frozen=True, slots=True)

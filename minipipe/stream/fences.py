@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from minipipe.pure.intervals import Interval
+from minipipe.pure.life_events import Charge
 from minipipe.pure.membership import SUPERVISOR
 from minipipe.pure.paths import Path
 from minipipe.stream import wire
@@ -27,6 +28,8 @@ class Fences:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._again: set[int] = set()  # regions in which something is to be sent again
+        # By region: items of this sender's that workers there have died of.
+        self._charged: dict[int, list[Charge]] = {}
 
     @property
     def sends_again(self) -> bool:
@@ -39,13 +42,14 @@ class Fences:
         epoch: int,
         dead: Sequence[int],
         receivers: Sequence[int],
-        charged: Sequence[tuple[int, int, int, int]] = (),
+        charged: Sequence[Charge] = (),
     ) -> None:
         """These are dead, and what is under way in the region does not count any more."""
         node = self._node
         if node.away:
             node.settle_turn(node.away)  # how far the functor has come, which is to be told
         node.charge(charged)
+        self._charged[region] = [charge for charge in charged if charge[1] == node.ident]
         known = node.membership
         fresh = known.fence(region, epoch, set(dead))
         self._bury(dead)
@@ -98,7 +102,12 @@ class Fences:
     def _begin(self, region: int) -> None:
         node, recovery = self._node, self._node.recoveries[region]
         items = recovery.items
-        node.tell(SUPERVISOR, (wire.RESENT, region, recovery.epoch, items))
+        settled = [
+            (segment, number, outputs)
+            for segment, _, number, outputs, _ in self._charged.pop(region, ())
+            if recovery.ledger.is_settled(number, outputs)
+        ]
+        node.tell(SUPERVISOR, (wire.RESENT, region, recovery.epoch, items, settled))
         if recovery.busy:
             self._again.add(region)
             self.send_again()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minipipe.pure.credit import Grant
+from minipipe.pure.life_events import Charge
 from minipipe.pure.membership import SUPERVISOR, Peer
 from minipipe.stream import wire
 from minipipe.stream.arrived import Arrived, Key
@@ -189,7 +190,7 @@ class Handlers:
         epochs: Sequence[tuple[int, int]],
         dead: Sequence[int],
         peers: Sequence[tuple[int, int, str]],
-        charged: Sequence[tuple[int, int, int, int]] = (),
+        charged: Sequence[Charge] = (),
     ) -> None:
         node = self._node
         listed = [Peer(*p) for p in peers]

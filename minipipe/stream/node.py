@@ -18,8 +18,9 @@ from minipipe.errors import WireFormatError
 from minipipe.pure.credit import Grant
 from minipipe.pure.intervals import Interval
 from minipipe.pure.ledger import Ledger
+from minipipe.pure.life_events import Charge
 from minipipe.pure.membership import SUPERVISOR, Membership, Peer
-from minipipe.pure.paths import Path
+from minipipe.pure.paths import Leaf, Path
 from minipipe.pure.recovery import Recovery
 from minipipe.shared import Held
 from minipipe.stream import wire
@@ -96,8 +97,8 @@ class Node:
         # Of a join by identity: how many items it has put together.
         self.paired = None if wiring.pairs is None else 0
         self._rested: tuple[Any, ...] | None = None  # what the supervisor was told of the loop
-        # Items (origin, number) that workers of this segment have died of, and how many.
-        self.charged: dict[tuple[int, int], int] = {}
+        # Items that workers of this segment have died of, and how many.
+        self.charged: dict[Leaf, int] = {}
         self.fences = Fences(self)
         self.ordering = Ordering(self)
         self._handlers = Handlers(self)
@@ -110,11 +111,14 @@ class Node:
         made = Ledger(limit_bytes=spec.ledger_bytes, min_items=spec.ledger_items)
         return self.recoveries.setdefault(spec.region, Recovery(made))
 
-    def charge(self, charged: Sequence[tuple[int, int, int, int]]) -> None:
-        """These items have killed workers: so many, of these segments."""
-        for segment, origin, number, deaths in charged:
+    def charge(self, charged: Sequence[Charge]) -> None:
+        """These items have killed workers, and no others that are still open: so many of each."""
+        self.charged.clear()  # the very dict: the loop that works has it
+        for segment, origin, number, outputs, deaths in charged:
             if segment == self.wiring.segment:
-                self.charged[origin, number] = deaths
+                self.charged[origin, number, outputs] = deaths
+        if not self.charged:
+            self.page.deaths = 0
 
     def begin_epoch(self, region: int, epoch: int) -> None:
         """This worker was born when the region was in this epoch."""

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import mmap
 
+from minipipe.pure.paths import Outputs, Path, outputs
+
 SIZE_BYTES = 4096
 OUTSIDE = 2**64 - 1  # as `item`: in the user's code, but not with an item
 
 INLETS_WORD = 64  # from here on two words for each inlet: how many wait there, how many may
 MAX_INLETS = 128
+
+# How many outputs the path of the item in the functor has, then these.
+PATH_WORD = INLETS_WORD + 2 * MAX_INLETS
+MAX_OUTPUTS = SIZE_BYTES // 8 - PATH_WORD - 1  # forks beyond are not told apart here
 
 _FIELDS = (
     "items_in",
@@ -26,6 +32,8 @@ _FIELDS = (
     "queued",
     "item",  # number + 1 of the item in the functor; 0: not in the functor; or OUTSIDE
     "origin",  # worker that numbered it
+    "turns",  # how many parcels, or items, were taken into work: one more is another call
+    "deaths",  # at the item in the functor, as far as the worker had heard when it began it
     "parcels",
 )
 
@@ -60,7 +68,29 @@ class Page:
         """What stands for the call of the functor now, if it is at an item."""
         if self.number is None:
             return None
-        return self.words[ITEM_WORD], self.words[WORD["origin"]], self.words[WORD["dropped"]]
+        return (self.words[ITEM_WORD], *(self.words[i] for i in _CALL), *self.outputs)
+
+    def begin(self, origin: int, path: Path) -> None:
+        """What comes next stems from this worker, and went by this path.
+
+        Before the number of an item is written; of a parcel, once.
+        """
+        words = self.words
+        words[_ORIGIN] = origin
+        words[_TURNS] += 1
+        if path:
+            some = outputs(path)[:MAX_OUTPUTS]
+            words[PATH_WORD] = len(some)
+            for place, output in enumerate(some, PATH_WORD + 1):
+                words[place] = output
+        else:
+            words[PATH_WORD] = 0
+
+    @property
+    def outputs(self) -> Outputs:
+        """By which outputs the item in the functor came."""
+        first = PATH_WORD + 1
+        return tuple(self.words[first : first + self.words[PATH_WORD]])
 
     def put_fullness(self, inlet: int, waiting: int, allowed: int) -> None:
         """How many items wait at this inlet, and how many may."""
@@ -87,6 +117,8 @@ class Page:
     item: int
     origin: int
     parcels: int
+    turns: int
+    deaths: int
 
 
 def _word(index: int) -> property:
@@ -101,6 +133,8 @@ def _word(index: int) -> property:
 
 WORD = {name: index for index, name in enumerate(_FIELDS)}
 ITEM_WORD = WORD["item"]
+_ORIGIN, _TURNS = WORD["origin"], WORD["turns"]
+_CALL = [WORD[n] for n in ("origin", "turns", "dropped")]
 _SIGNS = [WORD[n] for n in ("item", "origin", "items_in", "items_out", "dropped", "confirmed")]
 for _index, _name in enumerate(_FIELDS):
     setattr(Page, _name, _word(_index))

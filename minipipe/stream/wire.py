@@ -46,8 +46,8 @@ LEAVE = 24
 STOP = 25  # outcome
 EXIT = 26
 # A death: what is under way in the region is dropped.  Charged are items that workers have died of
-# (segment, origin, number, how many): one is kept in a file before it is tried again, and dropped
-# instead if it has killed two.
+# (segment, origin, number, outputs, how many): one is kept in a file before it is tried again, and
+# dropped instead if it has killed two.
 FENCE = 27  # region, epoch, dead ids, receivers, charged
 
 # To the supervisor.
@@ -59,7 +59,9 @@ LOG = 44  # level, text
 REST = 45  # ended, sent, received: a worker in a loop has nothing to do (stream, peer, count)
 ENDED = 46  # a segment in a loop has ended itself: its other workers are to leave
 SKIPPED = 48  # failure, pickled: an item was skipped that failed, out of the segment's budget
-RESENT = 47  # region, epoch, items: this sender sends so many again
+# Region, epoch, items: this sender sends so many again.  Settled: what it knows to be done of the
+# charged items (segment, number, outputs), so that nobody need hear of these any more.
+RESENT = 47  # region, epoch, items, settled
 
 
 class Message(NamedTuple):

@@ -14,6 +14,7 @@ from functools import cached_property
 from minipipe.errors import StartError, WorkerDiedError
 from minipipe.graph import Graph
 from minipipe.pure.lifecycle import Member
+from minipipe.pure.paths import Leaf, Outputs
 from minipipe.shared import oom_kills
 from minipipe.supervisor.capture import Captured, check_fork
 from minipipe.supervisor.hand import Hand, hand_of, hands_of
@@ -215,26 +216,26 @@ class Crew:
             last.callback(self._forks.close)
 
     # ------------------------------------------------------------------- telling
-    def item_of(self, number: int | None, origin: int) -> str:
+    def item_of(self, origin: int, number: int | None, outputs: Outputs = ()) -> str:
         """An item's identity in words."""
         if number is None:
             return ""
         hand = self.hands.get(origin)
-        return f"item {number} of {hand.name!r}" if hand else f"item {number}"
+        at = f" at {'.'.join(map(str, outputs))}" if outputs else ""
+        return f"item {number} of {hand.name!r}{at}" if hand else f"item {number}{at}"
+
+    def item_in(self, hand: Hand) -> str:
+        """The item that a worker's functor is at, or was at when it died, in words."""
+        return self.item_of(hand.origin_of_item(), hand.page.number, hand.page.outputs)
 
     def death(self, hand: Hand, status: int | None) -> WorkerDiedError:
         """What to say of a worker that ended unasked."""
-        page = hand.page
-        number = page.number
-        origin = hand.origin_of_item()
         how, why = _in_words(status)
         if hand.hung:
             how, why = f"was killed, as it {hand.hung}", ""
         elif status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == 9:
             why = self._likely_killer()
-        died = WorkerDiedError(
-            hand.segment.name, hand.name, hand.pid, how, self.item_of(number, origin), why
-        )
+        died = WorkerDiedError(hand.segment.name, hand.name, hand.pid, how, self.item_in(hand), why)
         hand.death = died.then(hand.segment.on_death, hand.stack)
         return hand.death
 
@@ -249,10 +250,10 @@ class Crew:
         return ", as the kernel was out of memory (it counts such kills)"
 
     @staticmethod
-    def item_at(hand: Hand) -> tuple[int, int] | None:
+    def item_at(hand: Hand) -> Leaf | None:
         """The item that a worker's functor is at, or was at when it died."""
         number = hand.page.number
-        return None if number is None else (hand.page.origin, number)
+        return None if number is None else (hand.page.origin, number, hand.page.outputs)
 
 
 def _cwd() -> str | None:

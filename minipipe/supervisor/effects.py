@@ -90,6 +90,8 @@ class Effects:
                 self._telling.cut(worker)
             case life.SetAside(item, segment):
                 self._telling.set_aside(item, segment)
+            case life.Acquit(item, segment):
+                self._telling.acquit(item, segment)
             case life.Spawn(member, instead_of):
                 self._replace(member, instead_of)
             case life.TellDeath(worker, items):
@@ -143,6 +145,7 @@ class Effects:
 
 _DOING: dict[type[life.Action], str] = {
     life.SetAside: "setting aside an item that workers have died of",
+    life.Acquit: "removing what was kept of an item that a worker has died of",
     life.TellDeath: "writing to the log that a worker has died",
     life.TellCut: "writing to the log that a local_term was cut off",
     life.TellLater: "writing to the log what has failed later",

@@ -61,6 +61,7 @@ class Hand:
             parcels_out=page.parcels,
             queued_items=page.queued,
             item=page.number,
+            path=page.outputs if page.number is not None else (),
         )
 
     def fullness(self, inlet: int) -> tuple[int, int]:

@@ -82,8 +82,8 @@ class Hearing:
                 yield self._died(hands[worker], None)
 
     def _died(self, hand: Hand, status: int | None) -> life.Event:
-        item = self._crew.item_at(hand)
-        return life.Died(hand.ident, self._crew.death(hand, status), item)
+        item, known = self._crew.item_at(hand), hand.page.deaths
+        return life.Died(hand.ident, self._crew.death(hand, status), item, known)
 
     def _done(self, hand: Hand, fields: list[Any]) -> life.Event:
         try:
@@ -109,7 +109,7 @@ class Hearing:
 
     def _where(self, hand: Hand, failure: Failure) -> str:
         """Where something has failed, in words."""
-        item = self._crew.item_of(failure.number, failure.origin)
+        item = self._crew.item_of(failure.origin, failure.number, failure.path)
         value = f" ({failure.value})" if item and not hand.member.is_source else ""
         where = (
             f"in {failure.doing} of segment {hand.segment.name!r} "

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from minipipe.graph import Graph
 from minipipe.letters import add_record
+from minipipe.pure.paths import Leaf
 from minipipe.supervisor.crew import Crew
 from minipipe.supervisor.rundir import RunDirectory
 from minipipe.worker.letters import suspect_path
@@ -36,21 +38,28 @@ class Telling:
             *(hand.segment.name, hand.name, hand.pid, self._grace_s),
         )
 
-    def set_aside(self, item: tuple[int, int], segment: int) -> None:
+    def set_aside(self, item: Leaf, segment: int) -> None:
         """Names a poisonous item, and moves what a worker has written of it to its file."""
-        origin, number = item
         where = self._graph.segments[segment]
-        name = self._crew.item_of(number, origin)
+        name = self._crew.item_of(*item)
         kept = ""
         path = None if where.declared is None else where.declared.dead_letter
         if path is not None and self.directory is not None:
-            record = suspect_path(self.directory.path, segment, origin, number)
-            with open(record, "rb") as file:
-                add_record(path, file.read())
+            record = Path(suspect_path(self.directory.path, segment, item))
+            add_record(path, record.read_bytes())
+            record.unlink()
             kept = f", and is kept in {path!r}"
         if where.declared is not None and where.declared.poison == "skip":
             text = "%s has killed two workers of segment %r: it is set aside%s"
             logger.warning(text, name, where.name, kept)
+
+    def acquit(self, item: Leaf, segment: int) -> None:
+        """An item that one worker has died of is done: what was written of it is not needed."""
+        where = self._graph.segments[segment].declared
+        if where is not None and where.dead_letter is not None and self.directory is not None:
+            # There is nothing if it was done before anybody had heard of that death.
+            record = suspect_path(self.directory.path, segment, item)
+            Path(record).unlink(missing_ok=True)
 
     def death(self, worker: int, items: int) -> None:
         """It has died and was replaced; so many items are done again."""

@@ -86,7 +86,7 @@ class Watch:
             if hand.is_stopped():
                 parts.append(f"{hand.name!r} (pid {hand.pid}) is stopped (SIGSTOP)")
             elif hand.call() is not None:
-                item = self._crew.item_of(hand.page.number, hand.origin_of_item())
+                item = self._crew.item_in(hand)
                 what = "your loop" if hand.member.is_caller else "its functor"
                 parts.append(f"{hand.name!r} (pid {hand.pid}) is in {what} at {item}")
         where = "; ".join(parts) or "no worker is in its functor"

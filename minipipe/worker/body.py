@@ -17,7 +17,7 @@ from typing import Any
 import cloudpickle
 
 from minipipe.describe import text_of
-from minipipe.pure.paths import outputs
+from minipipe.pure.paths import Outputs, outputs
 from minipipe.stream import Inlet, Node, Outlet, Role, StopRun, wire
 from minipipe.stream.arrived import Arrived
 from minipipe.stream.node import WAIT_S
@@ -103,7 +103,8 @@ class Body:
 
         Of one that has killed one worker, what it is is kept, should this one die of it, too.
         """
-        deaths = self.node.charged.get((parcel.origin, number), 0)
+        deaths = self.node.charged.get((parcel.origin, number, outputs(parcel.path)), 0)
+        self.node.page.deaths = deaths
         if deaths == 1:
             self.letters.suspect(number, parcel)
         return deaths > 1
@@ -157,9 +158,9 @@ class Body:
         if isinstance(error, StopRun):
             raise error
         ignored = isinstance(error, self.ignored)
-        if not ignored and not (self.tolerates and isinstance(error, Exception)):
-            raise self.broken(error, number, item, origin)
         path = () if parcel is None else outputs(parcel.path)
+        if not ignored and not (self.tolerates and isinstance(error, Exception)):
+            raise self.broken(error, number, item, origin, path)
         there_is_one = number is not None and item is not GENERATED and item is not None
         if not ignored or (there_is_one and self.letters.wanted):
             failure = capture(
@@ -172,7 +173,8 @@ class Body:
                 self.node.report(wire.SKIPPED, cloudpickle.dumps(failure))
                 return
         ends = " and the stream ends, as a generator cannot go on" if item is GENERATED else ""
-        skipped = "this" if number is None else f"item {number}"
+        at = f" at {'.'.join(map(str, path))}" if path else ""
+        skipped = "this" if number is None else f"item {number}{at}"
         said = f"{type(error).__name__}: {text_of(error)}"
         text = f"{self.where}: {skipped} was skipped{ends}: {said}"
         self.node.report(wire.LOG, logging.WARNING, text)
@@ -182,7 +184,7 @@ class Body:
             self.letters.write(failure, item, parcel)
         except Exception as error:  # a full disk; or pickling, which runs the user's code
             doing = f"writing the dead letter of an item that failed ({failure.type_name})"
-            about = {"origin": failure.origin, "number": failure.number}
+            about = {"origin": failure.origin, "number": failure.number, "path": failure.path}
             raise Broken(capture(error, doing, item=item, **about)) from error  # type: ignore[arg-type]
 
     def again(
@@ -221,14 +223,19 @@ class Body:
             return SKIPPED
 
     @staticmethod
-    def broken(error: BaseException, number: int | None, item: Any, origin: int) -> Broken:
-        return Broken(capture(error, "its functor", origin=origin, number=number, item=item))
+    def broken(
+        error: BaseException, number: int | None, item: Any, origin: int, path: Outputs = ()
+    ) -> Broken:
+        about: dict[str, Any] = {"origin": origin, "number": number, "item": item, "path": path}
+        return Broken(capture(error, "its functor", **about))
 
     def broken_at(self, error: BaseException, taken: Taken | None) -> Broken:
         """What to raise for an error that came with this item, or outside of any."""
         if taken is None:
             return self.broken(error, None, None, self.node.ident)
-        return self.broken(error, taken.number, taken.shown, taken.parcel.origin)
+        parcel = taken.parcel
+        about = (parcel.origin, outputs(parcel.path))
+        return self.broken(error, taken.number, taken.shown, *about)
 
     def wait_for_room(self, outlet: Outlet) -> None:
         """Waits until an item could be added to the outlet, or what it was made of is stale."""
@@ -257,7 +264,9 @@ class Body:
         except Exception as error:  # unpickling runs code of the user's classes
             first = parcel.runs[0][0]
             doing = f"unpacking items from {inlet.spec.feeders!r}"
-            failure = capture(error, doing, origin=parcel.origin, number=first, item="...")
+            path = outputs(parcel.path)
+            about: dict[str, Any] = {"origin": parcel.origin, "number": first, "path": path}
+            failure = capture(error, doing, item="...", **about)
             raise Broken(failure) from error
 
     def close(self) -> None:

@@ -86,7 +86,7 @@ class GeneralLoop:
     # ------------------------------------------------------------------ an item
     def _work(self, taken: Taken) -> None:
         node = self._node
-        node.page.origin = taken.parcel.origin
+        node.page.begin(taken.parcel.origin, taken.parcel.path)
         if taken.is_hole:  # dropped before: passed on for the join to know, and nothing else
             self._emit(None, time.monotonic(), taken)
             return

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any
 
 from minipipe.letters import Letter, keep, sealed, write
+from minipipe.pure.paths import Leaf, outputs
 from minipipe.stream import Node
 from minipipe.stream.arrived import Arrived
 from minipipe.worker.failure import Failure
@@ -68,9 +70,11 @@ class Letters:
         """
         if not self.wanted:
             return
-        letter = self._letter(number, parcel.origin, (), "PoisonError", "workers have died of it")
+        path = outputs(parcel.path)
+        about = (number, parcel.origin, path)
+        letter = self._letter(*about, "PoisonError", "workers have died of it")
         segment = self._node.wiring.segment
-        place = suspect_path(self._directory, segment, parcel.origin, number)
+        place = suspect_path(self._directory, segment, (parcel.origin, number, path))
         new = f"{place}.{self._node.ident}"  # a second one may have got the item meanwhile
         with open(new, "wb") as file:
             file.write(sealed(letter, keep(self._node.original(parcel, number))))
@@ -90,6 +94,9 @@ class Letters:
         return Letter(run, time.time(), *who, number, path, error, text, trace)
 
 
-def suspect_path(directory: str, segment: int, origin: int, number: int) -> str:
+def suspect_path(directory: str, segment: int, item: Leaf) -> str:
     """Where in the run's directory a suspect item is kept."""
-    return os.path.join(directory, f"suspect-{segment}-{origin}-{number}")
+    origin, number, path = item
+    # A name has 255 bytes: what went by many forks is told apart by a hash of them.
+    by = "" if not path else f"-{blake2b(repr(path).encode(), digest_size=12).hexdigest()}"
+    return os.path.join(directory, f"suspect-{segment}-{origin}-{number}{by}")

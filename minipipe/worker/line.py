@@ -9,6 +9,7 @@ from typing import Any
 from minipipe.errors import SentinelError
 from minipipe.functor import Opened
 from minipipe.markers import Sentinel
+from minipipe.pure.paths import outputs
 from minipipe.stream import Inlet, Outlet, Role, Turn
 from minipipe.stream.outlet import FAST
 from minipipe.stream.page import ITEM_WORD
@@ -41,7 +42,7 @@ class LineLoop:
             items = body.unpack(inlet)
             items.reverse()  # they are popped, so that nothing but the functor holds them
             turn = inlet.begin(items)
-            node.page.origin = parcel.origin
+            node.page.begin(parcel.origin, parcel.path)
             if outlet is not None and relays:
                 outlet.relay(parcel.origin, parcel.epoch, parcel.path, parcel.done)
             now_s = self._work_off(self._function, inlet, turn, began_s)
@@ -139,7 +140,7 @@ class LineLoop:
         self._arm(inlet)
         words, attended, pop = node.page.words, body.attended, turn.items.pop
         charged = node.charged
-        origin = turn.parcel.origin
+        origin, path = turn.parcel.origin, outputs(turn.parcel.path)
         numbered, exposed = outlet.ledger is None, node.exposed
         for number in turn.numbers[begun:stop]:
             item = pop()
@@ -174,12 +175,12 @@ class LineLoop:
                 if type(result) in FAST:
                     outlet.tokens.append(result)
                 elif result is Sentinel:
-                    raise body.broken(SentinelError(body.where), number, item, origin)
+                    raise body.broken(SentinelError(body.where), number, item, origin, path)
                 else:
                     try:
                         outlet.add(result)
                     except Exception as error:  # pickling runs code of the user's classes
-                        raise body.broken(error, number, item, origin) from error
+                        raise body.broken(error, number, item, origin, path) from error
                 if numbered:
                     outlet.numbers.append(number)
                 if exposed:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from minipipe.pure.ledger import Ledger
-from minipipe.pure.paths import ROOT, Path, complete
+from minipipe.pure.paths import ROOT, Path, complete, outputs
 
 LIMIT_BYTES = 1000
 MIN_ITEMS = 4
@@ -61,6 +61,14 @@ class LedgerMachine(RuleBasedStateMachine):
         runs = [(min(p), max(p)) for p in pairs if p[0] != p[1]]
         done = self.ledger.settle(runs, path)
         assert done == self.settle_model([n for run in runs for n in range(*run)], path)
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data(), path=PATHS)
+    def ask(self, data: st.DataObject, path: Path) -> None:
+        number = data.draw(st.integers(0, self.sent - 1))
+        settled = self.settled.get(number)
+        expected = settled is None or complete(path, settled)
+        assert self.ledger.is_settled(number, outputs(path)) == expected
 
     @precondition(lambda self: self.settled)
     @rule(data=st.data(), path=PATHS)

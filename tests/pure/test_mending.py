@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from minipipe.errors import PoisonError, WorkerDiedError
 from minipipe.pure.life_events import Member
 from minipipe.pure.mending import NOTICE_S, RESTARTS_S, Mending, Notice
+from minipipe.pure.paths import Leaf
 
 MEMBER = Member(5, 2, is_stateless=True, restarts=True, max_restarts=3)
 KEEPS_STATE = replace(MEMBER, is_stateless=False, restarts=False)
@@ -60,17 +61,19 @@ def test_the_second_death_at_an_item_in_one_segment_makes_it_poison(
     mending = Mending(9)
     seen: Counter[tuple[int, int]] = Counter()
     for segment, number in deaths:
+        known = seen[segment, number]
         seen[segment, number] += 1
         member = replace(MEMBER, segment=segment, max_restarts=10**6, skips_poison=skips)
-        verdict = mending.judge(member, death(f"item {number}"), (3, number), 0.0)
+        item = (3, number, ())
+        verdict = mending.judge(member, death(f"item {number}"), item, 0.0, known)
         is_second = seen[segment, number] == 2
         assert isinstance(verdict, PoisonError) == (is_second and not skips)
         if isinstance(verdict, PoisonError):
             assert f"item {number}" in str(verdict)
         elif verdict is not None:
             pytest.fail(f"{verdict} after {seen}")
-        assert set(mending.charged) == {
-            (segment, 3, number, count) for (segment, number), count in seen.items()
+        assert set(mending.charged([1, 2])) == {
+            (segment, 3, number, (), count) for (segment, number), count in seen.items()
         }
     assert len(mending.found) == sum(count >= 2 for count in seen.values())
 
@@ -102,3 +105,41 @@ def test_a_death_is_told_when_all_senders_have_said_what_it_costs_or_after_a_whi
     assert mending.due(10.5 + NOTICE_S - 0.01) == []
     assert [(n.worker, n.items) for n in mending.due(10.5 + NOTICE_S)] == [(6, 0)]
     assert mending.deadline_s is None
+
+
+LEAVES = [(3, number, outputs) for number in (0, 1) for outputs in ((), (0,), (1,), (0, 1))]
+
+
+@given(st.lists(st.sampled_from(LEAVES), max_size=12))
+@settings(deadline=None)
+def test_what_stems_from_one_item_is_charged_apart(deaths: list[Leaf]) -> None:
+    mending, member = Mending(9), replace(MEMBER, max_restarts=10**6, skips_poison=True)
+    seen: Counter[Leaf] = Counter()
+    for leaf in deaths:
+        assert mending.judge(member, death(), leaf, 0.0, known=seen[leaf]) is None
+        seen[leaf] += 1
+    assert mending.charged([2]) == tuple((2, *leaf, count) for leaf, count in seen.items())
+    assert set(mending.found) == {leaf for leaf, count in seen.items() if count > 1}
+
+
+def test_copies_of_an_item_that_die_together_are_one_try_of_it() -> None:
+    mending, leaf = Mending(9), (3, 7, (0,))
+    for _ in range(2):
+        assert mending.judge(MEMBER, death(), leaf, 0.0, known=0) is None
+    assert mending.charged([2]) == ((2, *leaf, 1),)
+    assert isinstance(mending.judge(MEMBER, death(), leaf, 0.0, known=1), PoisonError)
+
+
+def test_the_charges_of_settled_items_are_dropped() -> None:
+    mending = Mending(9)
+    for number in range(3):
+        for segment in (2, 4):
+            member = replace(MEMBER, segment=segment)
+            mending.judge(member, death(), (3, number, ()), 0.0)
+    assert mending.acquit(3, [(2, 0, ()), (4, 1, ()), (2, 9, ())]) == [
+        (2, 3, 0, (), 1),
+        (4, 3, 1, (), 1),
+    ]
+    assert mending.acquit(8, [(2, 1, ())]) == []  # another sender's
+    assert mending.charged([2]) == ((2, 3, 1, (), 1), (2, 3, 2, (), 1))
+    assert [charge[2] for charge in mending.charged([2, 4])] == [0, 1, 2, 2]

@@ -20,6 +20,7 @@ import cloudpickle
 from minipipe.graph import Graph
 from minipipe.pure import lifecycle as life
 from minipipe.pure.membership import SUPERVISOR
+from minipipe.pure.paths import Leaf
 from minipipe.stream import Node, wire
 from minipipe.stream.page import Page
 from minipipe.supervisor.hand import hands_of
@@ -45,6 +46,9 @@ class Worker:
         self.name = f"w{member.id}"
         self.alive = True
         self.died = False  # in the middle of the run, or so it was said
+        self.doomed = False  # it is at an item that kills it
+        # The item in its functor when it died, and how many deaths at it it had heard of.
+        self.last: tuple[Leaf | None, int] = (None, 0)
         self.ended = False
         self.error: BaseException | None = None
         self.page = Page()
@@ -72,6 +76,9 @@ class Worker:
         self.world.baton.acquire()
 
     def kill(self) -> None:
+        page = self.page  # as it is now: while its thread unwinds, it changes
+        if page.number is not None:
+            self.last = ((page.origin, page.number, page.outputs), page.deaths)
         self.alive = False
         if self.thread.is_alive():
             self.move()
@@ -177,6 +184,8 @@ class World:
         kill_rate: how probable a death is at each move.
         falsely: how many live workers are declared dead, at most, and go on working.
         attended: how probable it is that the attendant serves during a call of a functor.
+        deadly: which items kill the workers of segments that leave poison out.  (Else the
+            supervisor is not told at which item a worker has died, so nothing is poison.)
     """
 
     def __init__(
@@ -189,6 +198,7 @@ class World:
         falsely: int = 0,
         attended: float = 0.3,
         mortal: Callable[[life.Member], bool] = lambda member: member.restarts,
+        deadly: Callable[..., bool] | None = None,
     ) -> None:
         self.graph = graph
         self.rng = random.Random(seed)
@@ -197,6 +207,9 @@ class World:
         self.falsely = falsely
         self.attended = attended
         self.mortal = mortal
+        self.deadly = deadly
+        self.set_aside: list[tuple[int, ...]] = []  # segment, and identity
+        self.charged = 0  # the most items that one message has charged
         self.links = Links()
         self.baton = threading.Semaphore(0)
         self.now_s = 1000.0
@@ -232,6 +245,9 @@ class World:
             worker.step()
             if self.rng.random() < self.attended:
                 worker.attend()
+            while self.deadly and worker.member.skips_poison and self.deadly(*items):
+                worker.doomed = True
+                worker.step()
             result = functor(*items)
             worker.step()
             return result
@@ -297,6 +313,9 @@ class World:
         self.links.arrive(self.rng.choice(self.links.ready()))
 
     def _maybe_kill(self) -> None:
+        for worker in list(self.workers.values()):
+            if worker.doomed and not worker.ended and self.rng.random() < 0.2:
+                self._kill(worker)
         if self.kills and self.rng.random() < self.kill_rate:
             for _ in range(self.rng.choice((1, 1, 1, 2, 3))):
                 mortal = [w for w in self.workers.values() if self._may_die(w)]
@@ -327,7 +346,8 @@ class World:
 
     def _notice(self) -> None:
         worker = self.unnoticed.pop(self.rng.randrange(len(self.unnoticed)))
-        self._handle(life.Died(worker.member.id, RuntimeError("killed")))
+        about = worker.last if self.deadly else (None, 0)
+        self._handle(life.Died(worker.member.id, RuntimeError("killed"), *about))
 
     # ------------------------------------------------------------------ the supervisor
     def _hear(self) -> None:
@@ -363,13 +383,14 @@ class World:
 
     def _do(self, action: life.Action) -> None:
         match action:
-            case life.SendInit(worker, peers, epochs, dead, _):
+            case life.SendInit(worker, peers, epochs, dead, charged):
                 listed = [(p.id, p.segment, p.address) for p in peers]
-                self._tell(worker, wire.INIT, epochs, dead, listed)
+                self._tell(worker, wire.INIT, epochs, dead, listed, charged)
             case life.SendJoin(worker, peer):
                 self._tell(worker, wire.JOIN, peer.id, peer.segment, peer.address)
-            case life.SendFence(worker, region, epoch, dead, receivers, _):
-                self._tell(worker, wire.FENCE, region, epoch, dead, receivers)
+            case life.SendFence(worker, region, epoch, dead, receivers, charged):
+                self.charged = max(self.charged, len(charged))
+                self._tell(worker, wire.FENCE, region, epoch, dead, receivers, charged)
             case life.Spawn(member, instead_of):
                 before = next(
                     w for w in [*self.workers.values(), *self.zombies] if w.member.id == instead_of
@@ -388,7 +409,9 @@ class World:
                 self._tell(worker, wire.EXIT)
                 # Nobody waits for its last word here: that it is gone is known at once.
                 self._handle(life.Died(worker, RuntimeError("left")))
-            case life.TellDeath() | life.SetAside() | life.Finish():
+            case life.SetAside(item, segment):
+                self.set_aside.append((segment, *item[1:]))
+            case life.TellDeath() | life.Acquit() | life.Finish():
                 pass
             case life.Kill(worker):
                 doomed = self.workers[worker]
