@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from cloudpickle import cloudpickle
 
 from minipipe.codec import pickled
+from minipipe.codec.reductions import being_defined
 from minipipe.errors import WireFormatError
 from minipipe.importing import importing_for_worker, travel_by_value_if_hidden
 
@@ -44,7 +45,6 @@ _lock = threading.RLock()
 _definitions: WeakKeyDictionary[type, Definition] = WeakKeyDictionary()
 _by_token: WeakValueDictionary[bytes, type] = WeakValueDictionary()
 _references: WeakKeyDictionary[type, str] = WeakKeyDictionary()
-_being_defined: set[type] = set()
 
 
 def reference(cls: type) -> str | None:
@@ -78,18 +78,18 @@ def definition_of(cls: type) -> Definition:
         def name_class(other: type) -> bytes | None:
             # Two classes that need each other: the inner definition has the outer one inside, and
             # cloudpickle, which numbers the classes it takes apart, makes only one of the two.
-            if other in _being_defined or not is_by_value(other):
+            if other in being_defined or not is_by_value(other):
                 return None
             inner = definition_of(other)
             needs.update(inner.needs)
             needs[inner.token] = inner.blob
             return inner.token
 
-        _being_defined.add(cls)
+        being_defined.add(cls)
         try:
             blob = pickled.dump(cls, name_class, joins_main=True)
         finally:
-            _being_defined.discard(cls)
+            being_defined.discard(cls)
         found = Definition(secrets.token_bytes(TOKEN_BYTES), blob, tuple(needs.items()))
         _by_token[found.token] = cls
         _definitions[cls] = found

@@ -13,10 +13,11 @@ from minipipe.codec import blame, pickled, wire
 from minipipe.codec.arrays import write_runs
 from minipipe.codec.dtypes import NAMES
 from minipipe.codec.slots import Lender, Lent
-from minipipe.codec.wire import OUT_OF_BAND_BYTES, NotNativeError
+from minipipe.codec.wire import OUT_OF_BAND_BYTES, NotNativeError, RefusedError
 from minipipe.codec.writer import Writer, any_large
+from minipipe.describe import text_of
 from minipipe.errors import ItemTypeError
-from minipipe.shared import Held
+from minipipe.shared import Held, SlotError
 
 _NO_CLASSES: Mapping[bytes, bytes] = MappingProxyType({})
 
@@ -191,6 +192,11 @@ class Encoder:
         except NotNativeError as exc:
             if not self._allow_pickle:
                 raise self._refusal(item, exc) from None
+        except (SlotError, MemoryError):
+            raise
+        except Exception as exc:  # a property of the user's class; a library that is at its limits
+            if not self._allow_pickle or isinstance(exc, RefusedError):
+                raise self._failure(item, exc) from exc
         try:
             writer = Writer()
             node = pickled.write(writer, item)
@@ -244,18 +250,25 @@ class Encoder:
         return ItemTypeError(where, blame.name_of(type(culprit)), why)
 
     def _failure(self, item: object, reason: Exception) -> ItemTypeError:
+        said = _said(reason)
+
         def fails(part: object) -> bool:
+            # For the same reason: an item that cannot be read to its end may well have parts that
+            # cannot be pickled (an open file), and which are not to be.
             try:
                 pickled.write(Writer(), part)
             except Exception as exc:  # as above
-                nonlocal reason
-                reason = exc
-                return True
+                return _said(exc) == said
             return False
 
         where, culprit = blame.find(item, fails)
-        why = f"it cannot be pickled ({type(reason).__name__}: {reason})"
-        return ItemTypeError(where, blame.name_of(type(culprit)), why)
+        return ItemTypeError(where, blame.name_of(type(culprit)), said)
+
+
+def _said(reason: Exception) -> str:
+    if isinstance(reason, RefusedError):
+        return str(reason)
+    return f"it cannot be pickled ({type(reason).__name__}: {text_of(reason)})"
 
 
 def _array_head(count: int) -> bytes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minipipe import by_value
-from minipipe.codec import tensors, wire
+from minipipe.codec import reductions, wire
 from minipipe.codec.arrays import frozen_copy
 from minipipe.codec.wire import ReadNode
 from minipipe.errors import WireFormatError
@@ -95,10 +95,7 @@ class _Pickler(by_value.Pickler):
         return self._name_class(obj) if issubclass(type(obj), type) else None  # type: ignore[arg-type]
 
     def reducer_override(self, obj: object) -> Any:
-        if type(obj) is memoryview:
-            raise TypeError("cloudpickle would make bytes of a memoryview: send bytes(view)")
-        # torch would write the whole storage, copying it three times.
-        reduced = tensors.reduce(obj)
+        reduced = reductions.reduce(obj)
         return super().reducer_override(obj) if reduced is None else reduced
 
 

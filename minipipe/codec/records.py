@@ -29,7 +29,9 @@ class _Shape(NamedTuple):
 
     kind: Literal["dataclass", "namedtuple", "enum"] | None
     why_not: str = ""
-    slots: dict[str, MemberDescriptorType] | None = None
+    slots: tuple[tuple[str, int], ...] = ()
+    """Their names, and at which place of the class's `__mro__` each is. (Not the descriptors, which
+    hold the class, which would never be freed.)"""
 
 
 _shapes: WeakKeyDictionary[type, _Shape] = WeakKeyDictionary()
@@ -58,12 +60,16 @@ def _look_at(cls: type) -> _Shape:
     if is_namedtuple:
         return _Shape("namedtuple")
     slots = {
-        name: member
-        for base in reversed(cls.__mro__)
+        name: place
+        for place, base in reversed(list(enumerate(cls.__mro__)))
         for name, member in vars(base).items()
         if isinstance(member, MemberDescriptorType)
     }
-    return _Shape("dataclass", slots=slots)
+    return _Shape("dataclass", slots=tuple(slots.items()))
+
+
+def _slots_of(cls: type) -> dict[str, MemberDescriptorType]:
+    return {name: vars(cls.__mro__[place])[name] for name, place in _shape_of(cls).slots}
 
 
 def _defines(cls: type, name: str) -> bool:
@@ -91,7 +97,7 @@ def why_not(kind: type) -> str:
 def _write_dataclass(writer: Writer, value: Any) -> list[object]:
     cls = type(value)
     state: dict[Any, object] = {**getattr(value, "__dict__", {})}
-    for name, member in (_shape_of(cls).slots or {}).items():
+    for name, member in _slots_of(cls).items():
         try:
             state[name] = member.__get__(value, cls)
         except AttributeError:
@@ -106,7 +112,7 @@ def _read_dataclass(reader: Reader, node: list[Any]) -> object:
     _, class_name, name_nodes, value_nodes = node
     cls = _class(reader, class_name, "dataclass")
     names = [reader.text(name) for name in reader.nodes(name_nodes)]
-    slots = _shape_of(cls).slots or {}
+    slots = _slots_of(cls)
     value: Any = object.__new__(cls)
     attributes = getattr(value, "__dict__", None)
     for name, field in zip(names, reader.nodes(value_nodes), strict=True):

@@ -14,7 +14,7 @@ import numpy as np
 from minipipe.codec import wire
 from minipipe.codec.arrays import frozen_copy, is_shape
 from minipipe.codec.slots import OTHERS_SEE
-from minipipe.codec.wire import NotNativeError, ReadNode, WriteNode
+from minipipe.codec.wire import NotNativeError, ReadNode, RefusedError, WriteNode
 from minipipe.errors import WireFormatError
 
 if TYPE_CHECKING:
@@ -38,9 +38,18 @@ def writer_for(kind: type) -> WriteNode | None:
 
 
 def reduce(value: object) -> tuple[Any, ...] | None:
-    """Returns how pickle shall take a tensor apart, or None for what is not one of ours."""
-    if type(value).__name__ != "Tensor" or writer_for(type(value)) is None:
+    """Returns how pickle shall take a tensor apart, or None for what is not one of ours.
+
+    Raises:
+        RefusedError: It is a tensor that must not travel.
+    """
+    torch = sys.modules.get("torch")
+    kind = getattr(torch, "Tensor", None)
+    if kind is None or kind not in type(value).__mro__:
         return None
+    _refuse_graph(value)
+    if type(value) is not kind:
+        return None  # a Parameter, say, which takes itself apart into tensors
     try:
         words, data = _take_apart(value)
     except NotNativeError:
@@ -66,17 +75,17 @@ def _write(writer: Writer, value: Any) -> list[object]:
 def _take_apart(tensor: Any) -> tuple[tuple[str, list[int], list[int], bool], memoryview]:
     torch = sys.modules["torch"]
     dtype = str(tensor.dtype).removeprefix("torch.")
+    _refuse_graph(tensor)
     is_plain = (
-        tensor.layout is torch.strided
+        not tensor.is_nested  # which has no shape to be asked for
+        and tensor.layout is torch.strided
         and tensor.device.type == "cpu"
         and dtype in _DTYPES
-        and not (tensor.is_conj() or tensor.is_neg())
+        and not (tensor.is_conj() or tensor.is_neg() or any(getattr(tensor, "names", ())))
         and not tensor.__dict__
     )
     if not is_plain:
         raise NotNativeError("it is a tensor of a special kind, or not on the CPU")
-    if not tensor.is_leaf:
-        raise NotNativeError("it is part of an autograd graph: detach() it")
     # The order of the axes in memory, so that channels_last stays channels_last.
     axes = sorted(range(tensor.ndim), key=lambda axis: -tensor.stride(axis))
     plain = tensor.detach()
@@ -85,6 +94,12 @@ def _take_apart(tensor: Any) -> tuple[tuple[str, list[int], list[int], bool], me
     flat = plain.permute(axes).contiguous().reshape(-1)
     words = (dtype, list(tensor.shape), axes, tensor.requires_grad)
     return words, flat.view(torch.uint8).numpy().data
+
+
+def _refuse_graph(tensor: Any) -> None:
+    """Refuses what an operation has made of tensors with gradients: pickle would drop the graph."""
+    if not tensor.is_leaf:
+        raise RefusedError("it is part of an autograd graph, which cannot travel: detach() it")
 
 
 def _read(reader: Reader, node: list[Any]) -> object:

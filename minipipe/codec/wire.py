@@ -111,3 +111,10 @@ class NotNativeError(Exception):
         super().__init__(why)
         self.why = why
         self.of_item = of_item
+
+
+class RefusedError(Exception):
+    """Something must not travel, in a form of its own or pickled. Never leaves the codec.
+
+    (Pickle would take it, and something else would arrive.)
+    """
