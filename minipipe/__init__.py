@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         TooManyFailuresError,
         TwicePairedError,
         UnpairedError,
+        UnreadableItemError,
         WorkerDiedError,
     )
     from minipipe.execution import RunTimeoutError
@@ -88,6 +89,7 @@ _HOME = {
     "TwicePairedError": "errors",
     "Unbatch": "batching",
     "UnpairedError": "errors",
+    "UnreadableItemError": "errors",
     "WorkerDiedError": "errors",
     "WorkerInfo": "worker.info",
     "empty": "arrays",
@@ -135,6 +137,7 @@ __all__ = [
     "TwicePairedError",
     "Unbatch",
     "UnpairedError",
+    "UnreadableItemError",
     "WorkerDiedError",
     "WorkerInfo",
     "__version__",

@@ -27,6 +27,7 @@ from weakref import WeakSet
 from cloudpickle import cloudpickle
 
 from minipipe.importing import travel_by_value_if_hidden
+from minipipe.skeletons import in_a_class, with_slots
 
 # Protocol 5 is understood by every Python that MiniPipe supports; a newer one need not be.
 _PROTOCOL = 5
@@ -106,6 +107,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         kind = type(obj)
         if issubclass(kind, type):
             return self._class(obj)
+        held = in_a_class(obj)
+        if held is not None:
+            return held
         if kind is FunctionType:
             travel_by_value_if_hidden(obj.__module__)
             return super().reducer_override(obj)
@@ -127,6 +131,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if not isinstance(reduced, tuple) or len(reduced) != 6:
             return reduced
         maker, args, state = reduced[:3]
+        args, state = with_slots(cls, maker, args, state)
         name = self._name_in_main(cls, cls.__qualname__)
         hints = _hints(inspect.get_annotations(cls), _main()) if name else {}
         return _skeleton, (maker, *args), (name, hints, state), None, None, _settle_class

@@ -69,6 +69,21 @@ class ItemTypeError(MiniPipeError, TypeError):
         return f"{self.where} of type {self.type_name} cannot be sent: {self.why}"
 
 
+class UnreadableItemError(MiniPipeError, ValueError):
+    """An item that has arrived could not be made again: its class has not accepted what it gave.
+
+    Its cause is what was raised there.
+    """
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(what, why)
+        self.what = what
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"an item cannot be unpickled: {self.what} failed ({self.why})"
+
+
 class UnknownTransportError(MiniPipeError, ValueError):
     """An address whose scheme no transport answers to."""
 

@@ -191,7 +191,8 @@ class ProcessExecution:
         except UndecodableError as error:
             cause = error.__cause__
             assert cause is not None
-            cause.add_note("minipipe: while unpacking items for the caller's loop")
+            item = self._run.item_of(error.origin, error.number, error.path)
+            cause.add_note(f"minipipe: {item}, which came from {error.feeders!r} to the loop here")
             self._run.stop(outcome=Outcome.FAILED, cause=cause)
             self._wait(None)
         except KeyboardInterrupt:

@@ -5,13 +5,30 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from minipipe.codec import Unreadable
+from minipipe.pure.paths import Outputs, outputs
 from minipipe.stream import Inlet, Node, StopRun, wire
+from minipipe.stream.arrived import Arrived
 from minipipe.stream.page import ITEM_WORD, OUTSIDE
 from minipipe.worker.attendant import Attendant
 
 
 class UndecodableError(Exception):
-    """What arrived could not be made into items again; the cause says why."""
+    """What arrived could not be made into items again; the cause says why.
+
+    Args:
+        origin: the worker that numbered the item.
+        number: of the item, or of the first in its parcel.
+        path: which outputs it went through.
+        feeders: the names of the segments that it came from.
+    """
+
+    def __init__(self, origin: int, number: int, path: Outputs, feeders: str) -> None:
+        super().__init__(origin, number, path, feeders)
+        self.path = path
+        self.origin = origin
+        self.number = number
+        self.feeders = feeders
 
 
 class Output:
@@ -77,11 +94,17 @@ class Output:
             try:
                 items = node.decode(parcel, inlet.access)
             except Exception as error:  # unpickling runs code of the user's classes
-                raise UndecodableError from error
+                raise _undecodable(parcel, parcel.runs[0][0], inlet) from error
             self._position = 0
             turn = inlet.begin(items)
         position = self._position
         item, turn.items[position] = turn.items[position], None  # it belongs to the loop now
         self._position = position + 1
         turn.at(turn.numbers[position])
+        if type(item) is Unreadable:
+            raise _undecodable(turn.parcel, turn.numbers[position], inlet) from item.error
         return item, turn.numbers[position] + 1
+
+
+def _undecodable(parcel: Arrived, number: int, inlet: Inlet) -> UndecodableError:
+    return UndecodableError(parcel.origin, number, outputs(parcel.path), inlet.spec.feeders)

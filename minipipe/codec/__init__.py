@@ -9,6 +9,7 @@ from minipipe.codec.classes import Named
 from minipipe.codec.decoder import Decoder
 from minipipe.codec.encoder import Encoder, Parcel
 from minipipe.codec.slots import NO_LEASES, Access, Borrower, Leases, Lender, Lent, SlotGoneError
+from minipipe.codec.unreadable import Unreadable, readable
 from minipipe.codec.wire import ATOMS, FORMAT_VERSION
 
 __all__ = [
@@ -25,4 +26,6 @@ __all__ = [
     "Named",
     "Parcel",
     "SlotGoneError",
+    "Unreadable",
+    "readable",
 ]

@@ -10,6 +10,7 @@ import msgpack
 from minipipe.codec import arrays, classes, wire
 from minipipe.codec.reader import Reader
 from minipipe.codec.slots import NO_LEASES, Access, Borrower, Leases, SlotGoneError
+from minipipe.codec.unreadable import Unreadable, original, unreadable
 from minipipe.errors import WireFormatError
 from minipipe.shared import SlotError
 
@@ -30,6 +31,9 @@ class Decoder:
             would write anyway). "read": look. "write": write too, if nobody else got them.
             "own": the same, and else as "private". "private": write too; nobody else sees it.
             May be set at any time.
+
+    Attributes:
+        failed: Whether there is an `Unreadable` among the items that were decoded last.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class Decoder:
         self.allow_pickle = allow_pickle
         self.borrower = borrower
         self.access: Access = access
+        self.failed = False
         self.leases = NO_LEASES
         self._defined: dict[bytes, classes.Named] = {}
         self._classes: Mapping[bytes, classes.Named] = self._defined
@@ -74,6 +79,8 @@ class Decoder:
         frames: Sequence[bytes | memoryview],
         leases: Leases = NO_LEASES,
         named: Mapping[bytes, classes.Named] | None = None,
+        *,
+        each: bool = False,
     ) -> list[Any]:
         """Returns the items of a parcel. None of them refers to the body or to the frames.
 
@@ -84,6 +91,8 @@ class Decoder:
             frames: The parcel's.
             leases: Slots that were borrowed for it already; the others are borrowed now.
             named: The classes of `Parcel.classes`, by token; None: those that were defined here.
+            each: An item that cannot be made again is an `Unreadable`, and does not keep the others
+                from being read.
 
         Raises:
             WireFormatError: The parcel is malformed, of another version, or holds what is not
@@ -92,15 +101,17 @@ class Decoder:
             SlotError: This process cannot map what it refers to.
         """
         self.leases = leases
+        self.failed = False
         self._classes = self._defined if named is None else named
         try:
-            return self._items(body, frames)
+            return self._items(body, frames, each=each)
         except (WireFormatError, SlotGoneError, SlotError):
             raise
         except Exception as exc:
             # Every reader takes its node for well-formed, and NumPy, Arrow, datetime and any class
             # that unpickles itself or hashes as a key each have their own way to say it is not.
-            raise WireFormatError(f"a parcel cannot be decoded: {_said(exc)}") from exc
+            cause = original(exc)
+            raise WireFormatError(f"a parcel cannot be decoded: {_said(cause)}") from cause
         finally:
             self.leases = NO_LEASES
             self._classes = self._defined
@@ -117,10 +128,13 @@ class Decoder:
         except WireFormatError:
             raise
         except Exception as exc:  # a definition runs the code of others, which may raise anything
-            raise WireFormatError(f"the definition of a class failed: {_said(exc)}") from exc
+            cause = original(exc)
+            raise WireFormatError(f"the definition of a class failed: {_said(cause)}") from cause
 
-    def _items(self, body: bytes | memoryview, frames: Sequence[bytes | memoryview]) -> list[Any]:
-        version, kind, payload = self._outline(body)
+    def _items(
+        self, body: bytes | memoryview, frames: Sequence[bytes | memoryview], *, each: bool
+    ) -> list[Any]:
+        version, kind, payload, ends = self._outline(body)
         if version != wire.FORMAT_VERSION:
             raise WireFormatError(
                 f"a parcel of format version {version!r:.40} came, and this is version "
@@ -137,6 +151,8 @@ class Decoder:
             items: list[Any] = []
             for words, shape, count, data in payload:
                 items += arrays.read_run(words, shape, count, reader.buffer(data))
+        elif kind == wire.NODES and each and _are_ends(ends, len(payload), len(frames)):
+            return self._each(payload, frames, ends)
         elif kind == wire.NODES:
             items = [reader.item(node) for node in payload]
         else:
@@ -144,7 +160,24 @@ class Decoder:
         reader.end()
         return items
 
-    def _outline(self, body: bytes | memoryview) -> tuple[Any, Any, Any]:
+    def _each(
+        self, nodes: list[Any], frames: Sequence[bytes | memoryview], ends: list[int] | None
+    ) -> list[Any]:
+        items: list[Any] = []
+        reader = Reader(frames, self)
+        for place, node in enumerate(nodes):
+            try:
+                items.append(reader.item(node))
+            except (SlotGoneError, SlotError):
+                raise
+            except Exception as exc:  # unpickling runs code of the user's classes
+                self.failed = True
+                items.append(Unreadable(unreadable(exc)))
+                reader = Reader(frames[ends[place] :] if ends else (), self)
+        reader.end()
+        return items
+
+    def _outline(self, body: bytes | memoryview) -> tuple[Any, Any, Any, Any]:
         # msgpack makes a list as long as its header says before it looks for what is in it, at
         # every level: a megabyte of headers asks for 8 GB. So first all of it is stepped over
         # (5 ns an item), after which each header is known to be true.
@@ -158,8 +191,15 @@ class Decoder:
             raise
         if type(found) is not list or not found:
             raise WireFormatError(f"a parcel is a {type(found).__name__}")
-        version, kind, payload = (*found, None, None)[:3]
-        return version, kind, payload
+        version, kind, payload, ends = (*found, None, None, None)[:4]
+        return version, kind, payload, ends
+
+
+def _are_ends(ends: Any, items: int, frames: int) -> bool:
+    """Whether these say how many frames there are behind each item; None if there are none."""
+    if ends is None:
+        return not frames
+    return type(ends) is list and len(ends) == items and ends == sorted(ends)
 
 
 def _new_scout() -> msgpack.Unpacker:

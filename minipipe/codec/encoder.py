@@ -23,8 +23,9 @@ _NO_CLASSES: Mapping[bytes, bytes] = MappingProxyType({})
 
 _JUST_ARRAYS = frozenset({np.ndarray})
 
-# The first bytes of a body of nodes: an array of three, and the first two of them.
+# The first bytes of a body of nodes: an array of three, or with frames of four, and the first two.
 _NODES_HEAD = bytes([0x93, wire.FORMAT_VERSION, wire.NODES])
+_FRAMES_HEAD = bytes([0x94, wire.FORMAT_VERSION, wire.NODES])
 
 
 class Parcel(NamedTuple):
@@ -161,6 +162,7 @@ class Encoder:
         frames: list[bytes | memoryview] = []
         classes: dict[bytes, bytes] = {}
         slots: list[Held] = []
+        ends: list[int] = []  # how many frames there are behind each item
         parts = [_NODES_HEAD, _array_head(len(tokens))]
         for token in tokens:
             if type(token) is Lent:
@@ -168,14 +170,19 @@ class Encoder:
                 self._lender.sealed(token)
                 parts.append(self._pack(token.node()))
                 slots.append(token.held)
+                ends.append(len(frames))
                 continue
             piece = token if type(token) is _Piece else self._encoded(token)
             parts.append(piece.data)
             frames += piece.frames
+            ends.append(len(frames))
             classes.update(piece.classes)
             if piece.held:
                 slots += piece.held
                 piece.held = ()
+        if frames:
+            parts[0] = _FRAMES_HEAD
+            parts.append(self._pack(ends))
         return Parcel(b"".join(parts), frames, classes, tuple(slots))
 
     def _encode_arrays(self, arrays: Sequence[Any]) -> Parcel:

@@ -51,8 +51,18 @@ def load(
         data: From somebody who is trusted.
         class_of: Returns the class of a token.
         buffers: Writable, and given away.
+
+    Raises:
+        WireFormatError: A class in it is not known.
+        UnpicklingError: The code that it runs has raised something, which is the cause.
     """
-    return _Unpickler(data, class_of, buffers).load()
+    unpickler = _Unpickler(data, class_of, buffers)
+    try:
+        return unpickler.load()
+    except WireFormatError:
+        raise
+    except Exception as exc:  # whatever the code raises that it runs
+        raise wire.UnpicklingError(unpickler.last) from exc
 
 
 def write(writer: Writer, item: object) -> list[object]:
@@ -108,11 +118,15 @@ class _Unpickler(pickle.Unpickler):
     ) -> None:
         super().__init__(io.BytesIO(data), buffers=buffers)
         self._class_of = class_of
+        self.last = ""  # what was looked up last
 
     def persistent_load(self, pid: Any) -> type:
-        return self._class_of(pid)
+        found = self._class_of(pid)
+        self.last = f"{found.__module__}.{found.__qualname__}"
+        return found
 
     def find_class(self, module: str, name: str) -> Any:
+        self.last = f"{module}.{name}"
         found = super().find_class(module, name)
         if name == "_frombuffer" and module.startswith("numpy."):
             return lambda buffer, *args: found(_writable(buffer), *args)

@@ -1,19 +1,14 @@
-"""What cloudpickle would take apart so that something else arrives, or nothing.
+"""What cloudpickle would take apart so that something else arrives.
 
 Each of these is taken apart here in another way, or refused with what to do instead.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib
 import io
 import operator
 import sys
-from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType
-from typing import Any, NamedTuple
-
-from cloudpickle import cloudpickle
+from typing import Any
 
 from minipipe.codec import tensors
 from minipipe.codec.wire import RefusedError
@@ -32,12 +27,7 @@ def reduce(obj: Any) -> Reduced | None:
     """
     kind = type(obj)
     if issubclass(kind, type):
-        return _class(obj)
-    if kind is FunctionType:
-        return _function(obj)
-    if kind is functools.cached_property:
-        # Before Python 3.12 it has a lock.
-        return _cached_property, (obj.func, obj.attrname)
+        return _parametrised(obj)
     if kind is memoryview:
         raise RefusedError("pickle would make bytes of a memoryview: send bytes(view)")
     if issubclass(kind, io.TextIOWrapper) and obj not in (sys.stdout, sys.stderr):
@@ -47,33 +37,6 @@ def reduce(obj: Any) -> Reduced | None:
         )
     # torch would write the whole storage, copying it three times.
     return tensors.reduce(obj)
-
-
-def _class(cls: Any) -> Reduced | None:
-    generic = _parametrised(cls)
-    if generic is not None:
-        return generic
-    own = vars(cls)
-    if "__slots__" not in own:
-        return None
-    reduced: Any = cloudpickle._class_reduce(cls)
-    if reduced is NotImplemented or reduced[0] is not cloudpickle._make_skeleton_class:
-        return None  # known by name, or an Enum
-    # cloudpickle sets `__slots__` when the class is there, which then has none, so what arrives
-    # keeps its attributes in a `__dict__`, which the class at home does not have.
-    slots = [name for name, member in own.items() if _is_slot(cls, name, member)]
-    make, (kind, name, bases, namespace, *rest), (state, more), *others = reduced
-    if NamedTuple in bases:
-        return None  # which sees to that itself
-    namespace = {**namespace, "__slots__": tuple(slots)}
-    state = {name: value for name, value in state.items() if name not in slots}
-    return make, (kind, name, bases, namespace, *rest), (state, more), *others
-
-
-def _is_slot(cls: type, name: str, member: object) -> bool:
-    if isinstance(member, MemberDescriptorType):
-        return member.__objclass__ is cls and member.__name__ == name
-    return name in ("__dict__", "__weakref__") and isinstance(member, GetSetDescriptorType)
 
 
 def _parametrised(cls: Any) -> Reduced | None:
@@ -90,33 +53,3 @@ def _parametrised(cls: Any) -> Reduced | None:
         return None  # of which there is nothing yet, where this is read
     args = args[0] if len(args) == 1 else args
     return (operator.getitem, (origin, args)) if origin[args] is cls else None
-
-
-def _function(function: FunctionType) -> Reduced | None:
-    """Returns how the function of a class method is found that can be imported.
-
-    Its name leads to a method, and cloudpickle would take the function itself apart: a
-    `NamedTuple` that is also `Generic` has one of `typing`.
-    """
-    if function.__module__ == "__main__" or "<" in function.__qualname__:
-        return None
-    module = sys.modules.get(function.__module__)
-    try:
-        found: Any = functools.reduce(getattr, function.__qualname__.split("."), module)
-    except AttributeError:
-        return None
-    if not isinstance(found, MethodType) or found.__func__ is not function:
-        return None
-    return _function_named, (function.__module__, function.__qualname__)
-
-
-def _function_named(module: str, qualname: str) -> Any:
-    found = functools.reduce(getattr, qualname.split("."), importlib.import_module(module))
-    return found.__func__
-
-
-def _cached_property(function: Any, name: str | None) -> Any:
-    made: Any = functools.cached_property(function)
-    if name is not None:
-        made.attrname = name
-    return made

@@ -7,6 +7,9 @@ A body is the array `[FORMAT_VERSION, kind, payload]`:
     ARRAYS   runs `[dtype, [dimension, ...], count, buffer]`: `count` small arrays, end to end
     NODES    one node per item
 
+After the nodes, if there are frames, stands how many there are up to the end of each item: one that
+cannot be made again need not keep those behind it from being read.
+
 A node is a leaf (None, bool, int, float, str, bytes) as msgpack has it, or a list that begins with
 a tag from the table below. A buffer is bytes, or, when it lies in a frame of its own, the length of
 that frame. Frames are used up in the order in which a reader meets their lengths, so they need no
@@ -118,3 +121,16 @@ class RefusedError(Exception):
 
     (Pickle would take it, and something else would arrive.)
     """
+
+
+class UnpicklingError(Exception):
+    """A pickle could not be loaded; the cause says why. Never leaves the codec.
+
+    Attributes:
+        what: What was looked up last, likely the class that was being made.
+    """
+
+    def __init__(self, what: str) -> None:
+        """What it was about."""
+        super().__init__(what)
+        self.what = what

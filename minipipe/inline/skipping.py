@@ -9,7 +9,7 @@ from collections import deque
 from typing import Any
 
 from minipipe.describe import describe, text_of
-from minipipe.errors import TooManyFailuresError
+from minipipe.errors import ItemTypeError, TooManyFailuresError
 from minipipe.graph import GraphSegment
 from minipipe.inline.ways import Ident
 from minipipe.letters import Kept, Letter, keep, write
@@ -40,11 +40,17 @@ class Skipping:
         self._path = declared.dead_letter
         self._last: deque[BaseException] = deque(maxlen=LAST)
         self._kept: Kept | None = None
+        self._unwritable = "its functor had not begun"
 
     def begin(self, arguments: tuple[Any, ...]) -> None:
         """The functor is about to be called: a dead letter has the item as it is now."""
-        if self._path is not None:
+        if self._path is None:
+            return
+        try:
             self._kept = keep(arguments[0] if len(arguments) == 1 else arguments)
+        except ItemTypeError as error:  # the functor may well take what cannot be pickled
+            self._kept = None
+            self._unwritable = str(error)
 
     def skips(
         self, error: BaseException, ident: Ident, arguments: tuple[Any, ...], consequence: str
@@ -59,6 +65,8 @@ class Skipping:
             return False
         if self._path is not None and self._kept is not None:
             write(self._path, self._letter(error, ident), self._kept)
+        elif self._path is not None:
+            self.warn_of(error, f"no dead letter of item {ident.number} ({self._unwritable})")
         if ignored or self._budget is None:
             self.warn_of(error, f"item {ident.number} was skipped{consequence}")
             return True

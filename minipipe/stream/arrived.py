@@ -38,6 +38,7 @@ class Arrived:
     items: list[Any] | None = None
     left: int = 0
     classes: Mapping[bytes, Named] = field(default_factory=dict)  # that the body names by token
+    unreadable: bool = False  # once decoded: there are items that cannot be made again
     leases: Leases | None = None  # the slots that the body refers to, held until it is worked off
 
     @property

@@ -369,6 +369,7 @@ class Node:
         if whole is not None:
             if whole.items is None:
                 whole.items = self.decode(whole, access)
+            parcel.unreadable = whole.unreadable
             begin, end = parcel.position, parcel.position + parcel.count
             items, whole.items[begin:end] = whole.items[begin:end], [None] * parcel.count
             return items
@@ -380,7 +381,8 @@ class Node:
         else:
             self.decoder.access = access
             about = (parcel.leases or NO_LEASES, parcel.classes)
-            items = self.decoder.decode(parcel.body, parcel.frames, *about)
+            items = self.decoder.decode(parcel.body, parcel.frames, *about, each=True)
+            parcel.unreadable = self.decoder.failed
         if parcel.select:
             return [item for first, stop in parcel.select for item in items[first:stop]]
         return items

@@ -261,15 +261,34 @@ class Outlet:
         Raises:
             ItemTypeError: the item cannot be sent.
         """
+        if type(item) not in ATOMS:
+            self.put(*self.snapshot(item))
+        else:
+            self.put(item, 0)
+
+    def snapshot(self, item: Any) -> tuple[object, int]:
+        """An item that is no atom as `put` takes it, which is to follow, or `discard`; its size.
+
+        Raises:
+            ItemTypeError: the item cannot be sent.
+        """
+        self._encoder.exclusive = self.spec.exclusive
+        return self._encoder.snapshot(item)
+
+    def discard(self, token: object) -> None:
+        """A snapshot will not be put."""
+        self._encoder.discard(token)
+
+    def put(self, item: object, size: int) -> None:
+        """Adds an atom, or a snapshot of this size; there must be room."""
         kind = type(item)
         if kind not in ATOMS:
-            self._encoder.exclusive = self.spec.exclusive
-            item, size = self._encoder.snapshot(item)
             self._size += size
             self._load += size * SLOT_SHARE if type(item) is Lent else size
         elif kind is str or kind is bytes:
-            self._size += len(item)
-            self._load += len(item)
+            size = len(item)  # type: ignore[arg-type]
+            self._size += size
+            self._load += size
         self.tokens.append(item)
 
     def added(self, began_s: float, now_s: float, items: int) -> None:

@@ -34,7 +34,8 @@ class Failures:
     def skipped(self, segment: int, failure: Failure, where: str) -> TooManyFailuresError | None:
         """Books an item that was skipped; what the run ends with, if it was one too many."""
         budget = self._budgets[segment]
-        if not budget.failed((failure.origin, failure.number, failure.path)):
+        identity = (failure.origin, failure.number, failure.path, failure.occurrence)
+        if not budget.failed(identity):
             return None
         self._last.setdefault(segment, deque(maxlen=LAST)).append((failure, where))
         if budget.is_said:

@@ -18,6 +18,7 @@ from minipipe.describe import in_a_line
 from minipipe.graph import Graph
 from minipipe.importing import travel_by_value
 from minipipe.pure import lifecycle as life
+from minipipe.pure.paths import Outputs
 from minipipe.pure.stats import RunStats
 from minipipe.shared import memory_limit_bytes, obstacle
 from minipipe.stream import Node, wire
@@ -171,6 +172,10 @@ class Run:
         """What the workers' `local_term` returned, by worker name, without None."""
         hands = self._crew.hands.values()
         return {hand.name: hand.result for hand in hands if hand.result is not None}
+
+    def item_of(self, origin: int, number: int, outputs: Outputs) -> str:
+        """An item's identity in words."""
+        return self._crew.item_of(origin, number, outputs)
 
     def stats(self) -> RunStats:
         """What every worker has done so far."""

@@ -12,11 +12,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import cloudpickle
 
+from minipipe.codec import Unreadable
 from minipipe.describe import text_of
+from minipipe.errors import ItemTypeError, UnreadableItemError
 from minipipe.pure.paths import Outputs, outputs
 from minipipe.stream import Inlet, Node, Outlet, Role, StopRun, wire
 from minipipe.stream.arrived import Arrived
@@ -29,6 +32,7 @@ from minipipe.worker.stride import Stride
 from minipipe.worker.taken import Taken
 
 GENERATED = object()  # in place of the item, where a generator raised instead of yielding one
+CALLING, SENDING = "its functor", "sending what its functor gave"
 SKIPPED = object()  # in place of a result: the functor raised what is to be ignored
 
 
@@ -58,6 +62,7 @@ class Body:
         self.leave: Callable[[], object] = lambda: None
         self._pid = os.getpid()
         self._told_of_copies = False
+        self._failures = 0  # that it has told of
         self.attended = 0  # what `rejoin` gave last
         self.attendant = attendant
         self.outlets = list(node.outlets.values())
@@ -147,26 +152,40 @@ class Body:
         item: Any,
         origin: int,
         parcel: Arrived | None = None,
+        doing: str = CALLING,
     ) -> None:
         """What an exception of the functor comes to: skipped, or the end.
 
         Args:
             parcel: what the item came in, if it is the functor's only argument.
+            doing: during what it was raised.
         """
         self.leave_if_forked(error)
         self.come_back()
         if isinstance(error, StopRun):
             raise error
-        ignored = isinstance(error, self.ignored)
         path = () if parcel is None else outputs(parcel.path)
+        if isinstance(item, Unreadable):
+            doing = f"unpickling what came from {self._feeders}"
+        ignored = isinstance(error, self.ignored) or (
+            # Of what went wrong on the way in or out the true reason is the cause.
+            isinstance(error, ItemTypeError | UnreadableItemError)
+            and isinstance(error.__cause__, self.ignored)
+        )
         if not ignored and not (self.tolerates and isinstance(error, Exception)):
-            raise self.broken(error, number, item, origin, path)
+            raise self.broken(error, number, item, origin, path, doing)
         there_is_one = number is not None and item is not GENERATED and item is not None
-        if not ignored or (there_is_one and self.letters.wanted):
-            failure = capture(
-                error, "its functor", origin=origin, number=number, item=item, path=path
-            )
-            if there_is_one and self.letters.wanted:
+        lettered = there_is_one and self.letters.wanted and (doing != SENDING or parcel is not None)
+        if not ignored or lettered:
+            self._failures += 1
+            about: dict[str, Any] = {"origin": origin, "number": number, "item": item, "path": path}
+            failure = capture(error, doing, **about)
+            if parcel is None:
+                failure = replace(failure, occurrence=self._failures)
+            if lettered and isinstance(item, Unreadable):
+                said = f"{self.where}: no dead letter of item {number}, which cannot be unpickled"
+                self.node.report(wire.LOG, logging.WARNING, said)
+            elif lettered:
                 self._write_letter(failure, item, parcel)
             if not ignored:
                 self.node.publish_up_to(number)  # with what it is to be compared
@@ -178,6 +197,30 @@ class Body:
         said = f"{type(error).__name__}: {text_of(error)}"
         text = f"{self.where}: {skipped} was skipped{ends}: {said}"
         self.node.report(wire.LOG, logging.WARNING, text)
+
+    @property
+    def _feeders(self) -> str:
+        return " and ".join(repr(inlet.spec.feeders) for inlet in self.node.inlets.values())
+
+    def not_sent(
+        self,
+        error: Exception,
+        number: int | None,
+        item: Any,
+        origin: int,
+        parcel: Arrived | None = None,
+    ) -> None:
+        """What it comes to that something cannot be sent: skipped, or the end.
+
+        Args:
+            item: what came in, and what a dead letter holds, as it can be written and tried again;
+                of a Source, what cannot be sent.
+            parcel: what that came in; None: there will be no letter.
+        """
+        if not isinstance(error, ItemTypeError):
+            path = () if parcel is None else outputs(parcel.path)
+            raise self.broken(error, number, item, origin, path, SENDING) from error
+        self.after(error, number, item, origin, parcel, SENDING)
 
     def _write_letter(self, failure: Failure, item: Any, parcel: Arrived | None) -> None:
         try:
@@ -224,10 +267,15 @@ class Body:
 
     @staticmethod
     def broken(
-        error: BaseException, number: int | None, item: Any, origin: int, path: Outputs = ()
+        error: BaseException,
+        number: int | None,
+        item: Any,
+        origin: int,
+        path: Outputs = (),
+        doing: str = CALLING,
     ) -> Broken:
         about: dict[str, Any] = {"origin": origin, "number": number, "item": item, "path": path}
-        return Broken(capture(error, "its functor", **about))
+        return Broken(capture(error, doing, **about))
 
     def broken_at(self, error: BaseException, taken: Taken | None) -> Broken:
         """What to raise for an error that came with this item, or outside of any."""

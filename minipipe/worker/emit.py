@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from minipipe.codec import ATOMS
 from minipipe.functor import outputs_of
 from minipipe.pure.paths import complete, promised_mask, under
 from minipipe.stream import Outlet
@@ -16,10 +17,15 @@ from minipipe.worker.taken import Taken
 
 
 class Emitter:
-    """Puts results, one at a time: with several downstreams, element i to downstream i."""
+    """Puts results, one at a time: with several downstreams, element i to downstream i.
 
-    def __init__(self, body: Body) -> None:
+    Args:
+        one_for_one: whether a result is made of one item, the one that was taken up last.
+    """
+
+    def __init__(self, body: Body, *, one_for_one: bool = True) -> None:
         self._body = body
+        self._one_for_one = one_for_one and len(body.node.inlets) == 1
         self._outlets = body.outlets
         self._forks = len(body.outlets) > 1
         self._hole_groups = body.node.wiring.hole_groups
@@ -32,12 +38,12 @@ class Emitter:
         Raises:
             Broken: it does not fit the downstreams, or cannot be sent.
         """
-        elements = self._split(result, taken)
+        elements, snapshots = self._snapshots(self._split(result, taken), taken)
         for i in self._with_holes(elements):
             outlet = self._outlets[i]
             if not outlet.ready:
                 self._body.wait_for_room(outlet)
-            self._add(outlet, elements[i], taken)
+            self._add(outlet, elements[i], snapshots.pop(i, None), taken)
             outlet.added(began_s, time.monotonic(), 1)
         self._count += 1
         return any(element is not None for element in elements)
@@ -49,7 +55,7 @@ class Emitter:
         or needed not be sent again.
         """
         parcel = taken.parcel
-        elements = self._split(result, taken)
+        elements, snapshots = self._snapshots(self._split(result, taken), taken)
         mask = self._with_holes(elements)
         if self._forks and parcel.done:
             # The choice that an earlier attempt made stays, since parts of it may have arrived.
@@ -70,9 +76,11 @@ class Emitter:
                 self._body.wait_for_room(outlet)
                 if self._is_stale():
                     break
-            self._add(outlet, elements[i], taken)
+            self._add(outlet, elements[i], snapshots.pop(i, None), taken)
             outlet.numbers.append(taken.number)
             outlet.added(began_s, time.monotonic(), 1)
+        for i, (token, _) in snapshots.items():  # it was done before, or is for nobody any more
+            self._outlets[i].discard(token)
         return any(element is not None for element in elements), bool(mask)
 
     def flush(self) -> None:
@@ -104,11 +112,39 @@ class Emitter:
         except ValueError as error:
             raise self._body.broken_at(error, taken) from error
 
-    def _add(self, outlet: Outlet, element: Any, taken: Taken | None) -> None:
+    def _snapshots(
+        self, elements: tuple[Any, ...], taken: Taken | None
+    ) -> tuple[tuple[Any, ...], dict[int, tuple[object, int]]]:
+        """The elements, and a snapshot of each that needs one: all of them, before any is sent.
+
+        If one cannot be sent, and that is to be ignored, there is nothing to send.
+        """
+        made: dict[int, tuple[object, int]] = {}
         try:
-            outlet.add(element)
+            for i, element in enumerate(elements):
+                if type(element) not in ATOMS:
+                    made[i] = self._outlets[i].snapshot(element)
         except Exception as error:  # pickling runs code of the user's classes
-            raise self._body.broken_at(error, taken) from error
+            for i, (token, _) in made.items():
+                self._outlets[i].discard(token)
+            body = self._body
+            if taken is None:
+                body.not_sent(error, None, None, body.node.ident)
+            else:
+                parcel = taken.parcel
+                kept = parcel if self._one_for_one else None
+                body.not_sent(error, taken.number, taken.shown, parcel.origin, kept)
+            return (None,) * len(elements), {}
+        return elements, made
+
+    def _add(
+        self,
+        outlet: Outlet,
+        element: Any,
+        snapshot: tuple[object, int] | None,
+        taken: Taken | None,
+    ) -> None:
+        outlet.put(*((element, 0) if snapshot is None else snapshot))
         outlet.holes_waiting += element is None
         for carried in outlet.spec.carried:
             outlet.keys[carried.join].append(self._key(carried, taken))

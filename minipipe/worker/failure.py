@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import traceback
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,20 @@ _READ_ONLY = (
     "; arrays that others may see as well are read-only: writable=True gives this segment copies "
     "of its own"
 )
+# What NumPy says (`PyArray_FailUnlessWriteable`, also to Cython), Python of buffers; numba, OpenCV.
+_OF_READ_ONLY_ARRAYS: list[tuple[type[Exception], re.Pattern[str]]] = [
+    (ValueError, re.compile(r"^(assignment destination|(\w+: )?([\w/]+ )*array) is read-only$")),
+    (TypeError, re.compile(r"^cannot modify read-only memory$")),
+    (
+        TypeError,
+        re.compile(r"must be (a )?read-write bytes-like object, not \S*(ndarray|memoryview)"),
+    ),
+    (TypeError, re.compile(r"^underlying buffer is not writable$")),
+    (BufferError, re.compile(r"^memoryview: underlying buffer is not writable$")),
+    (BufferError, re.compile(r"^Object is not writable\.$")),
+    (Exception, re.compile(r"Cannot modify readonly array of type: readonly (buffer|array)\(")),
+    (Exception, re.compile(r"marked as output argument, but provided NumPy array .*read-?only")),
+]
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,7 @@ class Failure:
     pickled: bytes | None
     hint: str = ""
     path: tuple[int, ...] = ()  # which outputs the item went through
+    occurrence: int = 0  # which of its worker's it is, if it is of no item that came in
 
     def exception(self, where: str) -> BaseException:
         """The exception to raise in the caller, with the remote traceback as its cause."""
@@ -100,9 +116,15 @@ def _hint(error: BaseException) -> str:
 
 
 def is_read_only(error: BaseException) -> bool:
-    """Whether somebody wanted to write to an array that can only be looked at."""
+    """Whether somebody wanted to write to an array that can only be looked at.
+
+    (Only in these words: a database may be read-only, too, and the functor is called once more.)
+    """
     text = text_of(error)
-    return isinstance(error, Exception) and ("read-only" in text or "readonly" in text)
+    return any(
+        isinstance(error, kind) and pattern.search(text) is not None
+        for kind, pattern in _OF_READ_ONLY_ARRAYS
+    )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from minipipe.codec import readable
 from minipipe.coroutine import Coroutine
 from minipipe.errors import SentinelError
 from minipipe.functor import Opened, coroutine_kwargs
@@ -37,10 +38,10 @@ class GeneralLoop:
         self._flag = task.term_flag
         self._careful = task.careful
         self._feed = feed_of(body, task)
-        self._emitter = Emitter(body)
+        self._emitter = Emitter(body, one_for_one=not regulates)
         self._inlet = next(iter(body.node.inlets.values()))
         self._relays = self._inlet.spec.role is Role.RELAY
-        self._function = opened.call
+        self._function = readable(opened.call)
         self._coroutine: Coroutine | None = None
         if regulates:
             kwargs = coroutine_kwargs(task.functor, task.init_kwargs)
@@ -92,7 +93,7 @@ class GeneralLoop:
             return
         if self._coroutine is not None:
             coroutine = self._coroutine
-            self._pass_on(taken, lambda: coroutine.send(taken.shown), coroutine.more)
+            self._pass_on(taken, lambda: readable(coroutine.send)(taken.shown), coroutine.more)
             return
         began_s = time.monotonic()
         if node.charged and self._body.sets_aside(taken.number, taken.parcel):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from minipipe.codec import readable
 from minipipe.errors import SentinelError
 from minipipe.functor import Opened
 from minipipe.markers import Sentinel
@@ -45,7 +46,8 @@ class LineLoop:
             node.page.begin(parcel.origin, parcel.path)
             if outlet is not None and relays:
                 outlet.relay(parcel.origin, parcel.epoch, parcel.path, parcel.done)
-            now_s = self._work_off(self._function, inlet, turn, began_s)
+            function = readable(self._function) if parcel.unreadable else self._function
+            now_s = self._work_off(function, inlet, turn, began_s)
             if turn.stale:  # a worker has died: all of this will be sent again
                 inlet.abandon()
                 continue
@@ -174,15 +176,21 @@ class LineLoop:
             else:
                 if type(result) in FAST:
                     outlet.tokens.append(result)
+                    if numbered:
+                        outlet.numbers.append(number)
                 elif result is Sentinel:
                     raise body.broken(SentinelError(body.where), number, item, origin, path)
                 else:
                     try:
                         outlet.add(result)
+                        if numbered:
+                            outlet.numbers.append(number)
                     except Exception as error:  # pickling runs code of the user's classes
-                        raise body.broken(error, number, item, origin, path) from error
-                if numbered:
-                    outlet.numbers.append(number)
+                        body.not_sent(error, number, item, origin, turn.parcel)
+                        attended = body.attended
+                        node.page.dropped += 1
+                        if numbered:
+                            turn.drops.append(number)
                 if exposed:
                     result = item = None
                     node.settle_memory()

@@ -157,7 +157,11 @@ class SourceLoop:
                 try:
                     outlet.add(item)
                 except Exception as error:  # pickling runs code of the user's classes
-                    raise body.broken(error, number, item, node.ident) from error
+                    body.not_sent(error, number, item, node.ident)
+                    attended = body.attended
+                    node.page.dropped += 1
+                    item = None
+                    continue
                 if exposed:
                     item = None
                     node.settle_memory()

@@ -249,7 +249,7 @@ def test_an_item_that_cannot_be_unpacked_says_so_in_worker_and_loop() -> None:
     segments = [mp.Source(range(10)), mp.Transform(makes, "makes")]
     with pytest.raises(Exception, match="cannot come back") as caught:
         mp.PipeLine([*segments, mp.Sink(slowly)]).run().close()
-    assert "unpacking items from 'makes'" in caught.value.__notes__[0]
+    assert "in unpickling what came from 'makes'" in caught.value.__notes__[0]
     with pytest.raises(Exception, match="cannot come back"):
         list(mp.PipeLine(segments))
 
