@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from minipipe.describe import in_a_line
 from minipipe.errors import LifecycleError, MiniPipeError
@@ -17,7 +17,9 @@ from minipipe.logs import SUMMARY, logger
 from minipipe.pure.lifecycle import Outcome
 from minipipe.pure.stats import RunStats
 from minipipe.stream import StopRun
-from minipipe.supervisor import Run
+
+if TYPE_CHECKING:
+    from minipipe.supervisor import Run
 
 PATIENCE_S = 1.0  # at the interpreter's end: after this it says what it waits for
 
@@ -134,9 +136,13 @@ class ProcessExecution:
         seed: int | None,
         shared_bytes: int | None,
     ) -> None:
+        from minipipe.supervisor import (
+            Run,  # Windows, where only inline works, has not what it needs
+        )
+
         self._graph = graph
         quiet_interrupts()
-        self._run = Run(
+        self._run: Run = Run(
             graph,
             ignore_exceptions=ignored,
             grace_s=grace_s,

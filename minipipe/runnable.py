@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 import weakref
 from abc import ABC, abstractmethod
@@ -19,6 +18,7 @@ from minipipe.graph import Graph
 from minipipe.importing import check_no_import
 from minipipe.letters import check_writable
 from minipipe.logs import logger, set_level
+from minipipe.platforms import check_processes_work_here
 from minipipe.pure.stats import RunStats
 from minipipe.segment import Segment
 
@@ -88,11 +88,8 @@ class Runnable(ABC):
             inline = os.environ.get("MINIPIPE_INLINE", "0") not in ("", "0")
         if not isinstance(inline, bool):
             raise OptionError(f"inline is True or False, got {inline!r}")
-        if sys.platform == "win32" and not inline:
-            raise BuildError(
-                "MiniPipe runs on Linux and macOS: on Windows use WSL 2 "
-                "(or build(inline=True), for debugging)"
-            )
+        if not inline:
+            check_processes_work_here()
         self._ignored = (
             None if ignore_exceptions is None else check_ignored(ignore_exceptions, "build")
         )

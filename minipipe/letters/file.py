@@ -8,7 +8,6 @@ Each worker appends its own records, whole, under a lock; so the file may be rea
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
 import zlib
@@ -18,6 +17,11 @@ from typing import Any
 
 import msgpack
 
+try:
+    import fcntl
+except ImportError:  # Windows, where one process alone writes (inline)
+    fcntl = None  # type: ignore[assignment]
+
 from minipipe.codec import ATOMS, Decoder, Encoder
 from minipipe.errors import WireFormatError
 from minipipe.letters.errors import DamagedError, DeadLetterError
@@ -25,6 +29,8 @@ from minipipe.letters.errors import DamagedError, DeadLetterError
 HEADER = b"MiniPipe dead letters 1\n"
 _RECORD = struct.Struct("<4sQI")
 _MAGIC = b"ltr\n"
+_APPENDED = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+_APPENDED |= getattr(os, "O_BINARY", 0)  # Windows would write each end of a line as two bytes
 
 
 @dataclass(frozen=True)
@@ -109,9 +115,10 @@ def write(path: str, letter: Letter, kept: Kept) -> None:
 
 def add_record(path: str, record: bytes) -> None:
     """Adds a record to a file, whole, whoever else does so."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, _APPENDED, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        if fcntl is not None:
+            fcntl.flock(fd, fcntl.LOCK_EX)
         end = os.fstat(fd).st_size
         data = record if end else HEADER + record
         try:
@@ -133,7 +140,7 @@ def check_writable(path: str) -> None:
         DeadLetterError: it is another kind of file.
     """
     is_new = not os.path.exists(path)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, _APPENDED, 0o600)
     os.close(fd)
     if is_new:
         os.unlink(path)

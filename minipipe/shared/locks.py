@@ -7,9 +7,13 @@ process is killed.  They need not lie where the file has data: byte i stands for
 from __future__ import annotations
 
 import errno
-import fcntl
 import struct
 from functools import cache
+
+try:
+    import fcntl
+except ImportError:  # Windows, where there are no slots (`support`)
+    pass
 
 _F_OFD_SETLK = 37  # the module has a name for it only in some builds
 _FLOCK = struct.Struct("hhqqi4x")  # l_type, l_whence, l_start, l_len, l_pid: that of 64 bits

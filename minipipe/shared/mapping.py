@@ -10,6 +10,8 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import sys
+from typing import Any
 
 PAGE_BYTES = mmap.PAGESIZE
 HUGE_BYTES = 2 * 1024 * 1024  # of x86-64 and, with pages of 4 KiB, of arm64
@@ -20,21 +22,25 @@ _MADV_POPULATE_WRITE = 23  # Linux 5.14
 _MADV_COLLAPSE = 25  # Linux 6.1; whatever transparent_hugepage/shmem_enabled says
 _FAILED = ctypes.c_void_p(-1).value
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_mmap = _libc.mmap
-_mmap.restype = ctypes.c_void_p
-_mmap.argtypes = [
-    ctypes.c_void_p,
-    ctypes.c_size_t,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_long,
-]
-_munmap = _libc.munmap
-_munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-_madvise = _libc.madvise
-_madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform != "win32" else None
+
+
+def _function(name: str, *argument_types: Any) -> Any:
+    """A function of the C library's; None on Windows, which has no such and no slots."""
+    if _libc is None:
+        return None
+    function = getattr(_libc, name)
+    function.argtypes = argument_types
+    return function
+
+
+_pointer, _size, _int = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+_mmap = _function("mmap", _pointer, _size, _int, _int, _int, ctypes.c_long)
+_munmap = _function("munmap", _pointer, _size)
+_madvise = _function("madvise", _pointer, _size, _int)
+if _mmap is not None:
+    _mmap.restype = _pointer
 
 
 class Mapping:
@@ -87,7 +93,7 @@ class Mapping:
         """Gives the memory of a range back to the machine, everywhere; False if that failed."""
         return bool(_madvise(self.address + offset, size_bytes, _MADV_REMOVE) == 0)
 
-    def __del__(self, munmap: ctypes._NamedFuncPointer = _munmap) -> None:
+    def __del__(self, munmap: Any = _munmap) -> None:
         if self.size_bytes:
             munmap(self.address, self.size_bytes)
 

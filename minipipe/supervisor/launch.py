@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minipipe.errors import StartError
+from minipipe.platforms import with_interpreter_lock
 from minipipe.supervisor.capture import Captured
 from minipipe.worker import zygote
 from minipipe.worker.child import become_worker
@@ -94,7 +95,7 @@ class ZygoteClient:
         try:
             self._process = subprocess.Popen(
                 command,
-                env=dict(environment),
+                env=with_interpreter_lock(dict(environment)),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # a Ctrl-C in the terminal is not for it

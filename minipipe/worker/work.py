@@ -17,6 +17,7 @@ from minipipe.arrays import set_pool
 from minipipe.by_value import dumps
 from minipipe.functor import Opened
 from minipipe.importing import importing_for_worker
+from minipipe.platforms import check_processes_work_here
 from minipipe.seeds import set_default
 from minipipe.stream import Node, StopRun, wire
 from minipipe.stream.memory import Memory
@@ -80,6 +81,7 @@ class _Life:
             node.report(wire.BOUND, node.inbox.address)
             if not self.spec.is_late:
                 node.block(lambda: node.membership.born)
+            self._prepare(check_processes_work_here, "its start")
             task = self._load(load)
             opened = self._open(task)
             node.report(wire.WIRED)
