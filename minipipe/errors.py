@@ -104,6 +104,21 @@ class TransportError(MiniPipeError, OSError):
     """A socket could not be bound, connected or used."""
 
 
+class RunDirectoryLostError(MiniPipeError, OSError):
+    """Somebody has removed the run's directory while the run was on."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return (
+            f"the run's directory {self.path!r} was removed while the run was on, and with it the "
+            "sockets of its workers, so the run was stopped: it has to stay until the run's end "
+            "(TMPDIR says where it is made)"
+        )
+
+
 class OutputsError(MiniPipeError, ValueError):
     """What a functor gave does not fit the number of its segment's downstreams."""
 

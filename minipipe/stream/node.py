@@ -409,7 +409,9 @@ class Node:
             if peer.segment in spec.ordered_receivers and outlet.ledger is not None:
                 self.post.open(peer)
                 outlet.ledger.expect_at(peer.id)
-        if self.post.waits_for(peer.id):  # something waits for its address
+        # Also to those who will only be told of an end, or of a death: once the run is on, nobody
+        # depends on the run's directory any more.
+        if peer.segment in self.wiring.correspondents or self.post.waits_for(peer.id):
             self.post.open(peer)
 
     def close_region(self, outlet: Outlet) -> None:

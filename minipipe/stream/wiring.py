@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 from minipipe.codec import Access
 from minipipe.pure.paths import Step
@@ -87,3 +88,19 @@ class Wiring:
     pairs: Carried | None = None  # of a join by identity: what its keys are
     hole_groups: tuple[tuple[int, ...], ...] = ()  # outputs of which one gets what is dropped
     hollow: bool = False  # holes may arrive
+
+    @cached_property
+    def correspondents(self) -> frozenset[int]:
+        """The segments whose workers those of this one may ever have something to say to.
+
+        Its neighbours; the senders whose items it confirms, or says that it has dropped; and the
+        receivers that a sender tells its marks and its end.
+        """
+        found: set[int] = set()
+        for inlet in self.inlets:
+            found |= inlet.closers if inlet.role is Role.RELAY else inlet.region_senders
+        for outlet in self.outlets:
+            found |= outlet.consumers
+            if outlet.is_sender:
+                found |= outlet.receivers
+        return frozenset(found)

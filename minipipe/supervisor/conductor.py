@@ -15,6 +15,7 @@ from minipipe.supervisor.effects import Effects
 from minipipe.supervisor.hearing import Hearing
 from minipipe.supervisor.launch import Report
 from minipipe.supervisor.monitor import Monitor
+from minipipe.supervisor.rundir import DirectoryWatch
 from minipipe.supervisor.watch import Watch
 from minipipe.transport import Buffer, Inbox
 
@@ -51,14 +52,15 @@ class Conductor:
         self._watch = watch
         self._monitor = monitor
         self._wake_read = wake
+        self._place: DirectoryWatch | None = None
 
-    def loop(self, inbox: Inbox) -> None:
+    def loop(self, inbox: Inbox, place: DirectoryWatch) -> None:
         """Does what the lifecycle decides, to the end.
 
         An error in it is a failure of the run, which then ends like any other: workers that are
         well leave their functors and run their `local_term`.
         """
-        effects = self._effects
+        effects, self._place = self._effects, place
         while not self._lifecycle.finished:
             broken = self._lifecycle.broken
             readable = self._wait(inbox)
@@ -83,6 +85,8 @@ class Conductor:
         now_s, lifecycle = time.monotonic(), self._lifecycle
         deadline_s = lifecycle.deadline_s
         times = [None if deadline_s is None else max(0.0, deadline_s - now_s)]
+        if self._place is not None:
+            times.append(self._place.due_in_s(now_s))
         if lifecycle.started and not lifecycle.stopping:
             times += [self._monitor.due_in_s(now_s), self._watch.due_in_s(now_s)]
         return min((t for t in times if t is not None), default=None)
@@ -110,7 +114,12 @@ class Conductor:
             self._handle(event)
 
     def _reap(self, readable: list[int]) -> None:
-        for report in self._crew.reports(readable):
+        reports = list(self._crew.reports(readable))
+        # Before a death is judged: it may be that of a worker that could bind no socket.
+        lost = None if self._place is None else self._place.look(time.monotonic(), bool(reports))
+        if lost is not None:
+            self._handle(life.StopAsked(outcome=life.Outcome.FAILED, cause=lost))
+        for report in reports:
             self.note(report)
 
     def note(self, report: Report) -> None:

@@ -32,7 +32,7 @@ from minipipe.supervisor.effects import Effects
 from minipipe.supervisor.hearing import Hearing
 from minipipe.supervisor.monitor import Monitor
 from minipipe.supervisor.output import OutputPump
-from minipipe.supervisor.rundir import RunDirectory
+from minipipe.supervisor.rundir import DirectoryWatch, RunDirectory
 from minipipe.supervisor.telling import Telling
 from minipipe.supervisor.watch import Watch
 from minipipe.transport import Inbox, Transport, open_transport
@@ -209,7 +209,7 @@ class Run:
             ):
                 self._conductor.note(report)
             self._launched.set()
-            self._conductor.loop(inbox)
+            self._conductor.loop(inbox, DirectoryWatch(directory))
             self.outcome = self._lifecycle.outcome or life.Outcome.FAILED
             self.failure = self._lifecycle.cause
             self._note_if_given_up()
