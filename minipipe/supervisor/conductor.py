@@ -85,6 +85,7 @@ class Conductor:
         now_s, lifecycle = time.monotonic(), self._lifecycle
         deadline_s = lifecycle.deadline_s
         times = [None if deadline_s is None else max(0.0, deadline_s - now_s)]
+        times.append(self._crew.look_every_s)
         if self._place is not None:
             times.append(self._place.due_in_s(now_s))
         if lifecycle.started and not lifecycle.stopping:
@@ -114,12 +115,9 @@ class Conductor:
             self._handle(event)
 
     def _reap(self, readable: list[int]) -> None:
-        reports = list(self._crew.reports(readable))
-        # Before a death is judged: it may be that of a worker that could bind no socket.
-        lost = None if self._place is None else self._place.look(time.monotonic(), bool(reports))
-        if lost is not None:
-            self._handle(life.StopAsked(outcome=life.Outcome.FAILED, cause=lost))
-        for report in reports:
+        for report in self._crew.reports(readable):
+            # Before a death is judged: it may be that of a worker that could bind no socket.
+            self._look_at_place(at_once=True)
             self.note(report)
 
     def note(self, report: Report) -> None:
@@ -132,7 +130,13 @@ class Conductor:
         for event in events:
             self._handle(event)
 
+    def _look_at_place(self, *, at_once: bool = False) -> None:
+        lost = None if self._place is None else self._place.look(time.monotonic(), at_once)
+        if lost is not None:
+            self._handle(life.StopAsked(outcome=life.Outcome.FAILED, cause=lost))
+
     def _look(self) -> None:
+        self._look_at_place()
         if self._lifecycle.started and not self._lifecycle.stopping:
             self._monitor.tell(time.monotonic())
             self._watch.look(time.monotonic())

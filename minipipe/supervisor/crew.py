@@ -181,6 +181,11 @@ class Crew:
         zygotes = [z.fileno() for z in self._zygotes.values() if not z.lost]
         return zygotes + self._forks.filenos()
 
+    @property
+    def look_every_s(self) -> float | None:
+        """How often to ask for `reports`, whatever is readable; None: that is enough."""
+        return self._forks.look_every_s
+
     def reports(self, readable: list[int]) -> Iterator[Report]:
         """What has happened to processes."""
         for zygote in self._zygotes.values():

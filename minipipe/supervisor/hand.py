@@ -155,10 +155,12 @@ def hand_of(index: int, segment: GraphSegment, member: Member) -> Hand:
 
 def _memory() -> int:
     """A descriptor of memory that can be shared; it has no name, so nothing is left behind."""
-    if hasattr(os, "memfd_create"):
+    try:
         fd = os.memfd_create("minipipe-page")
-    else:
-        with tempfile.TemporaryFile() as file:
+    except (AttributeError, OSError):  # macOS has none; a container may refuse it
+        # Of memory, if there is a file system of it: what is written often is else for a disk.
+        place = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None
+        with tempfile.TemporaryFile(dir=place) as file:
             fd = os.dup(file.fileno())
     os.ftruncate(fd, SIZE_BYTES)
     return fd

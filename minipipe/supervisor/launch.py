@@ -30,6 +30,9 @@ main(int(sys.argv[2]), sys.argv[3])
 """
 
 
+LOOK_S = 0.05  # forks without a pidfd are looked at this often
+
+
 @dataclass(frozen=True)
 class Started:
     """A worker's process exists."""
@@ -125,6 +128,10 @@ class ZygoteClient:
             self._control.sendall(body)
         except (BrokenPipeError, ConnectionResetError):
             pass  # it is gone; `reports` will say so
+        except OSError as error:
+            raise StartError(
+                f"cannot hand pipes to the process that starts workers (SCM_RIGHTS): {error}"
+            ) from error
 
     def reports(self) -> Iterator[Report]:
         """What it has said since last asked; call when its socket is readable."""
@@ -223,12 +230,19 @@ class Forks:
                 parent=parent,
             )
         self._pids[spec.ident] = pid
-        if hasattr(os, "pidfd_open"):
+        try:
             self._pidfds[spec.ident] = os.pidfd_open(pid)
+        except (AttributeError, OSError):
+            pass  # an old kernel, a container that refuses it, macOS: `look_every_s`
         return Started(spec.ident, pid)
 
     def filenos(self) -> list[int]:
         return list(self._pidfds.values())
+
+    @property
+    def look_every_s(self) -> float | None:
+        """How often to ask for `reports`, as some ends make nothing readable; None: all do."""
+        return None if len(self._pidfds) == len(self._pids) else LOOK_S
 
     def reports(self) -> Iterator[Report]:
         """Those that have ended since last asked."""

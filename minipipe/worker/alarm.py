@@ -36,7 +36,11 @@ class KernelAlarm:
             ctypes.create_string_buffer(struct.pack("@4l", *divmod(int(s * 1e9), 10**9) * 2))
             for s in (period_s, idle_s)
         )
-        self._wake_read, self._wake_write = os.pipe()
+        try:
+            self._wake_read, self._wake_write = os.pipe()
+        except OSError:
+            os.close(self._fd)
+            raise
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLIN)
         self._poll.register(self._wake_read, select.POLLIN)
@@ -101,5 +105,9 @@ Alarm = KernelAlarm | ThreadAlarm
 
 def alarm(period_s: float, idle_s: float) -> Alarm:
     """An alarm of the best kind that there is here."""
-    kind = KernelAlarm if sys.platform == "linux" else ThreadAlarm
-    return kind(period_s, idle_s)
+    if sys.platform == "linux":
+        try:
+            return KernelAlarm(period_s, idle_s)
+        except OSError:
+            pass  # refused (seccomp), or no descriptors are left for it
+    return ThreadAlarm(period_s, idle_s)

@@ -50,7 +50,7 @@ def become_worker(
     code = 1
     try:
         gc.freeze()  # what was inherited is not ours to collect (sockets, and shared pages)
-        os.setpgid(0, 0)  # Ctrl-C in the terminal is the supervisor's business
+        _begin_group()
         die_with_parent(signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
@@ -76,6 +76,22 @@ def become_worker(
         os._exit(code)
 
 
+def _begin_group() -> None:
+    """This process has a group of its own: Ctrl-C in the terminal is the supervisor's business."""
+    try:
+        os.setpgid(0, 0)
+    except OSError:
+        pass  # refused (seccomp): then what the functor starts is not ended with it
+
+
+def end_at_once() -> NoReturn:
+    """This process is gone, and what its functor has started with it."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)  # its group is another one's
+    raise AssertionError("SIGKILL was sent")
+
+
 def flush_prints() -> None:
     """What was printed is in the pipes afterwards."""
     for stream in (sys.stdout, sys.stderr):
@@ -89,7 +105,7 @@ def _follow(lifeline: int) -> None:
     """Ends the process when the supervisor has: reading gives the end of the pipe then."""
     while os.read(lifeline, 1):
         pass
-    os.killpg(0, signal.SIGKILL)
+    end_at_once()
 
 
 def _standard_streams(out: int, err: int) -> None:

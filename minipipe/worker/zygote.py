@@ -178,11 +178,20 @@ class Zygote:
 def collect(pid: int) -> int | None:
     """The wait status of a child that has ended, or None; ends what it had started itself."""
     try:
-        # Looked at before it is collected: until then its number cannot be anybody else's.
-        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            return None
-        kill_group(pid)
-        return os.waitpid(pid, 0)[1]
+        try:
+            # Looked at before it is collected: until then its number cannot be anybody else's.
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                return None
+            kill_group(pid)
+            return os.waitpid(pid, 0)[1]
+        except ChildProcessError:
+            raise
+        except (AttributeError, OSError):  # macOS before Python 3.13 has none; or it is refused
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if not found:
+                return None
+            kill_group(pid)  # at once: numbers go round before one is used again
+            return status
     except ChildProcessError:
         return UNKNOWN  # somebody else has collected it (SIGCHLD ignored, or a waitpid(-1))
 
