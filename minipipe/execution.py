@@ -11,12 +11,13 @@ from minipipe.describe import in_a_line
 from minipipe.errors import LifecycleError, MiniPipeError
 from minipipe.graph import Graph
 from minipipe.inline import PAUSE, InlineRun
-from minipipe.interpreter import died_of, interrupt, note_left, quiet_interrupts, running
+from minipipe.interpreter import begin, died_of, end, interrupt, note_left, quiet_interrupts
 from minipipe.iteration import Output, UndecodableError
 from minipipe.logs import SUMMARY, logger
 from minipipe.pure.lifecycle import Outcome
 from minipipe.pure.stats import RunStats
 from minipipe.stream import StopRun
+from minipipe.termination import Terminated
 
 if TYPE_CHECKING:
     from minipipe.supervisor import Run
@@ -63,7 +64,7 @@ class InlineExecution:
         self._run = InlineRun(graph, ignored, seed)
         self._items: Any = self._run.steps()  # a generator, which knows whether it is at work
         self.began_at = self._run.began_at
-        running.add(self)
+        begin(self)
 
     @property
     def ended(self) -> bool:
@@ -85,7 +86,7 @@ class InlineExecution:
         return self._run.failure
 
     def close(self, timeout_s: float | None) -> dict[str, Any]:
-        running.discard(self)
+        end(self)
         if self._run.failure is not None:
             raise self._run.failure
         if not self._run.ended:
@@ -98,7 +99,7 @@ class InlineExecution:
             until_s = None if timeout_s is None else time.monotonic() + timeout_s
             for _ in self._items:
                 if until_s is not None and time.monotonic() > until_s:
-                    running.add(self)
+                    begin(self)
                     raise RunTimeoutError(
                         f"the run has not ended within {timeout_s} s and stands still, as it is "
                         f"inline: call close() again to go on, or stop() to end it\n{self.stats()}"
@@ -111,9 +112,13 @@ class InlineExecution:
             # By a functor, a signal handler or another thread: whoever drives it sees that.
             self._run.wish = "drain" if drain else "stop"
             return
-        running.discard(self)
+        end(self)
         self._items.close()
         self._run.ended = True
+
+    def terminate(self) -> None:
+        """SIGTERM: ends it where it is driven by another thread than the one that gets that."""
+        self._run.wish = "stop"
 
     def end_with_interpreter(self) -> None:
         """The script has ended without close(): does what it would have done."""
@@ -152,12 +157,13 @@ class ProcessExecution:
         self.began_at = self._run.began_at
         self._pid = os.getpid()
         self._interrupted = False
+        self._terminated = False
         self._told = False
         self._torn_by: BaseException | None = None
         self._refused: LifecycleError | None = None
         self._output: Output | None = None
         self._reader: threading.Thread | None = None
-        running.add(self)
+        begin(self)
         try:
             self._run.start()
         except KeyboardInterrupt:
@@ -166,7 +172,7 @@ class ProcessExecution:
             self._wait(None)
             self._raise()
         except BaseException:
-            running.discard(self)
+            end(self)
             raise
 
     @property
@@ -201,6 +207,8 @@ class ProcessExecution:
             cause.add_note(f"minipipe: {item}, which came from {error.feeders!r} to the loop here")
             self._run.stop(outcome=Outcome.FAILED, cause=cause)
             self._wait(None)
+        except Terminated:
+            self._wait(None)  # `terminate` has stopped it
         except KeyboardInterrupt:
             self._run.stop(outcome=Outcome.INTERRUPTED)
             self._interrupted = True
@@ -268,6 +276,11 @@ class ProcessExecution:
         if wait:
             self._wait(None)
 
+    def terminate(self) -> None:
+        """SIGTERM: stops it; a second one does not wait for anybody."""
+        self._run.stop(outcome=Outcome.INTERRUPTED, kill=self._terminated)
+        self._terminated = True
+
     def stats(self) -> RunStats:
         return self._run.stats()
 
@@ -298,20 +311,23 @@ class ProcessExecution:
                         f"again to wait, or stop() to end it\n{self.stats()}"
                     )
                 break
+            except Terminated:
+                until_s = None  # `terminate` has stopped it
             except KeyboardInterrupt:
                 until_s = None
                 self._run.stop(outcome=Outcome.INTERRUPTED, kill=self._interrupted)
                 self._interrupted = True
-        running.discard(self)
+        end(self)
 
     def _raise(self) -> None:
         """Raises what the run came to, if that was no good."""
         if self._refused is not None:
             raise self._refused
-        if self._interrupted:
+        if self._interrupted or self._terminated:
             if self._run.failure is not None:
                 logger.error("at the end, %s", in_a_line(self._run.failure))
-            raise interrupt(f"minipipe: {summary('interrupted', self.stats())}") from None
+            how = "terminated" if self._terminated else "interrupted"
+            raise interrupt(f"minipipe: {summary(how, self.stats())}") from None
         failure = self._run.failure
         if failure is not None:
             raise failure

@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import atexit
-import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from types import TracebackType
 from typing import Protocol
 
+from minipipe import termination
+from minipipe.exit_status import die_of, end_with
+from minipipe.termination import Terminable, Terminated
 
-class EndsWithInterpreter(Protocol):
+
+class EndsWithInterpreter(Terminable, Protocol):
     """A run that is on when the script has ended."""
 
     def end_with_interpreter(self) -> None:
         """Waits for its end, or stops it; raises what went wrong."""
 
 
-running: set[EndsWithInterpreter] = set()
+_unended: set[EndsWithInterpreter] = set()
 LEFT_S = 3.0
 _left: list[tuple[float, str]] = []  # when a loop was left early, and what its run came to
+
+
+def begin(run: EndsWithInterpreter) -> None:
+    """A run is on: a SIGTERM stops it, and the interpreter's end waits for it."""
+    _unended.add(run)
+    termination.begin(run)
+
+
+def end(run: EndsWithInterpreter) -> None:
+    """A run is over, and somebody knows what it came to."""
+    _unended.discard(run)
+    termination.end(run)
 
 
 def note_left(summary: str) -> None:
@@ -37,7 +53,7 @@ def interrupt(text: str) -> KeyboardInterrupt:
 
     Not a subclass: Python ends itself by SIGINT, as a shell expects, for that very class only.
     """
-    error = KeyboardInterrupt(text)
+    error = Terminated(text) if termination.arrived() else KeyboardInterrupt(text)
     error._render_traceback_ = lambda: [text]  # type: ignore[attr-defined]  # IPython asks
     return error
 
@@ -64,6 +80,9 @@ def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType 
         if lines:
             print(lines[0], file=sys.stderr)
             return
+    if issubclass(kind, Terminated):
+        print(error, file=sys.stderr)  # where it hit the script is of no interest
+        return
     _previous_hook(kind, error, trace)
 
 
@@ -74,12 +93,12 @@ def died_of() -> BaseException | None:
     return getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
 
 
-def _at_exit() -> None:
+def _wait_for_runs() -> None:
     """The script has ended, a run has not: waits for it, or, if the script failed, stops it."""
     failed = interrupted = False
-    for execution in list(running):
+    for run in list(_unended):
         try:
-            execution.end_with_interpreter()
+            run.end_with_interpreter()
         except BaseException as error:  # the last chance to report it
             if _is_quiet(error):
                 print(error, file=sys.stderr)
@@ -87,13 +106,22 @@ def _at_exit() -> None:
             else:
                 traceback.print_exc()
             failed = True
-    if failed:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        if interrupted:  # end as a shell expects of what Ctrl-C has ended
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGINT)
-        os._exit(1)  # an exception in here would be printed, and the exit code still be 0
+    if termination.arrived():
+        die_of(signal.SIGTERM)
+    elif interrupted:
+        die_of(signal.SIGINT)  # as a shell expects of what Ctrl-C has ended
+    elif failed and died_of() is None:  # else the status says already that something failed
+        end_with(1)
 
 
-atexit.register(_at_exit)
+def _wait_first() -> None:
+    """Has `_wait_for_runs` called before all exit handlers, which run in reverse order.
+
+    What they take down (temporary directories, logs, a tracker of experiments) may be in use
+    until the runs have ended, as it would be in a script that calls `close()`.
+    """
+    atexit.register(_wait_for_runs)
+
+
+# Python calls this when the script has ended, before it waits for threads that are no daemons.
+threading._register_atexit(_wait_first)  # type: ignore[attr-defined]

@@ -17,6 +17,7 @@ from minipipe.platforms import with_interpreter_lock
 from minipipe.supervisor.capture import Captured
 from minipipe.worker import zygote
 from minipipe.worker.child import become_worker
+from minipipe.worker.signals import held_back
 from minipipe.worker.spec import WorkerSpec
 from minipipe.worker.stack import STACK_SIGNAL
 
@@ -96,13 +97,14 @@ class ZygoteClient:
         arguments = [root, str(theirs.fileno()), directory]
         command = [sys.executable, *flags, "-P", "-c", _CODE, *arguments]
         try:
-            self._process = subprocess.Popen(
-                command,
-                env=with_interpreter_lock(dict(environment)),
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # a Ctrl-C in the terminal is not for it
-            )
+            with held_back():
+                self._process = subprocess.Popen(
+                    command,
+                    env=with_interpreter_lock(dict(environment)),
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,  # a Ctrl-C in the terminal is not for it
+                )
         except OSError as error:
             ours.close()
             raise StartError(f"cannot start {sys.executable!r}: {error}") from error
@@ -212,23 +214,23 @@ class Forks:
                 stream.flush()  # or the child would have, and print, what is in it
             except (AttributeError, OSError, ValueError):
                 pass  # the caller has none, or closed it
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), held_back():
             # Python 3.12 warns of threads.  Ours hold no lock that the child needs, and the
             # child leaves everything else of this process alone.
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
-        if pid == 0:
-            for fd in not_for_it:
-                os.close(fd)
-            become_worker(
-                spec,
-                lambda: captured.payload,
-                out=fds.out,
-                err=fds.err,
-                page=fds.page,
-                lifeline=fds.lifeline,
-                parent=parent,
-            )
+            if pid == 0:
+                for fd in not_for_it:
+                    os.close(fd)
+                become_worker(
+                    spec,
+                    lambda: captured.payload,
+                    out=fds.out,
+                    err=fds.err,
+                    page=fds.page,
+                    lifeline=fds.lifeline,
+                    parent=parent,
+                )
         self._pids[spec.ident] = pid
         try:
             self._pidfds[spec.ident] = os.pidfd_open(pid)

@@ -16,6 +16,7 @@ import traceback
 from typing import NoReturn
 
 from minipipe.stream.page import SIZE_BYTES, Page
+from minipipe.worker.signals import notice_in_forks, take_no_notice
 from minipipe.worker.spec import WorkerSpec
 from minipipe.worker.stack import write_down_at_signal
 from minipipe.worker.work import Load, forbid_breakpoints, work
@@ -125,8 +126,9 @@ def _line_buffered(fd: int) -> io.TextIOWrapper:
 
 
 def _plain_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.set_wakeup_fd(-1)
+    take_no_notice()
+    notice_in_forks()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -23,6 +23,7 @@ import traceback
 from typing import NoReturn
 
 from minipipe.worker.child import become_worker, die_with_parent
+from minipipe.worker.signals import PARENT_ENDED, take_no_notice
 from minipipe.worker.stack import STACK_SIGNAL
 
 # what (fork, kill, write down the stack), worker id, length of the pickled request that follows
@@ -61,17 +62,18 @@ class Zygote:
             os.set_blocking(end, False)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        signal.signal(signal.SIGTERM, self._on_term)
+        take_no_notice()
+        signal.signal(PARENT_ENDED, self._on_parents_end)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         gc.collect()
         gc.freeze()  # what is there now is shared with the workers: no page of it is touched
 
-    def _on_term(self, number: int, frame: object) -> None:
+    def _on_parents_end(self, number: int, frame: object) -> None:
         self.end()
         os._exit(1)
 
     def serve(self) -> None:
-        die_with_parent(signal.SIGTERM)
+        die_with_parent(PARENT_ENDED)
         self._reply(b"R", 0, os.getpid())
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
@@ -126,7 +128,7 @@ class Zygote:
     def _child(self, body: bytes, fds: list[int]) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(PARENT_ENDED, signal.SIG_DFL)
             self._control.close()
             spec, functor = pickle.loads(body)
             out, err, page, lifeline, *memory = fds
@@ -162,7 +164,7 @@ class Zygote:
 
     def end(self) -> None:
         """Kills and collects all workers, removes the run's directory."""
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one comes for each thread that ends
+        signal.signal(PARENT_ENDED, signal.SIG_IGN)  # one comes for each thread that ends
         if self._ended:
             return
         self._ended = True

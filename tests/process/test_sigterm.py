@@ -1,0 +1,225 @@
+"""SIGTERM, and what else clusters send to a job: to the supervisor, or to every process of it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+import minipipe as mp
+from tests.conftest import children, wait_until
+
+SCRIPT = """
+import os, signal, sys, threading, time
+import minipipe as mp
+
+class Keeper:
+    def run(self, item):
+        time.sleep(0.002)
+    def local_term(self):
+        print("saving", flush=True)
+        {term}
+        print("kept", mp.get_worker_info().outcome)
+
+def load():
+    i = 0
+    while True:
+        yield i
+        i += 1
+
+def ready():
+    print("ready", flush=True)
+
+{before}
+segments = [mp.Source(load, "load"), mp.Transform(lambda x: x, n_processes=2)]
+"""
+CLOSE = """
+p = mp.PipeLine([*segments, mp.Sink(Keeper())]).run()
+while not p.stats()["Sink"].items_in: time.sleep(0.01)
+ready()
+p.close()
+"""
+OWN_CODE = CLOSE.replace("p.close()", "time.sleep(1000)")
+INTERPRETER = CLOSE.replace("p.close()", "")
+LOOP = """
+class Passes(Keeper):
+    def run(self, item):
+        return item
+for i, x in enumerate(mp.PipeLine([mp.Source(load), mp.Transform(Passes())])):
+    if i == 100: ready()
+"""
+LOOP_BODY = LOOP.replace("ready()", "ready(); time.sleep(1000)")
+THREAD = f"""
+def work():
+    global p
+    {CLOSE.strip().replace(chr(10), chr(10) + "    ")}
+mp.PipeLine([mp.Source(range(3)), mp.Sink(abs)]).run().close()
+threading.Thread(target=work).start()
+"""
+
+
+def script(tmp_path: Path, way: str, *, term: str = "", before: str = "") -> subprocess.Popen[str]:
+    path = tmp_path / "script.py"
+    path.write_text(textwrap.dedent(SCRIPT.format(term=term, before=before)) + way)
+    process = subprocess.Popen(
+        [sys.executable, str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line == "ready\n", line + process.communicate()[1]
+    return process
+
+
+@pytest.mark.parametrize("way", [CLOSE, OWN_CODE, INTERPRETER, LOOP, LOOP_BODY])
+def test_sigterm_saves_and_is_what_the_script_dies_of(tmp_path: Path, way: str) -> None:
+    process = script(tmp_path, way)
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert "kept interrupted" in out
+    assert process.returncode == -signal.SIGTERM, err
+    *waits, line = err.splitlines()
+    assert all("a run has not" in text for text in waits), err
+    assert line.startswith("minipipe: "), err
+
+
+def test_a_second_sigterm_does_not_wait_for_local_term(tmp_path: Path) -> None:
+    process = script(tmp_path, CLOSE, term="time.sleep(1000)")
+    process.terminate()
+    assert process.stdout is not None
+    assert process.stdout.readline() == "saving\n"
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGTERM, err
+    assert len(err.strip().splitlines()) == 1, err
+
+
+@pytest.mark.parametrize("during", [False, True])
+def test_a_handler_of_the_users_is_theirs(tmp_path: Path, during: bool) -> None:
+    own = "signal.signal(signal.SIGTERM, lambda n, f: (print('mine'), p.stop()))"
+    way = CLOSE.replace("ready()", f"{own}; ready()") if during else CLOSE
+    way += "\nprint(signal.getsignal(signal.SIGTERM).__name__)"
+    process = script(tmp_path, way, before="" if during else own)
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    lines = out.splitlines()
+    assert lines[0] == "mine"
+    assert "kept stopped" in lines
+    assert lines[-1] == "<lambda>"
+
+
+def test_without_a_run_sigterm_is_what_it_was() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with mp.PipeLine([mp.Source(range(3)), mp.Sink(lambda x: None)]):
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_children_that_the_user_forks_die_of_sigterm_at_once() -> None:
+    def endless():
+        while True:
+            yield 0
+
+    pline = mp.PipeLine([mp.Source(endless), mp.Sink(lambda x: None)]).run()
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,))
+    process.start()
+    process.terminate()
+    process.join(30)
+    assert process.exitcode == -signal.SIGTERM
+    pline.stop()
+    pline.close()
+
+
+def test_a_run_of_another_thread_ends_when_sigterm_ends_the_supervisor(tmp_path: Path) -> None:
+    process = script(tmp_path, THREAD)
+    workers = children() - {process.pid}
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGTERM
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "their end")
+
+
+# ------------------------------------------------------------------ to everybody
+SENT = ["SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGXCPU"]
+
+
+class Keeps:
+    """A sink with something to save; inherited by fork if it has what cannot be pickled."""
+
+    def __init__(self, inherited: bool) -> None:
+        self.cannot_be_pickled = (i for i in ()) if inherited else None
+
+    def run(self, item: object) -> None:
+        time.sleep(0.001)
+
+    def local_term(self) -> str:
+        return "saved"
+
+
+@pytest.mark.parametrize("inherited", [False, True])
+def test_what_a_scheduler_sends_to_all_processes_is_for_the_supervisor(inherited: bool) -> None:
+    def endless():
+        while True:
+            yield 0
+
+    pline = mp.PipeLine([mp.Source(endless), mp.Sink(Keeps(inherited), "save")]).run()
+    mine = children() - {os.getpid()}
+    for name in SENT:  # some of them while it starts
+        for pid in mine & children():
+            os.kill(pid, getattr(signal, name))
+    wait_until(lambda: pline.stats()["save"].items_in > 5, "items at the sink")
+    before = pline.stats()["save"].items_in
+    for name in SENT:
+        for pid in children() - {os.getpid()}:
+            os.kill(pid, getattr(signal, name))
+    wait_until(lambda: pline.stats()["save"].items_in > before + 100, "more items at the sink")
+    pline.stop()
+    assert pline.close() == {"save": "saved"}
+
+
+def ends_its_children(item: int) -> tuple[int, int | None]:
+    """How children of a worker end that are sent SIGTERM: another program, and only a fork."""
+    program = subprocess.Popen(["sleep", "1000"])
+    program.terminate()
+    fork = multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,))
+    fork.start()
+    fork.terminate()
+    fork.join()
+    return program.wait(), fork.exitcode
+
+
+@pytest.mark.parametrize("inherited", [False, True])
+def test_what_a_functor_has_started_can_be_terminated(inherited: bool) -> None:
+    generator = (i for i in ()) if inherited else None
+
+    def ends(item: int) -> tuple[int, int | None]:
+        assert generator is None or inherited
+        return ends_its_children(item)
+
+    (got,) = mp.PipeLine([mp.Source(range(1)), mp.Transform(ends)])
+    assert got == (-signal.SIGTERM, -signal.SIGTERM)
+
+
+def test_a_handler_that_a_functor_sets_is_its_own() -> None:
+    class Own:
+        def local_init(self) -> None:
+            self.got: list[int] = []
+            signal.signal(signal.SIGUSR1, lambda number, frame: self.got.append(number))
+
+        def run(self, item: int) -> list[int]:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            wait_until(lambda: self.got, "the signal")
+            return self.got
+
+    assert list(mp.PipeLine([mp.Source(range(1)), mp.Transform(Own())])) == [[signal.SIGUSR1]]
