@@ -83,7 +83,8 @@ class SourceStage(Stage):
         ends = isinstance(self._iterator, _ENDED_BY_ERRORS)
         why = " and the stream ends, as a generator cannot go on" if ends else ""
         self.dropped += 1
-        self.skipping.warn_of(error, f"item {self._number} was skipped{why}")
+        tell = self.skipping.warn_of if ends else self.skipping.ignore
+        tell(error, f"item {self._number} was skipped{why}")
         return not ends
 
     def leave(self) -> None:

@@ -14,6 +14,7 @@ from minipipe.graph import GraphSegment
 from minipipe.inline.ways import Ident
 from minipipe.letters import Kept, Letter, keep, write
 from minipipe.pure.budget import LAST, Budget
+from minipipe.pure.thinning import EverRarer
 from minipipe.segment import Segment
 
 logger = logging.getLogger("minipipe")
@@ -39,6 +40,7 @@ class Skipping:
         self._budget = None if limit is None else Budget(limit)
         self._path = declared.dead_letter
         self._last: deque[BaseException] = deque(maxlen=LAST)
+        self._ignored = EverRarer()
         self._kept: Kept | None = None
         self._unwritable = "its functor had not begun"
 
@@ -68,11 +70,11 @@ class Skipping:
         elif self._path is not None:
             self.warn_of(error, f"no dead letter of item {ident.number} ({self._unwritable})")
         if ignored or self._budget is None:
-            self.warn_of(error, f"item {ident.number} was skipped{consequence}")
+            self.ignore(error, f"item {ident.number} was skipped{consequence}")
             return True
-        self._budget.failed((ident, self._budget.failures))
+        self._budget.failed()
         self._last.append(error)
-        if self._budget.is_said:
+        if self._budget.is_said():
             item = describe(arguments[0] if len(arguments) == 1 else arguments)
             origin = self.names.get(ident.origin, "")
             logger.warning(
@@ -97,10 +99,16 @@ class Skipping:
         """The last failure that counted."""
         return self._last[-1] if self._last else None
 
-    def warn_of(self, error: BaseException, what: str) -> None:
+    def ignore(self, error: BaseException, what: str) -> None:
+        """Counts an item whose exception is ignored, and logs it, ever more rarely."""
+        self._ignored.more(1)
+        if self._ignored.is_due():
+            self.warn_of(error, what, self._ignored.so_far)
+
+    def warn_of(self, error: BaseException, what: str, so_far: str = "") -> None:
         """Logs what came of an exception that is to be ignored."""
         said = f"{type(error).__name__}: {text_of(error)}"
-        logger.warning("%s: %s: %s", self._segment.name, what, said)
+        logger.warning("%s: %s: %s%s", self._segment.name, what, said, so_far)
 
     def _letter(self, error: BaseException, ident: Ident) -> Letter:
         name = self._segment.name

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
+
+from minipipe.pure.intervals import Interval, IntervalSet
+from minipipe.pure.thinning import EverRarer
 
 LEAST_ITEMS = 100  # a rate says nothing of fewer
 LAST = 3  # so many tracebacks are in the error
-SAID = 10  # so many failures are said one by one; after that, each time they have doubled
+# An item can be done again only until its sender has heard what became of it: a matter of
+# milliseconds, and of the credit that it has. So many runs of failures are remembered at least,
+# and at most twice as many: an endless stream with a share as its budget would fill the memory.
+REMEMBERED = 65_536
 
 
 class Budget:
@@ -20,23 +26,45 @@ class Budget:
 
     def __init__(self, limit: int | float) -> None:
         self.limit = limit
-        self._failed: set[Hashable] = set()
+        self._said = EverRarer()
+        self._young: dict[Hashable, IntervalSet] = {}
+        self._old: dict[Hashable, IntervalSet] = {}
+        self._booked = 0  # runs among the young
 
     @property
     def failures(self) -> int:
-        return len(self._failed)
+        return self._said.count
 
-    def failed(self, identity: Hashable) -> bool:
-        """Books a failure; False if this item has failed before (it was done again)."""
-        before = len(self._failed)
-        self._failed.add(identity)
-        return len(self._failed) > before
+    def failed(self, count: int = 1) -> None:
+        """Books failures of items that cannot be done again."""
+        self._said.more(count)
 
-    @property
+    def failed_at(self, stream: Hashable, runs: Iterable[Interval]) -> int:
+        """Books failures of items that are done again after a death, but for those booked before.
+
+        Args:
+            stream: whose numbers they are.
+            runs: the numbers.
+
+        Returns how many are new.
+        """
+        young = self._young.setdefault(stream, IntervalSet())
+        old = self._old.get(stream)
+        new = 0
+        for first, stop in runs:
+            for gap in young.missing(first, stop):
+                for low, high in [gap] if old is None else old.missing(*gap):
+                    new += high - low
+            young.add(first, stop)
+            self._booked += 1
+        if self._booked >= REMEMBERED:
+            self._young, self._old, self._booked = {}, self._young, 0
+        self._said.more(new)
+        return new
+
     def is_said(self) -> bool:
-        """Whether the last failure is to be said."""
-        count = self.failures
-        return count <= SAID or count & (count - 1) == 0
+        """Whether the last failure is to be said; if so, it takes that for done."""
+        return self._said.is_due()
 
     def is_used_up(self, items: int, *, final: bool = False) -> bool:
         """Whether there were more failures than allowed.

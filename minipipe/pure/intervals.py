@@ -50,6 +50,19 @@ class IntervalSet:
         i = bisect_right(self._firsts, first) - 1
         return i >= 0 and self._stops[i] >= stop
 
+    def missing(self, first: int, stop: int) -> list[Interval]:
+        """The parts of [first, stop) that are not in the set."""
+        gaps: list[Interval] = []
+        for i in range(bisect_right(self._stops, first), len(self._firsts)):
+            if self._firsts[i] >= stop:
+                break
+            if self._firsts[i] > first:
+                gaps.append((first, self._firsts[i]))
+            first = self._stops[i]
+        if first < stop:
+            gaps.append((first, stop))
+        return gaps
+
     def __contains__(self, number: int) -> bool:
         return self.covers(number, number + 1)
 

@@ -34,6 +34,7 @@ from minipipe.stream.ordering import Ordering
 from minipipe.stream.outlet import Outlet, Shipment
 from minipipe.stream.page import ITEM_WORD, OUTSIDE, Page
 from minipipe.stream.post import Post
+from minipipe.stream.skips import Skips
 from minipipe.stream.wiring import OutletSpec, Wiring
 from minipipe.transport import Buffer, Inbox, Transport
 
@@ -99,6 +100,7 @@ class Node:
         self._rested: tuple[Any, ...] | None = None  # what the supervisor was told of the loop
         # Items that workers of this segment have died of, and how many.
         self.charged: dict[Leaf, int] = {}
+        self.skips = Skips()
         self.fences = Fences(self)
         self.ordering = Ordering(self)
         self._handlers = Handlers(self)
@@ -158,9 +160,20 @@ class Node:
 
     # --------------------------------------------------------------- sending
     def report(self, *record: Any) -> None:
-        """Sends a record to the supervisor at once."""
+        """Sends a record to the supervisor at once, behind what was skipped before."""
+        if self.skips.waits:
+            self._report_skips()
         self.tell(SUPERVISOR, record)
         self.post.flush()
+
+    def report_skips(self, text: str = "", failure: bytes = b"") -> None:
+        """Tells the supervisor at once what was skipped; of the last one, what went wrong."""
+        self._report_skips(text, failure)
+        self.post.flush()
+
+    def _report_skips(self, text: str = "", failure: bytes = b"") -> None:
+        self.publish()  # with what it is to be compared
+        self.tell(SUPERVISOR, self.skips.take(text, failure))
 
     def flush(self, now_s: float, *, idle: bool = False) -> None:
         """Sends what is due: parcels, grants, confirmations.  `idle`: all parcels are due."""
@@ -181,6 +194,8 @@ class Node:
         everything = idle or now_s - self._told_all_s >= LATER_S
         if everything:
             self._told_all_s = now_s
+            if self.skips.waits:  # before others hear that these items are done with
+                self._report_skips()
         self.post.flush(everything=everything)
         self._flushed_s = now_s
         self.memory.tend(now_s)
@@ -266,11 +281,10 @@ class Node:
         peer = self.membership.peers.get(ident)
         return -1 if peer is None else peer.segment
 
-    def publish_up_to(self, number: int | None) -> None:
-        """Writes the counters to the status page, up to this item of the parcel in work."""
+    def reach(self, number: int | None) -> None:
+        """Counts the items of the parcel in work up to this one as taken."""
         if number is not None:
             self.settle_turn(number + 1)
-        publish(self)
 
     def publish(self) -> None:
         """Writes the counters to the status page."""

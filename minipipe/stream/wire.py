@@ -58,7 +58,10 @@ FAILED = 43  # failure, pickled
 LOG = 44  # level, text
 REST = 45  # ended, sent, received: a worker in a loop has nothing to do (stream, peer, count)
 ENDED = 46  # a segment in a loop has ended itself: its other workers are to leave
-SKIPPED = 48  # failure, pickled: an item was skipped that failed, out of the segment's budget
+# Items that were skipped since the last such record: how many whose exception was ignored, and what
+# the last of them said, or nothing; how many without a number failed, out of the segment's budget;
+# those with one (origin, outputs gone through, flat intervals); the last of them, pickled, or b"".
+SKIPPED = 48  # ignored, text, unnumbered, failed, failure
 # Region, epoch, items: this sender sends so many again.  Settled: what it knows to be done of the
 # charged items (segment, number, outputs), so that nobody need hear of these any more.
 RESENT = 47  # region, epoch, items, settled

@@ -21,6 +21,7 @@ from minipipe.transport import Buffer, Inbox
 
 logger = logging.getLogger("minipipe")
 
+MESSAGES_A_TURN = 64  # then it looks again for wishes, deaths and what is due
 PAUSE_S = 0.02  # between turns that fail
 
 
@@ -53,6 +54,7 @@ class Conductor:
         self._monitor = monitor
         self._wake_read = wake
         self._place: DirectoryWatch | None = None
+        self._more = False  # messages may be left in the inbox, and do not end a wait any more
 
     def loop(self, inbox: Inbox, place: DirectoryWatch) -> None:
         """Does what the lifecycle decides, to the end.
@@ -66,10 +68,12 @@ class Conductor:
             readable = self._wait(inbox)
             if self._wake_read in readable:
                 effects.attempt("waking up", os.read, self._wake_read, 4096)
-            effects.attempt("receiving from workers", self._receive, inbox)
-            effects.attempt("looking for processes that ended", self._reap, readable)
+            # Wishes and deaths first, and only so many messages at a time: workers may write them
+            # faster than they are read here, and then this would never come to anything else.
             while self.wishes:
                 self._handle(self.wishes.popleft())
+            effects.attempt("looking for processes that ended", self._reap, readable)
+            effects.attempt("receiving from workers", self._receive_some, inbox)
             while effects.events:
                 self._handle(effects.events.popleft())
             effects.retry()
@@ -80,7 +84,7 @@ class Conductor:
 
     def _timeout_s(self) -> float | None:
         """How long nothing needs to be done, if nothing happens."""
-        if self._effects.events or self.wishes:
+        if self._effects.events or self.wishes or self._more:
             return 0.0
         now_s, lifecycle = time.monotonic(), self._lifecycle
         deadline_s = lifecycle.deadline_s
@@ -101,8 +105,13 @@ class Conductor:
             self._effects.failed(error, "waiting for workers")
             return []
 
-    def _receive(self, inbox: Inbox) -> None:
-        while (buffers := inbox.receive()) is not None:
+    def _receive_some(self, inbox: Inbox) -> None:
+        self._more = True
+        for _ in range(MESSAGES_A_TURN):
+            buffers = inbox.receive()
+            if buffers is None:
+                self._more = False
+                return
             self._effects.attempt("reading what a worker says", self._hear, buffers)
 
     def _hear(self, buffers: list[Buffer]) -> None:

@@ -1,49 +1,83 @@
-"""Failures that a segment's budget allows: counted, said, and at last too many."""
+"""Items that were skipped: counted, said ever more rarely, and at last too many."""
 
 from __future__ import annotations
 
 import logging
+import pickle
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from minipipe.errors import TooManyFailuresError
 from minipipe.graph import Graph
 from minipipe.pure.budget import LAST, Budget
+from minipipe.pure.thinning import EverRarer
+from minipipe.stream import wire
+from minipipe.supervisor.hand import Hand
 from minipipe.worker.failure import Failure
 
 logger = logging.getLogger("minipipe")
 
 
 class Failures:
-    """The budgets of all segments.
+    """What all segments have skipped, and their budgets.
 
     Args:
         items_in: how many items a segment has taken, by its index.
+        where: says where a worker's functor has failed, in words.
     """
 
-    def __init__(self, graph: Graph, items_in: Callable[[int], int]) -> None:
+    def __init__(
+        self, graph: Graph, items_in: Callable[[int], int], where: Callable[[Hand, Failure], str]
+    ) -> None:
         self._graph = graph
         self._items_in = items_in
+        self._where = where
         self._budgets = {
             s.index: Budget(s.declared.max_failures)
             for s in graph.segments
             if s.declared is not None and s.declared.max_failures is not None
         }
+        self._ignored = {segment.index: EverRarer() for segment in graph.segments}
         self._last: dict[int, deque[tuple[Failure, str]]] = {}
 
-    def skipped(self, segment: int, failure: Failure, where: str) -> TooManyFailuresError | None:
-        """Books an item that was skipped; what the run ends with, if it was one too many."""
-        budget = self._budgets[segment]
-        identity = (failure.origin, failure.number, failure.path, failure.occurrence)
-        if not budget.failed(identity):
+    def skipped(self, hand: Hand, fields: Sequence[Any]) -> TooManyFailuresError | None:
+        """Books what a worker has skipped; what the run ends with, if it was too much."""
+        ignored, text, unnumbered, failed, failure = fields
+        self._ignore(hand.segment.index, ignored, text)
+        if not unnumbered and not failed:
             return None
+        segment = hand.segment
+        budget = self._budgets[segment.index]
+        before = budget.failures
+        budget.failed(unnumbered)
+        for origin, path, numbers in failed:
+            runs = wire.unflat(numbers)
+            if segment.restarts:
+                budget.failed_at((origin, tuple(path)), runs)
+            else:
+                budget.failed(sum(stop - first for first, stop in runs))
+        if budget.failures == before:
+            return None
+        if failure:
+            self._note(segment.index, hand, pickle.loads(failure))
+        return self._judged(segment.index)
+
+    def _ignore(self, segment: int, count: int, text: str) -> None:
+        ignored = self._ignored[segment]
+        ignored.more(count)
+        if text and ignored.is_due():
+            logger.warning("%s%s", text, ignored.so_far)
+
+    def _note(self, segment: int, hand: Hand, failure: Failure) -> None:
+        """Keeps a failure for the error that the run may end with, and says it now and then."""
+        budget, where = self._budgets[segment], self._where(hand, failure)
         self._last.setdefault(segment, deque(maxlen=LAST)).append((failure, where))
-        if budget.is_said:
+        if budget.is_said():
             logger.warning(
                 "skipped (failure %d, %s): %s: %s: %s",
                 *(budget.failures, budget, where, failure.type_name, failure.text),
             )
-        return self._judged(segment)
 
     def ended(self, segment: int) -> TooManyFailuresError | None:
         """All workers of a segment are done: a share of the items can be judged."""
@@ -53,10 +87,11 @@ class Failures:
         budget, items = self._budgets[segment], self._items_in(segment)
         if not budget.is_used_up(items, final=final):
             return None
-        last = self._last[segment]
+        last = self._last.get(segment, ())
         texts = [f"{where}\n{failure.trace.rstrip()}" for failure, where in last]
         name = self._graph.segments[segment].name
         error = TooManyFailuresError(name, budget.failures, items, str(budget), "\n".join(texts))
-        failure, where = last[-1]
-        error.__cause__ = failure.exception(where)
+        if last:
+            failure, where = last[-1]
+            error.__cause__ = failure.exception(where)
         return error

@@ -36,7 +36,7 @@ class Hearing:
         self._run = run
         self._crew = crew
         self._connect = connect
-        self._failures = Failures(graph, crew.items_in)
+        self._failures = Failures(graph, crew.items_in, self._where)
         # Workers of each segment that are not done; one that dies and is replaced counts once.
         self._at_work = {segment.index: segment.n_processes for segment in graph.segments}
 
@@ -52,9 +52,11 @@ class Hearing:
             elif op == wire.WIRED:
                 yield life.Wired(hand.ident)
             elif op == wire.DONE:
-                yield self._done(hand, fields)
+                yield from self._done(hand, fields)
             elif op == wire.SKIPPED:
-                yield from self._skipped(hand, pickle.loads(fields[0]))
+                too_many = self._failures.skipped(hand, fields)
+                if too_many is not None:
+                    yield life.StopAsked(outcome=life.Outcome.FAILED, cause=too_many)
             elif op == wire.FAILED:
                 yield self._failed(hand, pickle.loads(fields[0]))
             elif op == wire.LOG:
@@ -85,23 +87,22 @@ class Hearing:
         item, known = self._crew.item_at(hand), hand.page.deaths
         return life.Died(hand.ident, self._crew.death(hand, status), item, known)
 
-    def _done(self, hand: Hand, fields: list[Any]) -> life.Event:
+    def _done(self, hand: Hand, fields: list[Any]) -> Iterator[life.Event]:
+        if hand.death is not None:
+            return  # read after its death: whoever takes its place does that work, and counts
         try:
             hand.result = pickle.loads(fields[0]) if fields else None
         except Exception as error:  # unpickling runs code of the user's classes
             error.add_note(f"minipipe: while reading what local_term of {hand.name!r} returned")
-            return life.Failed(hand.ident, error, True)
+            yield life.Failed(hand.ident, error, True)
+            return
         self._at_work[hand.segment.index] -= 1
         if not self._at_work[hand.segment.index]:
             too_many = self._failures.ended(hand.segment.index)
             if too_many is not None:
-                return life.Failed(hand.ident, too_many)
-        return life.Done(hand.ident)
-
-    def _skipped(self, hand: Hand, failure: Failure) -> Iterator[life.Event]:
-        too_many = self._failures.skipped(hand.segment.index, failure, self._where(hand, failure))
-        if too_many is not None:
-            yield life.StopAsked(outcome=life.Outcome.FAILED, cause=too_many)
+                yield life.Failed(hand.ident, too_many)
+                return
+        yield life.Done(hand.ident)
 
     def _failed(self, hand: Hand, failure: Failure) -> life.Event:
         error = failure.exception(self._where(hand, failure))

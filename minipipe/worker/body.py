@@ -12,7 +12,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import cloudpickle
@@ -21,6 +20,7 @@ from minipipe.codec import Unreadable
 from minipipe.describe import text_of
 from minipipe.errors import ItemTypeError, UnreadableItemError
 from minipipe.pure.paths import Outputs, outputs
+from minipipe.pure.thinning import EverRarer
 from minipipe.stream import Inlet, Node, Outlet, Role, StopRun, wire
 from minipipe.stream.arrived import Arrived
 from minipipe.stream.node import WAIT_S
@@ -62,7 +62,7 @@ class Body:
         self.leave: Callable[[], object] = lambda: None
         self._pid = os.getpid()
         self._told_of_copies = False
-        self._failures = 0  # that it has told of
+        self._without_letter = EverRarer()
         self.attended = 0  # what `rejoin` gave last
         self.attendant = attendant
         self.outlets = list(node.outlets.values())
@@ -176,27 +176,41 @@ class Body:
             raise self.broken(error, number, item, origin, path, doing)
         there_is_one = number is not None and item is not GENERATED and item is not None
         lettered = there_is_one and self.letters.wanted and (doing != SENDING or parcel is not None)
-        if not ignored or lettered:
-            self._failures += 1
+        skips = self.node.skips
+        sampling = skips.ignored if ignored else skips.failures
+        in_full = sampling.picks(time.monotonic()) or item is GENERATED
+        if lettered or (in_full and not ignored):
             about: dict[str, Any] = {"origin": origin, "number": number, "item": item, "path": path}
             failure = capture(error, doing, **about)
-            if parcel is None:
-                failure = replace(failure, occurrence=self._failures)
             if lettered and isinstance(item, Unreadable):
-                said = f"{self.where}: no dead letter of item {number}, which cannot be unpickled"
-                self.node.report(wire.LOG, logging.WARNING, said)
+                self._tell_of_no_letter(number)
             elif lettered:
                 self._write_letter(failure, item, parcel)
-            if not ignored:
-                self.node.publish_up_to(number)  # with what it is to be compared
-                self.node.report(wire.SKIPPED, cloudpickle.dumps(failure))
-                return
-        ends = " and the stream ends, as a generator cannot go on" if item is GENERATED else ""
-        at = f" at {'.'.join(map(str, path))}" if path else ""
-        skipped = "this" if number is None else f"item {number}{at}"
-        said = f"{type(error).__name__}: {text_of(error)}"
-        text = f"{self.where}: {skipped} was skipped{ends}: {said}"
-        self.node.report(wire.LOG, logging.WARNING, text)
+        if not ignored:
+            # What came in no parcel is never done again, so each time it counts.
+            skips.fail(origin, None if parcel is None else number, path)
+            if in_full:
+                self.node.reach(number)
+                self.node.report_skips(failure=cloudpickle.dumps(failure))
+            return
+        skips.ignore()
+        if in_full:
+            at = f" at {'.'.join(map(str, path))}" if path else ""
+            skipped = "this" if number is None else f"item {number}{at}"
+            said = f"{type(error).__name__}: {text_of(error)}"
+            if item is GENERATED:  # not one of many
+                ends = "was skipped and the stream ends, as a generator cannot go on"
+                text = f"{self.where}: {skipped} {ends}: {said}"
+                self.node.report(wire.LOG, logging.WARNING, text)
+            else:
+                self.node.report_skips(f"{self.where}: {skipped} was skipped: {said}")
+
+    def _tell_of_no_letter(self, number: int | None) -> None:
+        self._without_letter.more(1)
+        if self._without_letter.is_due():
+            said = f"{self.where}: no dead letter of item {number}, which cannot be unpickled"
+            text = f"{said}{self._without_letter.so_far}"
+            self.node.report(wire.LOG, logging.WARNING, text)
 
     @property
     def _feeders(self) -> str:

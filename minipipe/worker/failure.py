@@ -55,7 +55,6 @@ class Failure:
     pickled: bytes | None
     hint: str = ""
     path: tuple[int, ...] = ()  # which outputs the item went through
-    occurrence: int = 0  # which of its worker's it is, if it is of no item that came in
 
     def exception(self, where: str) -> BaseException:
         """The exception to raise in the caller, with the remote traceback as its cause."""

@@ -113,3 +113,12 @@ def test_an_interval_set_cannot_be_a_key() -> None:
 
 def test_repr_shows_the_intervals() -> None:
     assert repr(IntervalSet([(0, 2), (4, 5)])) == "IntervalSet([(0, 2), (4, 5)])"
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 8))), st.integers(0, 40))
+def test_what_is_missing_of_an_interval_is_all_that_is_not_in_the_set(added, first) -> None:
+    numbers = IntervalSet((low, low + count) for low, count in added)
+    for stop in range(first, 45):
+        gaps = numbers.missing(first, stop)
+        missing = [n for low, high in gaps for n in range(low, high)]
+        assert missing == [n for n in range(first, stop) if n not in numbers]
