@@ -1,29 +1,34 @@
-"""What workers print appears in the caller's stdout and stderr, line by line."""
+"""What workers print appears in the caller's stdout and stderr."""
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import math
 import os
 import select
+import struct
 import sys
+import termios
 import threading
+import time
 from dataclasses import dataclass
+
+from minipipe.pure.merging import Merging
 
 logger = logging.getLogger("minipipe")
 
-CHUNK_BYTES = 65_536
-MAX_LINE_BYTES = 1 << 20
+CHUNK_BYTES = 65_536  # of one pipe in one turn, so that one that is never empty starves no other
 
 
 @dataclass
 class _Pipe:
     fd: int
     to_stderr: bool
-    rest: bytes = b""
 
 
 class OutputPump(threading.Thread):
-    """Reads the workers' pipes and writes whole lines to `sys.stdout` and `sys.stderr`.
+    """Reads the workers' pipes and writes to `sys.stdout` and `sys.stderr`.
 
     They are looked up at each write, so that a notebook's cell or a redirection gets them.
     """
@@ -35,6 +40,8 @@ class OutputPump(threading.Thread):
         self._lock = threading.Lock()
         self._ending = False
         self._wake_read, self._wake_write = os.pipe()
+        self._merging = {False: Merging(), True: Merging()}  # by `to_stderr`
+        self._broken: dict[bool, object] = {}  # what could not be written to, and that was said
 
     def add(self, fd: int, *, to_stderr: bool) -> None:
         """Takes over the reading end of a pipe."""
@@ -60,17 +67,27 @@ class OutputPump(threading.Thread):
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
         while not self._ending:
-            for fd, _ in poll.poll():
+            for fd, _ in poll.poll(self._timeout_ms()):
                 if fd == self._wake_read:
                     os.read(self._wake_read, CHUNK_BYTES)
                     self._adopt(poll)
-                elif not self._read(self._pipes[fd]):
+                elif not self._read_some(self._pipes[fd]):
                     poll.unregister(fd)
                     self._drop(self._pipes.pop(fd))
+            for to_stderr, merging in self._merging.items():
+                self._write(merging.due(time.monotonic()), to_stderr=to_stderr)
         self._adopt(poll)
         for pipe in self._pipes.values():
-            self._read(pipe)
+            left = _readable_bytes(pipe.fd)  # now: what has started may go on for ever
+            while left > 0 and self._read_some(pipe):
+                left -= CHUNK_BYTES
             self._drop(pipe)
+
+    def _timeout_ms(self) -> int | None:
+        now_s = time.monotonic()
+        waits = [merging.due_in_s(now_s) for merging in self._merging.values()]
+        times = [wait_s for wait_s in waits if wait_s is not None]
+        return math.ceil(min(times) * 1000) if times else None
 
     def _adopt(self, poll: select.poll) -> None:
         with self._lock:
@@ -79,37 +96,45 @@ class OutputPump(threading.Thread):
             self._pipes[pipe.fd] = pipe
             poll.register(pipe.fd, select.POLLIN | select.POLLHUP)
 
-    def _read(self, pipe: _Pipe) -> bool:
-        """Writes what is there now; False at the end of the pipe."""
-        while True:
-            try:
-                chunk = os.read(pipe.fd, CHUNK_BYTES)
-            except BlockingIOError:
-                return True
-            if not chunk:
-                return False
-            data = pipe.rest + chunk
-            cut = data.rfind(b"\n") + 1
-            if not cut and len(data) > MAX_LINE_BYTES:
-                cut = len(data)
-            pipe.rest = data[cut:]
-            if cut:
-                _write(data[:cut], to_stderr=pipe.to_stderr)
+    def _read_some(self, pipe: _Pipe) -> bool:
+        """Takes in what is there now, up to CHUNK_BYTES; False at the end of the pipe."""
+        try:
+            chunk = os.read(pipe.fd, CHUNK_BYTES)
+        except BlockingIOError:
+            return True
+        if not chunk:
+            return False
+        text = self._merging[pipe.to_stderr].add(pipe.fd, chunk, time.monotonic())
+        self._write(text, to_stderr=pipe.to_stderr)
+        return True
 
-    @staticmethod
-    def _drop(pipe: _Pipe) -> None:
+    def _drop(self, pipe: _Pipe) -> None:
         os.close(pipe.fd)
-        if pipe.rest:
-            _write(pipe.rest + b"\n", to_stderr=pipe.to_stderr)
+        self._write(self._merging[pipe.to_stderr].end(pipe.fd), to_stderr=pipe.to_stderr)
+
+    def _write(self, data: bytes, *, to_stderr: bool) -> None:
+        stream = sys.stderr if to_stderr else sys.stdout
+        if stream is None or not data:
+            return
+        text = data.decode("utf-8", "backslashreplace")
+        try:
+            try:
+                stream.write(text)
+            except UnicodeEncodeError:  # workers write UTF-8, whatever the caller's stream can
+                encoding = stream.encoding
+                stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            stream.flush()
+        except Exception as error:  # whatever the caller has put there as its stdout may raise
+            # It must be read on all the same, or the workers would wait in their prints for ever.
+            if self._broken.get(to_stderr) is not stream:
+                self._broken[to_stderr] = stream
+                logger.warning(
+                    "cannot write what workers print to %s, so some of it is lost: %s: %s",
+                    *("stderr" if to_stderr else "stdout", type(error).__name__, error),
+                )
 
 
-def _write(data: bytes, *, to_stderr: bool) -> None:
-    stream = sys.stderr if to_stderr else sys.stdout
-    if stream is None:
-        return
-    try:
-        stream.write(data.decode("utf-8", "backslashreplace"))
-        stream.flush()
-    except Exception as error:  # whatever the caller has put there as its stdout may raise
-        # It must be read on all the same, or the workers would wait in their prints for ever.
-        logger.warning("cannot write what workers print: %s: %s", type(error).__name__, error)
+def _readable_bytes(fd: int) -> int:
+    """How much can be read of a pipe without waiting."""
+    count: int = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0"))[0]
+    return count
