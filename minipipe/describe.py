@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 MAX_REPR = 200
+MAX_TEXT = 10_000  # of what an exception says
 
 
 def describe(item: object) -> str:
@@ -23,15 +24,27 @@ def describe(item: object) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """What an exception says, also if its own `__str__` fails.
+    """What an exception says, also if its own `__str__` fails; of a long text, both ends.
 
     >>> text_of(ValueError("bad"))
     'bad'
     """
     try:
-        return str(error)
+        return both_ends(str(error), MAX_TEXT)
     except BaseException:
         return "<its str() failed>"
+
+
+def both_ends(text: str, limit: int) -> str:
+    """`text`, or its beginning and end, if it is longer than `limit` characters.
+
+    >>> both_ends("1234567890", 4)
+    '12 [6 characters left out] 90'
+    """
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]} [{len(text) - 2 * half} characters left out] {text[-half:]}"
 
 
 def in_a_line(error: BaseException) -> str:

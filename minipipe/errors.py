@@ -278,6 +278,22 @@ class PoisonError(MiniPipeError, RuntimeError):
         )
 
 
+class ResultTooLargeError(MiniPipeError, OverflowError):
+    """What a worker's `local_term` returned is more than a message can hold."""
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(size_bytes, limit_bytes)
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+    def __str__(self) -> str:
+        return (
+            f"what local_term returned takes {self.size_bytes / 2**30:.2f} GiB when pickled, and "
+            f"at most {self.limit_bytes / 2**30:.2f} GiB can be handed back: save it to a file "
+            "and return the path"
+        )
+
+
 class TooManyFailuresError(MiniPipeError, RuntimeError):
     """More items of a segment have failed than `max_failures` allows.
 

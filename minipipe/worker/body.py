@@ -181,7 +181,7 @@ class Body:
         in_full = sampling.picks(time.monotonic()) or item is GENERATED
         if lettered or (in_full and not ignored):
             about: dict[str, Any] = {"origin": origin, "number": number, "item": item, "path": path}
-            failure = capture(error, doing, **about)
+            failure = capture(error, doing, raised=in_full and not ignored, **about)
             if lettered and isinstance(item, Unreadable):
                 self._tell_of_no_letter(number)
             elif lettered:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import re
@@ -9,8 +10,8 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
-from minipipe.by_value import dumps
-from minipipe.describe import describe, text_of
+from minipipe.by_value import Pickler
+from minipipe.describe import MAX_TEXT, both_ends, describe, text_of
 from minipipe.errors import FunctorError, RemoteTraceback
 
 _ENDS = (StopIteration, StopAsyncIteration)
@@ -20,6 +21,8 @@ CLOSING, TERMINATING, RETURNING = LAST_WORDS = (
     "its local_term",
     "pickling what its local_term returned",
 )
+MAX_TRACE = 100_000  # characters
+MAX_PICKLED_BYTES = 256 * 1024  # of an exception: it may hold the item, or a model
 _READ_ONLY = (
     "; arrays that others may see as well are read-only: writable=True gives this segment copies "
     "of its own"
@@ -82,14 +85,19 @@ def capture(
     number: int | None = None,
     item: Any = None,
     path: tuple[int, ...] = (),
+    raised: bool = True,
 ) -> Failure:
-    """`error`, as it was caught just now, ready to be sent."""
+    """`error`, as it was caught just now, ready to be sent.
+
+    Args:
+        raised: it may be raised in the caller, so it itself is sent too, as far as it is small.
+    """
     trace = error.__traceback__
     own = os.path.dirname(__file__)
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(own):
         trace = trace.tb_next  # the user's traceback begins where the user's code does
     error.__traceback__ = trace
-    text = "".join(traceback.format_exception(error))
+    text = both_ends("".join(traceback.format_exception(error)), MAX_TRACE)
     message = text_of(error)
     return Failure(
         os.getpid(),
@@ -100,7 +108,7 @@ def capture(
         type(error).__qualname__,
         message,
         text,
-        _pickled(error, message),
+        _pickled(error) if raised else None,
         _hint(error),
         path,
     )
@@ -150,30 +158,58 @@ class Parts:
         return error
 
 
-def _pickled(error: BaseException, message: str) -> bytes | None:
-    """`error`, as far as it survives pickling: whole, or in parts; None if its class does not."""
+def _pickled(error: BaseException) -> bytes | None:
+    """`error`, as far as it survives pickling: whole, or in parts; None if its class does not.
+
+    What makes it larger than MAX_PICKLED_BYTES is left out.
+    """
     cause, context, trace = error.__cause__, error.__context__, error.__traceback__
     try:
-        blob: bytes = dumps(error)
+        blob = _dumps(error)
         again = pickle.loads(blob)
-        if type(again) is type(error) and str(again) == message:
+        if type(again) is type(error) and str(again) == str(error):
             return blob
     except BaseException:  # a lock in its fields, a constructor with other arguments, anything
         pass
     finally:
         error.__cause__, error.__context__, error.__traceback__ = cause, context, trace
-    args = tuple(arg if _survives(arg) else repr(arg) for arg in error.args)
+    args = tuple(arg if _survives(arg) else _abridged(arg) for arg in error.args)
     fields = {name: value for name, value in vars(error).items() if _survives(value)}
     try:
         parts = Parts(type(error), args, fields)
-        return dumps(parts) if parts.together() is not None else None
-    except Exception:  # its class cannot be pickled
+        return _dumps(parts) if parts.together() is not None else None
+    except Exception:  # its class cannot be pickled, or all its parts together are large
         return None
+
+
+class _Limited(io.BytesIO):
+    """A file that refuses more than MAX_PICKLED_BYTES, before they are copied."""
+
+    def write(self, data: Any, /) -> int:
+        size_bytes = memoryview(data).nbytes
+        if self.tell() + size_bytes > MAX_PICKLED_BYTES:
+            raise OverflowError(f"more than {MAX_PICKLED_BYTES} bytes when pickled")
+        return super().write(data)
+
+
+def _dumps(value: object) -> bytes:
+    """`value`, pickled.
+
+    Raises:
+        OverflowError: it is larger than MAX_PICKLED_BYTES.
+    """
+    file = _Limited()
+    Pickler(file, joins_main=False).dump(value)
+    return file.getvalue()
+
+
+def _abridged(value: object) -> str:
+    return both_ends(value, MAX_TEXT) if isinstance(value, str) else describe(value)
 
 
 def _survives(value: object) -> bool:
     try:
-        pickle.loads(dumps(value))
+        pickle.loads(_dumps(value))
     except Exception:  # whatever a __reduce__ of the user's may raise
         return False
     return True

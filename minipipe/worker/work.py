@@ -15,6 +15,7 @@ import numpy as np
 
 from minipipe.arrays import set_pool
 from minipipe.by_value import dumps
+from minipipe.errors import ResultTooLargeError
 from minipipe.functor import Opened
 from minipipe.importing import importing_for_worker
 from minipipe.platforms import check_processes_work_here
@@ -33,6 +34,8 @@ from minipipe.worker.line import LineLoop
 from minipipe.worker.seeding import seed_when_imported
 from minipipe.worker.source import SourceLoop
 from minipipe.worker.spec import Task, WorkerSpec
+
+MAX_RESULT_BYTES = 2**32 - 1  # of one field of a message (msgpack)
 
 # What the user has declared: unpickled, or inherited, in the worker.
 Load = Callable[[], Task]
@@ -172,7 +175,7 @@ class _Life:
             try:
                 result = self.body.call(opened.local_term)
                 doing = RETURNING
-                blob = dumps(result)
+                blob = dumped(result)
             except BaseException as error:
                 self.body.leave_if_forked(error)
                 self._fail(capture(error, doing))
@@ -187,6 +190,18 @@ class _Life:
 
     def _fail(self, failure: Failure) -> None:
         self.node.report(wire.FAILED, dumps(failure))
+
+
+def dumped(result: Any) -> bytes:
+    """What `local_term` returned, pickled.
+
+    Raises:
+        ResultTooLargeError: a message cannot hold it.
+    """
+    blob = dumps(result)
+    if len(blob) > MAX_RESULT_BYTES:
+        raise ResultTooLargeError(len(blob), MAX_RESULT_BYTES)
+    return blob
 
 
 def seed(value: int) -> None:
