@@ -6,14 +6,14 @@ sender of the parcel to know, and to end by `Parcel.release`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from minipipe.codec import wire
 from minipipe.errors import MiniPipeError, WireFormatError
-from minipipe.shared import Held, Lease, SlotPool, SlotReader, SlotRef, owner_of
+from minipipe.shared import Held, Lease, SlotPool, SlotReader, SlotRef, is_open_to_others, owner_of
 from minipipe.shared.pool import OwnedSlot
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -92,16 +92,22 @@ class Lender:
     Attributes:
         min_bytes: Smaller arrays travel inside the message.
         exposed: Slots that were lent and that arrays of this process may still write to.
+        on_barred: Called once, when others may not open what this process has: from then on
+            arrays travel inside messages.
     """
 
     def __init__(self, pool: SlotPool) -> None:
         self.min_bytes = pool.min_bytes
         self.exposed: list[Held] = []
+        self.on_barred: Callable[[], None] = lambda: None
+        self._barred = False
         self._movable: list[Lent] = []  # of these, what stands in no message yet
         self._pool = pool
 
     def lend(self, array: Array, *, exclusive: bool) -> Loan | None:
         """Returns where others find the array, its slot retained; None if the pool has no slot.
+
+        None also if others may not open it.
 
         It is copied, once, unless it lies in a slot already.
 
@@ -110,6 +116,12 @@ class Lender:
                 be written to before `settle`.
             exclusive: Whether one consumer will get it, and no other.
         """
+        if not is_open_to_others():
+            # Looked at each time: the functor may forbid it in the middle of a run.
+            if not self._barred:
+                self._barred = True
+                self.on_barred()
+            return None
         place = owner_of(array)
         if place is None:
             return self._copied(array, exclusive=exclusive)

@@ -8,9 +8,10 @@ kernel knows: each one that does has a lock on it, and its death takes that away
 from __future__ import annotations
 
 from minipipe.shared.cpus import usable_cpus
-from minipipe.shared.errors import SlotError
+from minipipe.shared.errors import SlotBarredError, SlotError
 from minipipe.shared.held import Held
 from minipipe.shared.limits import available_bytes, memory_limit_bytes, oom_kills
+from minipipe.shared.openness import is_open_to_others, lives
 from minipipe.shared.pool import MIN_BYTES, OwnedSlot, SlotPool
 from minipipe.shared.reader import Lease, SlotReader
 from minipipe.shared.reference import SlotRef
@@ -23,11 +24,14 @@ __all__ = [
     "Lease",
     "OwnedSlot",
     "Place",
+    "SlotBarredError",
     "SlotError",
     "SlotPool",
     "SlotReader",
     "SlotRef",
     "available_bytes",
+    "is_open_to_others",
+    "lives",
     "memory_limit_bytes",
     "neighbourhood",
     "obstacle",

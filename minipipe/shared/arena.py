@@ -20,6 +20,7 @@ import numpy as np
 
 from minipipe.shared.locks import unlock, write_lock
 from minipipe.shared.mapping import HUGE_BYTES, PAGE_BYTES, Mapping
+from minipipe.shared.openness import lives
 
 NAME = "minipipe"
 _MAGIC = b"MiniPipe slots 1"
@@ -137,6 +138,7 @@ def open_arena(pid: int, fd: int, arena_id: int) -> Arena | None:
     """Opens an arena through a process that has it; None if it is not there (any more).
 
     Raises:
+        PermissionError: The process lives, and this one may not look into it.
         OSError: This process may have no more descriptors or address space.
     """
     at = door(pid, fd)
@@ -145,8 +147,12 @@ def open_arena(pid: int, fd: int, arena_id: int) -> Arena | None:
         if not os.readlink(at).startswith(f"/memfd:{NAME} "):
             return None
         own = os.open(at, os.O_RDWR | os.O_CLOEXEC)
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
+    except (FileNotFoundError, ProcessLookupError):
         return None
+    except PermissionError:
+        if not lives(pid):
+            return None
+        raise
     header = os.pread(own, _HEADER.size, 0)
     if len(header) == _HEADER.size:
         magic, found_id, slots, slot_bytes = _HEADER.unpack(header)

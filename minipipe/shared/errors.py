@@ -21,3 +21,15 @@ class SlotError(MiniPipeError, OSError):
             f"an array in the shared memory of process {self.pid} cannot be mapped: {self.why}; "
             "raise this process's limit on open files (ulimit -n) or on address space (ulimit -v)"
         )
+
+
+class SlotBarredError(SlotError):
+    """This process is not let in to a slot, though the process lives that referred to it."""
+
+    def __str__(self) -> str:
+        return (
+            f"an array in the shared memory of process {self.pid}, which lives, cannot be had: "
+            f"{self.why}; one of the two has changed its user, has forbidden to be looked into "
+            "(PR_SET_DUMPABLE), or runs in a container that forbids it: run(shared_bytes=0) sends "
+            "arrays inside messages"
+        )

@@ -13,7 +13,7 @@ from minipipe.errors import WireFormatError
 from minipipe.pure.slots import MAX_ARENAS
 from minipipe.shared import forks
 from minipipe.shared.arena import Arena, door, open_arena
-from minipipe.shared.errors import SlotError
+from minipipe.shared.errors import SlotBarredError, SlotError
 from minipipe.shared.extent import c_strides, lies_within
 from minipipe.shared.held import Array, Held, Keeper
 from minipipe.shared.locks import read_lock, unlock
@@ -135,6 +135,7 @@ class SlotReader(Keeper):
         message referred to was not received.
 
         Raises:
+            SlotBarredError: Its owner lives, and this process is not let in.
             SlotError: This process may have no more descriptors or address space.
         """
         with self.lock:
@@ -218,9 +219,13 @@ class SlotReader(Keeper):
         try:
             try:
                 arena = open_arena(ref.pid, ref.fd, ref.arena)
+            except PermissionError:
+                raise
             except OSError:
                 self._make_room(0)
                 arena = open_arena(ref.pid, ref.fd, ref.arena)
+        except PermissionError as exc:
+            raise SlotBarredError(ref.pid, str(exc)) from exc
         except OSError as exc:
             raise SlotError(ref.pid, str(exc)) from exc
         if arena is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from minipipe.pure.credit import Grant
 from minipipe.pure.life_events import Charge
 from minipipe.pure.membership import SUPERVISOR, Peer
+from minipipe.shared import SlotRef
 from minipipe.stream import wire
 from minipipe.stream.arrived import Arrived, Key
 from minipipe.stream.fanout import topics_for
@@ -121,6 +122,8 @@ class Handlers:
             if leases is None:
                 # Its sender has ended: it counts as not received, and somebody sends it again.
                 inlet.missed(parcel)
+                pid, now_s = SlotRef.read(slots[: len(SlotRef._fields)]).pid, time.monotonic()
+                self._node.absences.missed(now_s, inlet.spec.region, epoch, sender, pid)
                 return
             parcel.leases = leases
         inlet.arrived(parcel)

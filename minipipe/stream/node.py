@@ -24,6 +24,7 @@ from minipipe.pure.paths import Leaf, Path
 from minipipe.pure.recovery import Recovery
 from minipipe.shared import Held
 from minipipe.stream import wire
+from minipipe.stream.absent import Absences
 from minipipe.stream.arrived import Arrived
 from minipipe.stream.counts import loop_counts, publish
 from minipipe.stream.fences import Fences
@@ -76,6 +77,7 @@ class Node:
         self.lender = self.memory.lender
         # Slots that were lent and that arrays of this process may still write to.
         self.exposed: Sequence[Held] = () if self.lender is None else self.lender.exposed
+        self.absences = Absences(self.membership)
         self.encoder = Encoder(lender=self.lender)
         self.decoder = Decoder(borrower=self.memory.borrower)
         self.recoveries: dict[int, Recovery] = {}  # by region: numbers are of sender and region
@@ -199,6 +201,7 @@ class Node:
         self.post.flush(everything=everything)
         self._flushed_s = now_s
         self.memory.tend(now_s)
+        self.absences.check(now_s)
         self.publish()
 
     def tend(self, now_s: float) -> None:

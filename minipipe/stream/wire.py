@@ -55,7 +55,7 @@ BOUND = 40  # address
 WIRED = 41
 DONE = 42  # result of local_term, pickled
 FAILED = 43  # failure, pickled
-LOG = 44  # level, text
+LOG = 44  # level, text; whether it is said once, whoever else says the same
 REST = 45  # ended, sent, received: a worker in a loop has nothing to do (stream, peer, count)
 ENDED = 46  # a segment in a loop has ended itself: its other workers are to leave
 # Items that were skipped since the last such record: how many whose exception was ignored, and what

@@ -36,6 +36,7 @@ class Hearing:
         self._run = run
         self._crew = crew
         self._connect = connect
+        self._said_once: set[str] = set()
         self._failures = Failures(graph, crew.items_in, self._where)
         # Workers of each segment that are not done; one that dies and is replaced counts once.
         self._at_work = {segment.index: segment.n_processes for segment in graph.segments}
@@ -60,13 +61,19 @@ class Hearing:
             elif op == wire.FAILED:
                 yield self._failed(hand, pickle.loads(fields[0]))
             elif op == wire.LOG:
-                logger.log(*fields)
+                self._log(*fields)
             elif op == wire.REST:
                 yield life.Rested(hand.ident, *fields)
             elif op == wire.ENDED:
                 yield life.SegmentEnded(hand.ident)
             elif op == wire.RESENT:
                 yield life.Resent(hand.ident, *fields)
+
+    def _log(self, level: int, text: str, once: bool = False) -> None:
+        if text not in self._said_once:
+            logger.log(level, "%s", text)
+            if once:
+                self._said_once.add(text)
 
     def of_process(self, report: Report) -> Iterator[life.Event]:
         """What has happened to a process."""

@@ -65,6 +65,7 @@ class ZeroMQTransport:
             raise TransportError(f"the socket path {path!r} is in use")
 
     def connect(self, address: str) -> ZeroMQOutlet:
+        self._check_may_connect(address)
         socket = self._context.socket(zmq.PUSH)
         try:
             socket.connect(address)
@@ -72,6 +73,21 @@ class ZeroMQTransport:
             socket.close(linger=0)
             raise TransportError(f"cannot connect to {address!r}: {error}") from error
         return ZeroMQOutlet(socket)
+
+    @staticmethod
+    def _check_may_connect(address: str) -> None:
+        """Raises `TransportError` where libzmq would try for ever without a word."""
+        scheme, _, path = address.partition("://")
+        if scheme == "ipc":
+            try:
+                os.stat(path)
+            except PermissionError as error:
+                raise TransportError(
+                    f"cannot connect to {address!r}: {error.strerror} "
+                    "(has this process changed its user, by setuid in local_init, say?)"
+                ) from error
+            except OSError:
+                pass  # its owner has ended meanwhile
 
     def close(self, linger_s: float = 0.0) -> None:
         if os.getpid() == self._pid:  # sockets inherited over fork belong to the parent

@@ -218,5 +218,5 @@ def _remove(path: str | None) -> None:
     if path is not None:
         try:
             os.unlink(path)
-        except FileNotFoundError:
-            pass  # its directory was removed before
+        except (FileNotFoundError, PermissionError):
+            pass  # its directory was removed before, or this process has become another user's

@@ -54,6 +54,8 @@ def work(spec: WorkerSpec, load: Load, page: Page) -> None:
         page=page,
         memory=memory,
     )
+    if node.lender is not None:
+        node.lender.on_barred = lambda: node.report(wire.LOG, logging.WARNING, barred(spec), True)
     set_pool(memory.pool)  # where `mp.empty` makes its arrays
     attendant = Attendant(node)
     attendant.start()
@@ -65,6 +67,15 @@ def work(spec: WorkerSpec, load: Load, page: Page) -> None:
         # EXIT comes when everybody is done, or has been stopped: what is still under way is for
         # nobody, and its reader may be gone.
         transport.close(linger_s=0.0)
+
+
+def barred(spec: WorkerSpec) -> str:
+    """What to say when others may not open what this worker has."""
+    return (
+        f"{spec.kind} {spec.segment!r}: its large arrays travel inside messages, which is slower, "
+        "as other processes may not look into this one (PR_SET_DUMPABLE, a change of user, or file "
+        "capabilities)"
+    )
 
 
 class _Life:
@@ -87,6 +98,8 @@ class _Life:
             self._prepare(check_processes_work_here, "its start")
             task = self._load(load)
             opened = self._open(task)
+            if self.body.attendant.failure is not None:  # what it met while local_init ran
+                raise self.body.attendant.failure
             node.report(wire.WIRED)
             node.block(lambda: node.membership.born and node.started)
             self._loop(task, opened).run()

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from minipipe.codec import Decoder, Encoder, Parcel, wire
 from minipipe.codec.slots import Access, Borrower, Lender, SlotGoneError
 from minipipe.errors import ItemTypeError, WireFormatError
-from minipipe.shared import SlotError, SlotPool, SlotReader, owner_of, supported
+from minipipe.shared import SlotBarredError, SlotError, SlotPool, SlotReader, owner_of, supported
 from tests.codec import strategies
 from tests.codec.sameness import same
 from tests.shared.harness import KIB, MIB, Neighbour, Scene, content, write
@@ -578,7 +578,7 @@ def _crafted(end: End, node: Any) -> None:
     body = msgpack.packb([wire.FORMAT_VERSION, wire.NODES, [node]])
     for access in ("read", "write", "private"):
         end.decoder.access = access  # type: ignore[assignment]
-        with pytest.raises((WireFormatError, SlotGoneError)):
+        with pytest.raises((WireFormatError, SlotGoneError, SlotBarredError)):
             end.decoder.decode(body, [])
 
 
