@@ -144,6 +144,12 @@ class Lifecycle:
     def stopping(self) -> bool:
         return self.stop_at_s is not None
 
+    @property
+    def ready(self) -> int:
+        """How many workers are ready to start, the caller's loop aside."""
+        workers = self._workers.values()
+        return sum(s.phase >= Phase.WIRED and not s.member.is_caller for s in workers)
+
     def phase(self, worker: int) -> Phase:
         return self._workers[worker].phase
 

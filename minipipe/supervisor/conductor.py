@@ -92,6 +92,8 @@ class Conductor:
         times.append(self._crew.look_every_s)
         if self._place is not None:
             times.append(self._place.due_in_s(now_s))
+        if not lifecycle.started and not lifecycle.stopping:
+            times.append(self._monitor.start_due_in_s(now_s))
         if lifecycle.started and not lifecycle.stopping:
             times += [self._monitor.due_in_s(now_s), self._watch.due_in_s(now_s)]
         return min((t for t in times if t is not None), default=None)
@@ -129,6 +131,10 @@ class Conductor:
             self._look_at_place(at_once=True)
             self.note(report)
 
+    def asked_for_one(self) -> None:
+        """One more worker's process was asked for, before the loop begins."""
+        self._monitor.asked_for_one(time.monotonic())
+
     def note(self, report: Report) -> None:
         """Takes up what has happened to a process."""
         try:
@@ -146,6 +152,8 @@ class Conductor:
 
     def _look(self) -> None:
         self._look_at_place()
+        if not self._lifecycle.started and not self._lifecycle.stopping:
+            self._monitor.starting(self._lifecycle.ready, time.monotonic())
         if self._lifecycle.started and not self._lifecycle.stopping:
             self._monitor.tell(time.monotonic())
             self._watch.look(time.monotonic())

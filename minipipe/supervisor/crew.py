@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -65,9 +65,19 @@ class Crew:
         self._oom_kills = oom_kills()
 
     def launch(
-        self, *, run: int, base: str, supervisor: str, directory: str, pump: OutputPump
+        self,
+        *,
+        run: int,
+        base: str,
+        supervisor: str,
+        directory: str,
+        pump: OutputPump,
+        asked: Callable[[], object],
     ) -> Iterator[Report]:
         """Asks for every worker's process.
+
+        Args:
+            asked: is called after each of them.
 
         Raises:
             StartError: an interpreter could not be started.
@@ -83,6 +93,7 @@ class Crew:
         for hand in self.hands.values():
             if not hand.member.is_caller:
                 yield from self._start(hand)
+                asked()
 
     def replace(self, dead: int, member: Member) -> Iterator[Report]:
         """Asks for the process of a worker that takes the place of a dead one.

@@ -1,4 +1,4 @@
-"""`monitor=True`: says, while a run goes on, how full its streams are."""
+"""Says how far a run is: while it starts, and, with `monitor=True`, how full its streams are."""
 
 from __future__ import annotations
 
@@ -11,16 +11,45 @@ from minipipe.supervisor.crew import Crew
 logger = logging.getLogger("minipipe")
 
 EVERY_S = 1.0
+STARTING_S = 10.0
 
 
 class Monitor:
-    """Logs how full the monitored streams of a run are, every `EVERY_S`."""
+    """Logs how full the monitored streams of a run are, every `EVERY_S`.
+
+    Before that, every `STARTING_S`, how many workers are ready: a thousand may take minutes.
+    """
 
     def __init__(self, graph: Graph, crew: Crew) -> None:
         self._graph = graph
         self._crew = crew
+        self._workers = sum(not hand.member.is_caller for hand in crew.hands.values())
         self._streams = [stream for stream in graph.streams if stream.monitor]
         self._next_s = 0.0
+        self._starting_s: float | None = None
+        self._asked_for = 0
+
+    def asked_for_one(self, now_s: float) -> None:
+        """One more worker's process was asked for."""
+        self._asked_for += 1
+        self.starting(0, now_s)
+
+    def start_due_in_s(self, now_s: float) -> float:
+        """Seconds until it is time for the next line about the start."""
+        return STARTING_S if self._starting_s is None else max(0.0, self._starting_s - now_s)
+
+    def starting(self, ready: int, now_s: float) -> None:
+        """Logs how many workers are ready, if it is time."""
+        if self._starting_s is None:
+            self._starting_s = now_s + STARTING_S
+        if now_s < self._starting_s:
+            return
+        self._starting_s = now_s + STARTING_S
+        logger.log(
+            SUMMARY,
+            "starting: %d of %d workers are ready (%d processes were asked for)",
+            *(ready, self._workers, self._asked_for),
+        )
 
     def due_in_s(self, now_s: float) -> float | None:
         """Seconds until there is something to say; None: nothing is monitored."""

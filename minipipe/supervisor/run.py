@@ -206,6 +206,7 @@ class Run:
                 supervisor=inbox.address,
                 directory=directory.path,
                 pump=self._pump,
+                asked=self._conductor.asked_for_one,
             ):
                 self._conductor.note(report)
             self._launched.set()
