@@ -44,6 +44,15 @@ class Execution(Protocol):
     def leave(self) -> BaseException | None:
         """The loop over the output was left early; what then failed, if anything did."""
 
+    def abandon(self) -> BaseException | None:
+        """The same of a loop that is collected as garbage, so without waiting for anything.
+
+        What the run then comes to, `wait_if_left` says.
+        """
+
+    def wait_if_left(self) -> None:
+        """If the loop over the output was left, waits for what is still to end of it."""
+
     def close(self, timeout_s: float | None) -> dict[str, Any]:
         """Waits for the end; raises what went wrong; returns the results."""
 
@@ -82,8 +91,17 @@ class InlineExecution:
     def leave(self) -> BaseException | None:
         if not self._run.ended:
             self.stop(drain=False, wait=True)
-            note_left(f"minipipe: {summary('interrupted', self.stats())}")
+            note_left(self._interrupted_line)
         return self._run.failure
+
+    def abandon(self) -> BaseException | None:
+        return self.leave()
+
+    def _interrupted_line(self) -> str:
+        return f"minipipe: {summary('interrupted', self.stats())}"
+
+    def wait_if_left(self) -> None:
+        pass  # nothing goes on by itself
 
     def close(self, timeout_s: float | None) -> dict[str, Any]:
         end(self)
@@ -158,6 +176,7 @@ class ProcessExecution:
         self._pid = os.getpid()
         self._interrupted = False
         self._terminated = False
+        self._left = False  # nobody holds the loop any more
         self._told = False
         self._torn_by: BaseException | None = None
         self._refused: LifecycleError | None = None
@@ -240,15 +259,37 @@ class ProcessExecution:
             waits = here and threading.current_thread() not in self._run.own
             self.stop(drain=False, wait=waits)
             if waits:
-                note_left(f"minipipe: {summary('interrupted', self.stats())}")
+                note_left(self._interrupted_line)
             return self._run.failure
         return None
+
+    def abandon(self) -> BaseException | None:
+        # Garbage is collected anywhere, with any lock held; and at the interpreter's end the run
+        # is waited for, if nobody has done that before.
+        if self._is_ours and not self._run.ended:
+            self._left = True
+            self.stop(drain=False, wait=False)
+            note_left(self._interrupted_line)
+        return None
+
+    def _interrupted_line(self) -> str:
+        return f"minipipe: {summary('interrupted', self.stats())}"
+
+    def wait_if_left(self) -> None:
+        if not self._left or not self._is_ours:
+            return
+        self._wait(None)
+        if self._run.failure is not None and not self._told:
+            self._told = True
+            logger.error("after the loop was left, %s", in_a_line(self._run.failure))
+        if self._interrupted or self._terminated:
+            self._raise()
 
     # ---------------------------------------------------------------- the end
     def close(self, timeout_s: float | None) -> dict[str, Any]:
         if not self._is_ours:
             raise LifecycleError("the run belongs to the process that this one was forked from")
-        if not self._run.ended:
+        if not self._run.ended and not self._left:
             try:
                 if self._output is None:
                     _check_end_is_read(self._graph)
@@ -294,6 +335,7 @@ class ProcessExecution:
             return
         if died_of() is not None or (self._graph.caller is not None and self._output is not None):
             self.stop(drain=False, wait=True)  # the script failed, or nobody will read on
+            self.wait_if_left()
             return
         if not self._run.wait(PATIENCE_S):
             logger.log(SUMMARY, "the script has ended, a run has not (Ctrl-C ends it)")
@@ -315,7 +357,8 @@ class ProcessExecution:
                 until_s = None  # `terminate` has stopped it
             except KeyboardInterrupt:
                 until_s = None
-                self._run.stop(outcome=Outcome.INTERRUPTED, kill=self._interrupted)
+                kill = self._interrupted or self._left
+                self._run.stop(outcome=Outcome.INTERRUPTED, kill=kill)
                 self._interrupted = True
         end(self)
 

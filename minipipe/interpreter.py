@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol
 
@@ -25,7 +26,8 @@ class EndsWithInterpreter(Terminable, Protocol):
 
 _unended: set[EndsWithInterpreter] = set()
 LEFT_S = 3.0
-_left: list[tuple[float, str]] = []  # when a loop was left early, and what its run came to
+# When a loop was left early, and what says what its run came to (later: locks may be held then).
+_left: list[tuple[float, Callable[[], str]]] = []
 
 
 def begin(run: EndsWithInterpreter) -> None:
@@ -40,7 +42,7 @@ def end(run: EndsWithInterpreter) -> None:
     termination.end(run)
 
 
-def note_left(summary: str) -> None:
+def note_left(summary: Callable[[], str]) -> None:
     """A loop over a run was left: by break, or by an exception that nobody can see from there."""
     _left[:] = [(time.monotonic(), summary)]
 
@@ -76,7 +78,7 @@ def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType 
         return
     if issubclass(kind, KeyboardInterrupt):
         # In the body of a loop, most likely, which was left by that.
-        lines = [said for at_s, said in _left if time.monotonic() - at_s < LEFT_S]
+        lines = [said() for at_s, said in _left if time.monotonic() - at_s < LEFT_S]
         if lines:
             print(lines[0], file=sys.stderr)
             return

@@ -82,6 +82,7 @@ class Runnable(ABC):
         """
         known = ("log_lvl", "monitor", "ignore_exceptions", "inline")
         reject_unknown(unknown, known, "build")
+        self._wait_if_left()
         self._check_not_running("build()")
         set_level(log_lvl)
         if inline is None:
@@ -109,6 +110,7 @@ class Runnable(ABC):
         Raises:
             LifecycleError: it runs.
         """
+        self._wait_if_left()
         self._check_not_running("reset()")
         self._execution = self._loop = None
         for segment in self.pipes:
@@ -145,6 +147,7 @@ class Runnable(ABC):
         if seed is not None and (type(seed) is not int or seed < 0):
             raise OptionError(f"seed of run is a whole number of at least 0, or None, got {seed!r}")
         check_no_import()
+        self._wait_if_left()
         self._check_not_running("run()")
         if self._graph is None:
             self.build()
@@ -199,6 +202,7 @@ class Runnable(ABC):
                 f"the pipeline ends in sink {last.name!r}, so nothing comes out to iterate over: "
                 "leave the Sink away, or use run() and close()"
             )
+        self._wait_if_left()
         if self._running():
             if self._loop is not None and self._loop() is not None:
                 raise LifecycleError(
@@ -231,6 +235,7 @@ class Runnable(ABC):
             if failure is not None:
                 raise failure
         elif loop is None and self._loop is not None:
+            self._wait_if_left()
             if self._execution.ended:  # a loop that ran out has closed, one left early has stopped
                 self._execution.close(None)
         else:
@@ -260,6 +265,7 @@ class Runnable(ABC):
     @property
     def results(self) -> dict[str, Any]:
         """What `local_term` returned, by worker name; without the workers that returned None."""
+        self._wait_if_left()
         return self._execution.results if self._execution is not None else {}
 
     def stats(self) -> RunStats:
@@ -271,6 +277,11 @@ class Runnable(ABC):
         if self._execution is None:
             raise LifecycleError(f"stats() of a pipeline that is {self._state()}: call run() first")
         return self._execution.stats()
+
+    def _wait_if_left(self) -> None:
+        """Waits for the end of a run whose loop was left, as that itself does not."""
+        if self._execution is not None:
+            self._execution.wait_if_left()
 
     def _running(self) -> bool:
         return self._execution is not None and not self._execution.ended
@@ -334,6 +345,6 @@ class Loop:
             raise failure
 
     def __del__(self) -> None:
-        failure = self._execution.leave()
+        failure = self._execution.abandon()
         if failure is not None:  # nobody may be there to catch it; close() raises it as well
             logger.error("after the loop was left, %s", in_a_line(failure))

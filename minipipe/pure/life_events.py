@@ -65,6 +65,13 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class Leaving:
+    """A stop has reached a worker: it is on its way out of its functor."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
 class Died:
     """A worker's process is gone; `cause` says how, if nobody had told it to go."""
 
@@ -128,7 +135,18 @@ class Tick:
 
 
 Event = (
-    Bound | Wired | Done | Failed | Died | Resent | Rested | SegmentEnded | StopAsked | Broke | Tick
+    Bound
+    | Wired
+    | Leaving
+    | Done
+    | Failed
+    | Died
+    | Resent
+    | Rested
+    | SegmentEnded
+    | StopAsked
+    | Broke
+    | Tick
 )
 
 
@@ -181,7 +199,14 @@ class TellLater:
 
 @dataclass(frozen=True)
 class TellCut:
-    """Says in the log that a worker's `local_term` is cut off, as its grace has run out."""
+    """Says in the log that a worker is cut off in what it does last, as its grace has run out."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
+class TellSlowExit:
+    """Says in the log what the end of a worker's process waits for."""
 
     worker: int
 
@@ -268,6 +293,7 @@ Action = (
     | TellDeath
     | TellLater
     | TellCut
+    | TellSlowExit
     | SetAside
     | Acquit
     | SendJoin

@@ -25,6 +25,7 @@ from minipipe.pure.life_events import (
     Failed,
     Finish,
     Kill,
+    Leaving,
     Member,
     Outcome,
     Phase,
@@ -45,6 +46,7 @@ from minipipe.pure.life_events import (
     TellCut,
     TellDeath,
     TellLater,
+    TellSlowExit,
     Tick,
     Wired,
 )
@@ -55,6 +57,7 @@ from minipipe.pure.quiescence import Quiescence
 
 __all__ = [
     "EXIT_S",
+    "SLOW_EXIT_S",
     "STOP_S",
     "Acquit",
     "Action",
@@ -66,6 +69,7 @@ __all__ = [
     "Failed",
     "Finish",
     "Kill",
+    "Leaving",
     "Lifecycle",
     "Member",
     "Outcome",
@@ -87,12 +91,14 @@ __all__ = [
     "TellCut",
     "TellDeath",
     "TellLater",
+    "TellSlowExit",
     "Tick",
     "Wired",
 ]
 
-STOP_S = 1.0  # a worker that has nothing to save gets this long to leave its functor
-EXIT_S = 1.0  # and any worker this long from being told to exit until it is gone
+STOP_S = 1.0  # a worker gets this long to heed a stop, if it has nothing to save
+EXIT_S = 1.0  # and at least this long, after a stop, from being told to exit until it is gone
+SLOW_EXIT_S = 10.0  # what a worker's end waits for at a normal end is said after this
 MAX_TOLD = 5  # so many errors of the supervisor's own are told one by one
 
 
@@ -107,7 +113,9 @@ class _State:
     told_leave: bool = False
     drained: bool = False
     takes_no_more: bool = False  # what still comes to it, it drops
+    is_leaving: bool = False  # a stop has reached it: what it does on the way out has its grace
     exit_at_s: float | None = None
+    told_slow: bool = False
     killed_at_s: float | None = None
     killed_hard: bool = False
 
@@ -157,6 +165,7 @@ class Lifecycle:
     def deadline_s(self) -> float | None:
         """When a Tick is due."""
         times = [self._kill_at_s(s) for s in self._workers.values() if s.phase < Phase.GONE]
+        times += [self._slow_at_s(s) for s in self._workers.values()]
         times += [self._mending.deadline_s, self._gives_up_at_s]
         return min((t for t in times if t is not None), default=None)
 
@@ -180,13 +189,25 @@ class Lifecycle:
             if any(s.killed_at_s is None and not s.member.is_caller for s in others):
                 return None
             return state.killed_at_s + EXIT_S
+        if self.stop_at_s is None:
+            return None  # a program has all the time that it needs for its end
+        # One grace for all of a worker's end: `finally` in its functor, local_term, its process.
+        grace_at_s = self.stop_at_s + self.grace_s
         if state.exit_at_s is not None:
-            return state.exit_at_s + EXIT_S
-        if self.stop_at_s is None or state.phase >= Phase.DONE:
+            return max(grace_at_s, state.exit_at_s + EXIT_S)
+        if state.phase >= Phase.DONE:
             return None
-        # local_init has not run: nothing to save.  Else local_term gets its grace.
-        saves = state.member.saves and state.phase is Phase.WIRED and not state.failed
-        return self.stop_at_s + (self.grace_s if saves else STOP_S)
+        # local_init has not run: nothing to save.
+        if state.member.saves and state.phase is Phase.WIRED and not state.failed:
+            return grace_at_s
+        heeded_at_s = self.stop_at_s + STOP_S
+        return max(grace_at_s, heeded_at_s) if state.is_leaving else heeded_at_s
+
+    def _slow_at_s(self, state: _State) -> float | None:
+        """When it is to be said what the end of its process waits for."""
+        if state.exit_at_s is None or state.told_slow or state.phase is Phase.GONE:
+            return None
+        return None if self.stopping or state.member.is_caller else state.exit_at_s + SLOW_EXIT_S
 
     # --------------------------------------------------------------- events
     def handle(self, event: Event, now_s: float) -> list[Action]:
@@ -200,6 +221,8 @@ class Lifecycle:
                 actions += self._bound(worker, address)
             case Wired(worker):
                 actions += self._wired(worker)
+            case Leaving(worker):
+                self._workers[worker].is_leaving = True
             case Done(worker):
                 state = self._workers[worker]
                 state.phase = max(state.phase, Phase.DONE)
@@ -448,7 +471,10 @@ class Lifecycle:
         return [*joins, *(SendDrain(m.id) for m in there if m.is_source)]
 
     def _stop(self, outcome: Outcome, cause: BaseException | None, now_s: float) -> list[Action]:
-        if self.stopping or self._all_done:
+        if self.stopping:
+            return []
+        if self._all_done:
+            self.stop_at_s = now_s  # from here on their ends have no more than their grace
             return []
         if outcome is Outcome.FAILED or self.outcome is None:
             self.outcome, self.cause = outcome, cause
@@ -492,10 +518,15 @@ class Lifecycle:
         for state in self._workers.values():
             at_s = self._kill_at_s(state)
             if state.phase is not Phase.GONE and at_s is not None and now_s >= at_s:
-                had_grace = state.member.saves and state.phase is Phase.WIRED and not state.failed
+                saves = state.member.saves and state.phase is Phase.WIRED and not state.failed
+                had_grace = saves or state.is_leaving or state.exit_at_s is not None
                 if had_grace and state.killed_at_s is None:
                     actions.append(TellCut(state.member.id))
                 state.killed_hard = state.killed_at_s is not None
                 state.killed_at_s = now_s
                 actions.append(Kill(state.member.id, state.killed_hard))
+            slow_at_s = self._slow_at_s(state)
+            if slow_at_s is not None and now_s >= slow_at_s:
+                state.told_slow = True
+                actions.append(TellSlowExit(state.member.id))
         return actions

@@ -13,6 +13,11 @@ from minipipe.pure.paths import Outputs, Path, outputs
 SIZE_BYTES = 4096
 OUTSIDE = 2**64 - 1  # as `item`: in the user's code, but not with an item
 
+# How far a worker is on its way out, as `stage`:
+LEAVING = 1  # it has left its functor, or does so: what is open in that is closed
+SAVING = 2  # it is in its local_term
+ENDING = 3  # its process ends; what that waits for stands behind the page
+
 INLETS_WORD = 64  # from here on two words for each inlet: how many wait there, how many may
 MAX_INLETS = 128
 
@@ -35,6 +40,7 @@ _FIELDS = (
     "turns",  # how many parcels, or items, were taken into work: one more is another call
     "deaths",  # at the item in the functor, as far as the worker had heard when it began it
     "parcels",
+    "stage",
 )
 
 
@@ -119,6 +125,7 @@ class Page:
     parcels: int
     turns: int
     deaths: int
+    stage: int
 
 
 def _word(index: int) -> property:

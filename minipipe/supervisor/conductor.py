@@ -77,6 +77,9 @@ class Conductor:
             while effects.events:
                 self._handle(effects.events.popleft())
             effects.retry()
+            if self._lifecycle.stopping:
+                for event in self._hearing.of_pages():
+                    self._handle(event)
             self._handle(life.Tick())
             effects.attempt("looking at what workers do", self._look)
             if self._lifecycle.broken is not broken:

@@ -88,6 +88,8 @@ class Effects:
                 logger.warning("then, %s", in_a_line(cause))
             case life.TellCut(worker):
                 self._telling.cut(worker)
+            case life.TellSlowExit(worker):
+                self._telling.slow_exit(worker)
             case life.SetAside(item, segment):
                 self._telling.set_aside(item, segment)
             case life.Acquit(item, segment):
@@ -147,7 +149,8 @@ _DOING: dict[type[life.Action], str] = {
     life.SetAside: "setting aside an item that workers have died of",
     life.Acquit: "removing what was kept of an item that a worker has died of",
     life.TellDeath: "writing to the log that a worker has died",
-    life.TellCut: "writing to the log that a local_term was cut off",
+    life.TellCut: "writing to the log that a worker was cut off",
+    life.TellSlowExit: "writing to the log what the end of a worker waits for",
     life.TellLater: "writing to the log what has failed later",
     life.Kill: "killing a worker",
 }

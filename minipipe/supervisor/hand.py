@@ -14,6 +14,7 @@ from minipipe.graph import Graph, GraphSegment
 from minipipe.pure.lifecycle import Member
 from minipipe.pure.stats import WorkerStats
 from minipipe.stream.page import SIZE_BYTES, Page
+from minipipe.worker.ending import read_note
 from minipipe.worker.stack import functors_part
 
 STACK_BYTES = 65_536
@@ -36,6 +37,7 @@ class Hand:
     death: WorkerDiedError | None = None  # how it died, if nobody had told it to go
     hung: str = ""  # why it is killed: its functor took too long
     stack: str = ""  # where it was then
+    heeded: bool = False  # a stop has reached it
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def stats(self, state: str) -> WorkerStats:
@@ -78,6 +80,20 @@ class Hand:
         """What stands for the call of its functor now, if it is at an item."""
         with self.lock:
             return None if self.final is not None else self.page.call
+
+    def stage(self) -> int:
+        """How far it is on its way out."""
+        with self.lock:
+            return 0 if self.final is not None else self.page.stage
+
+    def waits_for(self) -> str:
+        """What the end of its process waits for."""
+        if self.is_stopped():
+            return "somebody to continue it: it is stopped (SIGSTOP)"
+        with self.lock:
+            if self.final is not None or self.page_fd < 0:
+                return "nothing"
+            return read_note(self.page_fd)
 
     def origin_of_item(self) -> int:
         """The worker that numbered the item that its functor is at."""

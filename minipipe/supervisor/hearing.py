@@ -90,6 +90,13 @@ class Hearing:
                     yield life.Failed(worker, _cannot_start(segment, report.code))
                 yield self._died(hands[worker], None)
 
+    def of_pages(self) -> Iterator[life.Event]:
+        """Whom a stop has reached, as far as it was not heard before."""
+        for hand in self._crew.hands.values():
+            if not hand.heeded and hand.stage():
+                hand.heeded = True
+                yield life.Leaving(hand.ident)
+
     def _died(self, hand: Hand, status: int | None) -> life.Event:
         item, known = self._crew.item_at(hand), hand.page.deaths
         return life.Died(hand.ident, self._crew.death(hand, status), item, known)

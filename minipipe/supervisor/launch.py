@@ -16,7 +16,7 @@ from minipipe.errors import StartError
 from minipipe.platforms import with_interpreter_lock
 from minipipe.supervisor.capture import Captured
 from minipipe.worker import zygote
-from minipipe.worker.child import become_worker
+from minipipe.worker.child import become_forked_worker
 from minipipe.worker.signals import held_back
 from minipipe.worker.spec import WorkerSpec
 from minipipe.worker.stack import STACK_SIGNAL
@@ -222,7 +222,7 @@ class Forks:
             if pid == 0:
                 for fd in not_for_it:
                     os.close(fd)
-                become_worker(
+                become_forked_worker(
                     spec,
                     lambda: captured.payload,
                     out=fds.out,

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from minipipe.graph import Graph
 from minipipe.letters import add_record
+from minipipe.pure.lifecycle import SLOW_EXIT_S
 from minipipe.pure.paths import Leaf
+from minipipe.stream.page import ENDING, LEAVING, SAVING
 from minipipe.supervisor.crew import Crew
 from minipipe.supervisor.rundir import RunDirectory
 from minipipe.worker.letters import suspect_path
@@ -30,12 +32,31 @@ class Telling:
         self._grace_s = grace_s
 
     def cut(self, worker: int) -> None:
-        """Its `local_term` took longer than a stop waits."""
+        """What it did last took longer than a stop waits."""
+        hand = self._crew.hands[worker]
+        stage, more = hand.stage(), ""
+        what = "the functor"
+        if stage == LEAVING:
+            what = "what the functor does when it is left (`finally`, `except`)"
+        elif stage == SAVING:
+            what = "local_term"
+        elif stage == ENDING:
+            what, more = "the process", f"; it waited for {hand.waits_for()}"
+        elif hand.member.saves:
+            more = "; so its local_term was not called"
+        logger.warning(
+            "%s of segment %r (worker %s, pid %d) was cut off, as it took longer than "
+            "grace_s=%g allows%s",
+            *(what, hand.segment.name, hand.name, hand.pid, self._grace_s, more),
+        )
+
+    def slow_exit(self, worker: int) -> None:
+        """It has done its work, and its process goes on."""
         hand = self._crew.hands[worker]
         logger.warning(
-            "local_term of segment %r (worker %s, pid %d) was cut off, as it took longer than "
-            "grace_s=%g allows",
-            *(hand.segment.name, hand.name, hand.pid, self._grace_s),
+            "segment %r (worker %s, pid %d) has done its work, but its process has not ended for "
+            "%g s: it waits for %s",
+            *(hand.segment.name, hand.name, hand.pid, SLOW_EXIT_S, hand.waits_for()),
         )
 
     def set_aside(self, item: Leaf, segment: int) -> None:

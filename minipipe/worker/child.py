@@ -16,8 +16,9 @@ import traceback
 from typing import NoReturn
 
 from minipipe.stream.page import SIZE_BYTES, Page
+from minipipe.worker.ending import begin_to_end, end_fork, forget_the_parent
 from minipipe.worker.signals import notice_in_forks, take_no_notice
-from minipipe.worker.spec import WorkerSpec
+from minipipe.worker.spec import Task, WorkerSpec
 from minipipe.worker.stack import write_down_at_signal
 from minipipe.worker.work import Load, forbid_breakpoints, work
 
@@ -37,10 +38,35 @@ def call_itself(name: str) -> None:
         ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
 
 
-def become_worker(
+def become_forked_worker(
     spec: WorkerSpec, load: Load, *, out: int, err: int, page: int, lifeline: int, parent: int
 ) -> NoReturn:
-    """Turns this freshly forked process into a worker; it ends here.
+    """Turns this process, forked from the user's, into a worker; it ends here."""
+    functor: object = None
+
+    def kept() -> Task:
+        nonlocal functor
+        task = load()
+        functor = task.functor
+        return task
+
+    code = 1
+    try:
+        forget_the_parent()
+        code = become_worker(
+            spec, kept, out=out, err=err, page=page, lifeline=lifeline, parent=parent
+        )
+    finally:
+        end_fork(code, functor)
+
+
+def become_worker(
+    spec: WorkerSpec, load: Load, *, out: int, err: int, page: int, lifeline: int, parent: int
+) -> int:
+    """Turns this freshly forked process into a worker.
+
+    Returns:
+        The exit code, when its work is done and its threads have ended.
 
     Args:
         out, err: pipes to the caller, for what the functor prints.
@@ -48,7 +74,7 @@ def become_worker(
         lifeline: a pipe whose other end only the supervisor holds.
         parent: the process that forked this one.
     """
-    code = 1
+    code, shown = 1, None
     try:
         gc.freeze()  # what was inherited is not ours to collect (sockets, and shared pages)
         _begin_group()
@@ -68,13 +94,14 @@ def become_worker(
             os.chdir(spec.cwd)
         multiprocessing.current_process().authkey = spec.authkey
         forbid_breakpoints()
-        work(spec, load, Page(mmap.mmap(page, SIZE_BYTES)))
+        shown = Page(mmap.mmap(page, SIZE_BYTES))
+        work(spec, load, shown)
         code = 0
-    except BaseException:  # the process ends here; the caller sees it on stderr, and the code
+    except BaseException:  # the process ends; the caller sees it on stderr, and the code
         traceback.print_exc()
-    finally:
-        flush_prints()
-        os._exit(code)
+    if shown is not None:
+        begin_to_end(shown, page)
+    return code
 
 
 def _begin_group() -> None:
@@ -91,15 +118,6 @@ def end_at_once() -> NoReturn:
         os.killpg(0, signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)  # its group is another one's
     raise AssertionError("SIGKILL was sent")
-
-
-def flush_prints() -> None:
-    """What was printed is in the pipes afterwards."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (AttributeError, OSError, ValueError):
-            pass  # the caller is gone, or the functor closed it, or set it to None
 
 
 def _follow(lifeline: int) -> None:

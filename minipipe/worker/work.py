@@ -22,7 +22,7 @@ from minipipe.platforms import check_processes_work_here
 from minipipe.seeds import set_default
 from minipipe.stream import Node, StopRun, wire
 from minipipe.stream.memory import Memory
-from minipipe.stream.page import Page
+from minipipe.stream.page import LEAVING, SAVING, Page
 from minipipe.transport import open_transport
 from minipipe.worker.attendant import Attendant
 from minipipe.worker.body import Body, Broken
@@ -105,6 +105,7 @@ class _Life:
             self._loop(task, opened).run()
             self._log("End of stream")
         except StopRun:
+            node.page.stage = LEAVING
             self.body.come_back()  # local_term runs also then
         except Broken as broken:
             self.body.come_back()
@@ -130,6 +131,7 @@ class _Life:
 
         def on_signal(number: int, frame: object) -> None:
             if node.stopped is not None and body.interruptible and node.away:
+                node.page.stage = LEAVING  # seen by the supervisor: the functor is no deaf one
                 raise StopRun
 
         signal.signal(signal.SIGINT, on_signal)
@@ -176,6 +178,7 @@ class _Life:
 
     def _terminate(self, opened: Opened | None) -> None:
         self.body.interruptible = False
+        self.node.page.stage = LEAVING
         try:
             self.body.call(self.body.leave)
         except BaseException as error:
@@ -185,6 +188,7 @@ class _Life:
         result = None
         if opened is not None and opened.local_term is not None:
             doing = TERMINATING
+            self.node.page.stage = SAVING
             try:
                 result = self.body.call(opened.local_term)
                 doing = RETURNING

@@ -10,6 +10,7 @@ closed, and the zygote kills all workers and removes the run's directory.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import pickle
@@ -20,9 +21,11 @@ import socket
 import struct
 import sys
 import traceback
+from collections.abc import Callable
 from typing import NoReturn
 
 from minipipe.worker.child import become_worker, die_with_parent
+from minipipe.worker.ending import flush_files
 from minipipe.worker.signals import PARENT_ENDED, take_no_notice
 from minipipe.worker.stack import STACK_SIGNAL
 
@@ -36,16 +39,28 @@ UNKNOWN = -1  # in place of a wait status
 
 
 def main(fd: int, directory: str) -> NoReturn:
-    """Serves the supervisor over the socket `fd` until that is closed."""
+    """Serves the supervisor over the socket `fd` until that is closed.
+
+    In a worker that was forked it lives that one's life, and lets the interpreter end.
+    """
     control = socket.socket(fileno=fd)
+    atexit.register(flush_files)  # of a worker: the first one registered is called last
     zygote = Zygote(control, directory)
+    born: Born | None = None
     code = 1
     try:
-        zygote.serve()
+        born = zygote.serve()
         code = 0
     finally:
-        zygote.end()
-        os._exit(code)
+        if born is None:
+            zygote.end()
+            os._exit(code)
+    del zygote, control
+    sys.exit(born())
+
+
+# What a worker does from its birth on; gives its exit code.
+Born = Callable[[], int]
 
 
 class Zygote:
@@ -72,7 +87,13 @@ class Zygote:
         self.end()
         os._exit(1)
 
-    def serve(self) -> None:
+    def serve(self) -> Born | None:
+        """Forks workers on request, until the supervisor's end.
+
+        Returns:
+            In a worker, its life; it is lived by whoever has called, so that nothing of the zygote
+            is in its way.
+        """
         die_with_parent(PARENT_ENDED)
         self._reply(b"R", 0, os.getpid())
         poll = select.poll()
@@ -83,8 +104,11 @@ class Zygote:
                 if fd == self._wake:
                     os.read(self._wake, 4096)
                     self._reap()
-                elif not self._request():
-                    return
+                elif isinstance(answer := self._request(), bool):
+                    if not answer:
+                        return None
+                else:
+                    return answer
 
     def _reply(self, what: bytes, worker: int, value: int) -> None:
         try:
@@ -92,8 +116,8 @@ class Zygote:
         except (BrokenPipeError, ConnectionResetError):
             pass  # the supervisor is gone; the poll tells, and everything ends
 
-    def _request(self) -> bool:
-        """Reads one request and forks; False at the supervisor's end."""
+    def _request(self) -> bool | Born:
+        """Reads one request and forks; False at the supervisor's end; in the child, its life."""
         try:
             head, fds, _, _ = socket.recv_fds(self._control, REQUEST.size, FDS)
             if not head:
@@ -108,7 +132,7 @@ class Zygote:
             return True
         pid = os.fork()
         if pid == 0:
-            self._child(body, fds)
+            return self._child(body, fds)
         for fd in fds:
             os.close(fd)
         self._workers[pid] = worker
@@ -125,7 +149,7 @@ class Zygote:
             size -= len(chunk)
         return b"".join(chunks)
 
-    def _child(self, body: bytes, fds: list[int]) -> NoReturn:
+    def _child(self, body: bytes, fds: list[int]) -> Born:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(PARENT_ENDED, signal.SIG_DFL)
@@ -137,14 +161,9 @@ class Zygote:
                 os.dup2(fds[1], 2)
             traceback.print_exc(file=sys.__stderr__)
             os._exit(1)
-        become_worker(
-            spec,
-            lambda: functor.load(*memory),
-            out=out,
-            err=err,
-            page=page,
-            lifeline=lifeline,
-            parent=self._pid,
+        load, parent = lambda: functor.load(*memory), self._pid
+        return lambda: become_worker(
+            spec, load, out=out, err=err, page=page, lifeline=lifeline, parent=parent
         )
 
     def _reap(self) -> None:

@@ -329,7 +329,7 @@ def test_a_functor_that_cannot_be_interrupted_is_killed() -> None:
             except BaseException:
                 continue
 
-    pline = pipeline(ignores).run()
+    pline = pipeline(ignores).run(grace_s=1.5)
     wait_until(lambda: pline.stats().segment("trans")[0].item is not None, "an item in work")
     pline.stop()
     assert pline.close()["save"] == (0, "stopped")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from minipipe.pure.lifecycle import (
     EXIT_S,
+    SLOW_EXIT_S,
     STOP_S,
     Action,
     Bound,
@@ -22,6 +23,7 @@ from minipipe.pure.lifecycle import (
     Failed,
     Finish,
     Kill,
+    Leaving,
     Lifecycle,
     Member,
     Outcome,
@@ -36,6 +38,7 @@ from minipipe.pure.lifecycle import (
     StopAsked,
     TellCut,
     TellLater,
+    TellSlowExit,
     Tick,
     Wired,
 )
@@ -130,15 +133,45 @@ def test_nobody_exits_before_all_are_done() -> None:
     assert SendExit(1) not in tell(lifecycle, Done(1), Tick(), at_s=1e6)
 
 
-def test_a_worker_told_to_exit_that_stays_is_killed_after_exit_s() -> None:
+def test_at_a_normal_end_a_process_has_all_the_time_that_it_takes_and_that_is_said() -> None:
     lifecycle = running()
     tell(lifecycle, Done(1), Done(3), Done(2), at_s=5.0)
     tell(lifecycle, Died(1, DEATH), Died(2, DEATH), at_s=5.1)
-    assert lifecycle.deadline_s == 5.0 + EXIT_S
-    assert tell(lifecycle, Tick(), at_s=5.0 + EXIT_S) == [Kill(3)]
+    assert lifecycle.deadline_s == 5.0 + SLOW_EXIT_S
+    assert tell(lifecycle, Tick(), at_s=5.0 + SLOW_EXIT_S) == [TellSlowExit(3)]
+    assert lifecycle.deadline_s is None
+    assert tell(lifecycle, Tick(), at_s=1e6) == []
+    assert tell(lifecycle, Died(3, DEATH), at_s=1e6) == [Finish(Outcome.FINISHED)]
+
+
+def test_a_stop_gives_its_grace_to_a_process_that_does_not_end() -> None:
+    lifecycle = running(grace_s=50.0)
+    tell(lifecycle, Done(1), Done(3), Done(2), at_s=5.0)
+    tell(lifecycle, Died(1, DEATH), Died(2, DEATH), STOP, at_s=7.0)
+    assert lifecycle.deadline_s == 57.0
+    assert tell(lifecycle, Tick(), at_s=57.0) == [TellCut(3), Kill(3)]
     assert tell(lifecycle, Tick(), at_s=99.0) == [Kill(3, hard=True)]
     assert tell(lifecycle, Tick(), at_s=999.0) == []
-    assert tell(lifecycle, Died(3, DEATH), at_s=99.0) == [Finish(Outcome.FINISHED)]
+    assert tell(lifecycle, Died(3, DEATH), at_s=999.0) == [Finish(Outcome.FINISHED)]
+
+
+def test_a_worker_that_heeds_a_stop_has_its_grace_for_what_it_does_on_the_way_out() -> None:
+    lifecycle = running(SOURCE, SINK, grace_s=50.0)
+    tell(lifecycle, STOP, at_s=5.0)
+    tell(lifecycle, Leaving(1), at_s=5.2)
+    assert tell(lifecycle, Tick(), at_s=5.0 + STOP_S) == [Kill(3)]
+    tell(lifecycle, Died(3, DEATH), at_s=6.1)
+    assert lifecycle.deadline_s == 55.0
+    assert tell(lifecycle, Tick(), at_s=55.0) == [TellCut(1), Kill(1)]
+
+
+def test_all_of_a_workers_end_has_one_grace() -> None:
+    lifecycle = running(Member(3, 2, saves=True), grace_s=50.0)
+    tell(lifecycle, STOP, at_s=5.0)
+    tell(lifecycle, Leaving(3), at_s=15.0)
+    assert tell(lifecycle, Done(3), at_s=25.0) == [SendExit(3)]
+    assert lifecycle.deadline_s == 55.0
+    assert tell(lifecycle, Tick(), at_s=55.0) == [TellCut(3), Kill(3)]
 
 
 def test_a_stateless_worker_leaves_when_all_receivers_of_its_regions_are_done() -> None:
@@ -173,10 +206,12 @@ def test_after_a_failure_each_worker_exits_as_soon_as_it_is_done() -> None:
     assert tell(lifecycle, *(Died(i, DEATH) for i in (1, 2, 3))) == [Finish(Outcome.FAILED)]
 
 
-def test_a_worker_that_failed_gets_no_time_to_save() -> None:
+def test_the_process_of_a_worker_that_failed_has_the_grace_of_all_to_end() -> None:
     lifecycle = running(SOURCE, Member(3, 2, saves=True), grace_s=50.0)
-    tell(lifecycle, Failed(3, ERROR), at_s=7.0)
-    assert tell(lifecycle, Tick(), at_s=7.0 + EXIT_S) == [Kill(1), Kill(3)]
+    assert SendExit(3) in tell(lifecycle, Failed(3, ERROR), at_s=7.0)
+    assert tell(lifecycle, Tick(), at_s=7.0 + STOP_S) == [Kill(1)]
+    tell(lifecycle, Died(1, DEATH), at_s=8.1)
+    assert tell(lifecycle, Tick(), at_s=57.0) == [TellCut(3), Kill(3)]
 
 
 def test_the_death_of_a_worker_that_failed_is_not_another_cause() -> None:
@@ -764,6 +799,9 @@ def check_the_end(it: Play) -> None:
     hangs = any(NEVER in (s.bind_s, s.init_s, s.work_s) for s in it.scripts)
     if it.ended_s is None:
         assert hangs, "nobody hangs, and yet the run does not end"
+        return
+    if it.all_done and it.finished_s is None:
+        assert any(s.exit_s == NEVER for s in it.scripts), "they end, and yet the run does not"
         return
     assert it.finished_s is not None, "the run never ends"
     longest_s = EXIT_S if it.all_done else max(STOP_S, GRACE_S) + EXIT_S
