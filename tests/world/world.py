@@ -26,6 +26,7 @@ from minipipe.stream.page import Page
 from minipipe.supervisor.hand import hands_of
 from minipipe.worker.spec import Task, WorkerSpec
 from minipipe.worker.work import _Life
+from tests.world.cargo import Cargo
 from tests.world.net import Links, SimTransport
 
 RUN = 77
@@ -186,6 +187,7 @@ class World:
         attended: how probable it is that the attendant serves during a call of a functor.
         deadly: which items kill the workers of segments that leave poison out.  (Else the
             supervisor is not told at which item a worker has died, so nothing is poison.)
+        cargo: what makes an item of the number that the functors know, and a number again of it.
     """
 
     def __init__(
@@ -199,7 +201,9 @@ class World:
         attended: float = 0.3,
         mortal: Callable[[life.Member], bool] = lambda member: member.restarts,
         deadly: Callable[..., bool] | None = None,
+        cargo: Cargo | None = None,
     ) -> None:
+        self.cargo = cargo
         self.graph = graph
         self.rng = random.Random(seed)
         self.kills = kills
@@ -236,6 +240,8 @@ class World:
     # ------------------------------------------------------------------ functors
     def functor_of(self, worker: Worker, functor: Any) -> Any:
         """The functor, in which others may come between."""
+        if self.cargo is not None:
+            functor = self.cargo.carrying(functor)
         if hasattr(functor, "run") or not callable(functor):
             return cloudpickle.loads(cloudpickle.dumps(functor))  # as a process would have it
         if worker.node is not None and not worker.node.wiring.inlets:
