@@ -7,7 +7,7 @@ its ledger.  What no receiver has, it sends again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
 from minipipe.pure.intervals import Interval
@@ -39,7 +39,8 @@ class Recovery:
         self.epoch = 0
         self._waits_for: set[int] = set()
         self._said: dict[int, tuple[int, Held]] = {}  # by receiver: the latest FENCED
-        self._held: list[tuple[Interval, Path]] = []
+        # What the receivers hold: by the first number of the parcel that it is of.
+        self._held: dict[int, list[tuple[int, int, Path]]] = {}
         self._from: int | None = None  # the next number to look at for sending again
 
     @property
@@ -62,7 +63,7 @@ class Recovery:
         if epoch <= self.epoch:
             return False
         self.epoch = epoch
-        self._held = []
+        self._held = {}
         self._from = None
         # It may have been said before we were told: the latest of each counts.
         self._waits_for = {r for r in receivers if self._said.get(r, (0, ()))[0] != epoch}
@@ -83,23 +84,29 @@ class Recovery:
         self._begin()
         return True
 
-    def lost(self, receivers: Iterable[int]) -> None:
+    def lost(self, dead: Container[int]) -> None:
         """Forgets what these have said: they are dead, and what they held is with nobody."""
-        for receiver in receivers:
-            self._said.pop(receiver, None)
+        for receiver in [ident for ident in self._said if ident in dead]:
+            del self._said[receiver]
 
     def _begin(self) -> None:
-        self._held = [
-            (run, path)
-            for epoch, held in self._said.values()
-            if epoch == self.epoch
-            for runs, path in held
-            for run in runs
-        ]
+        for epoch, held in self._said.values():
+            if epoch == self.epoch:
+                for runs, path in held:
+                    for first, stop in runs:
+                        self._hold(first, stop, path)
         self._said = {r: said for r, said in self._said.items() if said[0] > self.epoch}
         self._from = 0
         if self.next() is None:
             self._from = None
+
+    def _hold(self, first: int, stop: int, path: Path) -> None:
+        """Books what a receiver holds with the parcels that it is of, so that it is found there."""
+        for entry in self.ledger.outstanding(first):
+            if entry.first >= stop:
+                return
+            part = (max(first, entry.first), min(stop, entry.stop), path)
+            self._held.setdefault(entry.first, []).append(part)
 
     def next(self) -> Again | None:
         """The next part to send again; None, and the end of it, if there is none."""
@@ -109,9 +116,10 @@ class Recovery:
             for first, stop, done in self._pieces(entry):
                 first = max(first, self._from)
                 if first < stop and done is not DONE:
+                    self._from = first  # what is done need not be looked at again
                     return Again(entry, first, stop, done)
         self._from = None
-        self._held = []
+        self._held = {}
         return None
 
     def sent(self, stop: int) -> None:
@@ -133,11 +141,7 @@ class Recovery:
 
     def _pieces(self, entry: Entry) -> Iterable[tuple[int, int, frozenset[Path]]]:
         """The items of a parcel, alike in what is settled or held of them."""
-        held = [
-            (max(first, entry.first), min(stop, entry.stop), path)
-            for (first, stop), path in self._held
-            if first < entry.stop and entry.first < stop
-        ]
+        held = self._held.get(entry.first)
         if not held:
             return entry.settling or [(entry.first, entry.stop, NOTHING)]
         both = Settling(entry.first, entry.stop)
