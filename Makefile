@@ -5,7 +5,7 @@ EXTRAS := demo,test,dev
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test quick check chaos bench bench-peers format clean
+.PHONY: demo test quick check chaos soak bench bench-peers format clean
 
 demo: $(STAMP)
 	$(BIN)/python -m minipipe demo
@@ -33,6 +33,11 @@ check: $(STAMP)
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+# Whether anything piles up while runs go on: make soak SECONDS=3600 DEATHS=1000 PASSES=1000
+soak: $(STAMP)
+	$(BIN)/python -m tests.soak $(if $(DEATHS),--deaths $(DEATHS)) \
+		$(if $(PASSES),--passes $(PASSES)) $(if $(SECONDS),--seconds $(SECONDS))
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

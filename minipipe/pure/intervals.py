@@ -63,8 +63,8 @@ class IntervalSet:
             gaps.append((first, stop))
         return gaps
 
-    def __contains__(self, number: int) -> bool:
-        return self.covers(number, number + 1)
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, int) and self.covers(number, number + 1)
 
     def __iter__(self) -> Iterator[Interval]:
         return iter(list(zip(self._firsts, self._stops, strict=True)))

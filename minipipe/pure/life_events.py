@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
+from minipipe.pure.intervals import Interval
 from minipipe.pure.membership import Peer
 from minipipe.pure.paths import Leaf, Outputs
 
@@ -158,7 +159,7 @@ class SendInit:
     worker: int
     peers: tuple[Peer, ...]
     epochs: tuple[tuple[int, int], ...] = ()  # region, epoch
-    dead: tuple[int, ...] = ()
+    dead: tuple[Interval, ...] = ()
     charged: tuple[Charge, ...] = ()
 
 
@@ -169,7 +170,7 @@ class SendFence:
     worker: int
     region: int
     epoch: int
-    dead: tuple[int, ...]
+    dead: tuple[Interval, ...]
     receivers: tuple[int, ...]
     charged: tuple[Charge, ...] = ()  # items that workers have died of
 

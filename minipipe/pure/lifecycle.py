@@ -159,7 +159,9 @@ class Lifecycle:
         return sum(s.phase >= Phase.WIRED and not s.member.is_caller for s in workers)
 
     def phase(self, worker: int) -> Phase:
-        return self._workers[worker].phase
+        """How far a worker is; one that was replaced is gone, and not known any more."""
+        state = self._workers.get(worker)
+        return Phase.GONE if state is None else state.phase
 
     @property
     def deadline_s(self) -> float | None:
@@ -215,6 +217,9 @@ class Lifecycle:
         if self.finished:
             return []
         self._now_s = now_s
+        worker = getattr(event, "worker", None)
+        if worker is not None and worker not in self._workers:
+            event = Tick()  # it was of one that has been replaced
         actions: list[Action] = []
         match event:
             case Bound(worker, address):
@@ -287,13 +292,15 @@ class Lifecycle:
         """Tells a worker of the others, and them of it."""
         state.announced = True
         worker, new = state.member.id, self._peer(state)
-        others = [s for s in self._present if s is not state]
+        # Those who have to do with it: FENCE goes to the same, and tells them when it is dead.
+        regions = state.member.regions
+        others = [s for s in self._present if s is not state and s.member.regions & regions]
         mending = self._mending
         init = SendInit(
             worker,
             tuple(self._peer(s) for s in others),
             mending.epochs(r for r in state.member.regions if mending.epoch(r)),
-            tuple(sorted(mending.dead)),
+            tuple(mending.dead),
             mending.charged([state.member.segment]),
         )
         return [init, *(SendJoin(s.member.id, new) for s in others)]
@@ -416,18 +423,18 @@ class Lifecycle:
         """A new worker for a dead one; what was under way around it is sent again."""
         mending, dead = self._mending, state.member.id
         state.phase = Phase.GONE
+        del self._workers[dead]
         new = mending.replacement(state.member)
         self._workers[new.id] = _State(new, is_late=True)
         (region,) = new.works_in | new.receives_from
         actions: list[Action] = [Spawn(new, dead)]
         senders: set[int] = set()
-        epoch = mending.epoch(region)
+        epoch = mending.bury(dead, region, announced=state.announced)
         if state.announced:  # else nobody has had to do with it
-            epoch = mending.bury(dead, region)
             members = [s.member for s in self._present if region in s.member.regions]
             receivers = tuple(m.id for m in members if region in m.receives_from)
             charged = mending.charged([new.segment, *(m.segment for m in members)])
-            about = (region, epoch, tuple(sorted(mending.dead)), receivers, charged)
+            about = (region, epoch, tuple(mending.dead), receivers, charged)
             actions += [SendFence(m.id, *about) for m in members]
             senders = {m.id for m in members if region in m.sends_to}
         mending.note(Notice(dead, region, epoch, now_s, senders))

@@ -1,12 +1,16 @@
 """Who belongs to this run, as one worker knows it: peers, the dead, the epoch.
 
-Worker ids are never used twice, so a dead id stays dead, and whatever it still sends is dropped.
+Worker ids ascend and are never used twice, so a dead id stays dead, and whatever it still sends is
+dropped.  All dead ids are a few intervals, between those of the living: so messages do not grow
+with the number of deaths.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+from minipipe.pure.intervals import Interval, IntervalSet
 
 SUPERVISOR = 0
 
@@ -28,7 +32,7 @@ class Membership:
     born: bool = False
     epochs: dict[int, int] = field(default_factory=dict)  # by region
     peers: dict[int, Peer] = field(default_factory=dict)
-    dead: set[int] = field(default_factory=set)
+    dead: IntervalSet = field(default_factory=IntervalSet)
 
     def admits(self, run: int, sender: int) -> bool:
         """Whether a message from `sender` belongs to this run and is not from the dead."""
@@ -39,7 +43,7 @@ class Membership:
         return self.epochs.get(region, 0)
 
     def init(
-        self, epochs: Iterable[tuple[int, int]], dead: set[int], peers: list[Peer]
+        self, epochs: Iterable[tuple[int, int]], dead: Iterable[Interval], peers: list[Peer]
     ) -> list[Peer]:
         """The first word of the supervisor: from now on this worker takes part.
 
@@ -51,7 +55,7 @@ class Membership:
         self.born = True
         return [peer for peer in peers if self.join(peer)]
 
-    def fence(self, region: int, epoch: int, dead: set[int]) -> bool:
+    def fence(self, region: int, epoch: int, dead: Iterable[Interval]) -> bool:
         """Takes in a death, or several; False if a later FENCE came before."""
         self.bury(dead)
         if epoch <= self.epoch(region):
@@ -59,11 +63,12 @@ class Membership:
         self.epochs[region] = epoch
         return True
 
-    def bury(self, dead: set[int]) -> None:
+    def bury(self, dead: Iterable[Interval]) -> None:
         """Whatever these still say is not heard any more."""
-        self.dead |= dead
-        for ident in dead:
-            self.peers.pop(ident, None)
+        for first, stop in dead:
+            self.dead.add(first, stop)
+        for ident in [ident for ident in self.peers if ident in self.dead]:
+            del self.peers[ident]
 
     def join(self, peer: Peer) -> bool:
         """Whether `peer` is new here."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from minipipe.errors import PoisonError, WorkerDiedError
+from minipipe.pure.intervals import IntervalSet
 from minipipe.pure.life_events import Charge, Member
 from minipipe.pure.paths import Leaf, Outputs
 
@@ -34,7 +35,7 @@ class Mending:
     """What is known of deaths in one run."""
 
     next_id: int
-    dead: set[int] = field(default_factory=set)
+    dead: IntervalSet = field(default_factory=IntervalSet)
     found: list[Leaf] = field(default_factory=list)  # poison of which nothing was said yet
     notices: list[Notice] = field(default_factory=list)
     _epochs: Counter[int] = field(default_factory=Counter)
@@ -117,10 +118,15 @@ class Mending:
         """Those of several regions."""
         return tuple((region, self._epochs[region]) for region in sorted(regions))
 
-    def bury(self, worker: int, region: int) -> int:
-        """Books a death; the region's new epoch."""
-        self.dead.add(worker)
-        self._epochs[region] += 1
+    def bury(self, worker: int, region: int, *, announced: bool = True) -> int:
+        """Books a death; the epoch of the region from now on.
+
+        Args:
+            announced: others have had to do with it.  Else nothing changes for them, but its id is
+                dead all the same, so that the dead ids have no gaps.
+        """
+        self.dead.add(worker, worker + 1)
+        self._epochs[region] += announced
         return self._epochs[region]
 
     # ------------------------------------------------------------------ what is said of it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,21 @@ class WorkerStats:
     queued_items: int  # arrived and not taken up
     item: int | None  # the number of the item in the functor now
     path: tuple[int, ...] = ()  # by which outputs of segments with several it came
+    workers: int = 1  # those who died long ago, in one place, are counted together
+
+    def plus(self, later: WorkerStats) -> WorkerStats:
+        """This one and one that took its place later, who both died, as one."""
+        return replace(
+            later,
+            items_in=self.items_in + later.items_in,
+            items_out=self.items_out + later.items_out,
+            dropped=self.dropped + later.dropped,
+            confirmed=self.confirmed + later.confirmed,
+            kept_peak_items=max(self.kept_peak_items, later.kept_peak_items),
+            kept_peak_bytes=max(self.kept_peak_bytes, later.kept_peak_bytes),
+            parcels_out=self.parcels_out + later.parcels_out,
+            workers=self.workers + later.workers,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +67,7 @@ class RunStats:
         rows += [
             (
                 w.worker,
-                w.state,
+                w.state if w.workers <= 1 else f"{w.state} ({w.workers})",
                 *map(str, (w.items_in, w.items_out, w.dropped, w.confirmed)),
                 *map(str, (w.kept_items, w.queued_items)),
             )

@@ -10,6 +10,7 @@ from minipipe.stream.arrived import Turn
 from minipipe.stream.inlet import Inlet
 from minipipe.stream.node import Node, StopRun
 from minipipe.stream.outlet import Outlet
+from minipipe.stream.post import names_of
 from minipipe.stream.wiring import InletSpec, OutletSpec, Role, Wiring
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "StopRun",
     "Turn",
     "Wiring",
+    "names_of",
 ]

@@ -9,7 +9,7 @@ connection arrive in order).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from minipipe.pure.credit import Grant
 from minipipe.stream import wire
@@ -91,14 +91,13 @@ class Fanout:
                     counting.append((ident, grant))
         return counting
 
-    def forget(self, subscriber: int) -> None:
-        """It is dead."""
-        self._awaited.discard(subscriber)
-        self._early.pop(subscriber, None)
-        self._sole.discard(subscriber)
-        link = self._links.pop(subscriber, None)
-        if link is not None:
-            link.close()
+    def forget(self, dead: Container[int]) -> None:
+        """Nothing is kept of these, and nothing awaited."""
+        self._awaited = {ident for ident in self._awaited if ident not in dead}
+        self._sole = {ident for ident in self._sole if ident not in dead}
+        self._early = {ident: grant for ident, grant in self._early.items() if ident not in dead}
+        for subscriber in [ident for ident in self._links if ident in dead]:
+            self._links.pop(subscriber).close()
 
     def links_to(
         self, targets: Sequence[int], *, everybody: bool

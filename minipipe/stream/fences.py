@@ -40,7 +40,7 @@ class Fences:
         self,
         region: int,
         epoch: int,
-        dead: Sequence[int],
+        dead: Sequence[Interval],
         receivers: Sequence[int],
         charged: Sequence[Charge] = (),
     ) -> None:
@@ -51,8 +51,8 @@ class Fences:
         node.charge(charged)
         self._charged[region] = [charge for charge in charged if charge[1] == node.ident]
         known = node.membership
-        fresh = known.fence(region, epoch, set(dead))
-        self._bury(dead)
+        fresh = known.fence(region, epoch, dead)
+        self._bury()
         if not fresh:
             return
         for inlet in node.inlets.values():
@@ -65,7 +65,6 @@ class Fences:
                 outlet.fence(epoch)
         recovery = node.recoveries.get(region)
         if recovery is not None:
-            recovery.lost(dead)
             recovery.fence(epoch, receivers)
             if not recovery.paused:
                 self._begin(region)
@@ -112,10 +111,12 @@ class Fences:
             self._again.add(region)
             self.send_again()
 
-    def _bury(self, dead: Sequence[int]) -> None:
+    def _bury(self) -> None:
+        """Nothing is kept of those that are dead: each part of the node looks for them itself."""
         node = self._node
-        for ident in dead:
-            node.post.forget(ident)
+        dead = node.membership.dead
+        node.post.forget(dead)
+        node.unsubscribe(dead)
         # They may be producers or consumers in a region whose own FENCE is older than this one.
         for inlet in node.inlets.values():
             inlet.forget(dead)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minipipe.pure.credit import Grant
+from minipipe.pure.intervals import Interval
 from minipipe.pure.life_events import Charge
 from minipipe.pure.membership import SUPERVISOR, Peer
 from minipipe.shared import SlotRef
@@ -136,7 +137,7 @@ class Handlers:
         inlet = node.inlets[stream]
         inlet.hello(sender, segment)
         if publisher:
-            node.inbox.subscribe(publisher, topics_for(node.ident, alone=inlet.spec.alone))
+            node.subscribe(sender, publisher, topics_for(node.ident, alone=inlet.spec.alone))
         # Its window is news to it whatever the window is, so the next flush grants.
 
     def _on_grant(
@@ -191,7 +192,7 @@ class Handlers:
         self,
         sender: int,
         epochs: Sequence[tuple[int, int]],
-        dead: Sequence[int],
+        dead: Sequence[Interval],
         peers: Sequence[tuple[int, int, str]],
         charged: Sequence[Charge] = (),
     ) -> None:
@@ -200,7 +201,7 @@ class Handlers:
         if any(node.wiring.segment in spec.consumers for spec in node.wiring.outlets):
             # In a loop of one: what it puts comes back to itself.
             listed.append(Peer(node.ident, node.wiring.segment, node.inbox.address))
-        new = node.membership.init(epochs, set(dead), listed)
+        new = node.membership.init(epochs, dead, listed)
         node.charge(charged)
         for region, epoch in epochs:
             node.begin_epoch(region, epoch)

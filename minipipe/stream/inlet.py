@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,10 +143,10 @@ class Inlet:
         self._producers[parcel.producer].arrived += parcel.count
         self._took(parcel, parcel.count)
 
-    def forget(self, dead: Iterable[int]) -> None:
+    def forget(self, dead: Container[int]) -> None:
         """These wait for no credit any more."""
-        for ident in dead:
-            self._producers.pop(ident, None)
+        for ident in [ident for ident in self._producers if ident in dead]:
+            del self._producers[ident]
 
     def fence(self, epoch: int) -> None:
         """Takes in that items of lower epochs, should any still come, count for nothing.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, cast
 
 from minipipe.codec import NO_LEASES, Access, Decoder, Encoder
@@ -34,7 +34,7 @@ from minipipe.stream.memory import Memory
 from minipipe.stream.ordering import Ordering
 from minipipe.stream.outlet import Outlet, Shipment
 from minipipe.stream.page import ITEM_WORD, OUTSIDE, Page
-from minipipe.stream.post import Post
+from minipipe.stream.post import Post, inbox_name
 from minipipe.stream.skips import Skips
 from minipipe.stream.wiring import OutletSpec, Wiring
 from minipipe.transport import Buffer, Inbox, Transport
@@ -72,7 +72,7 @@ class Node:
         self.wiring = wiring
         self.page = page
         self.membership = Membership(run)
-        self.inbox: Inbox = transport.bind(f"{ident:x}")
+        self.inbox: Inbox = transport.bind(inbox_name(ident))
         self.memory = Memory(None) if memory is None else memory
         self.lender = self.memory.lender
         # Slots that were lent and that arrays of this process may still write to.
@@ -80,6 +80,7 @@ class Node:
         self.absences = Absences(self.membership)
         self.encoder = Encoder(lender=self.lender)
         self.decoder = Decoder(borrower=self.memory.borrower)
+        self._publishers: dict[int, list[str]] = {}  # by producer: where this one has subscribed
         self.recoveries: dict[int, Recovery] = {}  # by region: numbers are of sender and region
         self.inlets = {spec.stream: Inlet(spec) for spec in wiring.inlets}
         self.post = Post(self.membership, ident, transport, supervisor, page, wiring.outlets)
@@ -430,6 +431,17 @@ class Node:
         # depends on the run's directory any more.
         if peer.segment in self.wiring.correspondents or self.post.waits_for(peer.id):
             self.post.open(peer)
+
+    def subscribe(self, producer: int, address: str, topics: Sequence[bytes]) -> None:
+        """From now on, what this producer broadcasts there comes here."""
+        self._publishers.setdefault(producer, []).append(address)
+        self.inbox.subscribe(address, topics)
+
+    def unsubscribe(self, dead: Container[int]) -> None:
+        """Nothing more comes of these: their connections would be tried for ever."""
+        for producer in [ident for ident in self._publishers if ident in dead]:
+            for address in self._publishers.pop(producer):
+                self.inbox.unsubscribe(address)
 
     def close_region(self, outlet: Outlet) -> None:
         """Tells all receivers that nothing more comes; the ledger is empty (rule 20)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -210,10 +210,10 @@ class Outlet:
         return {c: n for accounts in self.groups for c, n in accounts.sent().items()}
 
     # ---------------------------------------------------------------- after a death
-    def forget(self, dead: Sequence[int]) -> None:
+    def forget(self, dead: Container[int]) -> None:
         """Sends nothing more to these."""
         for accounts in self.groups:
-            for ident in dead:
+            for ident in [ident for ident in accounts.consumers if ident in dead]:
                 for kept in accounts.remove(ident):
                     release(cast("Sequence[Held]", kept))
         self.room, self._targets = 0, None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from minipipe.codec import Parcel
@@ -21,6 +21,21 @@ from minipipe.transport import Buffer, Transport
 # A message each for every large item would cost as much as the item; much more than this is a
 # waste of shared memory, which is cold when it is used again.
 OWES_BYTES = 16 * 1024 * 1024
+
+
+def inbox_name(ident: int) -> str:
+    """What the inbox of a worker is bound to."""
+    return f"{ident:x}"
+
+
+def publisher_name(ident: int, spec: OutletSpec) -> str:
+    """What the publisher of a worker's broadcast is bound to."""
+    return f"{ident:x}p{spec.stream:x}"
+
+
+def names_of(ident: int, outlets: Iterable[OutletSpec]) -> list[str]:
+    """All that a worker binds."""
+    return [inbox_name(ident), *(publisher_name(ident, spec) for spec in outlets if spec.broadcast)]
 
 
 class Post:
@@ -46,7 +61,7 @@ class Post:
         self._defined: dict[int, dict[int, Recent[None]]] = {}
         self._kept_bytes = 0  # what others keep until they hear of what may come later
         self._fanouts = {
-            spec.stream: Fanout(transport.publish(f"{ident:x}p{spec.stream:x}"), self._writer)
+            spec.stream: Fanout(transport.publish(publisher_name(ident, spec)), self._writer)
             for spec in outlets
             if spec.broadcast
         }
@@ -79,16 +94,16 @@ class Post:
         link.add(record)
         self._dirty[ident] = link
 
-    def forget(self, peer: int) -> None:
-        """Sends nothing to this one any more: it is dead."""
-        link = self._links.pop(peer, None)
-        self._dirty.pop(peer, None)
-        self._later.pop(peer, None)
-        self._defined.pop(peer, None)
-        if link is not None:
-            link.close()
+    def forget(self, dead: Container[int]) -> None:
+        """Sends nothing to these any more."""
+        for peer in [ident for ident in self._links if ident in dead]:
+            self._links.pop(peer).close()
+            self._dirty.pop(peer, None)
+            self._later.pop(peer, None)
+        for peer in [ident for ident in self._defined if ident in dead]:
+            del self._defined[peer]
         for fanout in self._fanouts.values():
-            fanout.forget(peer)
+            fanout.forget(dead)
         self._awaiting = [fanout for fanout in self._awaiting if fanout.waits]
 
     def tell_later(self, ident: int, record: Sequence[Any], size_bytes: int) -> None:

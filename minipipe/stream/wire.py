@@ -38,7 +38,7 @@ AT = 9  # region, number: the lowest that this receiver still holds
 FENCED = 10  # region, epoch, held: runs and path of what was taken and is not confirmed
 
 # From the supervisor.
-INIT = 20  # epochs (region, epoch), dead ids, peers, charged
+INIT = 20  # epochs (region, epoch), dead ids (intervals), peers, charged
 JOIN = 21  # peer
 START = 22
 DRAIN = 23
@@ -48,7 +48,7 @@ EXIT = 26
 # A death: what is under way in the region is dropped.  Charged are items that workers have died of
 # (segment, origin, number, outputs, how many): one is kept in a file before it is tried again, and
 # dropped instead if it has killed two.
-FENCE = 27  # region, epoch, dead ids, receivers, charged
+FENCE = 27  # region, epoch, dead ids (intervals), receivers, charged
 
 # To the supervisor.
 BOUND = 40  # address

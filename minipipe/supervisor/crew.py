@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from minipipe.errors import StartError, WorkerDiedError
 from minipipe.graph import Graph
 from minipipe.pure.lifecycle import Member
 from minipipe.pure.paths import Leaf, Outputs
+from minipipe.pure.stats import WorkerStats
 from minipipe.shared import oom_kills
 from minipipe.supervisor.capture import Captured, check_fork
 from minipipe.supervisor.hand import Hand, hand_of, hands_of
@@ -32,6 +34,9 @@ from minipipe.worker.spec import WorkerSpec
 from minipipe.worker.zygote import UNKNOWN
 
 ZYGOTE_END_S = 2.0
+# Of the dead so many are known one by one, and all for so long: late words of theirs may come.
+KEPT = 32
+LATE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class Crew:
     def __post_init__(self) -> None:
         self.hands = hands_of(self.graph)
         self._first = tuple(self.hands)
+        self._past: dict[tuple[int, int], WorkerStats] = {}  # of the long dead, by their place
         self._place: _Place | None = None
         self._zygotes: dict[tuple[tuple[str, str], ...], ZygoteClient] = {}
         self._forks = Forks()
@@ -103,8 +109,9 @@ class Crew:
         """
         old = self.hands[dead]
         hand = hand_of(old.index, old.segment, member)
-        # Another dictionary: somebody who asks for stats may be going through the old one.
+        # Others than before: somebody who asks for stats may be going through the old ones.
         self.hands = {**self.hands, member.id: hand}
+        self._forget_the_long_dead()
         captured = self.captured[hand.segment.index]
         if captured.pickled is None and hand.segment.declared is not None:
             check_fork(hand.segment.declared, None)
@@ -181,10 +188,31 @@ class Crew:
         pump.add(err_read, to_stderr=True)
         return Descriptors(out_write, err_write, hand.page_fd, self._lifeline_read)
 
+    def _forget_the_long_dead(self) -> None:
+        """Keeps of them what they have counted, by their place, and nothing else."""
+        dead = [hand for hand in self.hands.values() if hand.final is not None]
+        before_s = time.monotonic() - LATE_S
+        past = dict(self._past)
+        for hand in dead[:-KEPT]:
+            if hand.closed_s < before_s and hand.final is not None:
+                place = (hand.segment.index, hand.index)
+                known = past.get(place)
+                past[place] = hand.final if known is None else known.plus(hand.final)
+                self.hands = {i: h for i, h in self.hands.items() if h is not hand}
+        self._past = past
+
+    def stats(self, state: Callable[[int], str]) -> tuple[WorkerStats, ...]:
+        """What all workers have counted; `state`: of a living one."""
+        # First the living: one that is forgotten in between is then in both, rather than in none.
+        hands = self.hands.values()
+        past = self._past.values()
+        return (*past, *(hand.stats(state(hand.ident)) for hand in hands))
+
     def items_in(self, segment: int) -> int:
         """How many items all workers of a segment have taken so far."""
-        hands = [h for h in self.hands.values() if h.segment.index == segment]
-        return sum(hand.stats("").items_in for hand in hands)
+        names = self.graph.segments[segment].name
+        everybody = self.stats(lambda ident: "")
+        return sum(worker.items_in for worker in everybody if worker.segment == names)
 
     # ----------------------------------------------------------------- watching
     def filenos(self) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any
 from minipipe.describe import in_a_line
 from minipipe.pure import lifecycle as life
 from minipipe.pure.membership import SUPERVISOR, Peer
-from minipipe.stream import wire
+from minipipe.stream import names_of, wire
 from minipipe.stream.link import Link
 from minipipe.supervisor.crew import Crew
 from minipipe.supervisor.hearing import Hearing
@@ -50,7 +50,8 @@ class Effects:
 
     def connect(self, worker: int, address: str) -> None:
         """Opens the link to a worker, whose address is known now."""
-        self._links[worker].open(self.transport.connect(address))
+        if worker in self._links:  # else it was replaced: nobody will say anything to it
+            self._links[worker].open(self.transport.connect(address))
 
     def failed(self, error: BaseException, doing: str) -> None:
         """Something of our own has failed: that ends the run as other failures do."""
@@ -125,7 +126,7 @@ class Effects:
     def _replace(self, member: life.Member, dead: int) -> None:
         """Starts a worker in the place of a dead one."""
         try:
-            self._crew.hands[dead].close("died")
+            self._bury(dead)
             self._links[member.id] = self._link()
             for report in self._crew.replace(dead, member):
                 self.events.extend(self.hearing.of_process(report))
@@ -133,6 +134,15 @@ class Effects:
         except Exception as error:  # a StartError, or any other: it will never say that it is bound
             self.events.append(life.Failed(member.id, error))
             self.events.append(life.Died(member.id, error))
+
+    def _bury(self, dead: int) -> None:
+        """Gives back what a dead worker had; its counters are kept."""
+        hand = self._crew.hands[dead]
+        hand.close("died")
+        self._unsent.discard(dead)
+        self._links.pop(dead).close()
+        for name in names_of(dead, self._crew.graph.wiring(hand.segment.index).outlets):
+            self.transport.remove(name)
 
     def _is_caller(self, worker: int) -> bool:
         return self._crew.hands[worker].member.is_caller

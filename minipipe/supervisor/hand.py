@@ -6,6 +6,7 @@ import mmap
 import os
 import tempfile
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,7 @@ class Hand:
     pid: int = 0
     result: Any = None
     final: WorkerStats | None = None
+    closed_s: float = 0.0  # when that was
     death: WorkerDiedError | None = None  # how it died, if nobody had told it to go
     hung: str = ""  # why it is killed: its functor took too long
     stack: str = ""  # where it was then
@@ -118,7 +120,7 @@ class Hand:
         with self.lock:
             if self.final is not None:
                 return
-            self.final = self._read(state)
+            self.final, self.closed_s = self._read(state), time.monotonic()
             if self.page_fd >= 0:  # else it is the caller's, who may still be writing to it
                 self.page.close()
                 os.close(self.page_fd)

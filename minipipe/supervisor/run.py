@@ -184,10 +184,7 @@ class Run:
         return RunStats(
             state,
             took_s,
-            tuple(
-                hand.stats(PHASES[self._lifecycle.phase(hand.ident)])
-                for hand in self._crew.hands.values()
-            ),
+            self._crew.stats(lambda ident: PHASES[self._lifecycle.phase(ident)]),
         )
 
     # ------------------------------------------------------------ the conductor

@@ -57,6 +57,13 @@ class Inbox(Protocol):
             TransportError: `address` is none.
         """
 
+    def unsubscribe(self, address: str) -> None:
+        """The publisher at `address` is gone: nothing more of what it has sent comes here.
+
+        In the thread that receives; without effect if it was not subscribed to.  Another thread
+        may be in a wait meanwhile, which may return early then.
+        """
+
     def close(self) -> None:
         """Forgets what was not received; the address is free again."""
 
@@ -127,6 +134,9 @@ class Transport(Protocol):
 
     def publish(self, name: str) -> Publisher:
         """A new publisher.  `name` is as for `bind`, and no inbox has it."""
+
+    def remove(self, name: str) -> None:
+        """Nothing is left of an inbox or publisher whose process has died without closing it."""
 
     def close(self, linger_s: float = 0.0) -> None:
         """Closes all that it made; waits at most `linger_s` for what is still to be sent."""

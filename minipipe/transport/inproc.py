@@ -146,6 +146,11 @@ class InprocInbox:
         for topic in topics:
             there.enter(topic, self._mailbox)
 
+    def unsubscribe(self, address: str) -> None:
+        there = self._subscribed.pop(address, None)
+        if there is not None:
+            there.leave(self._mailbox)
+
     def close(self) -> None:
         if not self._closed:
             self._closed = True
@@ -225,6 +230,9 @@ class InprocTransport:
         publisher = InprocPublisher(address)
         self._publishers.append(publisher)
         return publisher
+
+    def remove(self, name: str) -> None:
+        """There is nothing: no other process has addresses here."""
 
     def close(self, linger_s: float = 0.0) -> None:
         for inbox in self._inboxes:

@@ -8,7 +8,12 @@ from typing import Any
 import zmq
 
 from minipipe.errors import TransportError
-from minipipe.transport.zeromq_sockets import ZeroMQInbox, ZeroMQOutlet, ZeroMQPublisher
+from minipipe.transport.zeromq_sockets import (
+    ZeroMQInbox,
+    ZeroMQOutlet,
+    ZeroMQPublisher,
+    remove_file,
+)
 
 MAX_IPC_PATH_BYTES = 107
 
@@ -88,6 +93,10 @@ class ZeroMQTransport:
                 ) from error
             except OSError:
                 pass  # its owner has ended meanwhile
+
+    def remove(self, name: str) -> None:
+        if self._scheme == "ipc":
+            remove_file(os.path.join(self._place, name))
 
     def close(self, linger_s: float = 0.0) -> None:
         if os.getpid() == self._pid:  # sockets inherited over fork belong to the parent

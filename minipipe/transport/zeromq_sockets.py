@@ -144,16 +144,25 @@ class ZeroMQInbox:
             socket.close(linger=0)
             raise TransportError(f"cannot subscribe at {address!r}: {error}") from error
         self._subscriber_at[address] = socket
-        self._sockets.append(socket)
+        self._sockets = [*self._sockets, socket]
         self._fds = [*self._fds, int(socket.FD)]  # a new list: another thread may be in `wait`
         return socket
+
+    def unsubscribe(self, address: str) -> None:
+        socket = self._subscriber_at.pop(address, None)
+        if socket is None:
+            return
+        # New lists: another thread may be in `wait`.
+        self._fds = [fd for fd in self._fds if fd != int(socket.FD)]
+        self._sockets = [one for one in self._sockets if one is not socket]
+        socket.close(linger=0)  # or it would try to connect again ten times a second, for ever
 
     def close(self) -> None:
         if self._socket.closed:
             return
         for socket in self._sockets:
             socket.close(linger=0)
-        _remove(self._path)
+        remove_file(self._path)
 
 
 class ZeroMQOutlet:
@@ -210,10 +219,10 @@ class ZeroMQPublisher:
         if self._socket.closed:
             return
         self._socket.close(linger=int(linger_s * 1000))
-        _remove(self._path)
+        remove_file(self._path)
 
 
-def _remove(path: str | None) -> None:
+def remove_file(path: str | None) -> None:
     """The ipc file at `path`, if it is one, is gone: libzmq would leave it."""
     if path is not None:
         try:

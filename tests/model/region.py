@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from minipipe.pure.intervals import runs_of
 from minipipe.pure.ledger import Ledger
 from minipipe.pure.membership import Membership, Peer
 from minipipe.pure.order import ALL, Order
@@ -112,7 +113,7 @@ def start(shape: Shape) -> State:
 
     def knows() -> Membership:
         known = Membership(RUN)
-        known.init([(REGION, 0)], set(), [Peer(i, 0, "") for i in (SENDER, *receivers, *workers)])
+        known.init([(REGION, 0)], (), [Peer(i, 0, "") for i in (SENDER, *receivers, *workers)])
         return known
 
     ledger = Ledger(limit_bytes=1000, min_items=1000)
@@ -229,8 +230,8 @@ def _at_sender(state: State, source: int, message: tuple[Any, ...]) -> None:
                 state.ledger.settle([(number, number + 1)], path)
                 _mark(state)
         case ("fence", epoch, dead, receivers):
-            if state.known.fence(REGION, epoch, set(dead)):
-                recovery.lost(dead)
+            if state.known.fence(REGION, epoch, dead):
+                recovery.lost(state.known.dead)
                 waits_for = () if state.shape.without == "waiting for FENCED" else receivers
                 recovery.fence(epoch, waits_for)
         case ("fenced", epoch, held):
@@ -252,9 +253,9 @@ def _at_worker(state: State, ident: int, source: int, message: tuple[Any, ...]) 
     known, waits = worker.known, state.shape.without != "waiting for FENCE"
     match message:
         case ("init", epoch, dead, peers):
-            known.init([(REGION, epoch)], set(dead), [Peer(i, 0, "") for i in peers])
+            known.init([(REGION, epoch)], dead, [Peer(i, 0, "") for i in peers])
         case ("fence", epoch, dead, _):
-            if known.fence(REGION, epoch, set(dead)):
+            if known.fence(REGION, epoch, dead):
                 worker.queue = [item for item in worker.queue if item[1] >= epoch]
         case ("join", peer):
             known.join(Peer(peer, 0, ""))
@@ -270,12 +271,12 @@ def _at_receiver(state: State, ident: int, source: int, message: tuple[Any, ...]
     known = receiver.known
     match message:
         case ("fence", epoch, dead, _):
-            fresh = known.fence(REGION, epoch, set(dead))
+            fresh = known.fence(REGION, epoch, dead)
             if fresh:
                 held = () if state.shape.without == "held" else tuple(receiver.queue)
                 state.send(ident, SENDER, "fenced", epoch, held)
         case ("init", epoch, dead, peers):
-            known.init([(REGION, epoch)], set(dead), [Peer(i, 0, "") for i in peers])
+            known.init([(REGION, epoch)], dead, [Peer(i, 0, "") for i in peers])
         case ("join", peer):
             known.join(Peer(peer, 0, ""))
         case ("mark", mark):
@@ -414,7 +415,7 @@ def _bury(state: State, ident: int) -> None:
     if not was_announced and ident in state.starting:
         state.starting.remove(ident)
     receivers = tuple(sorted(i for i in state.announced if i < FIRST_WORKER))
-    dead = tuple(sorted(state.dead))
+    dead = tuple(runs_of(sorted(state.dead)))
     for member in (SENDER, *sorted(state.announced)):
         state.send(SUPERVISOR, member, "fence", state.epoch, dead, receivers)
     new = state.next_id if ident >= FIRST_WORKER else ident + state.shape.receivers
@@ -430,7 +431,7 @@ def announce(state: State, ident: int) -> None:
     """A new worker is ready (rule 16)."""
     state.starting.remove(ident)
     peers = (SENDER, *sorted(state.announced))
-    state.send(SUPERVISOR, ident, "init", state.epoch, tuple(sorted(state.dead)), peers)
+    state.send(SUPERVISOR, ident, "init", state.epoch, tuple(runs_of(sorted(state.dead))), peers)
     for member in peers:
         state.send(SUPERVISOR, member, "join", ident)
     state.announced.add(ident)

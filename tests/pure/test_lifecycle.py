@@ -44,7 +44,7 @@ from minipipe.pure.lifecycle import (
 )
 from minipipe.pure.membership import Peer
 
-SOURCE = Member(1, segment=0, is_source=True)
+SOURCE = Member(1, segment=0, is_source=True, sends_to=frozenset({0}))
 RELAY = Member(2, segment=1, is_stateless=True, works_in=frozenset({0}))
 SINK = Member(3, segment=2, receives_from=frozenset({0}))
 LINE = (SOURCE, RELAY, SINK)
@@ -486,14 +486,14 @@ RELAYED = (
 TWO_REGIONS = (
     SOURCE,
     RELAY,
-    Member(3, 2, receives_from=frozenset({0}), saves=True),
+    Member(3, 2, receives_from=frozenset({0}), sends_to=frozenset({1}), saves=True),
     Member(4, 3, is_stateless=True, works_in=frozenset({1})),
     Member(5, 4, receives_from=frozenset({1})),
     Member(6, 5, receives_from=frozenset({0, 1}), is_caller=True),
 )
 DIRECT = (
     SOURCE,
-    Member(2, 0, is_source=True, saves=True),
+    Member(2, 0, is_source=True, sends_to=frozenset({0}), saves=True),
     Member(3, 1, receives_from=frozenset({0})),
 )
 SHAPES = {  # the members, and who sends into each region
@@ -698,7 +698,10 @@ class Play:
         match event:
             case Bound(worker) if phases[worker] is Phase.STARTING:
                 phases[worker] = Phase.BOUND
+                mine = self.workers[worker].member.regions
                 for other, phase in phases.items():
+                    if not self.workers[other].member.regions & mine:
+                        continue  # these have nothing to do with each other
                     if other != worker and Phase.BOUND <= phase < Phase.GONE:
                         self.meet |= {(worker, other), (other, worker)}
             case Wired(worker):

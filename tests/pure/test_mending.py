@@ -88,7 +88,8 @@ def test_replacements_never_share_an_id() -> None:
 def test_each_death_is_another_epoch_of_its_region_only() -> None:
     mending = Mending(9)
     assert [mending.bury(1, 0), mending.bury(2, 0), mending.bury(3, 1)] == [1, 2, 1]
-    assert mending.dead == {1, 2, 3}
+    assert mending.bury(4, 0, announced=False) == 2  # nobody has had to do with it
+    assert list(mending.dead) == [(1, 5)]
     assert mending.epochs([1, 0, 7]) == ((0, 2), (1, 1), (7, 0))
 
 

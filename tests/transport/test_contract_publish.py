@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from minipipe.errors import TransportError
-from minipipe.transport import Inbox, Publisher
+from minipipe.transport import Inbox, Publisher, open_transport
 from tests.conftest import DEADLOCK_S, descriptors, wait_until
 from tests.transport.conftest import (
     MEGABYTE,
@@ -548,3 +548,35 @@ def test_nothing_is_left_of_publishers_and_subscriptions_after_close(place: Plac
     assert descriptors() <= before[0]
     assert threading.active_count() == before[2]
     assert list(Path(place.directory).iterdir()) == []
+
+
+# ---------------------------------------------------------------- publishers that are gone
+def test_an_inbox_keeps_nothing_of_a_publisher_that_it_has_left(place: Place) -> None:
+    inbox, other = place.open().bind("s"), place.open()
+    stays = other.publish("stays")
+    inbox.subscribe(stays.address, [A])
+    hear_of(stays, A)
+    before = len(descriptors())
+    for i in range(20):
+        goes = other.publish(f"goes {i}")
+        inbox.subscribe(goes.address, [A])
+        hear_of(goes, A)
+        inbox.unsubscribe(goes.address)
+        inbox.unsubscribe(goes.address)  # once more does no harm
+        goes.send(A, [b"for nobody"])
+        goes.close()
+        stays.send(A, [b"%d" % i])
+        assert receive(inbox, 1) == [[b"%d" % i]]
+    wait_until(lambda: len(descriptors()) <= before + 5, "what it had for them to be given back")
+
+
+def test_what_a_dead_process_has_bound_is_removed(tmp_path: Path) -> None:
+    transport = open_transport(f"ipc://{tmp_path}")
+    try:
+        (tmp_path / "7").touch()
+        (tmp_path / "7p1").touch()
+        for name in ("7", "7p1", "8"):
+            transport.remove(name)
+        assert not list(tmp_path.iterdir())
+    finally:
+        transport.close()

@@ -81,6 +81,9 @@ class SimTransport:
         self.links.publishers[publisher.address] = publisher
         return publisher
 
+    def remove(self, name: str) -> None:
+        """There are no files here."""
+
     def close(self, linger_s: float = 0.0) -> None:
         """What was sent still arrives."""
 
@@ -108,6 +111,9 @@ class SimInbox:
             self._transport.links.send(
                 self._transport.process, address, publisher.subscribed(self), [topic]
             )
+
+    def unsubscribe(self, address: str) -> None:
+        """What was sent still arrives: from the dead, of whom nothing counts."""
 
     def close(self) -> None:
         self.queue.clear()
