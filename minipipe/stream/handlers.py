@@ -38,6 +38,7 @@ class Handlers:
             wire.CLOSE: self._on_close,
             wire.MARK: self._on_mark,
             wire.AT: self._on_at,
+            wire.PROBE: self._on_probe,
             wire.INIT: self._on_init,
             wire.JOIN: self._on_join,
             wire.START: self._on_start,
@@ -186,6 +187,9 @@ class Handlers:
         recovery = self._node.recoveries.get(region)
         if recovery is not None:
             recovery.ledger.at(sender, number)
+
+    def _on_probe(self, sender: int, *fields: Any) -> None:
+        self._node.probes.on_probe(*fields)
 
     # ------------------------------------------------------ from the supervisor
     def _on_init(

@@ -230,17 +230,26 @@ class Inlet:
             self.outer_closed += not inner
 
     @property
+    def size_bytes(self) -> int:
+        """What waits here, and the parcel in work."""
+        waiting = [*self.queue, *([self.turn.parcel] if self.turn is not None else ())]
+        return sum(parcel.size_bytes for parcel in waiting)
+
+    @property
     def holds_up(self) -> bool:
         """Whether a producer waits for this inlet, and for nothing else of it, to have room."""
-        waiting = [*self.queue, *([self.turn.parcel] if self.turn is not None else ())]
-        held_bytes = sum(parcel.size_bytes for parcel in waiting)
-        if 2 * held_bytes >= WINDOW_BYTES * self.pace.stretch:
+        if 2 * self.size_bytes >= WINDOW_BYTES * self.pace.stretch:
             return True
         return any(
             producer.told is not None
             and producer.arrived >= producer.told.taken + abs(producer.told.window)
             for producer in self._producers.values()
         )
+
+    @property
+    def producers(self) -> list[int]:
+        """The workers that put to it, as far as they have said so."""
+        return list(self._producers)
 
     def relieve(self) -> None:
         """Lets twice as much wait as now, and tells the producers at once."""

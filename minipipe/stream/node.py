@@ -35,6 +35,7 @@ from minipipe.stream.ordering import Ordering
 from minipipe.stream.outlet import Outlet, Shipment
 from minipipe.stream.page import ITEM_WORD, OUTSIDE, Page
 from minipipe.stream.post import Post, inbox_name
+from minipipe.stream.probes import Probes
 from minipipe.stream.skips import Skips
 from minipipe.stream.wiring import OutletSpec, Wiring
 from minipipe.transport import Buffer, Inbox, Transport
@@ -106,6 +107,7 @@ class Node:
         self.skips = Skips()
         self.fences = Fences(self)
         self.ordering = Ordering(self)
+        self.probes = Probes(self)
         self._handlers = Handlers(self)
         self._flushed_s = 0.0
         self._told_all_s = 0.0

@@ -192,6 +192,17 @@ class Outlet:
         groups = self.groups
         return groups[0].sole if len(groups) == 1 else all(group.sole for group in groups)
 
+    @property
+    def held_up_by(self) -> list[int]:
+        """The consumers that have no room; all of them, if it is the ledger that is full."""
+        full = self.ledger is not None and self.ledger.full
+        return [
+            consumer
+            for accounts in self.groups
+            for consumer in accounts.consumers
+            if full or not accounts.room_items(consumer)
+        ]
+
     def group_of(self, segment: int) -> Accounts:
         """The group that the workers of this consuming segment are in."""
         for members, accounts in zip(self.spec.groups, self.groups, strict=True):

@@ -35,6 +35,8 @@ DROPPED = 5  # region, epoch, runs, path
 CLOSE = 7  # region: this sender sends no more, and all it sent is settled
 MARK = 6  # region, number: all below is settled
 AT = 9  # region, number: the lowest that this receiver still holds
+# Join, number, stream, down: is that join's stream empty as its other one is full? (pure.chasing)
+PROBE = 11
 FENCED = 10  # region, epoch, held: runs and path of what was taken and is not confirmed
 
 # From the supervisor.

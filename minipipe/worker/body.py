@@ -303,16 +303,21 @@ class Body:
         """Waits until an item could be added to the outlet, or what it was made of is stale."""
         inlets = list(self.node.inlets.values())
         turn = inlets[0].turn if inlets else None
-        self.node.block(lambda: outlet.ready or (turn is not None and turn.stale))
+        probes = self.node.probes
+        probes.blocked = (outlet,)
+        try:
+            self.node.block(lambda: outlet.ready or (turn is not None and turn.stale))
+        finally:
+            probes.blocked = ()
 
     def wait_for_input(self, until: Callable[[], bool], patience_s: float = WAIT_S) -> None:
         """Waits until `until()`; asks it every `patience_s`, if nothing happens."""
         node = self.node
-        node.passive = node.wiring.in_loop
+        node.passive, node.probes.hungry = node.wiring.in_loop, True
         try:
             node.block(until, wait_s=patience_s)
         finally:
-            node.passive = False
+            node.passive = node.probes.hungry = False
 
     def unpack(self, inlet: Inlet) -> list[Any]:
         """The items of the oldest parcel that waits.
@@ -338,7 +343,9 @@ class Body:
             return
         for outlet in senders:
             outlet.flush()
+        self.node.probes.blocked = senders  # by what waits there, the end is held up, too
         self.node.block(lambda: all(outlet.settled for outlet in senders))
+        self.node.probes.blocked = ()
         for outlet in senders:
             self.node.close_region(outlet)
         self.node.flush(time.monotonic(), idle=True)

@@ -16,7 +16,8 @@ from minipipe.stream.wiring import Carried
 from minipipe.worker.body import Body
 from minipipe.worker.taken import NO_KEYS, Taken
 
-PATIENCE_S = 0.1  # a join that waits this long beside a full stream lets more of that one wait
+PATIENCE_S = 0.1  # a join that waits this long beside a full stream asks whether that is why
+MANY_ITEMS, MANY_BYTES = 100_000, 1 << 30  # a stream on which so much waits is worth a warning
 
 
 class Feed(Protocol):
@@ -156,19 +157,37 @@ class InStep:
         return all(r.ready for r in self._readers) or any(r.inlet.ended for r in self._readers)
 
     def _relieve(self) -> bool:
-        """Lets more of a full stream wait while another one has nothing.
+        """Lets more of a full stream wait if another one has nothing because of that.
 
         For streams that stem from one segment: it may be blocked by the full one, and could feed
         the empty one otherwise (artificial deadlock of bounded process networks: Parks 1995).
+        Whether it is, those on the way say (`pure.chasing`); one that is just slow is waited for.
         """
-        now_s = time.monotonic()
+        probes, now_s = self._body.node.probes, time.monotonic()
+        for reader in self._readers:
+            inlet = reader.inlet
+            if inlet.spec.stream in probes.full and reader.ready and inlet.holds_up:
+                inlet.relieve()
+                self._warn(reader)
+        probes.full.clear()
         if now_s - self._waited_since_s >= PATIENCE_S:
             self._waited_since_s = now_s
-            for reader in self._readers:
-                inlet = reader.inlet
-                if inlet.spec.shares_origin and reader.ready and inlet.holds_up:
-                    inlet.relieve()
+            full = [r for r in self._readers if r.inlet.spec.shares_origin and r.ready]
+            if any(reader.inlet.holds_up for reader in full):
+                probes.ask(reader.inlet for reader in self._readers if not reader.ready)
         return False
+
+    def _warn(self, reader: Reader) -> None:
+        """Says that much waits on a stream, as another one of the same origin brings little."""
+        items, size_bytes = reader.waiting, reader.inlet.size_bytes
+        if items >= MANY_ITEMS or size_bytes >= MANY_BYTES:
+            others = " and ".join(repr(r.inlet.spec.name) for r in self._readers if not r.ready)
+            text = (
+                f"{self._body.where}: {items} items ({size_bytes >> 20} MiB) wait on stream "
+                f"{reader.inlet.spec.name!r}, since their common origin brings so few by {others}: "
+                "what is joined in step should come equally often"
+            )
+            self._body.node.report(wire.LOG, logging.WARNING, text)
 
     def _end(self) -> None:
         """One stream has ended: what the others still have or get is left over.

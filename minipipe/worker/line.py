@@ -35,7 +35,9 @@ class LineLoop:
         relays = inlet.spec.role is Role.RELAY
         while True:
             if not inlet.ready:
-                node.block(lambda: inlet.ready or (node.leaving if relays else inlet.ended))
+                body.wait_for_input(
+                    lambda: inlet.ready or (node.leaving if relays else inlet.ended)
+                )
                 if not inlet.ready:
                     break
             parcel = inlet.queue[0]

@@ -1,0 +1,67 @@
+"""A join's question whether a stream is empty because another one is full, at a node's sockets.
+
+Decided in `pure.chasing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from minipipe.pure.chasing import Chase, Question
+from minipipe.stream import wire
+from minipipe.stream.inlet import Inlet
+from minipipe.stream.outlet import Outlet
+
+if TYPE_CHECKING:
+    from minipipe.stream.node import Node
+
+
+class Probes:
+    """What a node waits for, and what it says of that.
+
+    Attributes:
+        hungry: the main thread waits for input.
+        blocked: the outlets that it waits for room on.
+        full: of a join: the streams that were found to keep another one empty.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.hungry = False
+        self.blocked: Sequence[Outlet] = ()
+        self.full: set[int] = set()
+        self._node = node
+        self._chase = Chase(node.ident)
+
+    def ask(self, empty: Iterable[Inlet]) -> None:
+        """Asks the producers of these streams; the answer, if there is one, is in `full`."""
+        self.full.clear()
+        self._send(self._chase.ask({inlet.spec.stream: inlet.producers for inlet in empty}))
+
+    def on_probe(self, join: int, number: int, stream: int, down: bool) -> None:
+        """Somebody has asked this node, as a producer or consumer of the stream."""
+        if self._chase.is_answer(join, number, down=down):
+            self.full.add(stream)
+            return
+        node = self._node
+        empty: dict[int, Iterable[int]] = {}
+        if self.hungry:
+            for inlet in node.inlets.values():
+                if not (inlet.queue or inlet.turn or inlet.ended):
+                    empty[inlet.spec.stream] = inlet.producers
+        full = {outlet.spec.stream: outlet.held_up_by for outlet in self._holding()}
+        self._send(self._chase.passed_on(join, number, empty=empty, full=full))
+
+    def _holding(self) -> list[Outlet]:
+        """The outlets whose consumers could let this node go on.
+
+        Of a sender whose ledger is full, those of the whole region: any of them may have what is
+        open.
+        """
+        full = {o.spec.region for o in self.blocked if o.ledger is not None and o.ledger.full}
+        outlets = self._node.outlets.values()
+        return [o for o in outlets if o in self.blocked or (o.ledger and o.spec.region in full)]
+
+    def _send(self, questions: Iterable[Question]) -> None:
+        for worker, *about in questions:
+            self._node.tell(worker, (wire.PROBE, *about))
