@@ -12,7 +12,7 @@ from minipipe.errors import LifecycleError, MiniPipeError
 from minipipe.graph import Graph
 from minipipe.inline import PAUSE, InlineRun
 from minipipe.interpreter import begin, died_of, end, interrupt, note_left, quiet_interrupts
-from minipipe.iteration import Output, UndecodableError
+from minipipe.iteration import NestedError, Output, UndecodableError
 from minipipe.logs import SUMMARY, logger
 from minipipe.pure.lifecycle import Outcome
 from minipipe.pure.stats import RunStats
@@ -41,8 +41,12 @@ class Execution(Protocol):
     def take(self) -> Any:
         """The next item of the output; StopIteration at its end; raises what went wrong."""
 
-    def leave(self) -> BaseException | None:
-        """The loop over the output was left early; what then failed, if anything did."""
+    def leave(self, *, waits: bool = False) -> BaseException | None:
+        """The loop over the output was left early; what then failed, if anything did.
+
+        Args:
+            waits: for the end, whichever thread this is (not where garbage is collected).
+        """
 
     def abandon(self) -> BaseException | None:
         """The same of a loop that is collected as garbage, so without waiting for anything.
@@ -72,6 +76,7 @@ class InlineExecution:
         self._graph = graph
         self._run = InlineRun(graph, ignored, seed)
         self._items: Any = self._run.steps()  # a generator, which knows whether it is at work
+        self._lock = threading.RLock()  # several threads may read one loop
         self.began_at = self._run.began_at
         begin(self)
 
@@ -84,14 +89,18 @@ class InlineExecution:
         return self._run.results
 
     def take(self) -> Any:
-        while (item := next(self._items)) is PAUSE:
-            pass
-        return item
+        with self._lock:
+            if self._items.gi_running:
+                raise NestedError("by a functor, a signal handler, or a finalizer")
+            while (item := next(self._items)) is PAUSE:
+                pass
+            return item
 
-    def leave(self) -> BaseException | None:
-        if not self._run.ended:
-            self.stop(drain=False, wait=True)
-            note_left(self._interrupted_line)
+    def leave(self, *, waits: bool = False) -> BaseException | None:
+        if self._run.ended:
+            return None  # whoever read the loop was told
+        self.stop(drain=False, wait=True)
+        note_left(self._interrupted_line)
         return self._run.failure
 
     def abandon(self) -> BaseException | None:
@@ -126,12 +135,24 @@ class InlineExecution:
         return self.results
 
     def stop(self, *, drain: bool, wait: bool) -> None:
-        if drain or self._items.gi_running:
-            # By a functor, a signal handler or another thread: whoever drives it sees that.
-            self._run.wish = "drain" if drain else "stop"
-            return
-        end(self)
-        self._items.close()
+        if not drain and self._lock.acquire(blocking=False):
+            try:
+                if not self._items.gi_running:
+                    end(self)
+                    self._end()
+                    return
+            finally:
+                self._lock.release()
+        # By a functor, a signal handler or another thread: whoever drives it sees that.
+        self._run.wish = "drain" if drain else "stop"
+
+    def _end(self) -> None:
+        """Ends it where it stands; what a `local_term` raises is for who closes it."""
+        try:
+            self._items.close()
+        except Exception as error:
+            if error is not self._run.failure:
+                raise
         self._run.ended = True
 
     def terminate(self) -> None:
@@ -177,11 +198,11 @@ class ProcessExecution:
         self._interrupted = False
         self._terminated = False
         self._left = False  # nobody holds the loop any more
+        self._stopped = False  # on somebody's wish, and without draining: nobody needs to read
         self._told = False
         self._torn_by: BaseException | None = None
         self._refused: LifecycleError | None = None
         self._output: Output | None = None
-        self._reader: threading.Thread | None = None
         begin(self)
         try:
             self._run.start()
@@ -193,6 +214,8 @@ class ProcessExecution:
         except BaseException:
             end(self)
             raise
+        if self._run.caller is not None and self._run.attendant is not None:
+            self._output = Output(self._run.caller, self._run.attendant)
 
     @property
     def ended(self) -> bool:
@@ -209,12 +232,14 @@ class ProcessExecution:
 
     # ---------------------------------------------------------------- reading
     def take(self) -> Any:
-        if self._output is None:
-            assert self._run.caller is not None and self._run.attendant is not None
-            self._output = Output(self._run.caller, self._run.attendant)
-        self._reader = threading.current_thread()
+        assert self._output is not None
         try:
             return self._output.take()
+        except NestedError as error:
+            if error.is_told:  # it comes from within: a signal handler has let it pass
+                self._tear(error)
+            error.is_told = True
+            raise
         except StopIteration:
             self._wait(None)
         except StopRun:
@@ -233,30 +258,41 @@ class ProcessExecution:
             self._interrupted = True
             self._wait(None)
         except BaseException as error:
-            # A signal handler of the user's, say: a message may be lost half way, so the run
-            # cannot go on, and must not look as if it had ended well.
-            self._torn_by = error
-            self._run.stop()
-            self._wait(None)
+            self._tear(error)
             raise
         self._raise()
         raise StopIteration
 
+    def _tear(self, error: BaseException) -> None:
+        """Something was raised in the middle of taking an item: by a signal handler, say.
+
+        A message may be lost half way, so the run cannot go on, and must not look as if it had
+        ended well.
+        """
+        self._torn_by = error
+        self._run.stop()
+        self._wait(None)
+
+    @property
+    def _readers(self) -> dict[int, threading.Thread]:
+        """The threads that have read, by their idents."""
+        return {} if self._output is None else self._output.readers.copy()
+
     @property
     def _is_being_read_here(self) -> bool:
-        """Whether this thread has a loop over the output that is not at its end."""
-        return (
-            self._output is not None
-            and not self._output.exhausted
-            and self._reader is threading.current_thread()
-        )
+        """Whether a loop over the output is at work, and not at its end, in this thread alone."""
+        if self._output is None or self._output.exhausted:
+            return False
+        here = threading.get_ident()
+        others = (reader for ident, reader in self._readers.items() if ident != here)
+        return here in self._readers and not any(reader.is_alive() for reader in others)
 
-    def leave(self) -> BaseException | None:
+    def leave(self, *, waits: bool = False) -> BaseException | None:
         if self._is_ours and not self._run.ended:
             # Another thread may be the one that collects garbage, and must not wait: it might
             # be one of those that are waited for.
-            here = self._reader is None or self._reader is threading.current_thread()
-            waits = here and threading.current_thread() not in self._run.own
+            here = not self._readers or threading.get_ident() in self._readers
+            waits = (waits or here) and threading.current_thread() not in self._run.own
             self.stop(drain=False, wait=waits)
             if waits:
                 note_left(self._interrupted_line)
@@ -291,9 +327,9 @@ class ProcessExecution:
             raise LifecycleError("the run belongs to the process that this one was forked from")
         if not self._run.ended and not self._left:
             try:
-                if self._output is None:
+                if not self._readers:
                     _check_end_is_read(self._graph)
-                elif self._is_being_read_here:
+                elif self._is_being_read_here and not self._stopped:
                     raise LifecycleError(
                         "close() while a loop over the pipeline is at work in this thread, so that "
                         "nobody would read what comes: leave the loop (break), or stop(); "
@@ -313,6 +349,7 @@ class ProcessExecution:
     def stop(self, *, drain: bool, wait: bool) -> None:
         if not self._is_ours:
             return
+        self._stopped = self._stopped or not drain
         self._run.stop(drain=drain)
         if wait:
             self._wait(None)
@@ -333,7 +370,7 @@ class ProcessExecution:
         """
         if not self._is_ours:
             return
-        if died_of() is not None or (self._graph.caller is not None and self._output is not None):
+        if died_of() is not None or self._readers:
             self.stop(drain=False, wait=True)  # the script failed, or nobody will read on
             self.wait_if_left()
             return

@@ -1,11 +1,22 @@
-"""The caller's loop: the last segment's output, item by item, in the caller's own process."""
+"""The caller's loop: the last segment's output, item by item, in the caller's own process.
+
+Several threads may read one loop, as loaders that read ahead do: each item goes to one of them.
+A lock for each item would cost a tenth of what taking it costs, so the first thread that reads
+takes none.  When another one comes, it says so (`reader`), and waits until the first is out of its
+turn (`at_work`); from then on all of them take a lock.  The first one says that it is at work, then
+looks whose loop it is; the other one does it the other way round, so one of them always sees the
+other.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
+from threading import get_ident
 from typing import Any
 
 from minipipe.codec import Unreadable
+from minipipe.errors import LifecycleError
 from minipipe.pure.paths import Outputs, outputs
 from minipipe.stream import Inlet, Node, StopRun, wire
 from minipipe.stream.arrived import Arrived
@@ -31,8 +42,34 @@ class UndecodableError(Exception):
         self.feeders = feeders
 
 
+_BY = "by a signal handler, or a finalizer"
+
+
+class NestedError(LifecycleError):
+    """The next item was asked for while this very thread is about to get one.
+
+    Attributes:
+        is_told: whoever asked has been told.
+    """
+
+    def __init__(self, by: str) -> None:
+        super().__init__(by)
+        self.is_told = False
+
+    def __str__(self) -> str:
+        return f"the next item was asked for while this thread is about to get one ({self.args[0]})"
+
+
+NOBODY, ALL = 0, -1  # in the place of the one thread that reads
+LOOK_S = 0.001  # how often another thread looks whether that one is out of its turn
+
+
 class Output:
-    """Reads the open end of a run.  One reader; the attendant serves between its items."""
+    """Reads the open end of a run; the attendant serves between the items.
+
+    Attributes:
+        readers: the threads that have asked for items, by their idents.
+    """
 
     def __init__(self, node: Node, attendant: Attendant) -> None:
         self._node = node
@@ -42,6 +79,11 @@ class Output:
         self._handed_s = 0.0
         self._attended = -1
         self.exhausted = False
+        self.readers: dict[int, threading.Thread] = {}
+        self._reader = self._first = NOBODY
+        self._at_work = False  # the first thread is, without the lock
+        self._in_turn = False  # a thread is that has taken it
+        self._lock = threading.RLock()  # a nested call has to come as far as to be refused
 
     def take(self) -> Any:
         """The next item.
@@ -50,9 +92,46 @@ class Output:
             StopIteration: there are no more.
             StopRun: the run ended before its stream did.
             UndecodableError: an item's class did not accept what it had given.
+            NestedError: this thread is about to get one.
         """
         if self.exhausted:
             raise StopIteration
+        ident = get_ident()
+        if self._reader != ident:
+            return self._take_in_turn(ident)
+        if self._at_work:
+            raise NestedError(_BY)
+        self._at_work = True
+        try:
+            if self._reader == ident:
+                return self._take()
+        finally:
+            self._at_work = False
+        return self._take_in_turn(ident)  # another one came just now
+
+    def _take_in_turn(self, ident: int) -> Any:
+        """Does the same where several threads read, or the first one begins to."""
+        self.readers[ident] = threading.current_thread()
+        if self._at_work and ident == self._first:  # which another one waits for, with the lock
+            raise NestedError(_BY)
+        with self._lock:
+            if self._in_turn:
+                raise NestedError(_BY)
+            self._in_turn = True
+            try:
+                if self._reader == NOBODY:
+                    self._reader = self._first = ident
+                elif self._reader != ident:
+                    self._reader = ALL
+                while self._at_work:  # the first one is still at it, without the lock
+                    time.sleep(LOOK_S)
+                if self.exhausted:
+                    raise StopIteration
+                return self._take()
+            finally:
+                self._in_turn = False
+
+    def _take(self) -> Any:
         node = self._node
         words = node.page.words
         away = OUTSIDE

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from minipipe.checks import check_count
-from minipipe.errors import BuildError
+from minipipe.errors import BuildError, OptionError
 from minipipe.segment import Ignored, Segment, Streams
 from minipipe.streams import listed
 
@@ -43,6 +43,11 @@ class Source(Segment):
     ) -> None:
         if "upstreams" in options:
             raise BuildError(f"Source {name!r} has no upstreams: it is where items come from")
+        if options.get("dead_letter") is not None:
+            raise OptionError(
+                f"dead_letter makes no sense for Source {name!r}: where it fails there is no item "
+                "that could be kept; give it to the segments behind it"
+            )
         super().__init__(
             functor_obj,
             name,

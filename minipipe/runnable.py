@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from minipipe.checks import check_ignored
+from minipipe.dead_letters import check_dead_letters, tell_letters_of_before
 from minipipe.describe import in_a_line
-from minipipe.errors import BuildError, LifecycleError, OptionError, reject_unknown
+from minipipe.errors import LifecycleError, OptionError, reject_unknown
 from minipipe.execution import Execution, InlineExecution, ProcessExecution
 from minipipe.graph import Graph
 from minipipe.importing import check_no_import
-from minipipe.letters import check_writable
+from minipipe.inline import tell_differences
 from minipipe.logs import logger, set_level
 from minipipe.platforms import check_processes_work_here
 from minipipe.pure.stats import RunStats
@@ -98,10 +99,9 @@ class Runnable(ABC):
         self._monitored = bool(monitor) or self.monitor
         self._graph = self._make_graph(self._monitored)
         self._execution = self._loop = None
-        for pipe in self.pipes:
-            _check_dead_letter(pipe)
-            if inline and pipe.env:
-                logger.warning("env of %s has no effect inline: set it in this process", pipe.where)
+        check_dead_letters(self.pipes)
+        if inline:
+            tell_differences(self._graph)
         return self
 
     def reset(self) -> None:
@@ -155,6 +155,7 @@ class Runnable(ABC):
         if self._execution is not None:
             self.reset()
         self._before_run()
+        tell_letters_of_before(self.pipes)
         assert self._graph is not None
         if self._inline:
             self._execution = InlineExecution(self._graph, self._ignored, seed)
@@ -307,21 +308,6 @@ class Runnable(ABC):
         return f"<{type(self).__name__} {names or '(empty)'}: {self._state()}>"
 
 
-def _check_dead_letter(pipe: Segment) -> None:
-    """Raises `BuildError` if dead letters could not be written to the file that was given."""
-    if pipe.dead_letter is None:
-        return
-    try:
-        check_writable(pipe.dead_letter)
-    except OSError as error:
-        raise BuildError(
-            f"dead_letter of {pipe.where} cannot be written: {pipe.dead_letter!r}: "
-            f"{error.strerror or error}"
-        ) from error
-    except ValueError as error:
-        raise BuildError(f"dead_letter of {pipe.where}: {error}") from error
-
-
 class Loop:
     """One pass over a pipeline's output; leaving it early stops the run."""
 
@@ -340,7 +326,7 @@ class Loop:
     def close(self) -> None:
         """Stops the run, if it has not ended; nothing more comes."""
         self._left = True
-        failure = self._execution.leave()
+        failure = self._execution.leave(waits=True)
         if failure is not None:
             raise failure
 

@@ -73,8 +73,9 @@ class Segment:
         max_failures: so many items may fail (their functor raises) and are skipped; then the run
             stops.  A whole number, or a share of the items, such as 0.01.  None (default): the
             first one stops it.
-        dead_letter: the path of a file to which skipped items are written, with what happened to
-            them: `mp.DeadLetters(path)` is a Source of them.
+        dead_letter: the path of a file to which skipped items are written, and the one whose
+            failure ended the run, with what happened to them: `mp.DeadLetters(path)` is a Source
+            of them.
 
     Raises:
         OptionError: an option that does not exist, or with an impossible value.

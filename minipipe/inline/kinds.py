@@ -77,15 +77,18 @@ class SourceStage(Stage):
         return True
 
     def _goes_on_after(self, error: BaseException) -> bool:
-        if self._iterator is None or not isinstance(error, self.skipping.ignored):
+        if self._iterator is None:  # it has not even begun
             self.note(error, f"its functor at item {self._number}")
             raise error
         ends = isinstance(self._iterator, _ENDED_BY_ERRORS)
         why = " and the stream ends, as a generator cannot go on" if ends else ""
-        self.dropped += 1
-        tell = self.skipping.warn_of if ends else self.skipping.ignore
-        tell(error, f"item {self._number} was skipped{why}")
+        if not self.skips(error, Ident(self.segment.index, self._number), (), why, last=ends):
+            raise error
         return not ends
+
+    @property
+    def taken(self) -> int:
+        return self.items_out + self.dropped
 
     def leave(self) -> None:
         # An initialised generator is the caller's, who may go on with it after reset().
@@ -136,10 +139,10 @@ class RegulatorStage(Stage):
         try:
             self._coroutine.prime()
         except BaseException as error:
-            if not isinstance(error, self.skipping.ignored):
+            if not self.skipping.skips(error, None, (), skipped="its coroutine did not begin"):
                 self.note(error, "its functor")
                 raise
-            self.skipping.warn_of(error, "its coroutine did not begin")
+            self.judge_failures()
 
     def take(self, inlet: int, item: Any, ident: Ident) -> Iterator[Arrival]:
         whole = self.gather(inlet, item, ident)
@@ -155,6 +158,7 @@ class RegulatorStage(Stage):
         yield from super().finish()
         if self._coroutine is not None:
             yield from self._outputs(self._coroutine.finish, None, ())
+        self.judge_failures(final=True)
 
     def _outputs(
         self, step: Callable[[], Any], ident: Ident | None, arguments: tuple[Any, ...]
@@ -182,12 +186,11 @@ class RegulatorStage(Stage):
     ) -> bool:
         if ident is not None:
             return self.skips(error, ident, arguments, " and its coroutine is made anew")
-        ignored = isinstance(error, self.skipping.ignored)
-        if ignored:
-            self.skipping.warn_of(error, "what it held at the end of the stream was skipped")
-        else:
-            self.note(error, "its functor at the end of the stream")
-        return ignored
+        what = "what it held at the end of the stream was skipped"
+        if self.skipping.skips(error, None, (), skipped=what):
+            return True
+        self.note(error, "its functor at the end of the stream")
+        return False
 
     def leave(self) -> None:
         if self._coroutine is not None:

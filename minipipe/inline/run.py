@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from minipipe.errors import FunctorError
 from minipipe.graph import Graph
 from minipipe.inline.flow import PAUSE, Flow, StopWished
 from minipipe.inline.layout import stages_of
@@ -78,6 +79,11 @@ class InlineRun:
         except KeyboardInterrupt:
             self.outcome = Outcome.INTERRUPTED
             raise
+        except SystemExit as error:  # of a functor's: it would end the caller
+            where = " ".join(getattr(error, "__notes__", ())).removeprefix("minipipe: ")
+            self.failure = FunctorError("SystemExit", str(error), where)
+            self.outcome = Outcome.FAILED
+            raise self.failure from error
         except BaseException as error:
             self.failure, self.outcome = error, Outcome.FAILED
             raise

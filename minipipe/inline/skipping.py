@@ -55,33 +55,55 @@ class Skipping:
             self._unwritable = str(error)
 
     def skips(
-        self, error: BaseException, ident: Ident, arguments: tuple[Any, ...], consequence: str
+        self,
+        error: BaseException,
+        ident: Ident | None,
+        arguments: tuple[Any, ...],
+        consequence: str = "",
+        skipped: str = "",
+        *,
+        last: bool = False,
     ) -> bool:
         """Whether what the functor raised does not end the run; says so, and keeps the item.
+
+        Args:
+            ident: of the item; None: it was raised at none.
+            skipped: what is skipped (default: the item).
+            last: there will be no other one.
 
         Raises:
             OSError: a dead letter cannot be written.
         """
-        ignored = isinstance(error, self.ignored)
-        if not ignored and (self._budget is None or not isinstance(error, Exception)):
+        # Of what could not be sent the true reason is the cause.
+        ignored = isinstance(error, self.ignored) or (
+            isinstance(error, ItemTypeError) and isinstance(error.__cause__, self.ignored)
+        )
+        if not ignored and not isinstance(error, Exception):
             return False
-        if self._path is not None and self._kept is not None:
+        if self._path is not None and self._kept is not None and ident is not None:
             write(self._path, self._letter(error, ident), self._kept)
-        elif self._path is not None:
+        elif self._path is not None and ident is not None and self._unwritable:
             self.warn_of(error, f"no dead letter of item {ident.number} ({self._unwritable})")
+        if not ignored and self._budget is None:
+            return False
+        if not skipped and ident is not None:
+            skipped = f"item {ident.number} was skipped"
         if ignored or self._budget is None:
-            self.ignore(error, f"item {ident.number} was skipped{consequence}")
+            tell = self.warn_of if last or ident is None else self.ignore
+            tell(error, f"{skipped}{consequence}")
             return True
         self._budget.failed()
         self._last.append(error)
         if self._budget.is_said():
-            item = describe(arguments[0] if len(arguments) == 1 else arguments)
-            origin = self.names.get(ident.origin, "")
+            at = skipped
+            if ident is not None:
+                at = f"at item {ident.number} of {self.names.get(ident.origin, '')!r}"
+            if arguments:
+                at += f" ({describe(arguments[0] if len(arguments) == 1 else arguments)})"
             logger.warning(
-                "skipped (failure %d, %s): in its functor of segment %r (inline) "
-                "at item %d of %r (%s)%s: %s: %s",
-                *(self._budget.failures, self._budget, self._segment.name, ident.number),
-                *(origin, item, consequence, type(error).__name__, text_of(error)),
+                "skipped (failure %d, %s): in its functor of segment %r (inline) %s%s: %s: %s",
+                *(self._budget.failures, self._budget, self._segment.name, at, consequence),
+                *(type(error).__name__, text_of(error)),
             )
         return True
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from minipipe.describe import describe
-from minipipe.errors import SentinelError
+from minipipe.errors import ItemTypeError, SentinelError
 from minipipe.functor import Opened, outputs_of
 from minipipe.graph import GraphSegment
 from minipipe.inline.joins import InStep, Join, Whole
@@ -100,7 +100,7 @@ class Stage:
 
     def finish(self) -> Iterable[Arrival]:
         """Its input has ended, or it has quit: gives what it has still got."""
-        self._judge_failures(final=True)
+        self.judge_failures(final=True)
         if self.join is not None and not self.quits:
             for inlet in range(len(self.segment.inputs)):
                 self.inlet_ended(inlet)
@@ -154,6 +154,7 @@ class Stage:
 
         Raises:
             OutputsError: it is not one for each of several downstreams.
+            ItemTypeError: it could not be sent to another process, and is not to be skipped.
         """
         if ident is None or not self.keeps_identity:
             ident = Ident(self.segment.index, self._count)
@@ -161,9 +162,13 @@ class Stage:
             if result is None:
                 self.dropped += 1
                 return []
-            self.items_out += 1
             self._count += 1
-            return self.outlets[0].put(result, ident)
+            try:
+                arrivals = self.outlets[0].put(result, ident)
+            except ItemTypeError as error:
+                return self._not_sent(error, ident, number, arguments)
+            self.items_out += 1
+            return arrivals
         try:
             outputs = outputs_of(result, len(self.outlets), self.where)
         except ValueError as error:
@@ -174,10 +179,21 @@ class Stage:
         before = self.items_out
         for outlet, output in zip(self.outlets, outputs, strict=True):
             if output is not None:
+                try:
+                    arrivals += outlet.put(output, ident)
+                except ItemTypeError as error:
+                    return arrivals + self._not_sent(error, ident, number, arguments)
                 self.items_out += 1
-                arrivals += outlet.put(output, ident)
         self.dropped += self.items_out == before
         return arrivals
+
+    def _not_sent(
+        self, error: ItemTypeError, ident: Ident, number: int, arguments: tuple[Any, ...]
+    ) -> list[Arrival]:
+        """What it comes to that something could not be sent to another process: nothing."""
+        if not self.skips(error, Ident(ident.origin, number, ident.path), arguments):
+            raise error
+        return []
 
     # ------------------------------------------------------- the end, and failures
     @property
@@ -210,23 +226,30 @@ class Stage:
         self,
         error: BaseException,
         ident: Ident,
-        arguments: tuple[Any, ...],
+        arguments: tuple[Any, ...] = (),
         consequence: str = "",
+        *,
+        last: bool = False,
     ) -> bool:
         """Whether what the functor raised is to be ignored; then the item counts as dropped.
 
         Raises:
             TooManyFailuresError: it was one too many.
         """
-        if not self.skipping.skips(error, ident, arguments, consequence):
+        if not self.skipping.skips(error, ident, arguments, consequence, last=last):
             self.note(error, _at(ident.number, arguments))
             return False
         self.dropped += 1
-        self._judge_failures()
+        self.judge_failures()
         return True
 
-    def _judge_failures(self, *, final: bool = False) -> None:
-        error = self.skipping.too_many(self.items_in, final=final)
+    @property
+    def taken(self) -> int:
+        """Of how many items a share may fail."""
+        return self.items_in
+
+    def judge_failures(self, *, final: bool = False) -> None:
+        error = self.skipping.too_many(self.taken, final=final)
         if error is not None:
             self.note(error, "its functor")
             raise error from self.skipping.last
@@ -271,5 +294,7 @@ def leave_worker() -> None:
 
 
 def _at(number: int, arguments: tuple[Any, ...]) -> str:
+    if not arguments:
+        return f"its functor at item {number}"
     item = arguments[0] if len(arguments) == 1 else arguments
     return f"its functor at item {number} ({describe(item)})"

@@ -7,7 +7,12 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
+from minipipe.codec import Decoder, Unreadable
+from minipipe.errors import ItemTypeError
 from minipipe.graph.partings import Fork
+from minipipe.letters import keep
 
 if TYPE_CHECKING:
     from minipipe.inline.stage import Stage
@@ -59,12 +64,36 @@ _IMMUTABLE = frozenset((type(None), bool, int, float, complex, str, bytes))
 
 
 def _copy(item: Any) -> Any:
+    """The item as the next segment gets it: its own, as between processes.
+
+    What either of the two does to it afterwards, the other must not see: a Source may fill one and
+    the same array again, a Shuffle keep it, a Transform write to what it got.  Nobody knows who
+    keeps what, so there is no way without a copy but for what cannot be changed.
+    """
     if type(item) in _IMMUTABLE:
         return item
+    if type(item) is np.ndarray and not item.dtype.hasobject:
+        return item.copy(order="K")
     try:
         return copy.deepcopy(item)
-    except Exception:  # a lock in it, say; between processes it would not travel at all
-        return item
+    except Exception:  # a lock in it, say; or a class that copies itself in a way that fails
+        return _sent(item)
+
+
+def _sent(item: Any) -> Any:
+    """The item as it arrives in another process.
+
+    Raises:
+        ItemTypeError: it would not arrive.
+    """
+    kept = keep(item)
+    decoder = Decoder(allow_pickle=True)
+    for token, blob in kept.definitions:
+        decoder.define(token, blob)
+    arrived = decoder.decode(kept.body, kept.frames)[0]
+    if isinstance(arrived, Unreadable):
+        raise ItemTypeError("item", type(item).__name__, str(arrived.error)) from arrived.error
+    return arrived
 
 
 class Turns:
@@ -107,18 +136,17 @@ class Outlet:
         if self._step is not None:
             ident = ident.at(*self._step)
         if self._turns is None:
-            # To each its own, as between processes: what one of them does to it, no other sees.
             return [
-                Arrival(way, _copy(item) if slot else item, ident.at(self._fork, slot))
+                Arrival(way, _copy(item), ident.at(self._fork, slot))
                 for slot, way in enumerate(self.ways)
                 if way.is_open
             ]
         if len(self.ways) == 1:
             way = self.ways[0]
-            return [Arrival(way, item, ident)] if way.is_open else []
+            return [Arrival(way, _copy(item), ident)] if way.is_open else []
         for _ in self.ways:
             way = self.ways[self._turns.next]
             self._turns.next = (self._turns.next + 1) % len(self.ways)
             if way.is_open:
-                return [Arrival(way, item, ident)]
+                return [Arrival(way, _copy(item), ident)]
         return []

@@ -9,19 +9,21 @@ from minipipe.letters.file import (
     add_record,
     check_writable,
     keep,
-    letters_in,
     sealed,
     write,
 )
-from minipipe.letters.source import DeadLetters
+from minipipe.letters.reading import count_in, letters_in
+from minipipe.letters.source import DeadLetter, DeadLetters
 
 __all__ = [
+    "DeadLetter",
     "DeadLetterError",
     "DeadLetters",
     "Kept",
     "Letter",
     "add_record",
     "check_writable",
+    "count_in",
     "keep",
     "letters_in",
     "sealed",

@@ -4,14 +4,16 @@
              [what is known of it, body, frames, definitions of classes]
 
 Each worker appends its own records, whole, under a lock; so the file may be read at any time.
+How it is read is in `reading`.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,13 +24,12 @@ try:
 except ImportError:  # Windows, where one process alone writes (inline)
     fcntl = None  # type: ignore[assignment]
 
-from minipipe.codec import ATOMS, Decoder, Encoder
-from minipipe.errors import WireFormatError
-from minipipe.letters.errors import DamagedError, DeadLetterError
+from minipipe.codec import ATOMS, Encoder
+from minipipe.letters.errors import DeadLetterError
 
 HEADER = b"MiniPipe dead letters 1\n"
-_RECORD = struct.Struct("<4sQI")
-_MAGIC = b"ltr\n"
+RECORD = struct.Struct("<4sQI")
+MAGIC = b"ltr\n"
 _APPENDED = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
 _APPENDED |= getattr(os, "O_BINARY", 0)  # Windows would write each end of a line as two bytes
 
@@ -100,8 +101,11 @@ def keep(item: Any) -> Kept:
 def sealed(letter: Letter, kept: Kept) -> bytes:
     """A record of the file."""
     about = {key: value for key, value in asdict(letter).items() if not key.startswith("_")}
-    payload: bytes = msgpack.packb((about, kept.body, kept.frames, kept.definitions))
-    return _RECORD.pack(_MAGIC, len(payload), zlib.crc32(payload)) + payload
+    payload: bytes = msgpack.packb(
+        (about, kept.body, kept.frames, kept.definitions),
+        unicode_errors="surrogatepass",  # what an exception says may be the name of a file
+    )
+    return RECORD.pack(MAGIC, len(payload), zlib.crc32(payload)) + payload
 
 
 def write(path: str, letter: Letter, kept: Kept) -> None:
@@ -115,10 +119,8 @@ def write(path: str, letter: Letter, kept: Kept) -> None:
 
 def add_record(path: str, record: bytes) -> None:
     """Adds a record to a file, whole, whoever else does so."""
-    fd = os.open(path, _APPENDED, 0o600)
+    fd = _locked(path)
     try:
-        if fcntl is not None:
-            fcntl.flock(fd, fcntl.LOCK_EX)
         end = os.fstat(fd).st_size
         data = record if end else HEADER + record
         try:
@@ -132,6 +134,22 @@ def add_record(path: str, record: bytes) -> None:
         os.close(fd)
 
 
+def _locked(path: str) -> int:
+    """The file, open to be added to, for nobody else meanwhile; made if it is not there."""
+    while True:
+        fd = os.open(path, _APPENDED, 0o600)
+        try:
+            if fcntl is None:
+                return fd
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            if os.fstat(fd).st_nlink:
+                return fd
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)  # whoever checks whether it can be made has removed it meanwhile
+
+
 def check_writable(path: str) -> None:
     """Sees that letters can be added to a file.
 
@@ -139,13 +157,23 @@ def check_writable(path: str) -> None:
         OSError: they cannot.
         DeadLetterError: it is another kind of file.
     """
-    is_new = not os.path.exists(path)
-    fd = os.open(path, _APPENDED, 0o600)
-    os.close(fd)
-    if is_new:
-        os.unlink(path)
-    elif os.path.getsize(path):
-        check_header(path)
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        mode = None
+    if mode is not None and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        raise DeadLetterError(path, "it is no file: a run would wait for who reads it")
+    fd = _locked(path)
+    try:
+        if os.fstat(fd).st_size:
+            os.lseek(fd, 0, os.SEEK_SET)
+            _check_start(path, os.read(fd, len(HEADER)))
+        elif mode is None:
+            # Another run that is about to add the first letter waits for the lock, and then sees
+            # that the file is gone.
+            os.unlink(os.path.realpath(path))
+    finally:
+        os.close(fd)
 
 
 def check_header(path: str) -> None:
@@ -156,75 +184,11 @@ def check_header(path: str) -> None:
         DeadLetterError: it is another kind of file.
     """
     with open(path, "rb") as file:
-        start = file.read(len(HEADER))
+        _check_start(path, file.read(len(HEADER)))
+
+
+def _check_start(path: str, start: bytes) -> None:
     if start != HEADER:
         raise DeadLetterError(
             path, f"it is no file of dead letters (it begins with {start[:24]!r}): look at the path"
         )
-
-
-def check_whole(path: str) -> None:
-    """Sees that a file of dead letters is whole.
-
-    Raises:
-        OSError: it cannot be read.
-        DamagedError: it is cut off or damaged.
-    """
-    try:
-        for _ in letters_in(path):
-            pass
-    except DamagedError as error:
-        raise DamagedError(path, f"{error.what}; strict=False reads those") from error
-
-
-def letters_in(path: str) -> Iterator[Letter]:
-    """Yields the letters that are in a file now, each item once.
-
-    Raises:
-        OSError: it cannot be read.
-        DeadLetterError: it is another kind of file.
-        DamagedError: after what is whole: it is cut off or damaged.
-    """
-    check_header(path)
-    seen: set[tuple[Any, ...]] = set()
-    count = 0
-    with open(path, "rb") as file:
-        end = os.fstat(file.fileno()).st_size  # what comes later is for another time
-        file.seek(len(HEADER))
-        while file.tell() < end:
-            letter = _next(path, file.read, count)
-            count += 1
-            if letter.identity not in seen:
-                seen.add(letter.identity)
-                yield letter
-
-
-def _next(path: str, read: Callable[[int], bytes], count: int) -> Letter:
-    head = read(_RECORD.size)
-    broken = f"it is cut off or damaged after {count} whole letters"
-    if len(head) < _RECORD.size:
-        raise DamagedError(path, broken)
-    magic, length, crc = _RECORD.unpack(head)
-    if magic != _MAGIC:
-        raise DamagedError(path, broken)
-    payload = read(length)
-    if len(payload) < length or zlib.crc32(payload) != crc:
-        raise DamagedError(path, broken)
-    try:
-        about, body, frames, definitions = msgpack.unpackb(payload)
-        known = {name: about[name] for name in Letter.__dataclass_fields__ if name[0] != "_"}
-    except (ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
-        raise DamagedError(path, f"{broken} ({error})") from error
-
-    def open_letter(allow_pickle: bool) -> Any:
-        decoder = Decoder(allow_pickle=allow_pickle)
-        try:
-            for token, blob in definitions:
-                decoder.define(token, blob)
-            (item,) = decoder.decode(body, frames)
-        except WireFormatError as error:
-            hint = "" if allow_pickle else " (allow_pickle=True accepts it, if you trust the file)"
-            raise DeadLetterError(path, f"letter {count}: {error}{hint}") from error
-        return item
-
-    return Letter(**known, _open=open_letter)

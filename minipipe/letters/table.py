@@ -7,7 +7,8 @@ import time
 
 from minipipe.describe import describe
 from minipipe.letters.errors import DeadLetterError
-from minipipe.letters.file import Letter, letters_in
+from minipipe.letters.file import Letter
+from minipipe.letters.reading import letters_in
 
 _HEAD = ("when", "segment", "worker", "item", "error", "value")
 _MAX = 60
@@ -18,7 +19,8 @@ def show(path: str) -> int:
     rows: list[tuple[str, ...]] = []
     failure: Exception | None = None
     try:
-        rows.extend(_row(letter) for letter in letters_in(path))
+        for letter in letters_in(path):
+            rows.append(_row(letter))
     except OSError as error:
         failure = DeadLetterError(path, error.strerror or str(error))
     except DeadLetterError as error:
@@ -48,5 +50,5 @@ def _row(letter: Letter) -> tuple[str, ...]:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
+    line = " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
     return line if len(line) <= _MAX else f"{line[: _MAX - 3]}..."

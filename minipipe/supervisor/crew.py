@@ -209,10 +209,12 @@ class Crew:
         return (*past, *(hand.stats(state(hand.ident)) for hand in hands))
 
     def items_in(self, segment: int) -> int:
-        """How many items all workers of a segment have taken so far."""
-        names = self.graph.segments[segment].name
-        everybody = self.stats(lambda ident: "")
-        return sum(worker.items_in for worker in everybody if worker.segment == names)
+        """How many items all workers of a segment have taken so far; of a Source: have made."""
+        its = self.graph.segments[segment]
+        workers = [w for w in self.stats(lambda ident: "") if w.segment == its.name]
+        if not its.inputs:
+            return sum(worker.items_out + worker.dropped for worker in workers)
+        return sum(worker.items_in for worker in workers)
 
     # ----------------------------------------------------------------- watching
     def filenos(self) -> list[int]:

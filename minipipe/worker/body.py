@@ -172,10 +172,13 @@ class Body:
             isinstance(error, ItemTypeError | UnreadableItemError)
             and isinstance(error.__cause__, self.ignored)
         )
-        if not ignored and not (self.tolerates and isinstance(error, Exception)):
-            raise self.broken(error, number, item, origin, path, doing)
         there_is_one = number is not None and item is not GENERATED and item is not None
         lettered = there_is_one and self.letters.wanted and (doing != SENDING or parcel is not None)
+        if not ignored and not (self.tolerates and isinstance(error, Exception)):
+            broken = self.broken(error, number, item, origin, path, doing)
+            if lettered and isinstance(error, Exception) and not isinstance(item, Unreadable):
+                self._write_last_letter(broken.failure, item, parcel)
+            raise broken
         skips = self.node.skips
         sampling = skips.ignored if ignored else skips.failures
         in_full = sampling.picks(time.monotonic()) or item is GENERATED
@@ -235,6 +238,16 @@ class Body:
             path = () if parcel is None else outputs(parcel.path)
             raise self.broken(error, number, item, origin, path, SENDING) from error
         self.after(error, number, item, origin, parcel, SENDING)
+
+    def _write_last_letter(self, failure: Failure, item: Any, parcel: Arrived | None) -> None:
+        """Writes the item that ends the run, which is told also if that fails."""
+        try:
+            self._write_letter(failure, item, parcel)
+        except Broken as unwritten:
+            said = (
+                f"{self.where}: no dead letter of item {failure.number}: {unwritten.failure.text}"
+            )
+            self.node.report(wire.LOG, logging.WARNING, said)
 
     def _write_letter(self, failure: Failure, item: Any, parcel: Arrived | None) -> None:
         try:

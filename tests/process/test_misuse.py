@@ -306,7 +306,7 @@ def test_inline_gives_what_processes_give() -> None:
 def test_inline_says_what_it_cannot_do(caplog: pytest.LogCaptureFixture) -> None:
     made = (x for x in range(3))
     pline = mp.PipeLine([mp.Source(made, env={"A": "b"})]).build(inline=True)
-    assert "env of Source 'Source' has no effect inline" in caplog.text
+    assert "without effect inline: env of Source 'Source'" in caplog.text
     assert list(pline) == [0, 1, 2]
     with pytest.raises(mp.LifecycleError, match="has been used up"):
         list(pline)
