@@ -21,12 +21,14 @@ from tests.conftest import DEADLOCK_S, wait_until
 class Screen(io.StringIO):
     """A stdout that knows what it showed at each flush."""
 
-    def __init__(self) -> None:
+    def __init__(self, write_s: float = 0.0) -> None:
         super().__init__()
+        self.write_s = write_s  # while it writes, pipes fill up again
         self.shown: list[str] = []
         self.lock = threading.Lock()
 
     def write(self, text: str) -> int:
+        time.sleep(self.write_s)
         with self.lock:
             self.shown.append(text)
         return len(text)
@@ -37,8 +39,8 @@ class Screen(io.StringIO):
             return "".join(self.shown)
 
 
-def screen_of(monkeypatch: pytest.MonkeyPatch) -> Screen:
-    screen = Screen()
+def screen_of(monkeypatch: pytest.MonkeyPatch, write_s: float = 0.0) -> Screen:
+    screen = Screen(write_s)
     monkeypatch.setattr(sys, "stdout", screen)
     return screen
 
@@ -91,7 +93,7 @@ def prints_now_and_then(x: int) -> int:
 def test_one_that_prints_without_pause_neither_starves_nor_blocks_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    screen = screen_of(monkeypatch)
+    screen = screen_of(monkeypatch, write_s=0.005)
     a, b = mp.Stream(), mp.Stream()
     system = mp.PipeSystem(
         [
@@ -102,7 +104,7 @@ def test_one_that_prints_without_pause_neither_starves_nor_blocks_another(
     )
     system.run()
     wait_until(lambda: any("slow 19" in text for text in list(screen.shown)), "the slow one")
-    wait_until(lambda: system.stats()["slow"].confirmed == 1, "the slow one to go on")
+    wait_until(lambda: system.stats()["slow"].items_in == 1, "the slow one to go on")
     began_s = time.monotonic()
     system.stop()
     assert time.monotonic() - began_s < DEADLOCK_S
@@ -120,7 +122,7 @@ def starts_a_printer(x: int) -> int:
 def test_what_a_functor_has_started_may_print_for_ever_the_run_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    screen = screen_of(monkeypatch)
+    screen = screen_of(monkeypatch, write_s=0.005)
     pline = mp.PipeLine([mp.Source([0]), mp.Sink(starts_a_printer)])
     pline.run()
     pline.close(DEADLOCK_S)  # its pipe is closed then, and so it ends
