@@ -5,31 +5,21 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tests.chaos import cargo
+
 Item = tuple[int, Any]  # who it is; what it carries, which follows from that
-
-
-def carried(key: int, size: int) -> Any:
-    """What the item of this key carries: nothing, bytes, or an array."""
-    if size == 0:
-        return None
-    if size < 1000:
-        return bytes([key % 251]) * size
-    return np.full(size, key % 251, np.uint8)
 
 
 def check(item: Item) -> None:
     """Sees that an item is as it was made."""
-    key, load = item
-    if isinstance(load, bytes):
-        assert load == bytes([key % 251]) * len(load), f"item {key} has changed"
-    elif isinstance(load, np.ndarray):
-        assert (load == key % 251).all(), f"item {key} has changed"
+    cargo.check(*item)
 
 
 @dataclass
@@ -37,14 +27,14 @@ class Load:
     """A source."""
 
     count: int
-    size: int
+    carry: Callable[[int], Any]
     pause_s: float
 
     def run(self) -> Iterator[Item]:
         for key in range(self.count):
             if self.pause_s:
                 time.sleep(self.pause_s)
-            yield key, carried(key, self.size)
+            yield key, self.carry(key)
 
 
 @dataclass
@@ -57,6 +47,8 @@ class Work:
         dies: keys that are two above a multiple of it end the worker, the first time; 0: none.
         dooms: keys that are three above a multiple of it end the worker, every time; 0: none.
         marks: a directory, in which it notes who has died of what.
+        anew: an array goes on as a copy.
+        peaceful: nothing ends the worker; what would every time is dropped.
     """
 
     pause_s: float
@@ -66,6 +58,7 @@ class Work:
     dooms: int = 0
     marks: str = ""
     anew: bool = False
+    peaceful: bool = False
 
     def __call__(self, item: Item) -> Item | None:
         key, load = item
@@ -76,6 +69,8 @@ class Work:
             return None
         if self.fails and key % self.fails == 1:
             raise ValueError(f"item {key} fails")
+        if self.peaceful:
+            return None if self.is_poison(key) else (key, load)
         if self.dies and key % self.dies == 2:
             mark = os.path.join(self.marks, f"{key}")
             if not os.path.exists(mark):
@@ -112,6 +107,28 @@ class Holder(Work):
     def run(self, item: Item) -> Item | None:
         self.seen += 1
         return self(item)
+
+
+class Pairs:
+    """A join: the first of two parts of one item."""
+
+    def run(self, first: Item, second: Item) -> Item:
+        check(first)
+        check(second)
+        assert first[0] == second[0], f"{first[0]} was joined with {second[0]}"
+        return first
+
+
+class Rounds:
+    """A segment in a loop, which each item leaves when it has seen it twice."""
+
+    def local_init(self) -> None:
+        self.seen: Counter[int] = Counter()
+
+    def run(self, item: Item) -> tuple[Item | None, Item | None]:
+        check(item)
+        self.seen[item[0]] += 1
+        return (None, item) if self.seen[item[0]] == 2 else (item, None)
 
 
 class Keep:

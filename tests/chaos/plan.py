@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import minipipe as mp
+from tests.chaos.cargo import KINDS, cargo
 from tests.chaos.functors import Holder, Keep, Load, Work, Write
+from tests.chaos.systems import joined, looped
 
 LIVES: dict[str, Any] = {"max_restarts": 10**6, "poison": "skip"}
 
@@ -47,6 +49,10 @@ class Flow:
         """
         return self.arrives and (workers == 1 or self.ordered or not self.mortal)
 
+    def unordered(self, keys: list[int]) -> Flow:
+        """What comes as it comes."""
+        return Flow(keys, False, False, False, True)
+
     def anew(self) -> Flow:
         """What comes out of one object, which numbers them anew as they come."""
         return Flow(self.keys, self.arrives, self.arrives)
@@ -58,6 +64,7 @@ class Plan:
 
     rng: random.Random
     place: str
+    peaceful: bool = False  # nothing in it kills
     words: list[str] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)
     mortal: set[str] = field(default_factory=set)  # segments whose workers may be killed
@@ -67,7 +74,7 @@ class Plan:
     shared_bytes: int | None = None
     _count: int = 0
 
-    def pipeline(self) -> mp.PipeLine:
+    def pipeline(self) -> mp.PipeLine | mp.PipeSystem:
         """Draws it."""
         rng = self.rng
         self.letters = os.path.join(self.place, "letters")
@@ -75,9 +82,17 @@ class Plan:
         size = rng.choice((0, 0, 100, 70_000, 400_000))
         self.shared_bytes = rng.choice((None, None, 0, 200_000, 3_000_000))
         pause_s = rng.choice((0.0, 0.0, 0.001))
-        self.words.append(f"{items} items of {size} B, shared_bytes={self.shared_bytes}")
-        pline = mp.PipeLine([mp.Source(Load(items, size, pause_s), "load")])
-        flow = Flow(list(range(items)))
+        kind = rng.choice(KINDS)
+        if kind == "tensors":  # every worker, and whoever takes its place, has to import torch
+            items, size = 60, min(size, 70_000)
+        self.words.append(f"{items} items {kind} of {size} B, shared_bytes={self.shared_bytes}")
+        load, flow = Load(items, cargo(kind, size), pause_s), Flow(list(range(items)))
+        shape = rng.random()
+        if shape < 0.2:
+            return joined(self, load, flow, LIVES)
+        if shape < 0.3:
+            return looped(self, load, flow)
+        pline = mp.PipeLine([mp.Source(load, "load")])
         for _ in range(rng.randint(1, 3)):
             part, flow = self._middle(flow)
             pline.add(part)
@@ -87,14 +102,15 @@ class Plan:
             self.reads = End("(loop)", flow.keys, flow.arrives, 1)
             self.words.append("-> loop")
         else:
-            pline.add(self._sink(flow))
+            pline.add(self.sink(flow))
         return pline
 
     def _name(self, kind: str) -> str:
         self._count += 1
         return f"{kind}{self._count}"
 
-    def _function(self, flow: Flow) -> tuple[mp.Segment, Flow]:
+    def function(self, flow: Flow, **ends: Any) -> tuple[mp.Segment, Flow]:
+        """Draws a function; its streams, if it is in no line."""
         rng = self.rng
         name, workers = self._name("f"), rng.randint(1, 3)
         marks = os.path.join(self.place, name)
@@ -107,9 +123,12 @@ class Plan:
             dooms=rng.choice((0, 0, 0, 149)),
             marks=marks,
             anew=rng.random() < 0.5,
+            peaceful=self.peaceful,
         )
         ordered = rng.random() < 0.4
-        options = dict(n_processes=workers, ordered=ordered, max_failures=10**6, **LIVES)
+        options: dict[str, Any] = dict(
+            **ends, n_processes=workers, ordered=ordered, max_failures=10**6, **LIVES
+        )
         options["buffer_size"] = rng.choice((None, None, 1, 4))
         options["dead_letter"] = self.letters
         if rng.random() < 0.3:
@@ -129,7 +148,7 @@ class Plan:
     def _middle(self, flow: Flow) -> tuple[Any, Flow]:
         draw = self.rng.random()
         if draw < 0.6:
-            return self._function(flow)
+            return self.function(flow)
         if draw < 0.8:
             holder = Holder(0.0005, drops=self.rng.choice((0, 5)))
             name = self._name("o")
@@ -142,11 +161,12 @@ class Plan:
     def _branch(self, flow: Flow) -> list[mp.Segment]:
         self.words.append("=>")
         if self.rng.random() < 0.5:
-            return [self._sink(flow)]
-        segment, passed = self._function(flow)
-        return [segment, self._sink(passed)]
+            return [self.sink(flow)]
+        segment, passed = self.function(flow)
+        return [segment, self.sink(passed)]
 
-    def _sink(self, flow: Flow) -> mp.Segment:
+    def sink(self, flow: Flow, **ends: Any) -> mp.Segment:
+        """Draws a sink; the stream that it takes from, if it is in no line."""
         name, workers = self._name("k"), self.rng.choice((1, 1, 2))
         # Behind an `ordered` function it would hold back what waits for others: no restart then.
         if self.rng.random() < 0.25 and not flow.ordered:
@@ -154,10 +174,10 @@ class Plan:
             self.ends.append(End(name, flow.keys, False, workers, path))
             self.mortal.add(name)
             self.words.append(f"-> function sink {name} x{workers}")
-            return mp.Sink(Write(path), name, n_processes=workers, **LIVES)
+            return mp.Sink(Write(path), name, n_processes=workers, **ends, **LIVES)
         self.ends.append(End(name, flow.keys, flow.comes_to(workers), workers))
         self.words.append(f"-> sink {name} x{workers}")
-        return mp.Sink(Keep(), name, n_processes=workers)
+        return mp.Sink(Keep(), name, n_processes=workers, **ends)
 
 
 def as_list(item: Any) -> list[Any]:

@@ -17,9 +17,12 @@ import minipipe as mp
 from minipipe.letters import letters_in
 from tests.chaos.plan import End, Plan
 
-LIMIT_S = 90.0  # a run that takes longer hangs
+LIMIT_S = 180.0  # a run that takes longer hangs (workers that import torch begin late)
 # A function sink confirms every 10 ms of its time what it has finished; it may be stopped between.
 UNCONFIRMED_S = 0.5
+
+
+Pipeline = mp.PipeLine | mp.PipeSystem
 
 
 @dataclass
@@ -39,7 +42,7 @@ class Report:
 class Fire(threading.Thread):
     """Hits workers at random until the run has ended."""
 
-    def __init__(self, pline: mp.PipeLine, plan: Plan, report: Report, faults: int) -> None:
+    def __init__(self, pline: Pipeline, plan: Plan, report: Report, faults: int) -> None:
         super().__init__(daemon=True)
         self.pline = pline
         self.plan = plan
@@ -120,16 +123,63 @@ def trial(seed: int, faults: int) -> Report:
     if not report.wrong:
         if spared := plan.poison - lost:
             report.wrong.append(f"not set aside: {sorted(spared)[:9]}")
-        for end in plan.ends:
-            got = [_written(report, end, dead)] if end.path else _workers_of(end, results)
+        came = [
+            (end, [_written(report, end, dead)] if end.path else _workers_of(end, results))
+            for end in plan.ends
+        ]
+        came += [(plan.reads, [read])] if plan.reads is not None else []
+        for end, got in came:
             _judge(report, end, got, lost)
-        if plan.reads is not None:
-            _judge(report, plan.reads, [read], lost)
+        alone = _inline(report)
+        for end, got in came:
+            if end.name in alone:
+                _compare(report, end.name, got, alone[end.name], lost)
     shutil.rmtree(place)
     return report
 
 
-def _read(pline: mp.PipeLine) -> list[int]:
+def _inline(report: Report) -> dict[str, list[int]]:
+    """What comes to each end of the same pipeline, run without processes and without deaths."""
+    place = tempfile.mkdtemp(prefix="chaos-")
+    plan = Plan(random.Random(report.seed), place, peaceful=True)
+    pline = plan.pipeline()
+    found: dict[str, list[int]] = {}
+    try:
+        pline.build(inline=True)
+        pline.run()
+        if plan.reads is not None:
+            found[plan.reads.name] = _read(pline)
+        results = pline.close(LIMIT_S)
+        for end in plan.ends:
+            if end.path:
+                found[end.name] = _written(report, end, set())
+            else:
+                by_worker = [
+                    keys for name, keys in results.items() if name.split("/")[0] == end.name
+                ]
+                found[end.name] = [key for keys in by_worker for key in keys]
+    except BaseException as error:
+        report.wrong.append(f"inline: {type(error).__name__}: {error}")
+    finally:
+        shutil.rmtree(place)
+    for end in [*plan.ends, *([] if plan.reads is None else [plan.reads])]:
+        if end.name in found and sorted(found[end.name]) != end.keys:
+            beyond = Counter(found[end.name]) - Counter(end.keys)
+            lost = set(end.keys) - set(found[end.name])
+            report.wrong.append(f"{end.name}: inline: beyond {beyond}, lost {sorted(lost)[:9]}")
+    return found
+
+
+def _compare(
+    report: Report, name: str, got: list[list[int]], alone: list[int], set_aside: set[int]
+) -> None:
+    """Holds what came under fire to what comes without, but for what may be left out."""
+    found = {key for keys in got for key in keys}
+    if differ := (found ^ set(alone)) - set_aside:
+        report.wrong.append(f"{name}: under fire and inline differ in {sorted(differ)[:9]}")
+
+
+def _read(pline: Pipeline) -> list[int]:
     keys = []
     until_s = time.monotonic() + LIMIT_S
     for item in pline:
@@ -144,7 +194,9 @@ def _set_aside(plan: Plan) -> set[int]:
     if not os.path.exists(plan.letters):
         return set()
     return {
-        letter.item()[0] for letter in letters_in(plan.letters) if letter.error == "PoisonError"
+        letter.item(allow_pickle=True)[0]
+        for letter in letters_in(plan.letters)
+        if letter.error == "PoisonError"
     }
 
 
