@@ -51,7 +51,7 @@ def begin(run: Terminable) -> None:
     """
     global _hooked
     running.add(run)
-    if not _hooked:
+    if not _hooked and hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
         _hooked = True
         os.register_at_fork(after_in_child=_forget)
         not_in_forks([signal.SIGTERM], _on_term)

@@ -368,16 +368,36 @@ def test_a_peak_over_the_limit_is_said_and_fails_the_job(
     assert "OVER" in capsys.readouterr().out
 
 
+# A process in which nothing else happens meanwhile: pytest's own gives memory back when it likes.
+ALLOCATING = """
+import mmap
+print(flush=True)
+input()
+held = mmap.mmap(-1, 64 * 2**20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+for page in range(0, len(held), mmap.PAGESIZE):
+    held[page] = 1
+print(flush=True)
+input()
+"""
+
+
 @pytest.mark.skipif(
     memory.held_bytes([os.getpid()]) is None, reason="needs Pss_Anon in /proc/PID/smaps_rollup"
 )
 def test_what_a_process_allocates_is_measured() -> None:
-    before = memory.held_bytes([os.getpid()])
-    held = np.ones(64 * 2**20, np.uint8)
-    after = memory.held_bytes([os.getpid()])
+    command = [sys.executable, "-c", ALLOCATING]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None and child.stdout is not None
+        child.stdout.readline()
+        before = memory.held_bytes([child.pid])
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+        child.stdout.readline()
+        after = memory.held_bytes([child.pid])
+        child.communicate(b"\n")
 
     assert before is not None and after is not None
-    assert 0.9 * held.nbytes < after - before < 1.1 * held.nbytes
+    assert 0.9 * 64 * 2**20 < after - before < 1.1 * 64 * 2**20
 
 
 def test_of_a_process_that_is_gone_nothing_is_measured() -> None:

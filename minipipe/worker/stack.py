@@ -10,7 +10,8 @@ from minipipe.stream.page import SIZE_BYTES
 
 # One that hardly anybody uses; where there are none of these, one of the two for users.
 SIGNAL = getattr(signal, "SIGRTMIN", None)
-STACK_SIGNAL = signal.SIGUSR2 if SIGNAL is None else signal.Signals(SIGNAL) + 7
+# (Windows has neither, and no workers.)
+STACK_SIGNAL = getattr(signal, "SIGUSR2", 0) if SIGNAL is None else signal.Signals(SIGNAL) + 7
 
 
 def write_down_at_signal(page: int) -> None:
