@@ -34,7 +34,7 @@ OPTIONS = (
     *("upstreams", "downstreams"),
     *("name", "n_processes", "buffer_size", "env", "ignore_exceptions", "init_kwargs"),
     *("writable", "ordered", "restart", "max_restarts", "poison"),
-    *("timeout_s", "max_failures", "dead_letter"),
+    *("timeout_s", "start_timeout_s", "max_failures", "dead_letter"),
 )
 
 Streams = Stream | Sequence[Stream] | None
@@ -70,6 +70,9 @@ class Segment:
             goes on without it.
         timeout_s: a worker whose functor takes longer for one item is killed, which then is a
             death like any other; its Python stack is in the log and in the error.
+        start_timeout_s: a worker that is not ready by then (what it imports, its constructor,
+            its `local_init`) is killed in the same way.  None (default): five minutes, or
+            `timeout_s` if that is longer; no limit without `timeout_s`.
         max_failures: so many items may fail (their functor raises) and are skipped; then the run
             stops.  A whole number, or a share of the items, such as 0.01.  None (default): the
             first one stops it.
@@ -112,6 +115,7 @@ class Segment:
         max_restarts: int = 3,
         poison: str = "stop",
         timeout_s: float | None = None,
+        start_timeout_s: float | None = None,
         max_failures: int | float | None = None,
         dead_letter: str | os.PathLike[str] | None = None,
         **unknown: Any,
@@ -135,6 +139,7 @@ class Segment:
         self.max_restarts = check_count(max_restarts, "max_restarts", where, 0)
         self.poison = check_choice(poison, "poison", where, ("stop", "skip"))
         self.timeout_s = check_seconds(timeout_s, "timeout_s", where)
+        self.start_timeout_s = check_seconds(start_timeout_s, "start_timeout_s", where)
         self.max_failures = check_budget(max_failures, where)
         self.dead_letter = check_path(dead_letter, "dead_letter", where)
         self.ignore_exceptions = check_ignored(ignore_exceptions, where)

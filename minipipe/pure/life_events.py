@@ -80,6 +80,7 @@ class Died:
     cause: BaseException
     item: Leaf | None = None  # what its functor was at
     known: int = 0  # deaths at this item that the worker had heard of when it began it
+    counts: bool = True  # for max_restarts: it is not the same event as another one's death
 
 
 @dataclass(frozen=True)

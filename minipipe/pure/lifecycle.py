@@ -52,7 +52,6 @@ from minipipe.pure.life_events import (
 )
 from minipipe.pure.membership import Peer
 from minipipe.pure.mending import Mending, Notice
-from minipipe.pure.paths import Leaf
 from minipipe.pure.quiescence import Quiescence
 
 __all__ = [
@@ -247,8 +246,8 @@ class Lifecycle:
                     actions += self._failed_late(cause, counts=at_the_end)
                 else:
                     actions += self._stop(Outcome.FAILED, cause, now_s)
-            case Died(worker, cause, item, known):
-                actions += self._died(worker, cause, item, known, now_s)
+            case Died():
+                actions += self._died(event, now_s)
             case Resent(worker, region, epoch, items, settled):
                 self._mending.resent(worker, region, epoch, items)
                 dropped = self._mending.acquit(worker, settled)
@@ -391,9 +390,8 @@ class Lifecycle:
                 actions.append(SendDrain(state.member.id))
         return actions
 
-    def _died(
-        self, worker: int, cause: BaseException, item: Leaf | None, known: int, now_s: float
-    ) -> list[Action]:
+    def _died(self, death: Died, now_s: float) -> list[Action]:
+        worker, cause = death.worker, death.cause
         state = self._workers[worker]
         if state.phase is Phase.GONE:
             return []
@@ -403,7 +401,9 @@ class Lifecycle:
             if state.told_leave or state.phase is Phase.DONE:
                 state.phase = Phase.GONE  # there is nothing left to do for it
                 return self._leave_if_done()
-            fatal = self._mending.judge(state.member, cause, item, now_s, known)
+            fatal = self._mending.judge(
+                state.member, cause, death.item, now_s, death.known, counts=death.counts
+            )
             found, self._mending.found = self._mending.found, []
             aside = [SetAside(item, state.member.segment) for item in found]
             if fatal is None:

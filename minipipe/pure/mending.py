@@ -5,7 +5,7 @@ Rules 11, 16 and 18 of the delivery protocol (ARCHITECTURE.md).
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -39,7 +39,8 @@ class Mending:
     found: list[Leaf] = field(default_factory=list)  # poison of which nothing was said yet
     notices: list[Notice] = field(default_factory=list)
     _epochs: Counter[int] = field(default_factory=Counter)
-    _deaths: dict[int, deque[float]] = field(default_factory=dict)  # by segment
+    # By segment: when, and at which item, each of its workers died.
+    _deaths: dict[int, list[tuple[float, Leaf | None]]] = field(default_factory=dict)
     # By segment and item: the deaths at which it was in a functor of that segment.
     _charges: dict[tuple[int, Leaf], list[BaseException]] = field(default_factory=dict)
 
@@ -51,6 +52,8 @@ class Mending:
         item: Leaf | None,
         now_s: float,
         known: int = 0,
+        *,
+        counts: bool = True,
     ) -> BaseException | None:
         """None if the run survives this death; else what it ends with.
 
@@ -59,13 +62,14 @@ class Mending:
             known: how many deaths at it the worker had heard of when it began it.  Copies of an
                 item that are in two functors at once (one is of an epoch that is over) and die
                 together are one try of it; and nobody has kept it yet.
+            counts: it is not the same death as another one's in its segment.
         """
         if not member.restarts:
             return cause
-        deaths = self._deaths.setdefault(member.segment, deque())
-        deaths.append(now_s)
-        while deaths[0] <= now_s - RESTARTS_S:
-            deaths.popleft()
+        deaths = self._deaths.setdefault(member.segment, [])
+        if counts:
+            deaths.append((now_s, item))
+        deaths[:] = [death for death in deaths if death[0] > now_s - RESTARTS_S]
         if item is not None:
             charges = self._charges.setdefault((member.segment, item), [])
             if known >= len(charges):
@@ -74,6 +78,8 @@ class Mending:
                     self.found.append(item)
                     if not member.skips_poison:
                         return _poisonous(charges)
+            if len(charges) >= 2:  # the item was to blame, and is left out from now on
+                deaths[:] = [death for death in deaths if death[1] != item]
         if len(deaths) > member.max_restarts:
             return _too_many(cause, len(deaths), member.max_restarts)
         return None

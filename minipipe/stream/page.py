@@ -12,6 +12,8 @@ from minipipe.pure.paths import Outputs, Path, outputs
 
 SIZE_BYTES = 4096
 OUTSIDE = 2**64 - 1  # as `item`: in the user's code, but not with an item
+# As `start`: its stack can be asked for; in unpickling its functor; in its constructor, local_init.
+FORKED, LOADING, OPENING = 1, 2, 3
 
 # How far a worker is on its way out, as `stage`:
 LEAVING = 1  # it has left its functor, or does so: what is open in that is closed
@@ -41,6 +43,7 @@ _FIELDS = (
     "deaths",  # at the item in the functor, as far as the worker had heard when it began it
     "parcels",
     "stage",
+    "start",  # FORKED, LOADING or OPENING while it is on its way to its functor, or 0
 )
 
 
@@ -126,6 +129,7 @@ class Page:
     turns: int
     deaths: int
     stage: int
+    start: int
 
 
 def _word(index: int) -> property:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from minipipe.describe import in_a_line
 from minipipe.errors import StartError
 from minipipe.graph import GraphSegment
 from minipipe.segment import Segment
@@ -36,6 +37,7 @@ class Captured:
     payload: Task
     environment: Mapping[str, str]  # of the worker, whole
     memory: FunctorMemory | None = None  # with what is large in the pickled one
+    why: str = ""  # it has to be inherited
 
 
 def capture(
@@ -72,7 +74,7 @@ def capture(
         pickled, memory = pickle_functor(declared, payload)
     except Exception as error:  # whatever a __reduce__ of the user's or a library's may raise
         check_fork(declared, error)
-        return Captured(None, payload, environment)
+        return Captured(None, payload, environment, why=in_a_line(error))
     return Captured(pickled, payload, environment, memory)
 
 

@@ -95,10 +95,11 @@ class Conductor:
         times.append(self._crew.look_every_s)
         if self._place is not None:
             times.append(self._place.due_in_s(now_s))
-        if not lifecycle.started and not lifecycle.stopping:
-            times.append(self._monitor.start_due_in_s(now_s))
-        if lifecycle.started and not lifecycle.stopping:
-            times += [self._monitor.due_in_s(now_s), self._watch.due_in_s(now_s)]
+        if not lifecycle.stopping:
+            times.append(self._watch.due_in_s(now_s))
+            monitor = self._monitor
+            due_in_s = monitor.due_in_s if lifecycle.started else monitor.start_due_in_s
+            times.append(due_in_s(now_s))
         return min((t for t in times if t is not None), default=None)
 
     def _wait(self, inbox: Inbox) -> list[int]:
@@ -155,11 +156,14 @@ class Conductor:
 
     def _look(self) -> None:
         self._look_at_place()
-        if not self._lifecycle.started and not self._lifecycle.stopping:
-            self._monitor.starting(self._lifecycle.ready, time.monotonic())
-        if self._lifecycle.started and not self._lifecycle.stopping:
+        if self._lifecycle.stopping:
+            self._watch.end()
+            return
+        if self._lifecycle.started:
             self._monitor.tell(time.monotonic())
-            self._watch.look(time.monotonic())
+        else:
+            self._monitor.starting(self._lifecycle.ready, time.monotonic())
+        self._watch.look(time.monotonic(), started=self._lifecycle.started)
 
     def _handle(self, event: life.Event) -> None:
         self._effects.carry_out(self._lifecycle.handle(event, time.monotonic()))

@@ -31,7 +31,7 @@ from minipipe.supervisor.launch import (
 )
 from minipipe.supervisor.output import OutputPump
 from minipipe.worker.spec import WorkerSpec
-from minipipe.worker.zygote import UNKNOWN
+from minipipe.worker.zygote import HALT, KILL, RESUME, STACK, UNKNOWN
 
 ZYGOTE_END_S = 2.0
 # Of the dead so many are known one by one, and all for so long: late words of theirs may come.
@@ -67,7 +67,12 @@ class Crew:
         self._place: _Place | None = None
         self._zygotes: dict[tuple[tuple[str, str], ...], ZygoteClient] = {}
         self._forks = Forks()
-        self._lifeline_read, self._lifeline_write = os.pipe()
+        try:
+            self._lifeline_read, self._lifeline_write = os.pipe()
+        except OSError:
+            for hand in self.hands.values():
+                hand.close()
+            raise
         self._oom_kills = oom_kills()
 
     def launch(
@@ -128,7 +133,9 @@ class Crew:
                 zygote = self._zygote(captured.environment, place.directory)
                 zygote.start(spec, captured, fds)
             else:
-                yield self._forks.start(spec, captured, fds, self._not_for_children())
+                started = self._forks.start(spec, captured, fds, self._not_for_children())
+                hand.forked_beside, hand.why_forked = started.beside, captured.why
+                yield started
         finally:
             os.close(fds.out)
             os.close(fds.err)
@@ -182,11 +189,20 @@ class Crew:
         return self.shared_bytes // max(1, len(sending))
 
     def _descriptors(self, hand: Hand, pump: OutputPump) -> Descriptors:
-        out_read, out_write = os.pipe()
-        err_read, err_write = os.pipe()
-        pump.add(out_read, to_stderr=False)
-        pump.add(err_read, to_stderr=True)
-        return Descriptors(out_write, err_write, hand.page_fd, self._lifeline_read)
+        with ExitStack() as undo:
+            ends = []
+            for to_stderr in (False, True):
+                read, write = os.pipe()
+                undo.callback(os.close, write)
+                ends.append(write)
+                try:
+                    pump.add(read, to_stderr=to_stderr)
+                except BaseException:
+                    os.close(read)
+                    raise
+            undo.pop_all()
+        out, err = ends
+        return Descriptors(out, err, hand.page_fd, self._lifeline_read)
 
     def _forget_the_long_dead(self) -> None:
         """Keeps of them what they have counted, by their place, and nothing else."""
@@ -236,10 +252,22 @@ class Crew:
 
     def ask_for_stack(self, ident: int) -> None:
         """Has a worker write down where it is, whatever it does (`Hand.keep_stack`)."""
-        self._forks.ask_for_stack(ident)
+        self.hands[ident].expect_stack()
+        self._signal(ident, STACK)
+
+    def halt(self, ident: int) -> None:
+        """Stops a worker (SIGSTOP), which `Hand.is_stopped` then shows."""
+        self._signal(ident, HALT)
+
+    def resume(self, ident: int) -> None:
+        """Lets a worker that was halted go on."""
+        self._signal(ident, RESUME)
+
+    def _signal(self, ident: int, what: bytes) -> None:
+        self._forks.signal(ident, what)
         for zygote in self._zygotes.values():
             if ident in zygote.workers and not zygote.lost:
-                zygote.ask_for_stack(ident)
+                zygote.signal(ident, what)
 
     def kill(self, ident: int, *, hard: bool = False) -> None:
         """SIGKILL; an `Exited` follows.
@@ -250,7 +278,7 @@ class Crew:
         self._forks.kill(ident)
         for zygote in self._zygotes.values():
             if ident in zygote.workers and not zygote.lost:
-                zygote.kill_itself() if hard else zygote.kill(ident)
+                zygote.kill_itself() if hard else zygote.signal(ident, KILL)
 
     def end(self) -> None:
         """Nothing of the crew is there afterwards."""
@@ -277,6 +305,9 @@ class Crew:
     def death(self, hand: Hand, status: int | None) -> WorkerDiedError:
         """What to say of a worker that ended unasked."""
         how, why = _in_words(status)
+        if not hand.is_bound and status not in (None, UNKNOWN):
+            how = f"died while starting, before it reached its functor: it {how}"
+            why = why if os.WIFSIGNALED(status) else "; why, its last words on stderr may say"
         if hand.hung:
             how, why = f"was killed, as it {hand.hung}", ""
         elif status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == 9:

@@ -132,6 +132,7 @@ class Effects:
                 self.events.extend(self.hearing.of_process(report))
             self._watch.replaced(dead, member.id)
         except Exception as error:  # a StartError, or any other: it will never say that it is bound
+            error.add_note("minipipe: in the supervisor, while replacing a worker that had died")
             self.events.append(life.Failed(member.id, error))
             self.events.append(life.Died(member.id, error))
 

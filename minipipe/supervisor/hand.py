@@ -7,6 +7,8 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Hashable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +16,7 @@ from minipipe.errors import WorkerDiedError
 from minipipe.graph import Graph, GraphSegment
 from minipipe.pure.lifecycle import Member
 from minipipe.pure.stats import WorkerStats
-from minipipe.stream.page import SIZE_BYTES, Page
+from minipipe.stream.page import LOADING, OPENING, SIZE_BYTES, Page
 from minipipe.worker.ending import read_note
 from minipipe.worker.stack import functors_part
 
@@ -40,6 +42,10 @@ class Hand:
     hung: str = ""  # why it is killed: its functor took too long
     stack: str = ""  # where it was then
     heeded: bool = False  # a stop has reached it
+    stack_from: int = SIZE_BYTES  # where in the page's file the next stack begins
+    is_bound: bool = False  # it has been heard of
+    forked_beside: tuple[str, ...] = ()  # threads that ran here when it was forked, if it was
+    why_forked: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def stats(self, state: str) -> WorkerStats:
@@ -97,6 +103,47 @@ class Hand:
                 return "nothing"
             return read_note(self.page_fd)
 
+    @property
+    def is_starting(self) -> bool:
+        """Whether it has not come out of its `local_init`, as far as its page shows."""
+        with self.lock:
+            if self.final is not None or self.member.is_caller:
+                return False
+            return not self.is_bound or self.page.start != 0
+
+    @property
+    def can_tell_stack(self) -> bool:
+        """Whether the signal for it would not end it: it is prepared for that very early."""
+        with self.lock:
+            return self.final is None and (self.is_bound or self.page.start != 0)
+
+    @property
+    def start_stage(self) -> str:
+        """How far it has come, in words that continue a sentence."""
+        with self.lock:
+            stage = 0 if self.final is not None else self.page.start
+        if stage == LOADING:
+            return "loading its functor, and what that imports"
+        if stage == OPENING:
+            declared = self.segment.declared
+            is_class = declared is not None and declared.shape.is_class
+            return f"in its {'constructor or ' if is_class else ''}local_init"
+        if not self.pid:
+            return "waiting for its process, as its interpreter has not come up"
+        return "starting (it has not reached its functor)"
+
+    def idleness(self) -> Hashable | None:
+        """What stays the same while it does nothing in its start or first parcel; else None."""
+        call, starting = self.call(), self.is_starting
+        if (call is None and not starting) or (call is not None and self.page.turns > 1):
+            return None
+        try:
+            with open(f"/proc/{self.pid}/task/{self.pid}/stat") as stat:
+                fields = stat.read().rpartition(")")[2].split()
+        except OSError:
+            return None  # it is gone, or this is no Linux
+        return call, self.start_stage, fields[11], fields[12]  # CPU time, of the user and system
+
     def origin_of_item(self) -> int:
         """The worker that numbered the item that its functor is at."""
         return self.ident if self.member.is_source else self.page.origin
@@ -111,9 +158,16 @@ class Hand:
 
     def keep_stack(self) -> None:
         """Keeps what it has written of its stack."""
-        if self.page_fd >= 0:
-            text = os.pread(self.page_fd, STACK_BYTES, SIZE_BYTES).decode("utf-8", "replace")
-            self.stack = functors_part(text)
+        with self.lock:
+            if self.page_fd >= 0 and self.final is None:
+                text = os.pread(self.page_fd, STACK_BYTES, self.stack_from)
+                self.stack = functors_part(text.decode("utf-8", "replace"))
+
+    def expect_stack(self) -> None:
+        """The next stack that it writes is the one to keep."""
+        with self.lock:
+            if self.page_fd >= 0 and self.final is None:
+                self.stack_from = os.fstat(self.page_fd).st_size
 
     def close(self, state: str = "gone") -> None:
         """Keeps the last counters, gives the page back."""
@@ -129,6 +183,19 @@ class Hand:
 def hands_of(graph: Graph) -> dict[int, Hand]:
     """One hand for each worker, with ids that are never used twice (0 is the supervisor)."""
     hands: dict[int, Hand] = {}
+    with ExitStack() as undo:
+        undo.callback(_close_all, hands)
+        _add_hands(graph, hands)
+        undo.pop_all()
+    return hands
+
+
+def _close_all(hands: dict[int, Hand]) -> None:
+    for hand in hands.values():
+        hand.close()
+
+
+def _add_hands(graph: Graph, hands: dict[int, Hand]) -> None:
     loop_of = {i: number for number, loop in enumerate(graph.loops.members) for i in loop}
     for segment in graph.segments:
         wiring = graph.wiring(segment.index)
@@ -157,13 +224,16 @@ def hands_of(graph: Graph) -> dict[int, Hand]:
                 skips_poison=declared is not None and declared.poison == "skip",
             )
             hands[ident] = hand_of(index, segment, member)
-    return hands
 
 
 def hand_of(index: int, segment: GraphSegment, member: Member) -> Hand:
     """The hand of a new worker, with a status page; that of the caller is this process's own."""
     page_fd = -1 if member.is_caller else _memory()
-    page = Page() if member.is_caller else Page(mmap.mmap(page_fd, SIZE_BYTES))
+    try:
+        page = Page() if member.is_caller else Page(mmap.mmap(page_fd, SIZE_BYTES))
+    except OSError:
+        os.close(page_fd)
+        raise
     name = segment.worker_name(index)
     hand = Hand(member.id, index, name, segment, member, page, page_fd)
     if member.is_caller:
@@ -180,5 +250,9 @@ def _memory() -> int:
         place = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None
         with tempfile.TemporaryFile(dir=place) as file:
             fd = os.dup(file.fileno())
-    os.ftruncate(fd, SIZE_BYTES)
+    try:
+        os.ftruncate(fd, SIZE_BYTES)
+    except OSError:
+        os.close(fd)
+        raise
     return fd

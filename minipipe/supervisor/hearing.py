@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +16,7 @@ from minipipe.stream import wire
 from minipipe.supervisor.crew import Crew
 from minipipe.supervisor.failures import Failures
 from minipipe.supervisor.hand import Hand
-from minipipe.supervisor.launch import Exited, Report, Started, ZygoteLost
+from minipipe.supervisor.launch import Exited, Refused, Report, Started, ZygoteLost
 from minipipe.worker.failure import LAST_WORDS, Failure
 
 logger = logging.getLogger("minipipe")
@@ -48,6 +50,7 @@ class Hearing:
             return
         for op, *fields in message.records:
             if op == wire.BOUND:
+                hand.is_bound = True
                 self._connect(hand.ident, fields[0])
                 yield life.Bound(hand.ident, fields[0])
             elif op == wire.WIRED:
@@ -83,12 +86,12 @@ class Hearing:
         elif isinstance(report, Exited):
             hand = hands[report.worker]
             yield self._died(hand, report.status)
+        elif isinstance(report, Refused):
+            refused = _refused(hands[report.worker], report.reason)
+            yield life.Failed(report.worker, refused)
+            yield life.Died(report.worker, refused)
         elif isinstance(report, ZygoteLost):
-            for worker in report.workers:
-                if report.never_ready:
-                    segment = hands[worker].segment
-                    yield life.Failed(worker, _cannot_start(segment, report.code))
-                yield self._died(hands[worker], None)
+            yield from self._lost(report)
 
     def of_pages(self) -> Iterator[life.Event]:
         """Whom a stop has reached, as far as it was not heard before."""
@@ -97,7 +100,18 @@ class Hearing:
                 hand.heeded = True
                 yield life.Leaving(hand.ident)
 
-    def _died(self, hand: Hand, status: int | None) -> life.Event:
+    def _lost(self, report: ZygoteLost) -> Iterator[life.Event]:
+        """One death, of all workers of a zygote: none of their items is to blame for it."""
+        segments: set[int] = set()
+        for worker in report.workers:
+            hand = self._crew.hands[worker]
+            if report.never_ready:
+                yield life.Failed(worker, _cannot_start(hand.segment, report.code))
+            counts = hand.segment.index not in segments
+            segments.add(hand.segment.index)
+            yield life.Died(worker, self._crew.death(hand, None), counts=counts)
+
+    def _died(self, hand: Hand, status: int) -> life.Event:
         item, known = self._crew.item_at(hand), hand.page.deaths
         return life.Died(hand.ident, self._crew.death(hand, status), item, known)
 
@@ -133,6 +147,14 @@ class Hearing:
         if item:
             where += f" at {item}{value}"
         return where
+
+
+def _refused(hand: Hand, reason: int) -> StartError:
+    return StartError(
+        f"the process of worker {hand.name!r} could not be started: {os.strerror(reason)} "
+        f"({errno.errorcode.get(reason, reason)}); there is too little memory, or the limit of "
+        "processes (ulimit -u, or the container's) or of descriptors (ulimit -n) is reached"
+    )
 
 
 def _cannot_start(segment: GraphSegment, code: int | None) -> StartError:

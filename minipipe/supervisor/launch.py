@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import socket
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +22,8 @@ from minipipe.worker import zygote
 from minipipe.worker.child import become_forked_worker
 from minipipe.worker.signals import held_back
 from minipipe.worker.spec import WorkerSpec
-from minipipe.worker.stack import STACK_SIGNAL
+
+LOG_LOCK_S = 0.5  # a log may be written to for as long as it likes, a fork waits no longer
 
 # Behind the standard library, and before whatever else is installed under our name.
 _CODE = """
@@ -40,6 +44,7 @@ class Started:
 
     worker: int
     pid: int
+    beside: tuple[str, ...] = ()  # other threads that ran here when it was forked from here
     dead: tuple[int, ...] = ()
 
 
@@ -49,6 +54,18 @@ class Exited:
 
     worker: int
     status: int
+
+    @property
+    def dead(self) -> tuple[int, ...]:
+        return (self.worker,)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A worker's process could not be made, for this reason (an errno)."""
+
+    worker: int
+    reason: int
 
     @property
     def dead(self) -> tuple[int, ...]:
@@ -68,7 +85,7 @@ class ZygoteLost:
         return self.workers
 
 
-Report = Started | Exited | ZygoteLost
+Report = Started | Refused | Exited | ZygoteLost
 
 
 @dataclass(frozen=True)
@@ -117,10 +134,10 @@ class ZygoteClient:
 
     def start(self, spec: WorkerSpec, captured: Captured, fds: Descriptors) -> None:
         """Asks for a worker; `Started` follows."""
-        self.workers[spec.ident] = 0
         body = pickle.dumps((spec, captured.pickled), protocol=5)
         memory = [] if captured.memory is None else [captured.memory.fd]
         head = zygote.REQUEST.pack(zygote.FORK, spec.ident, len(body))
+        self.workers[spec.ident] = 0
         try:
             socket.send_fds(
                 self._control,
@@ -158,20 +175,18 @@ class ZygoteClient:
             elif what == b"S":
                 self.workers[worker] = value
                 yield Started(worker, value)
+            elif what == b"X":
+                self.workers.pop(worker, None)
+                yield Refused(worker, value)
             elif what == b"E":
                 self.workers.pop(worker, None)
                 yield Exited(worker, value)
 
-    def kill(self, worker: int) -> None:
-        """Kills a worker; `Exited` follows."""
-        self._signal(worker, zygote.KILL)
+    def signal(self, worker: int, what: bytes) -> None:
+        """Kills a worker (`Exited` follows), halts it, lets it go on, or has it show its stack.
 
-    def ask_for_stack(self, worker: int) -> None:
-        """Has a worker write down where it is."""
-        self._signal(worker, zygote.STACK)
-
-    def _signal(self, worker: int, what: bytes) -> None:
-        """The zygote does it: it alone knows whose pid it is."""
+        The zygote does it: it alone knows whose pid it is.
+        """
         try:
             self._control.sendall(zygote.REQUEST.pack(what, worker, 0))
         except (BrokenPipeError, ConnectionResetError):
@@ -214,12 +229,14 @@ class Forks:
                 stream.flush()  # or the child would have, and print, what is in it
             except (AttributeError, OSError, ValueError):
                 pass  # the caller has none, or closed it
-        with warnings.catch_warnings(), held_back():
-            # Python 3.12 warns of threads.  Ours hold no lock that the child needs, and the
-            # child leaves everything else of this process alone.
+        beside = _other_threads(is_first=not spec.is_late)
+        with warnings.catch_warnings(), held_back(), quiet_logging() as quiet:
+            # Python 3.12 warns of threads.  Ours hold no lock that the child needs; what others
+            # may hold is said if the child does not come to its end (`starts.py`).
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
             if pid == 0:
+                quiet.pop_all()  # made anew in the child, by logging itself
                 for fd in not_for_it:
                     os.close(fd)
                 become_forked_worker(
@@ -236,7 +253,7 @@ class Forks:
             self._pidfds[spec.ident] = os.pidfd_open(pid)
         except (AttributeError, OSError):
             pass  # an old kernel, a container that refuses it, macOS: `look_every_s`
-        return Started(spec.ident, pid)
+        return Started(spec.ident, pid, beside)
 
     def filenos(self) -> list[int]:
         return list(self._pidfds.values())
@@ -266,12 +283,12 @@ class Forks:
             except ProcessLookupError:
                 pass  # collected by somebody else; the next look at it says so
 
-    def ask_for_stack(self, worker: int) -> None:
-        """Has a worker write down where it is."""
+    def signal(self, worker: int, what: bytes) -> None:
+        """Halts a worker, lets it go on, or has it show its stack."""
         pid = self._pids.get(worker)
         if pid is not None:
             try:
-                os.kill(pid, STACK_SIGNAL)
+                os.kill(pid, zygote.SIGNALS[what])
             except ProcessLookupError:
                 pass  # collected by somebody else; the next look at it says so
 
@@ -287,3 +304,33 @@ class Forks:
             if fd is not None:
                 os.close(fd)
         self._pids.clear()
+
+
+def _other_threads(*, is_first: bool) -> tuple[str, ...]:
+    """The names of threads that run beside ours, and might hold a lock when a worker is forked.
+
+    Args:
+        is_first: it is the start of the run, for which the caller's thread waits.
+    """
+    ours = [threading.current_thread(), *([threading.main_thread()] if is_first else [])]
+    return tuple(
+        thread.name
+        for thread in threading.enumerate()
+        if thread not in ours and not thread.name.startswith("minipipe-")
+    )
+
+
+@contextmanager
+def quiet_logging() -> Iterator[ExitStack]:
+    """No other thread is in the middle of writing to a log meanwhile.
+
+    The locks of logging itself are made anew in a forked child, but not those of the files below:
+    one that was being written to stayed locked there, so that the worker's first word to the log
+    never returned.
+    """
+    with ExitStack() as held:
+        locks = [logging._lock, *(h.lock for ref in logging._handlerList if (h := ref()))]  # type: ignore[attr-defined]
+        for lock in locks:
+            if lock is not None and lock.acquire(timeout=LOG_LOCK_S):
+                held.callback(lock.release)
+        yield held

@@ -96,8 +96,19 @@ class Run:
             if s.declared is not None
         }
         self._id = random.SystemRandom().getrandbits(62)
-        self._crew = Crew(graph, captured, seed, _shared_bytes(shared_bytes))
-        watch = Watch(self._crew, self._crew.kill)
+        undo = ExitStack()
+        with undo:
+            self._make(
+                undo, graph, Crew(graph, captured, seed, _shared_bytes(shared_bytes)), grace_s
+            )
+            undo.pop_all()
+
+    def _make(self, undo: ExitStack, graph: Graph, crew: Crew, grace_s: float) -> None:
+        """Makes what it consists of; `undo`: gives back what was made, if the rest is not."""
+        self._crew = crew
+        undo.callback(self._close_hands)
+        undo.callback(crew.end)
+        watch = Watch(self._crew)
         self._telling = Telling(graph, self._crew, grace_s)
         self._effects = Effects(self._id, self._crew, watch, self._telling)
         hearing = Hearing(self._id, graph, self._crew, self._effects.connect)
@@ -108,9 +119,11 @@ class Run:
         self.attendant: Attendant | None = None
         self._transport: Transport | None = None
         self._pump = OutputPump()
+        undo.callback(self._pump.end, 0.0)
         self._wake_read, self._wake_write = os.pipe()
         self._wake_lock = threading.RLock()  # a signal handler may stop() in the middle of a stop()
         self._wake_closed = False
+        undo.callback(self._close_wake)
         monitor = Monitor(graph, self._crew)
         self._conductor = Conductor(
             *(self._lifecycle, self._crew, self._effects, hearing, watch, monitor),

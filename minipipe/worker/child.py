@@ -15,7 +15,7 @@ import threading
 import traceback
 from typing import NoReturn
 
-from minipipe.stream.page import SIZE_BYTES, Page
+from minipipe.stream.page import FORKED, SIZE_BYTES, Page
 from minipipe.worker.ending import begin_to_end, end_fork, forget_the_parent
 from minipipe.worker.signals import notice_in_forks, take_no_notice
 from minipipe.worker.spec import Task, WorkerSpec
@@ -81,10 +81,12 @@ def become_worker(
         die_with_parent(signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
+        write_down_at_signal(page)  # first of all: what hangs after a fork is to be seen
+        shown = Page(mmap.mmap(page, SIZE_BYTES))
+        shown.start = FORKED
         _standard_streams(out, err)
         _plain_signals()
         faulthandler.enable()
-        write_down_at_signal(page)
         call_itself(spec.name)
         threading.Thread(target=_follow, args=(lifeline,), daemon=True).start()
         sys.setswitchinterval(0.001)
@@ -94,7 +96,6 @@ def become_worker(
             os.chdir(spec.cwd)
         multiprocessing.current_process().authkey = spec.authkey
         forbid_breakpoints()
-        shown = Page(mmap.mmap(page, SIZE_BYTES))
         work(spec, load, shown)
         code = 0
     except BaseException:  # the process ends; the caller sees it on stderr, and the code

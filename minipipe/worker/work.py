@@ -22,7 +22,7 @@ from minipipe.platforms import check_processes_work_here
 from minipipe.seeds import set_default
 from minipipe.stream import Node, StopRun, wire
 from minipipe.stream.memory import Memory
-from minipipe.stream.page import LEAVING, SAVING, Page
+from minipipe.stream.page import FORKED, LEAVING, LOADING, OPENING, SAVING, Page
 from minipipe.transport import open_transport
 from minipipe.worker.attendant import Attendant
 from minipipe.worker.body import Body, Broken
@@ -95,7 +95,7 @@ class _Life:
             node.report(wire.BOUND, node.inbox.address)
             if not self.spec.is_late:
                 node.block(lambda: node.membership.born)
-            self._prepare(check_processes_work_here, "its start")
+            self._prepare(check_processes_work_here, "its start", FORKED)
             task = self._load(load)
             opened = self._open(task)
             if self.body.attendant.failure is not None:  # what it met while local_init ran
@@ -141,7 +141,7 @@ class _Life:
         set_worker_info(self.info)
         seed(self.info.seed)
         with importing_for_worker():
-            task: Task = self._prepare(load, "loading its functor")
+            task: Task = self._prepare(load, "loading its functor", LOADING)
         self.body.ignored = task.ignored
         self.body.tolerates = task.tolerates
         spec = self.spec
@@ -153,11 +153,12 @@ class _Life:
     def _open(self, task: Task) -> Opened:
         seed(self.info.seed)  # once more: torch may have been imported just now
         opened: Opened = self._prepare(
-            lambda: Opened.open(task.functor, task.init_kwargs), "its local_init"
+            lambda: Opened.open(task.functor, task.init_kwargs), "its local_init", OPENING
         )
         return opened
 
-    def _prepare(self, function: Callable[[], Any], doing: str) -> Any:
+    def _prepare(self, function: Callable[[], Any], doing: str, stage: int) -> Any:
+        self.node.page.start = stage
         try:
             return self.body.call(function)
         except StopRun:
@@ -165,6 +166,8 @@ class _Life:
         except BaseException as error:
             self.body.leave_if_forked(error)
             raise Broken(capture(error, doing)) from error
+        finally:
+            self.node.page.start = 0
 
     def _loop(self, task: Task, opened: Opened) -> SourceLoop | LineLoop | GeneralLoop:
         wiring, kind = self.spec.wiring, self.spec.kind

@@ -11,6 +11,7 @@ closed, and the zygote kills all workers and removes the run's directory.
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import os
 import pickle
@@ -29,10 +30,13 @@ from minipipe.worker.ending import flush_files
 from minipipe.worker.signals import PARENT_ENDED, take_no_notice
 from minipipe.worker.stack import STACK_SIGNAL
 
-# what (fork, kill, write down the stack), worker id, length of the pickled request that follows
+# what (fork, or a signal), worker id, length of the pickled request that follows
 REQUEST = struct.Struct("<cqQ")
-FORK, KILL, STACK = b"F", b"K", b"T"
-# what, worker id, pid or wait status
+FORK, KILL, STACK, HALT, RESUME = b"F", b"K", b"T", b"H", b"C"
+# (Windows has neither of the two, and no workers.)
+HALT_SIGNAL, RESUME_SIGNAL = getattr(signal, "SIGSTOP", 0), getattr(signal, "SIGCONT", 0)
+SIGNALS = {STACK: STACK_SIGNAL, HALT: HALT_SIGNAL, RESUME: RESUME_SIGNAL}
+# what (started, refused, ended), worker id, pid or errno or wait status
 REPLY = struct.Struct("<cqq")
 FDS = 5  # at most: the last one, a functor's memory, not every worker has
 UNKNOWN = -1  # in place of a wait status
@@ -50,6 +54,7 @@ def main(fd: int, directory: str) -> NoReturn:
     code = 1
     try:
         born = zygote.serve()
+        zygote.supervisor_left = True
         code = 0
     finally:
         if born is None:
@@ -69,8 +74,9 @@ class Zygote:
     def __init__(self, control: socket.socket, directory: str) -> None:
         self._control = control
         self._directory = directory
-        self._pid = os.getpid()
+        self._pid, self._supervisor = os.getpid(), os.getppid()
         self._ended = False
+        self.supervisor_left = False
         self._workers: dict[int, int] = {}  # pid -> worker id
         self._wake, wake_write = os.pipe()
         for end in (self._wake, wake_write):
@@ -119,7 +125,7 @@ class Zygote:
     def _request(self) -> bool | Born:
         """Reads one request and forks; False at the supervisor's end; in the child, its life."""
         try:
-            head, fds, _, _ = socket.recv_fds(self._control, REQUEST.size, FDS)
+            head, fds, flags, _ = socket.recv_fds(self._control, REQUEST.size, FDS)
             if not head:
                 return False
             head += self._read(REQUEST.size - len(head))
@@ -127,14 +133,22 @@ class Zygote:
             body = self._read(size)
         except (ConnectionResetError, EOFError):
             return False
-        if what in (KILL, STACK):
+        if what != FORK:
             self._signal(worker, what)
             return True
-        pid = os.fork()
-        if pid == 0:
+        # Descriptors are cut off where this process may have no more of them.
+        pid, refused = 0, errno.EMFILE if flags & socket.MSG_CTRUNC else 0
+        try:
+            pid = pid if refused else os.fork()
+        except OSError as error:  # no memory, or too many processes: others are not to suffer
+            refused = error.errno or errno.EAGAIN
+        if pid == 0 and not refused:
             return self._child(body, fds)
         for fd in fds:
             os.close(fd)
+        if refused:
+            self._reply(b"X", worker, refused)
+            return True
         self._workers[pid] = worker
         self._reply(b"S", worker, pid)
         return True
@@ -179,10 +193,13 @@ class Zygote:
                 if what == KILL:
                     kill(pid)
                 else:
-                    os.kill(pid, STACK_SIGNAL)
+                    os.kill(pid, SIGNALS[what])
 
     def end(self) -> None:
-        """Kills and collects all workers, removes the run's directory."""
+        """Kills and collects all workers; removes the run's directory if nobody else can.
+
+        (While the supervisor lives it goes on with other zygotes, whose workers are there.)
+        """
         signal.signal(PARENT_ENDED, signal.SIG_IGN)  # one comes for each thread that ends
         if self._ended:
             return
@@ -193,7 +210,8 @@ class Zygote:
             while self._workers:
                 os.waitpid(self._workers.popitem()[0], 0)
         finally:
-            shutil.rmtree(self._directory, ignore_errors=True)
+            if self.supervisor_left or os.getppid() != self._supervisor:
+                shutil.rmtree(self._directory, ignore_errors=True)
 
 
 def collect(pid: int) -> int | None:

@@ -1,0 +1,88 @@
+"""Workers whose start does not come to its end: what is said of them, with where they are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from minipipe.pure import hanging
+from minipipe.pure.hanging import STACK_S, Since
+from minipipe.supervisor.crew import Crew
+from minipipe.supervisor.hand import Hand
+
+logger = logging.getLogger("minipipe")
+
+FORK_S = 5.0  # a forked worker that does nothing for so long at its beginning may wait for ever
+
+
+@dataclass
+class _Word:
+    """Something to be said, when the worker has had the time to write down its stack."""
+
+    at_s: float
+    text: str
+
+
+class Starts:
+    """Says who is still starting after a minute, two, four; and which forked worker is stuck."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._starting = Since(hanging.FIRST_STALL_S)
+        self._stuck = Since(FORK_S, once=True)
+        self._words: dict[int, _Word] = {}
+
+    def due_in_s(self, now_s: float) -> float | None:
+        """How soon there is something to say; None: nothing is known."""
+        return min((word.at_s - now_s for word in self._words.values()), default=None)
+
+    def look(self, now_s: float) -> None:
+        """Looks who has been starting for long."""
+        hands = self._crew.hands
+        starting: dict[int, Hashable] = {i: "starting" for i, h in hands.items() if h.is_starting}
+        stuck = {i: h.idleness() for i, h in hands.items() if h.forked_beside}
+        for worker, seconds in self._starting.look(now_s, starting):
+            hand = hands[worker]
+            self._say(
+                hand, now_s, f"is still {hand.start_stage} after {seconds:.0f} s{_limit(hand)}"
+            )
+        at = {worker: what for worker, what in stuck.items() if what is not None}
+        for worker, seconds in self._stuck.look(now_s, at):
+            self._say(hands[worker], now_s, self._why_stuck(hands[worker], seconds))
+
+    def _say(self, hand: Hand, now_s: float, text: str) -> None:
+        if hand.can_tell_stack:
+            self._crew.ask_for_stack(hand.ident)
+        self._words[hand.ident] = _Word(now_s + STACK_S, text)
+
+    def tell_due(self, now_s: float) -> None:
+        """Says what is to be said, with where the worker is."""
+        for worker, word in list(self._words.items()):
+            if now_s < word.at_s:
+                continue
+            del self._words[worker]
+            hand = self._crew.hands[worker]
+            if hand.final is not None:
+                continue
+            hand.keep_stack()
+            where = f"; it is at:\n{hand.stack}" if hand.stack else ""
+            logger.warning("worker %r (pid %d) %s%s", hand.name, hand.pid, word.text, where)
+
+    def _why_stuck(self, hand: Hand, seconds: float) -> str:
+        item = self._crew.item_in(hand)
+        where = f"in its functor at {item}" if item else hand.start_stage
+        return (
+            f"has done nothing for {seconds:.0f} s {where}: its functor cannot be pickled "
+            f"({hand.why_forked}), so it was forked from this process while other threads ran "
+            f"here ({', '.join(hand.forked_beside)}), and a lock that one of them held then stays "
+            "locked in the worker for ever (Python 3.12 warns of such forks); make the functor "
+            "picklable, or make what it holds in local_init"
+        )
+
+
+def _limit(hand: Hand) -> str:
+    """What would end it, if nothing does."""
+    declared = hand.segment.declared
+    has_limit = declared is None or declared.start_timeout_s or declared.timeout_s
+    return "" if has_limit else " (start_timeout_s would end that)"
