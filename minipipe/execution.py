@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from minipipe.describe import in_a_line
 from minipipe.errors import LifecycleError, MiniPipeError
+from minipipe.forgotten import tell_forgotten
 from minipipe.graph import Graph
 from minipipe.inline import PAUSE, InlineRun
 from minipipe.interpreter import begin, died_of, end, interrupt, note_left, quiet_interrupts
@@ -77,6 +78,7 @@ class InlineExecution:
         self._run = InlineRun(graph, ignored, seed)
         self._items: Any = self._run.steps()  # a generator, which knows whether it is at work
         self._lock = threading.RLock()  # several threads may read one loop
+        self._told = False
         self.began_at = self._run.began_at
         begin(self)
 
@@ -92,8 +94,12 @@ class InlineExecution:
         with self._lock:
             if self._items.gi_running:
                 raise NestedError("by a functor, a signal handler, or a finalizer")
-            while (item := next(self._items)) is PAUSE:
-                pass
+            try:
+                while (item := next(self._items)) is PAUSE:
+                    pass
+            except StopIteration:
+                self._tell_forgotten()
+                raise
             return item
 
     def leave(self, *, waits: bool = False) -> BaseException | None:
@@ -131,6 +137,7 @@ class InlineExecution:
                         f"the run has not ended within {timeout_s} s and stands still, as it is "
                         f"inline: call close() again to go on, or stop() to end it\n{self.stats()}"
                     )
+            self._tell_forgotten()
             logger.log(SUMMARY, "%s", summary("finished", self.stats()))
         return self.results
 
@@ -145,6 +152,11 @@ class InlineExecution:
                 self._lock.release()
         # By a functor, a signal handler or another thread: whoever drives it sees that.
         self._run.wish = "drain" if drain else "stop"
+
+    def _tell_forgotten(self) -> None:
+        if not self._told and self._run.outcome is Outcome.FINISHED:
+            self._told = True
+            tell_forgotten(self._graph, self.stats())
 
     def _end(self) -> None:
         """Ends it where it stands; what a `local_term` raises is for who closes it."""
@@ -199,7 +211,7 @@ class ProcessExecution:
         self._terminated = False
         self._left = False  # nobody holds the loop any more
         self._stopped = False  # on somebody's wish, and without draining: nobody needs to read
-        self._told = False
+        self._told = self._told_forgotten = False
         self._torn_by: BaseException | None = None
         self._refused: LifecycleError | None = None
         self._output: Output | None = None
@@ -416,6 +428,9 @@ class ProcessExecution:
                 f"the run was stopped in the middle: {type(self._torn_by).__name__} was raised "
                 "while the loop waited for an item (by a signal handler?)"
             ) from self._torn_by
+        if self._run.outcome is Outcome.FINISHED and not self._told_forgotten:
+            self._told_forgotten = True
+            tell_forgotten(self._graph, self.stats())
 
 
 def _check_end_is_read(graph: Graph) -> None:

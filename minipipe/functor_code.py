@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
+import queue
+from collections import deque
+from collections.abc import Iterator
+from types import BuiltinMethodType, CodeType, MethodType, MethodWrapperType
 from typing import Any
 
 from minipipe.errors import BuildError
@@ -60,3 +65,70 @@ def refuse_lazy(functor: Any, kind: str, where: str) -> None:
             "mp.FlatMap passes on each item that it yields for one, mp.Regulator is for "
             "coroutines (`item = yield`)"
         )
+
+
+# What changes the object that it is a method of, and tells nothing.
+_LISTS = ("append", "extend", "insert", "remove", "clear")
+_COLLECTING: dict[type, tuple[str, ...]] = {
+    list: _LISTS,
+    bytearray: _LISTS,
+    deque: (*_LISTS, "appendleft", "extendleft"),
+    set: ("add", "update", "discard", "remove", "clear"),
+    dict: ("update", "clear", "__setitem__"),
+    queue.SimpleQueue: ("put", "put_nowait"),
+    queue.Queue: ("put", "put_nowait"),
+}
+
+
+def refuse_lost(functor: Any, where: str) -> None:
+    """Refuses a functor that only fills a list, or the like, of the process that it is from.
+
+    In a worker it would fill a copy, of which nobody ever sees anything.  (A proxy of a manager and
+    a queue of multiprocessing are no such things: they lead home.)
+
+    Raises:
+        BuildError: it is one.
+    """
+    while isinstance(functor, functools.partial):
+        functor = functor.func
+    if not isinstance(functor, BuiltinMethodType | MethodWrapperType | MethodType):
+        return
+    for kind, names in _COLLECTING.items():
+        owner, name = functor.__self__, functor.__name__
+        if not isinstance(owner, kind) or name not in names:
+            continue
+        if isinstance(functor, MethodType) and functor.__func__ is not getattr(kind, name):
+            continue  # a class of the user's has one in its place, which may do anything
+        raise BuildError(
+            f"the functor of {where} is the method {name} of a {type(owner).__name__} of this "
+            "process, and a worker would fill a copy of its own, which is lost: use list(pline) "
+            "without this segment, or an object that returns what it has gathered from local_term"
+        )
+
+
+def returns_nothing(functor: Any) -> bool:
+    """Whether it is a function of Python code without any `return` of a value."""
+    code = _code_of(functor)
+    return code is not None and not any(_values_at(code, "RETURN_VALUE", "RETURN_CONST"))
+
+
+def yields_nothing(functor: Any) -> bool:
+    """Whether it is a coroutine function that takes items only: no `yield` of a value."""
+    code = _code_of(functor)
+    return code is not None and not any(_values_at(code, "YIELD_VALUE"))
+
+
+def _code_of(functor: Any) -> CodeType | None:
+    code = getattr(called(functor), "__code__", None)
+    return code if isinstance(code, CodeType) else None
+
+
+def _values_at(code: CodeType, *operations: str) -> Iterator[bool]:
+    """For each of these operations, whether it has another value than None."""
+    before: dis.Instruction | None = None
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in operations:
+            constant = instruction if instruction.opname == "RETURN_CONST" else before
+            is_none = constant is not None and constant.opname.endswith("_CONST")
+            yield not (is_none and constant is not None and constant.argval is None)
+        before = instruction

@@ -15,6 +15,7 @@ from minipipe.dead_letters import check_dead_letters, tell_letters_of_before
 from minipipe.describe import in_a_line
 from minipipe.errors import LifecycleError, OptionError, reject_unknown
 from minipipe.execution import Execution, InlineExecution, ProcessExecution
+from minipipe.functor_code import refuse_lost
 from minipipe.graph import Graph
 from minipipe.importing import check_no_import
 from minipipe.inline import tell_differences
@@ -102,6 +103,9 @@ class Runnable(ABC):
         check_dead_letters(self.pipes)
         if inline:
             tell_differences(self._graph)
+        else:
+            for pipe in self.pipes:
+                refuse_lost(pipe.functor_obj, pipe.where)
         return self
 
     def reset(self) -> None:

@@ -7,11 +7,12 @@ from inspect import GEN_CLOSED, getgeneratorstate
 from types import GeneratorType
 from typing import Any
 
-from minipipe.coroutine import Coroutine
+from minipipe.coroutine import Coroutine, lost_tail
 from minipipe.describe import text_of
 from minipipe.errors import FunctorError, LifecycleError, SameIteratorError
 from minipipe.functor import Opened, coroutine_kwargs, is_made_in_worker
-from minipipe.inline.stage import Stage
+from minipipe.functor_code import yields_nothing
+from minipipe.inline.stage import Stage, logger
 from minipipe.inline.ways import Arrival, Ident
 from minipipe.kinds import Source
 from minipipe.markers import Sentinel
@@ -158,6 +159,8 @@ class RegulatorStage(Stage):
         yield from super().finish()
         if self._coroutine is not None:
             yield from self._outputs(self._coroutine.finish, None, ())
+            if self._coroutine.lost and not yields_nothing(self.declared.functor_obj):
+                logger.warning("%s", lost_tail(self.where, self._coroutine.lost))
         self.judge_failures(final=True)
 
     def _outputs(

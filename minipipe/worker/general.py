@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
 
 from minipipe.codec import readable
-from minipipe.coroutine import Coroutine
+from minipipe.coroutine import Coroutine, lost_tail
 from minipipe.errors import SentinelError
 from minipipe.functor import Opened, coroutine_kwargs
+from minipipe.functor_code import yields_nothing
 from minipipe.markers import Sentinel
 from minipipe.stream import Role, wire
 from minipipe.worker.body import SKIPPED, Body
@@ -47,6 +49,7 @@ class GeneralLoop:
             kwargs = coroutine_kwargs(task.functor, task.init_kwargs)
             self._coroutine = Coroutine(lambda: opened.call(**kwargs), body.where)
             body.leave = self._coroutine.close
+        self._yields_nothing = regulates and yields_nothing(task.functor)
         self._ends = False  # by mp.Sentinel
 
     def run(self) -> None:
@@ -74,6 +77,9 @@ class GeneralLoop:
         node = self._node
         if self._coroutine is not None:
             self._pass_on(None, self._coroutine.finish, self._coroutine.more)
+            if self._coroutine.lost and not self._yields_nothing:
+                text = lost_tail(self._body.where, self._coroutine.lost)
+                node.report(wire.LOG, logging.WARNING, text)
         self._emitter.flush()
         if self._ends or node.leaving:
             for inlet in node.inlets.values():
