@@ -6,17 +6,37 @@ from typing import Any
 
 import pytest
 
+import minipipe as mp
+from minipipe.graph import Graph
 from minipipe.pure.recent import Recent
+from tests.process.functors import same
 from tests.world.cargo import Cargo
-from tests.world.test_recovery import SEEDS, SHAPES, batched, outcome
+from tests.world.test_recovery import (
+    ALL,
+    SEEDS,
+    SHAPES,
+    batched,
+    function,
+    keep,
+    line,
+    outcome,
+    source,
+)
 
 OF_ONE_CLASS = [batched]  # a batch is of samples that are alike
+
+
+def lone_subscribers() -> tuple[Graph, dict[str, list[Any]]]:
+    """Who is alone in its segment takes what goes to everybody; who takes its place, too."""
+    branches = [[function(same, name, 1), keep(f"k{name}")] for name in "ab"]
+    graph = line(source(), mp.Broadcast([*branches, keep("k")]))
+    return graph, {"ka": ALL, "kb": ALL, "k": ALL}
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize(
     "shape",
-    [shape for shape in SHAPES if shape not in OF_ONE_CLASS],
+    [lone_subscribers, *(shape for shape in SHAPES if shape not in OF_ONE_CLASS)],
     ids=lambda shape: shape.__name__,
 )
 def test_items_of_a_script_arrive_exactly_once_whoever_dies(
