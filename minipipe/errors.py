@@ -251,6 +251,11 @@ class WorkerDiedError(MiniPipeError, RuntimeError):
         about = (self.segment, self.worker, self.pid, self.how, self.item, self.why)
         return WorkerDiedError(*about, outcome, self.stack if stack is None else stack)
 
+    def because(self, why: str) -> WorkerDiedError:
+        """The same with more to say of why."""
+        about = (self.segment, self.worker, self.pid, self.how, self.item, self.why + why)
+        return WorkerDiedError(*about, self.outcome, self.stack)
+
     @property
     def stack_shown(self) -> str:
         """Where its functor was, if that is known, as further lines."""

@@ -43,6 +43,14 @@ class Bound:
 
 
 @dataclass(frozen=True)
+class Unloadable:
+    """A worker cannot load its functor; it has not bound its inbox yet, and nobody knows it."""
+
+    worker: int
+    cause: BaseException
+
+
+@dataclass(frozen=True)
 class Wired:
     """A worker knows its peers, and its `local_init` has returned."""
 
@@ -138,6 +146,7 @@ class Tick:
 
 Event = (
     Bound
+    | Unloadable
     | Wired
     | Leaving
     | Done
@@ -182,6 +191,14 @@ class Spawn:
 
     member: Member
     instead_of: int
+
+
+@dataclass(frozen=True)
+class Inherit:
+    """Starts a worker again by fork, as it could not load its functor; its process is gone."""
+
+    worker: int
+    cause: BaseException
 
 
 @dataclass(frozen=True)
@@ -292,6 +309,7 @@ Action = (
     SendInit
     | SendFence
     | Spawn
+    | Inherit
     | TellDeath
     | TellLater
     | TellCut

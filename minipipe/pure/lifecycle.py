@@ -24,6 +24,7 @@ from minipipe.pure.life_events import (
     Event,
     Failed,
     Finish,
+    Inherit,
     Kill,
     Leaving,
     Member,
@@ -48,6 +49,7 @@ from minipipe.pure.life_events import (
     TellLater,
     TellSlowExit,
     Tick,
+    Unloadable,
     Wired,
 )
 from minipipe.pure.membership import Peer
@@ -67,6 +69,7 @@ __all__ = [
     "Event",
     "Failed",
     "Finish",
+    "Inherit",
     "Kill",
     "Leaving",
     "Lifecycle",
@@ -92,6 +95,7 @@ __all__ = [
     "TellLater",
     "TellSlowExit",
     "Tick",
+    "Unloadable",
     "Wired",
 ]
 
@@ -117,6 +121,7 @@ class _State:
     told_slow: bool = False
     killed_at_s: float | None = None
     killed_hard: bool = False
+    unloadable: BaseException | None = None  # why it is to be started again by fork
 
 
 @dataclass
@@ -223,6 +228,8 @@ class Lifecycle:
         match event:
             case Bound(worker, address):
                 actions += self._bound(worker, address)
+            case Unloadable(worker, cause):
+                actions += self._unloadable(worker, cause)
             case Wired(worker):
                 actions += self._wired(worker)
             case Leaving(worker):
@@ -286,6 +293,14 @@ class Lifecycle:
         if self.stopping:
             actions.append(SendStop(worker, self.outcome or Outcome.STOPPED))
         return actions
+
+    def _unloadable(self, worker: int, cause: BaseException) -> list[Action]:
+        state = self._workers[worker]
+        state.killed_at_s = self._now_s
+        if self.stopping:
+            return [TellLater(cause), Kill(worker)]
+        state.unloadable = cause
+        return [Kill(worker)]
 
     def _announce(self, state: _State) -> list[Action]:
         """Tells a worker of the others, and them of it."""
@@ -395,6 +410,10 @@ class Lifecycle:
         state = self._workers[worker]
         if state.phase is Phase.GONE:
             return []
+        if state.unloadable is not None and not self.stopping:
+            why, state.unloadable, state.killed_at_s = state.unloadable, None, None
+            state.killed_hard = False
+            return [Inherit(worker, why)]
         expected = state.exit_at_s is not None or state.killed_at_s is not None or state.failed
         aside: list[Action] = []
         if not expected and not self.stopping and state.member.restarts:

@@ -64,6 +64,7 @@ ENDED = 46  # a segment in a loop has ended itself: its other workers are to lea
 # the last of them said, or nothing; how many without a number failed, out of the segment's budget;
 # those with one (origin, outputs gone through, flat intervals); the last of them, pickled, or b"".
 SKIPPED = 48  # ignored, text, unnumbered, failed, failure
+UNLOADABLE = 49  # failure, pickled: this worker cannot load its functor, and binds no inbox
 # Region, epoch, items: this sender sends so many again.  Settled: what it knows to be done of the
 # charged items (segment, number, outputs), so that nobody need hear of these any more.
 RESENT = 47  # region, epoch, items, settled

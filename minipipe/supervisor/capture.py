@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
-from minipipe.describe import in_a_line
+from minipipe.describe import text_of
 from minipipe.errors import StartError
 from minipipe.graph import GraphSegment
+from minipipe.logs import SUMMARY, logger
 from minipipe.segment import Segment
 from minipipe.supervisor.functor_memory import FunctorMemory
 from minipipe.supervisor.pickling import pickle_functor
+from minipipe.supervisor.references import unpicklable
+from minipipe.supervisor.resources import MEND, Resource, resources
 from minipipe.worker.pickled_functor import PickledFunctor
 from minipipe.worker.spec import Task
 
@@ -37,7 +42,21 @@ class Captured:
     payload: Task
     environment: Mapping[str, str]  # of the worker, whole
     memory: FunctorMemory | None = None  # with what is large in the pickled one
-    why: str = ""  # it has to be inherited
+    why: str = ""  # it has to be inherited, in words
+    resources: tuple[Resource, ...] = ()  # open files and the like, which it then shares
+
+    @property
+    def files(self) -> list[Any]:
+        """Those that it writes to: flushed before a fork, and by the worker at its end."""
+        return [resource.value for resource in self.resources if resource.is_written]
+
+    @property
+    def what_forks_lack(self) -> str:
+        """What may be the reason why a worker has died that has inherited it."""
+        return (
+            f"; its workers are forked from this process, as {self.why}: what this process had "
+            "running (OpenMP or numba, a thread pool) does not work in them"
+        )
 
 
 def capture(
@@ -69,13 +88,21 @@ def capture(
         declared.dead_letter,
     )
     environment = _environment(segment, declared, seed)
+    alone = Captured(None, payload, environment)
+    if declared in _unloadable:
+        # Tried once, in an earlier pass.
+        error = _unloadable[declared]
+        return inherited(alone, declared, segment.n_processes, error, "loaded")
     try:
         _check_globals(declared.functor_obj, flags)
         pickled, memory = pickle_functor(declared, payload)
     except Exception as error:  # whatever a __reduce__ of the user's or a library's may raise
-        check_fork(declared, error)
-        return Captured(None, payload, environment, why=in_a_line(error))
+        return inherited(alone, declared, segment.n_processes, error, "pickled")
     return Captured(pickled, payload, environment, memory)
+
+
+class _FlagError(TypeError):
+    """Nothing is wrong with the functor, but it has to be inherited."""
 
 
 def _check_globals(functor: Any, flags: Sequence[Any]) -> None:
@@ -88,7 +115,7 @@ def _check_globals(functor: Any, flags: Sequence[Any]) -> None:
     function = getattr(call, "func", getattr(call, "__func__", call))  # a partial, a method
     for name, value in getattr(function, "__globals__", {}).items():
         if any(value is flag for flag in flags):
-            raise TypeError(f"the term flag {name!r} is shared by inheritance only")
+            raise _FlagError(f"the term flag {name!r} is shared by inheritance only")
 
 
 def _environment(segment: GraphSegment, declared: Segment, seed: int) -> dict[str, str]:
@@ -103,15 +130,76 @@ def _environment(segment: GraphSegment, declared: Segment, seed: int) -> dict[st
     return environment
 
 
-def check_fork(declared: Segment, reason: Exception | None) -> None:
+def inherited(
+    captured: Captured, declared: Segment, workers: int, error: BaseException, done: str
+) -> Captured:
+    """The same functor, to be inherited by workers that are forked from this process.
+
+    Says so in the log, once.
+
+    Args:
+        workers: how many will inherit it.
+        error: why it cannot be `done` ("pickled", or "loaded" in a worker).
+
+    Raises:
+        StartError: forked workers would not work, or share what cannot be shared.
+    """
+    why = f"the functor of {declared.where} cannot be {done}{_reason(captured, error, done)}"
+    check_fork(declared, why, error)
+    if done == "loaded":
+        _unloadable[declared] = error
+    found = list(resources(captured.payload))
+    for resource in found:
+        if resource.breaks(workers):
+            raise StartError(resource.error(declared.where, workers)) from error
+    if declared not in _told:
+        _told.add(declared)
+        level = logging.WARNING if found else SUMMARY
+        shared = "".join(f"; {resource.warning}" for resource in found)
+        logger.log(
+            level,
+            "%s, so its workers are forked from this process, which they see as it is now%s",
+            *(why, shared),
+        )
+    return replace(captured, pickled=None, memory=None, why=why, resources=tuple(found))
+
+
+def check_apart(captured: Iterable[Captured]) -> None:
+    """Sees that no two segments inherit the same open file, or the like.
+
+    Raises:
+        StartError: two do.
+    """
+    owners: dict[int, tuple[Captured, Resource]] = {}
+    for one in captured:
+        for resource in one.resources:
+            other, _ = owners.setdefault(resource.number, (one, resource))
+            if other is not one:
+                raise StartError(
+                    f"{other.why}, and {one.why}; both refer to {resource.what}, and their "
+                    f"workers, forked from this process, would take it from each other: {MEND}"
+                )
+
+
+_told: WeakSet[Segment] = WeakSet()
+_unloadable: WeakKeyDictionary[Segment, BaseException] = WeakKeyDictionary()
+
+
+def _reason(captured: Captured, error: BaseException, done: str) -> str:
+    if done == "pickled" and not isinstance(error, _FlagError):
+        found = unpicklable(captured.payload)
+        if found is not None:
+            return f" ({found})"
+    return f" ({type(error).__name__}: {text_of(error)})"
+
+
+def check_fork(declared: Segment, why: str, reason: BaseException | None = None) -> None:
     """Raises StartError if a forked worker would not work.
 
     Args:
-        reason: why the functor has to be inherited, if that is to be said.
+        why: the functor has to be inherited, in words.
+        reason: the error behind that.
     """
-    why = f"the functor of {declared.where} cannot be pickled"
-    if reason is not None:
-        why += f" ({type(reason).__name__}: {reason})"
     if sys.platform != "linux":
         raise StartError(f"{why}, and only on Linux can it be inherited by fork") from reason
     if declared.env:

@@ -18,7 +18,7 @@ from minipipe.pure.lifecycle import Member
 from minipipe.pure.paths import Leaf, Outputs
 from minipipe.pure.stats import WorkerStats
 from minipipe.shared import oom_kills
-from minipipe.supervisor.capture import Captured, check_fork
+from minipipe.supervisor.capture import Captured, check_fork, inherited
 from minipipe.supervisor.hand import Hand, hand_of, hands_of
 from minipipe.supervisor.launch import (
     Descriptors,
@@ -55,7 +55,7 @@ class Crew:
     """Starts all workers of a graph and hears of their ends."""
 
     graph: Graph
-    captured: Mapping[int, Captured]
+    captured: dict[int, Captured]
     seed: int
     shared_bytes: int  # what the arrays of all workers in shared memory may come to
     hands: dict[int, Hand] = field(init=False)
@@ -119,7 +119,23 @@ class Crew:
         self._forget_the_long_dead()
         captured = self.captured[hand.segment.index]
         if captured.pickled is None and hand.segment.declared is not None:
-            check_fork(hand.segment.declared, None)
+            check_fork(hand.segment.declared, captured.why)
+        yield from self._start(hand)
+
+    def inherit(self, ident: int, cause: BaseException) -> Iterator[Report]:
+        """Asks once more for the process of a worker that could not load its functor: by fork.
+
+        Raises:
+            StartError: that will not do, either.
+        """
+        hand = self.hands[ident]
+        declared = hand.segment.declared
+        captured = self.captured[hand.segment.index]
+        if captured.pickled is not None and declared is not None:
+            workers = hand.segment.n_processes
+            self.captured[hand.segment.index] = inherited(
+                captured, declared, workers, cause, "loaded"
+            )
         yield from self._start(hand)
 
     def _start(self, hand: Hand) -> Iterator[Report]:
@@ -313,6 +329,9 @@ class Crew:
         elif status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == 9:
             why = self._likely_killer()
         died = WorkerDiedError(hand.segment.name, hand.name, hand.pid, how, self.item_in(hand), why)
+        captured = self.captured.get(hand.segment.index)
+        if captured is not None and captured.why:
+            died = died.because(captured.what_forks_lack)
         hand.death = died.then(hand.segment.on_death, hand.stack)
         return hand.death
 

@@ -97,6 +97,8 @@ class Effects:
                 self._telling.acquit(item, segment)
             case life.Spawn(member, instead_of):
                 self._replace(member, instead_of)
+            case life.Inherit(worker, cause):
+                self._start_again(worker, cause)
             case life.TellDeath(worker, items):
                 self._telling.death(worker, items)
             case life.SendJoin(worker, peer):
@@ -142,8 +144,22 @@ class Effects:
         hand.close("died")
         self._unsent.discard(dead)
         self._links.pop(dead).close()
-        for name in names_of(dead, self._crew.graph.wiring(hand.segment.index).outlets):
+        self._remove_sockets(dead)
+
+    def _remove_sockets(self, dead: int) -> None:
+        segment = self._crew.hands[dead].segment.index
+        for name in names_of(dead, self._crew.graph.wiring(segment).outlets):
             self.transport.remove(name)
+
+    def _start_again(self, worker: int, cause: BaseException) -> None:
+        """Forks a worker from this process, as it could not load its functor."""
+        try:
+            self._remove_sockets(worker)
+            for report in self._crew.inherit(worker, cause):
+                self.events.extend(self.hearing.of_process(report))
+        except Exception as error:  # as above
+            self.events.append(life.Failed(worker, error))
+            self.events.append(life.Died(worker, error))
 
     def _is_caller(self, worker: int) -> bool:
         return self._crew.hands[worker].member.is_caller

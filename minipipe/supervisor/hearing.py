@@ -53,6 +53,9 @@ class Hearing:
                 hand.is_bound = True
                 self._connect(hand.ident, fields[0])
                 yield life.Bound(hand.ident, fields[0])
+            elif op == wire.UNLOADABLE:
+                failure = pickle.loads(fields[0])
+                yield life.Unloadable(hand.ident, failure.exception(self._where(hand, failure)))
             elif op == wire.WIRED:
                 yield life.Wired(hand.ident)
             elif op == wire.DONE:

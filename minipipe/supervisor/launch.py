@@ -19,7 +19,7 @@ from minipipe.errors import StartError
 from minipipe.platforms import with_interpreter_lock
 from minipipe.supervisor.capture import Captured
 from minipipe.worker import zygote
-from minipipe.worker.child import become_forked_worker
+from minipipe.worker.child import become_forked_worker, flush
 from minipipe.worker.signals import held_back
 from minipipe.worker.spec import WorkerSpec
 
@@ -224,11 +224,8 @@ class Forks:
     ) -> Started:
         """Forks a worker; it closes the descriptors `not_for_it` first of all."""
         parent = os.getpid()
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()  # or the child would have, and print, what is in it
-            except (AttributeError, OSError, ValueError):
-                pass  # the caller has none, or closed it
+        # Or the child would have, and write once more, what is in them.
+        flush(sys.stdout, sys.stderr, *captured.files)
         beside = _other_threads(is_first=not spec.is_late)
         with warnings.catch_warnings(), held_back(), quiet_logging() as quiet:
             # Python 3.12 warns of threads.  Ours hold no lock that the child needs; what others
@@ -242,6 +239,7 @@ class Forks:
                 become_forked_worker(
                     spec,
                     lambda: captured.payload,
+                    files=captured.files,
                     out=fds.out,
                     err=fds.err,
                     page=fds.page,

@@ -24,7 +24,7 @@ from minipipe.shared import memory_limit_bytes, obstacle
 from minipipe.stream import Node, wire
 from minipipe.stream.node import WAIT_S
 from minipipe.stream.page import OUTSIDE
-from minipipe.supervisor.capture import capture
+from minipipe.supervisor.capture import capture, check_apart
 from minipipe.supervisor.conductor import Conductor
 from minipipe.supervisor.crew import Crew
 from minipipe.supervisor.descriptors import check_descriptors
@@ -95,6 +95,7 @@ class Run:
             for s in graph.segments
             if s.declared is not None
         }
+        check_apart(captured.values())
         self._id = random.SystemRandom().getrandbits(62)
         undo = ExitStack()
         with undo:

@@ -73,8 +73,8 @@ class Starts:
         item = self._crew.item_in(hand)
         where = f"in its functor at {item}" if item else hand.start_stage
         return (
-            f"has done nothing for {seconds:.0f} s {where}: its functor cannot be pickled "
-            f"({hand.why_forked}), so it was forked from this process while other threads ran "
+            f"has done nothing for {seconds:.0f} s {where}: {hand.why_forked}, so it was "
+            "forked from this process while other threads ran "
             f"here ({', '.join(hand.forked_beside)}), and a lock that one of them held then stays "
             "locked in the worker for ever (Python 3.12 warns of such forks); make the functor "
             "picklable, or make what it holds in local_init"

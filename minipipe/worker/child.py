@@ -13,7 +13,8 @@ import signal
 import sys
 import threading
 import traceback
-from typing import NoReturn
+from collections.abc import Iterable
+from typing import Any, NoReturn
 
 from minipipe.stream.page import FORKED, SIZE_BYTES, Page
 from minipipe.worker.ending import begin_to_end, end_fork, forget_the_parent
@@ -39,9 +40,21 @@ def call_itself(name: str) -> None:
 
 
 def become_forked_worker(
-    spec: WorkerSpec, load: Load, *, out: int, err: int, page: int, lifeline: int, parent: int
+    spec: WorkerSpec,
+    load: Load,
+    *,
+    out: int,
+    err: int,
+    page: int,
+    lifeline: int,
+    parent: int,
+    files: Iterable[Any] = (),
 ) -> NoReturn:
-    """Turns this process, forked from the user's, into a worker; it ends here."""
+    """Turns this process, forked from the user's, into a worker; it ends here.
+
+    Args:
+        files: that the functor has from there, and writes to; the rest is as of `become_worker`.
+    """
     functor: object = None
 
     def kept() -> Task:
@@ -57,6 +70,7 @@ def become_forked_worker(
             spec, kept, out=out, err=err, page=page, lifeline=lifeline, parent=parent
         )
     finally:
+        flush(*files)  # from the parent, so that nobody else does it
         end_fork(code, functor)
 
 
@@ -119,6 +133,15 @@ def end_at_once() -> NoReturn:
         os.killpg(0, signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)  # its group is another one's
     raise AssertionError("SIGKILL was sent")
+
+
+def flush(*streams: Any) -> None:
+    """What was printed, or written to files, is there afterwards."""
+    for stream in streams:
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass  # the caller is gone, or the functor closed it, or set it to None
 
 
 def _follow(lifeline: int) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from minipipe.arrays import set_pool
 from minipipe.by_value import dumps
-from minipipe.errors import ResultTooLargeError
+from minipipe.errors import MiniPipeError, ResultTooLargeError
 from minipipe.functor import Opened
 from minipipe.importing import importing_for_worker
 from minipipe.platforms import check_processes_work_here
@@ -36,6 +36,7 @@ from minipipe.worker.source import SourceLoop
 from minipipe.worker.spec import Task, WorkerSpec
 
 MAX_RESULT_BYTES = 2**32 - 1  # of one field of a message (msgpack)
+_FINAL = (MiniPipeError, MemoryError)
 
 # What the user has declared: unpickled, or inherited, in the worker.
 Load = Callable[[], Task]
@@ -78,12 +79,17 @@ def barred(spec: WorkerSpec) -> str:
     )
 
 
+class _Unloadable(Broken):
+    """The functor, as it was pickled, cannot be loaded here."""
+
+
 class _Life:
     """One worker between birth and exit."""
 
     def __init__(self, spec: WorkerSpec, node: Node, attendant: Attendant) -> None:
         self.spec = spec
         self.node = node
+        self._bound = False
         self.body = Body(node, attendant, (), f"{spec.kind} {spec.segment!r}")
         self.info = WorkerInfo(spec.segment, spec.name, spec.index, spec.num_workers, spec.seed)
 
@@ -92,11 +98,12 @@ class _Life:
         self._interrupt_on_stop()
         opened: Opened | None = None
         try:
-            node.report(wire.BOUND, node.inbox.address)
+            self._prepare(check_processes_work_here, "its start", FORKED)
+            # Before anybody knows of it: if it cannot be loaded, it is started in another way.
+            task = self._load(load)
+            self._bind()
             if not self.spec.is_late:
                 node.block(lambda: node.membership.born)
-            self._prepare(check_processes_work_here, "its start", FORKED)
-            task = self._load(load)
             opened = self._open(task)
             if self.body.attendant.failure is not None:  # what it met while local_init ran
                 raise self.body.attendant.failure
@@ -107,8 +114,13 @@ class _Life:
         except StopRun:
             node.page.stage = LEAVING
             self.body.come_back()  # local_term runs also then
+        except _Unloadable as unloadable:
+            self.body.come_back()
+            node.report(wire.UNLOADABLE, dumps(unloadable.failure))
+            return
         except Broken as broken:
             self.body.come_back()
+            self._bind()  # so that it can be told to exit
             self._fail(broken.failure)
             return
         except Exception as error:  # a mistake of our own: told like the user's, not as a death
@@ -116,6 +128,11 @@ class _Life:
             self._fail(capture(error, "MiniPipe itself, at work"))
             return
         self._terminate(opened)
+
+    def _bind(self) -> None:
+        if not self._bound:
+            self._bound = True
+            self.node.report(wire.BOUND, self.node.inbox.address)
 
     def _log(self, text: str) -> None:
         self.node.report(wire.LOG, logging.INFO, f"{self.spec.name}: {text}")
@@ -140,8 +157,15 @@ class _Life:
     def _load(self, load: Load) -> Task:
         set_worker_info(self.info)
         seed(self.info.seed)
-        with importing_for_worker():
-            task: Task = self._prepare(load, "loading its functor", LOADING)
+        try:
+            with importing_for_worker():
+                task: Task = self._prepare(load, "loading its functor", LOADING)
+        except Broken as broken:
+            cause = broken.__cause__
+            # What no other way of starting would mend is told as it is.
+            if self.spec.is_late or not isinstance(cause, Exception) or isinstance(cause, _FINAL):
+                raise
+            raise _Unloadable(broken.failure) from cause
         self.body.ignored = task.ignored
         self.body.tolerates = task.tolerates
         spec = self.spec
