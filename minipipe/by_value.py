@@ -22,7 +22,7 @@ from importlib.machinery import ModuleSpec
 from io import BytesIO
 from types import FunctionType, ModuleType
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from cloudpickle import cloudpickle
 
@@ -118,10 +118,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return NotImplemented
         if kind is _CACHED:
             return _cached(obj)
+        if kind.__reduce_ex__ is _REDUCE_EX and kind.__reduce__ is _REDUCE:
+            forwards = _forwards(kind) and kind not in self.dispatch_table
+            return _plain(obj, kind) if forwards else NotImplemented
         if kind in self.dispatch_table:
             return NotImplemented
-        if kind.__reduce_ex__ is _REDUCE_EX and kind.__reduce__ is _REDUCE:
-            return _plain(obj, kind)
         reduced = obj.__reduce_ex__(_PROTOCOL)
         return self._named(obj, reduced) if isinstance(reduced, str) else reduced
 
@@ -195,14 +196,25 @@ def _is_plain(kind: type) -> bool:
     return all(base is object or base.__flags__ & _HEAP_TYPE for base in kind.__mro__)
 
 
+def _forwards(kind: type) -> bool:
+    """Whether loading one would ask it for attributes that it has not yet, and that for ever.
+
+    (Pickle asks the empty object for `__setstate__`, its `__getattr__` for the attribute that it
+    forwards to, and so on.)
+    """
+    found = _forwarding.get(kind)
+    if found is None:
+        names = {name for base in kind.__mro__[:-1] for name in vars(base)}
+        own = names & {"__setstate__", "__getnewargs__", "__getnewargs_ex__"}
+        found = _forwarding[kind] = "__getattr__" in names and not own and _is_plain(kind)
+    return found
+
+
+_forwarding: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+
+
 def _plain(obj: Any, kind: type) -> Any:
-    # Loading would ask the empty object for `__setstate__`, its `__getattr__` for the attribute
-    # that it forwards to, which is not there yet, and that for ever.
-    names = {name for base in kind.__mro__[:-1] for name in vars(base)}
-    if "__getattr__" not in names or not _is_plain(kind):
-        return NotImplemented
-    if names & {"__setstate__", "__getnewargs__", "__getnewargs_ex__"}:
-        return NotImplemented
+    """How to take apart an object that is put together again without being asked."""
     get_state: Any = kind.__getstate__
     state = get_state(obj)
     if not isinstance(state, dict | tuple):

@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-from minipipe import by_value
+from minipipe import by_value, memory_maps
 from minipipe.codec import tensors
 from minipipe.segment import Segment
 from minipipe.supervisor.functor_memory import (
@@ -54,6 +54,6 @@ def dump(value: object, keep: Callable[[pickle.PickleBuffer], object] | None = N
 
 class _Pickler(by_value.Pickler):
     def reducer_override(self, obj: Any) -> Any:
-        # torch would write the whole storage, copying it three times.
-        reduced = tensors.reduce_in_place(obj)
+        # torch would write the whole storage, copying it three times, and NumPy the whole file.
+        reduced = tensors.reduce_in_place(obj) or memory_maps.reduce(obj)
         return super().reducer_override(obj) if reduced is None else reduced
