@@ -24,7 +24,7 @@ def reduce(array: object) -> tuple[Any, ...] | None:
         return None
     if array.dtype.hasobject:
         return None
-    low, high = np.lib.array_utils.byte_bounds(array)
+    low, high = _bounds(array)
     place = _place_in_file(low, os.fspath(name))
     if place is None:
         return None
@@ -40,6 +40,14 @@ def reduce(array: object) -> tuple[Any, ...] | None:
         array.strides,
     )
     return _map, (*words, first)
+
+
+def _bounds(array: Any) -> tuple[int, int]:
+    """Where its first byte in memory is, and where its last one ends."""
+    reach = [(n - 1) * step for n, step in zip(array.shape, array.strides, strict=True)]
+    first = array.ctypes.data
+    low = first + sum(step for step in reach if step < 0)
+    return low, first + sum(step for step in reach if step > 0) + array.itemsize
 
 
 def _place_in_file(address: int, name: str) -> int | None:

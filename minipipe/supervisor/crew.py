@@ -136,6 +136,7 @@ class Crew:
             self.captured[hand.segment.index] = inherited(
                 captured, declared, workers, cause, "loaded"
             )
+        hand.death = None  # that was the end of an attempt, not of the worker
         yield from self._start(hand)
 
     def _start(self, hand: Hand) -> Iterator[Report]:
