@@ -112,18 +112,20 @@ def test_one_that_prints_without_pause_neither_starves_nor_blocks_another(
         assert line.startswith("slow ") or line == "x" * len(line)
 
 
-def starts_a_printer(x: int) -> int:
-    code = "while True: print('y' * 100)"
+def starts_a_printer(path: str) -> str:
+    code = f"print('y' * 100, flush=True); open({path!r}, 'w').close()"
+    code = f"{code}\nwhile True: print('y' * 100)"
     subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
-    time.sleep(0.2)
-    return x
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    return path
 
 
 def test_what_a_functor_has_started_may_print_for_ever_the_run_ends(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     screen = screen_of(monkeypatch, write_s=0.005)
-    pline = mp.PipeLine([mp.Source([0]), mp.Sink(starts_a_printer)])
+    pline = mp.PipeLine([mp.Source([str(tmp_path / "printed")]), mp.Sink(starts_a_printer)])
     pline.run()
     pline.close(DEADLOCK_S)  # its pipe is closed then, and so it ends
     assert "y" * 100 in screen.text
