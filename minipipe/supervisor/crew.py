@@ -18,6 +18,7 @@ from minipipe.pure.lifecycle import Member
 from minipipe.pure.paths import Leaf, Outputs
 from minipipe.pure.stats import WorkerStats
 from minipipe.shared import oom_kills
+from minipipe.stream.page import LOADING
 from minipipe.supervisor.capture import Captured, check_fork, inherited
 from minipipe.supervisor.hand import Hand, hand_of, hands_of
 from minipipe.supervisor.launch import (
@@ -322,7 +323,8 @@ class Crew:
     def death(self, hand: Hand, status: int | None) -> WorkerDiedError:
         """What to say of a worker that ended unasked."""
         how, why = _in_words(status)
-        if not hand.is_bound and status not in (None, UNKNOWN):
+        reached = hand.is_bound or hand.page.start == LOADING
+        if not reached and status not in (None, UNKNOWN):
             how = f"died while starting, before it reached its functor: it {how}"
             why = why if os.WIFSIGNALED(status) else "; why, its last words on stderr may say"
         if hand.hung:

@@ -258,6 +258,24 @@ def test_the_death_of_a_worker_that_was_forked_says_so_and_why() -> None:
         list(mp.PipeLine([mp.Source([1]), mp.Transform(dies)]))
 
 
+class Deadly:
+    """Ends the process that loads it."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"made_in": os.getpid()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        os._exit(9)
+
+
+def test_a_death_while_the_functor_is_loaded_is_a_death_and_no_other_way_is_tried() -> None:
+    deadly = Deadly()
+    segment = mp.Transform(lambda x: deadly and x, "load", restart=False)
+    with pytest.raises(mp.WorkerDiedError, match="'load' .* ended with exit code 9") as raised:
+        list(mp.PipeLine([mp.Source([1]), segment]))
+    assert "before it reached its functor" not in str(raised.value)
+
+
 def test_nothing_is_left_of_a_run_with_workers_that_started_twice() -> None:
     stubborn = Unloadable()
     descriptors = len(os.listdir("/proc/self/fd"))
