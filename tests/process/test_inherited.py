@@ -271,7 +271,7 @@ class Deadly:
 def test_a_death_while_the_functor_is_loaded_is_a_death_and_no_other_way_is_tried() -> None:
     deadly = Deadly()
     segment = mp.Transform(lambda x: deadly and x, "load", restart=False)
-    with pytest.raises(mp.WorkerDiedError, match="'load' .* ended with exit code 9") as raised:
+    with pytest.raises(mp.WorkerDiedError, match=r"'load' .* ended with exit code 9") as raised:
         list(mp.PipeLine([mp.Source([1]), segment]))
     assert "before it reached its functor" not in str(raised.value)
 
