@@ -31,8 +31,10 @@ from minipipe.supervisor.launch import (
     ZygoteLost,
 )
 from minipipe.supervisor.output import OutputPump
+from minipipe.supervisor.tracking import Tracking
+from minipipe.worker.descendants import UNKNOWN
 from minipipe.worker.spec import WorkerSpec
-from minipipe.worker.zygote import HALT, KILL, RESUME, STACK, UNKNOWN
+from minipipe.worker.zygote import HALT, KILL, RESUME, STACK
 
 ZYGOTE_END_S = 2.0
 # Of the dead so many are known one by one, and all for so long: late words of theirs may come.
@@ -68,9 +70,11 @@ class Crew:
         self._place: _Place | None = None
         self._zygotes: dict[tuple[tuple[str, str], ...], ZygoteClient] = {}
         self._forks = Forks()
+        self._tracking = Tracking()
         try:
             self._lifeline_read, self._lifeline_write = os.pipe()
         except OSError:
+            self._tracking.close()
             for hand in self.hands.values():
                 hand.close()
             raise
@@ -151,7 +155,8 @@ class Crew:
                 zygote = self._zygote(captured.environment, place.directory)
                 zygote.start(spec, captured, fds)
             else:
-                started = self._forks.start(spec, captured, fds, self._not_for_children())
+                tracker, not_for_it = self._tracking.fd, self._not_for_children()
+                started = self._forks.start(spec, captured, fds, not_for_it, tracker)
                 hand.forked_beside, hand.why_forked = started.beside, captured.why
                 yield started
         finally:
@@ -163,7 +168,7 @@ class Crew:
         if key not in self._zygotes or self._zygotes[key].lost:
             if key in self._zygotes:
                 self._zygotes[key].close(ZYGOTE_END_S)
-            self._zygotes[key] = ZygoteClient(environment, directory)
+            self._zygotes[key] = ZygoteClient(environment, directory, self._tracking.fd)
         return self._zygotes[key]
 
     def _not_for_children(self) -> list[int]:
@@ -254,7 +259,7 @@ class Crew:
     def filenos(self) -> list[int]:
         """What is readable when `reports` has news."""
         zygotes = [z.fileno() for z in self._zygotes.values() if not z.lost]
-        return zygotes + self._forks.filenos()
+        return zygotes + self._forks.filenos() + self._tracking.filenos()
 
     @property
     def look_every_s(self) -> float | None:
@@ -267,6 +272,7 @@ class Crew:
             if not zygote.lost and zygote.fileno() in readable:
                 yield from zygote.reports()
         yield from self._forks.reports()
+        self._tracking.pass_on()
 
     def ask_for_stack(self, ident: int) -> None:
         """Has a worker write down where it is, whatever it does (`Hand.keep_stack`)."""
@@ -303,6 +309,7 @@ class Crew:
         with ExitStack() as last:  # each of these, even if another one fails
             for fd in (self._lifeline_read, self._lifeline_write):
                 last.callback(os.close, fd)
+            last.callback(self._tracking.close)
             for zygote in self._zygotes.values():
                 last.callback(zygote.close, ZYGOTE_END_S)
             last.callback(self._forks.close)

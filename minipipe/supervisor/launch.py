@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -20,6 +22,7 @@ from minipipe.platforms import with_interpreter_lock
 from minipipe.supervisor.capture import Captured
 from minipipe.worker import zygote
 from minipipe.worker.child import become_forked_worker, flush
+from minipipe.worker.descendants import collect, kill_group
 from minipipe.worker.signals import held_back
 from minipipe.worker.spec import WorkerSpec
 
@@ -31,10 +34,11 @@ import sys
 places = [i for i, path in enumerate(sys.path) if path.endswith(("-packages", "site-packages"))]
 sys.path.insert(places[0] if places else len(sys.path), sys.argv[1])
 from minipipe.worker.zygote import main
-main(int(sys.argv[2]), sys.argv[3])
+main(int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
 """
 
 
+ORPHANS_S = 1.0  # at the end, what forked workers had started gets so long to be gone
 LOOK_S = 0.05  # forks without a pidfd are looked at this often
 
 
@@ -101,7 +105,7 @@ class Descriptors:
 class ZygoteClient:
     """One zygote process, as the supervisor sees it."""
 
-    def __init__(self, environment: Mapping[str, str], directory: str) -> None:
+    def __init__(self, environment: Mapping[str, str], directory: str, tracker: int) -> None:
         self.workers: dict[int, int] = {}  # worker -> pid; 0 until it is known
         self.lost = False
         self._ready = False
@@ -111,14 +115,14 @@ class ZygoteClient:
         root = str(Path(__file__).parents[2])
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
         # -P: nothing is imported from the current directory.
-        arguments = [root, str(theirs.fileno()), directory]
+        arguments = [root, str(theirs.fileno()), directory, str(tracker)]
         command = [sys.executable, *flags, "-P", "-c", _CODE, *arguments]
         try:
             with held_back():
                 self._process = subprocess.Popen(
                     command,
                     env=with_interpreter_lock(dict(environment)),
-                    pass_fds=[theirs.fileno()],
+                    pass_fds=[theirs.fileno(), tracker],
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,  # a Ctrl-C in the terminal is not for it
                 )
@@ -217,10 +221,16 @@ class Forks:
 
     def __init__(self) -> None:
         self._pids: dict[int, int] = {}
+        self._groups: set[int] = set()  # of dead workers: their orphans are ours if we are PID 1
         self._pidfds: dict[int, int] = {}
 
     def start(
-        self, spec: WorkerSpec, captured: Captured, fds: Descriptors, not_for_it: list[int]
+        self,
+        spec: WorkerSpec,
+        captured: Captured,
+        fds: Descriptors,
+        not_for_it: list[int],
+        tracker: int,
     ) -> Started:
         """Forks a worker; it closes the descriptors `not_for_it` first of all."""
         parent = os.getpid()
@@ -245,6 +255,7 @@ class Forks:
                     page=fds.page,
                     lifeline=fds.lifeline,
                     parent=parent,
+                    tracker=tracker,
                 )
         self._pids[spec.ident] = pid
         try:
@@ -263,10 +274,12 @@ class Forks:
 
     def reports(self) -> Iterator[Report]:
         """Those that have ended since last asked."""
+        self._collect_orphans()
         for worker, pid in list(self._pids.items()):
-            status = zygote.collect(pid)
+            status = collect(pid)
             if status is None:
                 continue
+            self._groups.add(pid)
             del self._pids[worker]
             fd = self._pidfds.pop(worker, None)
             if fd is not None:
@@ -277,9 +290,18 @@ class Forks:
         pid = self._pids.get(worker)
         if pid is not None:
             try:
-                zygote.kill(pid)
+                os.kill(pid, signal.SIGKILL)  # its group follows when it is collected
             except ProcessLookupError:
                 pass  # collected by somebody else; the next look at it says so
+
+    def _collect_orphans(self) -> None:
+        """Collects what dead workers had started, where that is for this process to do."""
+        for group in list(self._groups):
+            try:
+                while os.waitpid(-group, os.WNOHANG)[0]:
+                    pass
+            except ChildProcessError:
+                self._groups.discard(group)  # there is no more, or none was ever ours
 
     def signal(self, worker: int, what: bytes) -> None:
         """Halts a worker, lets it go on, or has it show its stack."""
@@ -294,14 +316,21 @@ class Forks:
         """Kills and collects what is left."""
         for worker, pid in list(self._pids.items()):
             try:
-                zygote.kill(pid)
+                os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
+                kill_group(pid)
+                self._groups.add(pid)
             except (ProcessLookupError, ChildProcessError):
                 pass  # somebody else in this process has collected it
             fd = self._pidfds.pop(worker, None)
             if fd is not None:
                 os.close(fd)
         self._pids.clear()
+        until_s = time.monotonic() + ORPHANS_S
+        self._collect_orphans()
+        while self._groups and time.monotonic() < until_s:
+            time.sleep(0.005)
+            self._collect_orphans()
 
 
 def _other_threads(*, is_first: bool) -> tuple[str, ...]:

@@ -17,10 +17,12 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from minipipe.stream.page import FORKED, SIZE_BYTES, Page
+from minipipe.worker.descendants import kill_group
 from minipipe.worker.ending import begin_to_end, end_fork, forget_the_parent
 from minipipe.worker.signals import notice_in_forks, take_no_notice
 from minipipe.worker.spec import Task, WorkerSpec
 from minipipe.worker.stack import write_down_at_signal
+from minipipe.worker.tracker import use_tracker
 from minipipe.worker.work import Load, forbid_breakpoints, work
 
 PR_SET_PDEATHSIG = 1
@@ -48,6 +50,7 @@ def become_forked_worker(
     page: int,
     lifeline: int,
     parent: int,
+    tracker: int,
     files: Iterable[Any] = (),
 ) -> NoReturn:
     """Turns this process, forked from the user's, into a worker; it ends here.
@@ -66,6 +69,7 @@ def become_forked_worker(
     code = 1
     try:
         forget_the_parent()
+        use_tracker(tracker)
         code = become_worker(
             spec, kept, out=out, err=err, page=page, lifeline=lifeline, parent=parent
         )
@@ -130,7 +134,7 @@ def _begin_group() -> None:
 def end_at_once() -> NoReturn:
     """This process is gone, and what its functor has started with it."""
     if os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)
+        kill_group(os.getpid(), but=os.getpid())
     os.kill(os.getpid(), signal.SIGKILL)  # its group is another one's
     raise AssertionError("SIGKILL was sent")
 

@@ -20,9 +20,11 @@ import weakref
 from typing import Any, NoReturn
 
 from minipipe.stream.page import ENDING, SIZE_BYTES, Page
+from minipipe.worker.descendants import end_children
 
 _IO_BASE: type = io.IOBase.__mro__[1]  # without the cost of an abstract class
 NOTE_BYTES = 4096
+CHILDREN_S = 1.0  # what is killed may take so long to be gone
 PASSES = 3  # files stand on files: what one writes waits in the next one
 
 
@@ -113,6 +115,7 @@ def end_fork(code: int, functor: object) -> NoReturn:
         _let_go(functor)
         _close_archives()
         flush_files()
+        end_children(CHILDREN_S)
     except BaseException as error:
         _report(error, functor)
     finally:

@@ -26,9 +26,16 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from minipipe.worker.child import become_worker, die_with_parent
+from minipipe.worker.descendants import (
+    become_subreaper,
+    collect,
+    collect_adopted,
+    end_adopted,
+)
 from minipipe.worker.ending import flush_files
 from minipipe.worker.signals import PARENT_ENDED, take_no_notice
 from minipipe.worker.stack import STACK_SIGNAL
+from minipipe.worker.tracker import use_tracker
 
 # what (fork, or a signal), worker id, length of the pickled request that follows
 REQUEST = struct.Struct("<cqQ")
@@ -39,15 +46,17 @@ SIGNALS = {STACK: STACK_SIGNAL, HALT: HALT_SIGNAL, RESUME: RESUME_SIGNAL}
 # what (started, refused, ended), worker id, pid or errno or wait status
 REPLY = struct.Struct("<cqq")
 FDS = 5  # at most: the last one, a functor's memory, not every worker has
-UNKNOWN = -1  # in place of a wait status
+ADOPTED_S = 1.0  # at the end, what workers had started gets so long to be gone
 
 
-def main(fd: int, directory: str) -> NoReturn:
+def main(fd: int, directory: str, tracker: int) -> NoReturn:
     """Serves the supervisor over the socket `fd` until that is closed.
 
     In a worker that was forked it lives that one's life, and lets the interpreter end.
     """
     control = socket.socket(fileno=fd)
+    use_tracker(tracker)
+    become_subreaper()
     atexit.register(flush_files)  # of a worker: the first one registered is called last
     zygote = Zygote(control, directory)
     born: Born | None = None
@@ -183,15 +192,16 @@ class Zygote:
     def _reap(self) -> None:
         """Reports every worker that has ended, and ends what it had started itself."""
         for pid in list(self._workers):
-            status = collect(pid)
+            status = collect(pid, is_subreaper=True)
             if status is not None:
                 self._reply(b"E", self._workers.pop(pid), status)
+        collect_adopted(self._workers)
 
     def _signal(self, worker: int, what: bytes) -> None:
         for pid, ident in self._workers.items():
             if ident == worker:
                 if what == KILL:
-                    kill(pid)
+                    os.kill(pid, signal.SIGKILL)  # its group follows when it is collected
                 else:
                     os.kill(pid, SIGNALS[what])
 
@@ -201,49 +211,15 @@ class Zygote:
         (While the supervisor lives it goes on with other zygotes, whose workers are there.)
         """
         signal.signal(PARENT_ENDED, signal.SIG_IGN)  # one comes for each thread that ends
-        if self._ended:
+        if self._ended or os.getpid() != self._pid:
             return
         self._ended = True
         try:
             for pid in self._workers:
-                kill(pid)
+                os.kill(pid, signal.SIGKILL)
             while self._workers:
                 os.waitpid(self._workers.popitem()[0], 0)
+            end_adopted(ADOPTED_S)
         finally:
             if self.supervisor_left or os.getppid() != self._supervisor:
                 shutil.rmtree(self._directory, ignore_errors=True)
-
-
-def collect(pid: int) -> int | None:
-    """The wait status of a child that has ended, or None; ends what it had started itself."""
-    try:
-        try:
-            # Looked at before it is collected: until then its number cannot be anybody else's.
-            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-                return None
-            kill_group(pid)
-            return os.waitpid(pid, 0)[1]
-        except ChildProcessError:
-            raise
-        except (AttributeError, OSError):  # macOS before Python 3.13 has none; or it is refused
-            found, status = os.waitpid(pid, os.WNOHANG)
-            if not found:
-                return None
-            kill_group(pid)  # at once: numbers go round before one is used again
-            return status
-    except ChildProcessError:
-        return UNKNOWN  # somebody else has collected it (SIGCHLD ignored, or a waitpid(-1))
-
-
-def kill(pid: int) -> None:
-    """SIGKILL to a child that is not yet collected, and to what it has started."""
-    kill_group(pid)
-    os.kill(pid, signal.SIGKILL)  # it may not have its own group yet
-
-
-def kill_group(pid: int) -> None:
-    """SIGKILL to what a worker has started, and to itself if it is there."""
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass  # no group yet, or (macOS) nothing but a zombie in it
