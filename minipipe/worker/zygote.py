@@ -23,6 +23,7 @@ import struct
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 from minipipe.worker.child import become_worker, die_with_parent
@@ -99,6 +100,9 @@ class Zygote:
         gc.freeze()  # what is there now is shared with the workers: no page of it is touched
 
     def _on_parents_end(self, number: int, frame: object) -> None:
+        # The conductor's thread is gone, so the run is.  (Of a supervisor that is killed other
+        # threads may be there for another moment, so that it still looks like our parent.)
+        self.supervisor_left = True
         self.end()
         os._exit(1)
 
@@ -216,9 +220,11 @@ class Zygote:
         self._ended = True
         try:
             for pid in self._workers:
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # collected just when the signal came
+                    os.kill(pid, signal.SIGKILL)
             while self._workers:
-                os.waitpid(self._workers.popitem()[0], 0)
+                with suppress(ChildProcessError):
+                    os.waitpid(self._workers.popitem()[0], 0)
             end_adopted(ADOPTED_S)
         finally:
             if self.supervisor_left or os.getppid() != self._supervisor:
