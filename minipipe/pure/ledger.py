@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from minipipe.pure.ahead import Ahead
 from minipipe.pure.intervals import Interval
-from minipipe.pure.paths import ROOT, Outputs, Path, complete, some_path
+from minipipe.pure.paths import ROOT, Outputs, Path, is_done, some_path
 from minipipe.pure.settling import Settling
 
 
@@ -133,7 +133,7 @@ class Ledger:
         if i == len(self._entries) or number < self._entries[i].first:
             return True
         settling = self._entries[i].settling
-        return settling is not None and complete(some_path(outputs), settling.of(number))
+        return settling is not None and is_done(some_path(outputs), settling.of(number))
 
     def let_go(self) -> list[object]:
         """The payloads of parcels that were settled since last asked: nobody needs them again."""

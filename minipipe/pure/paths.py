@@ -51,3 +51,9 @@ def complete(path: Path, settled: Iterable[Path]) -> bool:
         return False
     below = under(path, settled)
     return all(complete((*path, (output, mask)), below) for output in mask)
+
+
+def is_done(path: Path, settled: Iterable[Path]) -> bool:
+    """Whether `path`, or what it is a part of, has nothing outstanding any more."""
+    settled = frozenset(settled)
+    return any(complete(path[:length], settled) for length in range(len(path) + 1))
