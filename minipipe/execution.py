@@ -327,11 +327,14 @@ class ProcessExecution:
         if not self._left or not self._is_ours:
             return
         self._wait(None)
-        if self._run.failure is not None and not self._told:
-            self._told = True
-            logger.error("after the loop was left, %s", in_a_line(self._run.failure))
+        self._log_failure_of_left()
         if self._interrupted or self._terminated:
             self._raise()
+
+    def _log_failure_of_left(self) -> None:
+        if self._left and self._run.failure is not None and not self._told:
+            self._told = True
+            logger.error("after the loop was left, %s", in_a_line(self._run.failure))
 
     # ---------------------------------------------------------------- the end
     def close(self, timeout_s: float | None) -> dict[str, Any]:
@@ -384,9 +387,13 @@ class ProcessExecution:
             return
         if died_of() is not None or self._readers:
             self.stop(drain=False, wait=True)  # the script failed, or nobody will read on
-            self.wait_if_left()
+            self._log_failure_of_left()
+            if died_of() is None and (self._interrupted or self._terminated):
+                self._raise()  # else what the script ended with has been printed
             return
-        if not self._run.wait(PATIENCE_S):
+        try:
+            self._wait(PATIENCE_S)
+        except RunTimeoutError:
             logger.log(SUMMARY, "the script has ended, a run has not (Ctrl-C ends it)")
         self.close(None)
 

@@ -156,7 +156,14 @@ class Run:
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Waits for the end of everything; False if `timeout_s` came first."""
-        return self._ended.wait(timeout_s)
+        try:
+            return self._ended.wait(timeout_s)
+        except RuntimeError as error:
+            # A signal's exception that comes when the condition has just let go of its lock: its
+            # own clean-up then fails, and hides what was raised.
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise error.__context__ from None
+            raise
 
     def stop(
         self,
