@@ -18,8 +18,8 @@ test: $(STAMP)
 
 # The quick part of the tests, for another Python beside the first:
 # make quick PYTHON=python3.13 VENV=.venv-3.13 EXTRAS=quick
-QUICK := tests/pure tests/codec tests/stream tests/graph tests/inline tests/transport tests/batching \
-	tests/shared tests/process/test_run.py tests/process/test_ends.py
+QUICK := tests/protocol tests/codec tests/stream tests/graph tests/inline tests/transport tests/regulators \
+	tests/shm tests/process/test_run.py tests/process/test_ends.py
 quick: $(STAMP)
 	$(BIN)/python -m pytest $(QUICK) $(ARGS)
 

@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any
 from minipipe.version import __version__
 
 if TYPE_CHECKING:
-    from minipipe.arrays import ObjectArrayError, empty, empty_like
-    from minipipe.batching import Batch, CollateError, FlatMap, Rebatch, Shuffle, Unbatch
-    from minipipe.broadcast import Broadcast
+    from minipipe.dead_letters import DeadLetterError, DeadLetters
     from minipipe.errors import (
         BuildError,
         FunctorError,
@@ -39,17 +37,19 @@ if TYPE_CHECKING:
         UnreadableItemError,
         WorkerDiedError,
     )
-    from minipipe.execution import RunTimeoutError
-    from minipipe.kinds import Regulator, Sink, Source, Transform
-    from minipipe.letters import DeadLetterError, DeadLetters
-    from minipipe.logger import Logger
-    from minipipe.markers import EndOfStream, Sentinel
-    from minipipe.pipeline import PipeLine
-    from minipipe.pipesystem import PipeSystem
-    from minipipe.segment import Segment
-    from minipipe.segment import Segment as Pipe
-    from minipipe.streams import Stream
-    from minipipe.worker.info import WorkerInfo, get_worker_info
+    from minipipe.pipeline.execution import RunTimeoutError
+    from minipipe.pipeline.line import PipeLine
+    from minipipe.pipeline.system import PipeSystem
+    from minipipe.process.logger import Logger
+    from minipipe.process.worker_info import WorkerInfo, get_worker_info
+    from minipipe.regulators import Batch, CollateError, FlatMap, Rebatch, Shuffle, Unbatch
+    from minipipe.segments.broadcast import Broadcast
+    from minipipe.segments.kinds import Regulator, Sink, Source, Transform
+    from minipipe.segments.markers import EndOfStream, Sentinel
+    from minipipe.segments.segment import Segment
+    from minipipe.segments.segment import Segment as Pipe
+    from minipipe.segments.streams import Stream
+    from minipipe.shm.arrays import ObjectArrayError, empty, empty_like
 
 # Where each public name is.  Looked up when it is first used (PEP 562): the process that starts
 # the workers needs none of the facade, and everybody waits for its start.

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if known.command == "dead-letters":
-        from minipipe.letters.table import show
+        from minipipe.dead_letters.table import show
 
         return show(known.path)
     raise AssertionError(known.command)

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minipipe.broadcast import Broadcast
-from minipipe.diagram import draw
 from minipipe.errors import MissingExtraError
 from minipipe.graph import Graph, Part, line_graph, system_graph
-from minipipe.kinds import Regulator, Sink, Source, Transform
-from minipipe.segment import Segment
-from minipipe.streams import Stream
+from minipipe.pipeline.diagram import draw
+from minipipe.segments.broadcast import Broadcast
+from minipipe.segments.kinds import Regulator, Sink, Source, Transform
+from minipipe.segments.segment import Segment
+from minipipe.segments.streams import Stream
 
 pytest.importorskip("graphviz")
 

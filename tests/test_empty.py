@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minipipe import arrays
-from minipipe.arrays import ObjectArrayError, empty, empty_like
-from minipipe.shared import SlotPool, owner_of, supported
+from minipipe.shm import SlotPool, arrays, owner_of, supported
+from minipipe.shm.arrays import ObjectArrayError, empty, empty_like
 
 SIZE = 100_000
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import msgpack
 import numpy as np
 
-from minipipe.codec import blame
+from minipipe.codec import locate_failure
 from minipipe.codec.arrays import array_from, is_shape
 from minipipe.codec.dtypes import read_dtype
 from minipipe.errors import ItemTypeError, WireFormatError
@@ -50,9 +50,9 @@ def pack(item: object) -> bytes:
     if not fails(item):
         packed: bytes = msgpack.packb(item, default=_encoded, strict_types=True)
         return packed
-    where, culprit = blame.find(item, fails)
+    where, culprit = locate_failure.find(item, fails)
     why = f"msgpack-numpy has no form for it ({reason})"
-    raise ItemTypeError(where, blame.name_of(type(culprit)), why) from reason
+    raise ItemTypeError(where, locate_failure.name_of(type(culprit)), why) from reason
 
 
 def unpack(data: bytes | memoryview) -> object:
@@ -82,7 +82,7 @@ def _encoded(value: Any) -> object:
         return {b"complex": True, b"data": repr(value)}
     is_array = type(value) is np.ndarray
     if not is_array and not (isinstance(value, np.generic) and type(value) is value.dtype.type):
-        raise TypeError(f"{blame.name_of(type(value))} is not one of its types")
+        raise TypeError(f"{locate_failure.name_of(type(value))} is not one of its types")
     dtype = value.dtype
     if dtype.hasobject:
         raise TypeError(f"an array of {dtype} would have to be pickled")

@@ -2,7 +2,7 @@
 
 A class of `__main__`, of a notebook or of a function is known by a random token. Its definition, as
 cloudpickle writes it, travels in the first parcel to a receiver that names the token, and again if
-it is not among the most recent ones any more (`minipipe.pure.recent`). The tokens belong to the
+it is not among the most recent ones any more (`minipipe.protocol.delivery.recent`). The tokens belong to the
 process, not to a connection: a class that came in goes out under the token it came with, and one
 that comes home is the original.
 """
@@ -23,7 +23,7 @@ from cloudpickle import cloudpickle
 from minipipe.codec import pickled
 from minipipe.codec.reductions import being_defined
 from minipipe.errors import WireFormatError
-from minipipe.importing import importing_for_worker, travel_by_value_if_hidden
+from minipipe.process.importing import importing_for_worker, travel_by_value_if_hidden
 
 TOKEN_BYTES = 16
 

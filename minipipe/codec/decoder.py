@@ -12,7 +12,7 @@ from minipipe.codec.reader import Reader
 from minipipe.codec.slots import NO_LEASES, Access, Borrower, Leases, SlotGoneError
 from minipipe.codec.unreadable import Unreadable, original, unreadable
 from minipipe.errors import WireFormatError
-from minipipe.shared import SlotError
+from minipipe.shm import SlotError
 
 # The scout keeps a buffer as large as the largest body that it has seen.
 _SCOUTED_BYTES = 1 << 20

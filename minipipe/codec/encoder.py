@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 import msgpack
 import numpy as np
 
-from minipipe.codec import blame, pickled, wire
+from minipipe.codec import locate_failure, pickled, wire
 from minipipe.codec.arrays import write_runs
 from minipipe.codec.dtypes import NAMES
 from minipipe.codec.slots import Lender, Lent
 from minipipe.codec.wire import OUT_OF_BAND_BYTES, NotNativeError, RefusedError
 from minipipe.codec.writer import Writer, any_large
-from minipipe.describe import text_of
 from minipipe.errors import ItemTypeError
-from minipipe.shared import Held, SlotError
+from minipipe.process.describe import text_of
+from minipipe.shm import Held, SlotError
 
 _NO_CLASSES: Mapping[bytes, bytes] = MappingProxyType({})
 
@@ -252,9 +252,9 @@ class Encoder:
                     return True
                 return False
 
-            where, culprit = blame.find(item, fails)
+            where, culprit = locate_failure.find(item, fails)
         why = f"{reason.why}; it would be pickled with allow_pickle=True"
-        return ItemTypeError(where, blame.name_of(type(culprit)), why)
+        return ItemTypeError(where, locate_failure.name_of(type(culprit)), why)
 
     def _failure(self, item: object, reason: Exception) -> ItemTypeError:
         said = _said(reason)
@@ -268,8 +268,8 @@ class Encoder:
                 return _said(exc) == said
             return False
 
-        where, culprit = blame.find(item, fails)
-        return ItemTypeError(where, blame.name_of(type(culprit)), said)
+        where, culprit = locate_failure.find(item, fails)
+        return ItemTypeError(where, locate_failure.name_of(type(culprit)), said)
 
 
 def _said(reason: Exception) -> str:

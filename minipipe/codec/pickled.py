@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minipipe import by_value
 from minipipe.codec import reductions, wire
 from minipipe.codec.arrays import frozen_copy
 from minipipe.codec.wire import ReadNode
 from minipipe.errors import WireFormatError
+from minipipe.process import by_value
 
 if TYPE_CHECKING:
     from minipipe.codec.reader import Reader

@@ -13,8 +13,8 @@ import numpy as np
 
 from minipipe.codec import wire
 from minipipe.errors import MiniPipeError, WireFormatError
-from minipipe.shared import Held, Lease, SlotPool, SlotReader, SlotRef, is_open_to_others, owner_of
-from minipipe.shared.pool import OwnedSlot
+from minipipe.shm import Held, Lease, SlotPool, SlotReader, SlotRef, is_open_to_others, owner_of
+from minipipe.shm.pool import OwnedSlot
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Access: TypeAlias = Literal["read", "write", "own", "private"]

@@ -9,8 +9,8 @@ from functools import wraps
 from typing import Any
 
 from minipipe.codec.wire import UnpicklingError
-from minipipe.describe import text_of
 from minipipe.errors import UnreadableItemError, WireFormatError
+from minipipe.process.describe import text_of
 
 _OWN = os.path.dirname(__file__)
 

@@ -19,7 +19,7 @@ from minipipe.codec import (
 )
 from minipipe.codec.slots import Array, Lender, Loan
 from minipipe.codec.wire import NotNativeError, WriteNode
-from minipipe.shared import Held
+from minipipe.shm import Held
 
 _WRITERS: dict[type, WriteNode] = {**containers.WRITERS, **values.WRITERS, **arrays.WRITERS}
 

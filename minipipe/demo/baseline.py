@@ -11,8 +11,8 @@ from typing import Any
 from minipipe.demo.digits import Digits
 from minipipe.demo.functors import MODELS, Model, Rows, Trainer, Training, load_and_augment
 from minipipe.demo.pipeline import row_batches, training_pipeline
-from minipipe.kinds import Regulator
-from minipipe.markers import EndOfStream
+from minipipe.segments.kinds import Regulator
+from minipipe.segments.markers import EndOfStream
 
 
 @dataclass(frozen=True)

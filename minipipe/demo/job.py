@@ -25,7 +25,7 @@ from minipipe.demo.report import (
     report_time,
     say,
 )
-from minipipe.shared import usable_cpus
+from minipipe.shm import usable_cpus
 
 CHUNKS = 200  # less than a minute on two cores, with the run in one process
 # Not "minipipe-...": such directories belong to runs, which sweep up those of dead ones.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from minipipe.pipeline import PipeLine
+from minipipe.pipeline.line import PipeLine
 
 START_POLL_S = 0.01
 SAMPLE_S = 0.5  # reading one process takes the kernel 2 ms, which the job pays for

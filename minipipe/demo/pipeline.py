@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from minipipe.batching import Rebatch
-from minipipe.broadcast import Broadcast
 from minipipe.demo.digits import CHUNK_IMAGES, ROW_BYTES
 from minipipe.demo.functors import Rows, Trainer, load_and_augment
-from minipipe.kinds import Regulator, Sink, Source, Transform
-from minipipe.pipeline import PipeLine
+from minipipe.pipeline.line import PipeLine
+from minipipe.regulators import Rebatch
+from minipipe.segments.broadcast import Broadcast
+from minipipe.segments.kinds import Regulator, Sink, Source, Transform
 
 WORKERS = 2  # they make chunks a little faster than the largest model trains on them
 BATCH_ROWS = 1024

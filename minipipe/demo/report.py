@@ -15,7 +15,7 @@ from minipipe.demo.pipeline import (
     memory_limit_bytes,
     processes,
 )
-from minipipe.pure.stats import RunStats, WorkerStats
+from minipipe.protocol.run.stats import RunStats, WorkerStats
 
 MIB = 2**20
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from minipipe.graph.from_pipeline import Part, line_graph
+from minipipe.graph.from_system import system_graph
 from minipipe.graph.graph import Graph
-from minipipe.graph.lines import Part, line_graph
 from minipipe.graph.parts import GraphSegment, GraphStream, Region
-from minipipe.graph.systems import system_graph
 
 __all__ = [
     "Graph",

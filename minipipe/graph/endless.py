@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 from types import CodeType
 
-from minipipe.segment import Segment
+from minipipe.segments.segment import Segment
 
 # What can be made of an item, which is never None, without making None of it.  All else (calls,
 # attributes, elements, globals) may give None, or `mp.Sentinel`.  (An element is a BINARY_OP

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from minipipe.errors import BuildError
+from minipipe.graph.joins import Partings
 from minipipe.graph.loops import Edge, Loops, find_loops
-from minipipe.graph.partings import Partings
 from minipipe.graph.parts import GraphSegment, GraphStream, Region
-from minipipe.stream.wiring import Carried, InletSpec, OutletSpec, Role, Wiring
+from minipipe.protocol.wiring import Carried, InletSpec, OutletSpec, Role, Wiring
 
 LEDGER_BYTES = 128 * 1024 * 1024
 

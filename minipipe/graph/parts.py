@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from minipipe.codec import Access
 from minipipe.errors import OptionError
-from minipipe.segment import Segment
-from minipipe.stream.wiring import Role
+from minipipe.protocol.wiring import Role
+from minipipe.segments.segment import Segment
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from minipipe.functor import is_made_in_worker
 from minipipe.graph import Graph, GraphSegment
-from minipipe.logs import SUMMARY, logger
+from minipipe.process.logs import SUMMARY, logger
+from minipipe.segments.functor import is_made_in_worker
 
 
 def tell_differences(graph: Graph) -> None:

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from minipipe.graph import Graph
+from minipipe.inline.connections import Arrival
 from minipipe.inline.joins import ByIdentity
 from minipipe.inline.kinds import SourceStage
 from minipipe.inline.layout import in_order
 from minipipe.inline.stage import Stage
-from minipipe.inline.ways import Arrival
 
 logger = logging.getLogger("minipipe")
 

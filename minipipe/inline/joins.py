@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from minipipe.errors import TwicePairedError, UnpairedError
-from minipipe.graph.partings import Fork
-from minipipe.inline.ways import Ident
-from minipipe.pure.pairing import Pairing
+from minipipe.graph.joins import Fork
+from minipipe.inline.connections import Ident
+from minipipe.protocol.delivery.pairing import Pairing
 
 Whole = tuple[tuple[Any, ...], Ident]
 

@@ -7,15 +7,15 @@ from inspect import GEN_CLOSED, getgeneratorstate
 from types import GeneratorType
 from typing import Any
 
-from minipipe.coroutine import Coroutine, lost_tail
-from minipipe.describe import text_of
 from minipipe.errors import FunctorError, LifecycleError, SameIteratorError
-from minipipe.functor import Opened, coroutine_kwargs, is_made_in_worker
-from minipipe.functor_code import yields_nothing
+from minipipe.inline.connections import Arrival, Ident
 from minipipe.inline.stage import Stage, logger
-from minipipe.inline.ways import Arrival, Ident
-from minipipe.kinds import Source
-from minipipe.markers import Sentinel
+from minipipe.process.describe import text_of
+from minipipe.segments.coroutine import Coroutine, lost_tail
+from minipipe.segments.functor import Opened, coroutine_kwargs, is_made_in_worker
+from minipipe.segments.functor_code import yields_nothing
+from minipipe.segments.kinds import Source
+from minipipe.segments.markers import Sentinel
 
 # A generator is finished after it raised; `iter(object with __getitem__)` would ask for the same
 # index for ever.  Other iterators may go on after an ignored exception.

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from minipipe.graph import Graph, GraphSegment
 from minipipe.graph.graph import edges_of
 from minipipe.graph.loops import Edge
+from minipipe.inline.connections import Outlet, Turns, Way
 from minipipe.inline.joins import ByIdentity, InStep, Join
 from minipipe.inline.kinds import FunctionStage, RegulatorStage, SourceStage
 from minipipe.inline.stage import Stage
-from minipipe.inline.ways import Outlet, Turns, Way
 
 KINDS: dict[str, type[Stage]] = {
     "source": SourceStage,

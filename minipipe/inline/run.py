@@ -16,8 +16,8 @@ from minipipe.graph import Graph
 from minipipe.inline.flow import PAUSE, Flow, StopWished
 from minipipe.inline.layout import stages_of
 from minipipe.inline.stage import leave_worker
-from minipipe.pure.lifecycle import Outcome
-from minipipe.pure.stats import RunStats
+from minipipe.protocol.run.lifecycle import Outcome
+from minipipe.protocol.run.stats import RunStats
 
 logger = logging.getLogger("minipipe")
 

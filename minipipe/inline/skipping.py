@@ -8,14 +8,14 @@ import traceback
 from collections import deque
 from typing import Any
 
-from minipipe.describe import describe, text_of
+from minipipe.dead_letters import Kept, Letter, keep, write
 from minipipe.errors import ItemTypeError, TooManyFailuresError
 from minipipe.graph import GraphSegment
-from minipipe.inline.ways import Ident
-from minipipe.letters import Kept, Letter, keep, write
-from minipipe.pure.budget import LAST, Budget
-from minipipe.pure.thinning import EverRarer
-from minipipe.segment import Segment
+from minipipe.inline.connections import Ident
+from minipipe.process.describe import describe, text_of
+from minipipe.protocol.run.budget import LAST, Budget
+from minipipe.protocol.run.thinning import EverRarer
+from minipipe.segments.segment import Segment
 
 logger = logging.getLogger("minipipe")
 

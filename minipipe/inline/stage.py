@@ -6,17 +6,17 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from minipipe.describe import describe
 from minipipe.errors import ItemTypeError, SentinelError
-from minipipe.functor import Opened, outputs_of
 from minipipe.graph import GraphSegment
+from minipipe.inline.connections import Arrival, Ident, Outlet
 from minipipe.inline.joins import InStep, Join, Whole
 from minipipe.inline.skipping import Skipping
-from minipipe.inline.ways import Arrival, Ident, Outlet
-from minipipe.pure.stats import WorkerStats
-from minipipe.seeds import set_default
-from minipipe.segment import Segment
-from minipipe.worker.info import WorkerInfo, set_worker_info
+from minipipe.process.describe import describe
+from minipipe.process.seeds import set_default
+from minipipe.process.worker_info import WorkerInfo, set_worker_info
+from minipipe.protocol.run.stats import WorkerStats
+from minipipe.segments.functor import Opened, outputs_of
+from minipipe.segments.segment import Segment
 
 logger = logging.getLogger("minipipe")
 

@@ -6,12 +6,12 @@ stream that it takes from, an `Outlet` for each one that it puts to.
 
 from __future__ import annotations
 
+from minipipe.protocol.wiring import InletSpec, OutletSpec, Role, Wiring
 from minipipe.stream.arrived import Turn
 from minipipe.stream.inlet import Inlet
 from minipipe.stream.node import Node, StopRun
+from minipipe.stream.outbox import names_of
 from minipipe.stream.outlet import Outlet
-from minipipe.stream.post import names_of
-from minipipe.stream.wiring import InletSpec, OutletSpec, Role, Wiring
 
 __all__ = [
     "Inlet",

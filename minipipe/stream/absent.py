@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from minipipe.pure.membership import Membership
-from minipipe.shared import SlotBarredError, lives
+from minipipe.protocol.delivery.membership import Membership
+from minipipe.shm import SlotBarredError, lives
 
 PATIENCE_S = 30.0  # a supervisor may be slow to hear of a death
 

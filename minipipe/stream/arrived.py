@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minipipe.codec import Leases, Named
-from minipipe.pure.intervals import Interval
-from minipipe.pure.paths import Path
+from minipipe.protocol.delivery.intervals import Interval
+from minipipe.protocol.delivery.paths import Path
 from minipipe.stream.memory import release
 from minipipe.transport import Buffer
 

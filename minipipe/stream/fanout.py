@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from minipipe.pure.credit import Grant
+from minipipe.protocol.flow.credit import Grant
 from minipipe.stream import wire
 from minipipe.stream.link import Link
 from minipipe.transport import Buffer, Publisher

@@ -2,7 +2,7 @@
 
 The supervisor raises the epoch of the region that the dead one worked in (FENCE).  Stateless
 workers drop what they have of lower epochs; receivers say what they hold (FENCED); senders wait
-for all of these, and send again what nobody has.  Decided in `pure.recovery`.
+for all of these, and send again what nobody has.  Decided in `protocol.delivery.recovery`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from minipipe.pure.intervals import Interval
-from minipipe.pure.life_events import Charge
-from minipipe.pure.membership import SUPERVISOR
-from minipipe.pure.paths import Path
+from minipipe.protocol.delivery.intervals import Interval
+from minipipe.protocol.delivery.membership import SUPERVISOR
+from minipipe.protocol.delivery.paths import Path
+from minipipe.protocol.run.events import Charge
+from minipipe.protocol.wiring import Role
 from minipipe.stream import wire
 from minipipe.stream.outlet import Shipment
-from minipipe.stream.wiring import Role
 
 if TYPE_CHECKING:
     from minipipe.stream.node import Node

@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from minipipe.pure.credit import Grant
-from minipipe.pure.intervals import Interval
-from minipipe.pure.life_events import Charge
-from minipipe.pure.membership import SUPERVISOR, Peer
-from minipipe.shared import SlotRef
+from minipipe.protocol.delivery.intervals import Interval
+from minipipe.protocol.delivery.membership import SUPERVISOR, Peer
+from minipipe.protocol.flow.credit import Grant
+from minipipe.protocol.run.events import Charge
+from minipipe.protocol.wiring import Role
+from minipipe.shm import SlotRef
 from minipipe.stream import wire
 from minipipe.stream.arrived import Arrived, Key
 from minipipe.stream.fanout import topics_for
-from minipipe.stream.wiring import Role
 from minipipe.transport import Buffer
 
 if TYPE_CHECKING:

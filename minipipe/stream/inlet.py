@@ -9,13 +9,13 @@ from typing import Any
 
 from minipipe.codec import Access, Named
 from minipipe.errors import WireFormatError
-from minipipe.pure.credit import UNLIMITED, WINDOW_BYTES, Grant, Pace
-from minipipe.pure.intervals import Interval, runs_of
-from minipipe.pure.order import ALL, Order
-from minipipe.pure.paths import outputs
-from minipipe.pure.recent import Recent
+from minipipe.protocol.delivery.intervals import Interval, runs_of
+from minipipe.protocol.delivery.order import ALL, Order
+from minipipe.protocol.delivery.paths import outputs
+from minipipe.protocol.delivery.recent import Recent
+from minipipe.protocol.flow.credit import UNLIMITED, WINDOW_BYTES, Grant, Pace
+from minipipe.protocol.wiring import InletSpec, Role
 from minipipe.stream.arrived import Arrived, Turn
-from minipipe.stream.wiring import InletSpec, Role
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from minipipe.codec import Borrower, Lender
-from minipipe.shared import Lease, SlotPool, SlotReader, SlotRef
+from minipipe.shm import Lease, SlotPool, SlotReader, SlotRef
 
 TEND_S = 1.0
 _WORDS = len(SlotRef._fields)

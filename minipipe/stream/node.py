@@ -2,7 +2,7 @@
 
 The worker's main thread owns it, except while that is in the user's functor (`away`): during a
 long one the attendant serves it.  How the two keep out of each other's way is said in
-`worker.attendant`.
+`worker.service_thread`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from typing import Any, cast
 
 from minipipe.codec import NO_LEASES, Access, Decoder, Encoder
 from minipipe.errors import WireFormatError
-from minipipe.pure.credit import Grant
-from minipipe.pure.intervals import Interval
-from minipipe.pure.ledger import Ledger
-from minipipe.pure.life_events import Charge
-from minipipe.pure.membership import SUPERVISOR, Membership, Peer
-from minipipe.pure.paths import Leaf, Path
-from minipipe.pure.recovery import Recovery
-from minipipe.shared import Held
+from minipipe.protocol.delivery.intervals import Interval
+from minipipe.protocol.delivery.ledger import Ledger
+from minipipe.protocol.delivery.membership import SUPERVISOR, Membership, Peer
+from minipipe.protocol.delivery.paths import Leaf, Path
+from minipipe.protocol.delivery.recovery import Recovery
+from minipipe.protocol.flow.credit import Grant
+from minipipe.protocol.run.events import Charge
+from minipipe.protocol.wiring import OutletSpec, Wiring
+from minipipe.shm import Held
 from minipipe.stream import wire
 from minipipe.stream.absent import Absences
 from minipipe.stream.arrived import Arrived
@@ -32,12 +33,11 @@ from minipipe.stream.handlers import Handlers
 from minipipe.stream.inlet import Inlet
 from minipipe.stream.memory import Memory
 from minipipe.stream.ordering import Ordering
+from minipipe.stream.outbox import Post, inbox_name
 from minipipe.stream.outlet import Outlet, Shipment
 from minipipe.stream.page import ITEM_WORD, OUTSIDE, Page
-from minipipe.stream.post import Post, inbox_name
 from minipipe.stream.probes import Probes
 from minipipe.stream.skips import Skips
-from minipipe.stream.wiring import OutletSpec, Wiring
 from minipipe.transport import Buffer, Inbox, Transport
 
 logger = logging.getLogger("minipipe")

@@ -1,7 +1,7 @@
 """Items in order: senders say up to where all is settled, receivers what they still hold.
 
-Rule 21 of the delivery protocol (ARCHITECTURE.md); what is held is decided in `pure.order`, how far
-a sender may go ahead of that in `pure.ahead`.
+Rule 21 of the delivery protocol (ARCHITECTURE.md); what is held is decided in `protocol.delivery.order`, how far
+a sender may go ahead of that in `protocol.delivery.ahead`.
 """
 
 from __future__ import annotations

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from minipipe.codec import ATOMS, Encoder, Lent, Parcel
-from minipipe.pure.credit import UNLIMITED, Accounts, Grant
-from minipipe.pure.intervals import Interval, runs_of
-from minipipe.pure.ledger import Ledger
-from minipipe.pure.paths import ROOT, Path, complete
-from minipipe.pure.recovery import Again, Recovery
-from minipipe.shared import Held
+from minipipe.protocol.delivery.intervals import Interval, runs_of
+from minipipe.protocol.delivery.ledger import Ledger
+from minipipe.protocol.delivery.paths import ROOT, Path, complete
+from minipipe.protocol.delivery.recovery import Again, Recovery
+from minipipe.protocol.flow.credit import UNLIMITED, Accounts, Grant
+from minipipe.protocol.wiring import OutletSpec
+from minipipe.shm import Held
 from minipipe.stream.arrived import NOTHING_DONE, Done, Key
 from minipipe.stream.memory import release, retain
-from minipipe.stream.wiring import OutletSpec
 
 PARCEL_S = 0.002  # no item waits longer than this for others to share its parcel
 PARCEL_BYTES = 256 * 1024

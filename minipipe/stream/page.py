@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 
-from minipipe.pure.paths import Outputs, Path, outputs
+from minipipe.protocol.delivery.paths import Outputs, Path, outputs
 
 SIZE_BYTES = 4096
 OUTSIDE = 2**64 - 1  # as `item`: in the user's code, but not with an item

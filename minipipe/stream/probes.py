@@ -1,6 +1,6 @@
 """A join's question whether a stream is empty because another one is full, at a node's sockets.
 
-Decided in `pure.chasing`.
+Decided in `protocol.flow.chasing`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from minipipe.pure.chasing import Chase, Question
+from minipipe.protocol.flow.chasing import Chase, Question
 from minipipe.stream import wire
 from minipipe.stream.inlet import Inlet
 from minipipe.stream.outlet import Outlet

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minipipe.pure.budget import LAST
-from minipipe.pure.thinning import Sampling
+from minipipe.protocol.run.budget import LAST
+from minipipe.protocol.run.thinning import Sampling
 from minipipe.stream import wire
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from minipipe.describe import text_of
 from minipipe.errors import StartError
 from minipipe.graph import GraphSegment
-from minipipe.logs import SUMMARY, logger
-from minipipe.segment import Segment
+from minipipe.process.describe import text_of
+from minipipe.process.logs import SUMMARY, logger
+from minipipe.segments.segment import Segment
 from minipipe.supervisor.functor_memory import FunctorMemory
 from minipipe.supervisor.pickling import pickle_functor
 from minipipe.supervisor.references import unpicklable

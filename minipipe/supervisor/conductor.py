@@ -8,15 +8,15 @@ import time
 from collections import deque
 
 from minipipe.errors import WireFormatError
-from minipipe.pure import lifecycle as life
+from minipipe.protocol.run import lifecycle as life
 from minipipe.stream import wire
-from minipipe.supervisor.crew import Crew
 from minipipe.supervisor.effects import Effects
-from minipipe.supervisor.hearing import Hearing
-from minipipe.supervisor.launch import Report
+from minipipe.supervisor.hosts.zygote import Report
 from minipipe.supervisor.monitor import Monitor
+from minipipe.supervisor.processes import Crew
 from minipipe.supervisor.rundir import DirectoryWatch
-from minipipe.supervisor.watch import Watch
+from minipipe.supervisor.watchdog import Watch
+from minipipe.supervisor.worker_messages import Hearing
 from minipipe.transport import Buffer, Inbox
 
 logger = logging.getLogger("minipipe")

@@ -1,4 +1,4 @@
-"""What the supervisor does: the actions that `pure.lifecycle` has decided on, carried out."""
+"""What the supervisor does: the actions that `protocol.run.lifecycle` has decided on, carried out."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from minipipe.describe import in_a_line
-from minipipe.pure import lifecycle as life
-from minipipe.pure.membership import SUPERVISOR, Peer
+from minipipe.process.describe import in_a_line
+from minipipe.protocol.delivery.membership import SUPERVISOR, Peer
+from minipipe.protocol.run import lifecycle as life
 from minipipe.stream import names_of, wire
 from minipipe.stream.link import Link
-from minipipe.supervisor.crew import Crew
-from minipipe.supervisor.hearing import Hearing
-from minipipe.supervisor.telling import Telling
-from minipipe.supervisor.watch import Watch
+from minipipe.supervisor.processes import Crew
+from minipipe.supervisor.run_log import Telling
+from minipipe.supervisor.watchdog import Watch
+from minipipe.supervisor.worker_messages import Hearing
 from minipipe.transport import Transport
 
 logger = logging.getLogger("minipipe")

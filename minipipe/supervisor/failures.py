@@ -10,10 +10,10 @@ from typing import Any
 
 from minipipe.errors import TooManyFailuresError
 from minipipe.graph import Graph
-from minipipe.pure.budget import LAST, Budget
-from minipipe.pure.thinning import EverRarer
+from minipipe.protocol.run.budget import LAST, Budget
+from minipipe.protocol.run.thinning import EverRarer
 from minipipe.stream import wire
-from minipipe.supervisor.hand import Hand
+from minipipe.supervisor.worker_handle import Hand
 from minipipe.worker.failure import Failure
 
 logger = logging.getLogger("minipipe")

@@ -15,9 +15,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from minipipe.segment import Segment
-from minipipe.shared import available_bytes
-from minipipe.shared.copying import copy
+from minipipe.segments.segment import Segment
+from minipipe.shm import available_bytes
+from minipipe.shm.copying import copy
 from minipipe.worker.pickled_functor import Extent
 
 SHARED_FROM_BYTES = 65_536

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from minipipe.graph import Graph, GraphStream
-from minipipe.logs import SUMMARY
-from minipipe.supervisor.crew import Crew
+from minipipe.process.logs import SUMMARY
+from minipipe.supervisor.processes import Crew
 
 logger = logging.getLogger("minipipe")
 

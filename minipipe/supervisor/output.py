@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from minipipe.pure.merging import Merging
+from minipipe.protocol.run.merging import Merging
 
 logger = logging.getLogger("minipipe")
 

@@ -7,15 +7,10 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-from minipipe import by_value, memory_maps
 from minipipe.codec import tensors
-from minipipe.segment import Segment
-from minipipe.supervisor.functor_memory import (
-    SHARED_FROM_BYTES,
-    FunctorMemory,
-    forget,
-    memory_for,
-)
+from minipipe.process import by_value, memory_maps
+from minipipe.segments.segment import Segment
+from minipipe.supervisor.functor_memory import SHARED_FROM_BYTES, FunctorMemory, forget, memory_for
 from minipipe.worker.pickled_functor import PickledFunctor
 from minipipe.worker.spec import Task
 

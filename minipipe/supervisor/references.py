@@ -14,7 +14,7 @@ from typing import Any
 
 from cloudpickle import cloudpickle
 
-from minipipe.describe import in_a_line
+from minipipe.process.describe import in_a_line
 from minipipe.supervisor.pickling import dump
 from minipipe.worker.spec import Task
 

@@ -1,7 +1,7 @@
 """One run: its processes, from the first to the last.
 
 A thread of the caller's process, the conductor, waits for whatever happens (a message, a
-death, a wish of the user's), asks `pure.lifecycle` what to do, and does that.
+death, a wish of the user's), asks `protocol.run.lifecycle` what to do, and does that.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-from minipipe.describe import in_a_line
 from minipipe.graph import Graph
-from minipipe.importing import travel_by_value
-from minipipe.pure import lifecycle as life
-from minipipe.pure.paths import Outputs
-from minipipe.pure.stats import RunStats
-from minipipe.shared import memory_limit_bytes, obstacle
+from minipipe.process.describe import in_a_line
+from minipipe.process.importing import travel_by_value
+from minipipe.protocol.delivery.paths import Outputs
+from minipipe.protocol.run import lifecycle as life
+from minipipe.protocol.run.stats import RunStats
+from minipipe.shm import memory_limit_bytes, obstacle
 from minipipe.stream import Node, wire
 from minipipe.stream.node import WAIT_S
 from minipipe.stream.page import OUTSIDE
 from minipipe.supervisor.capture import capture, check_apart
 from minipipe.supervisor.conductor import Conductor
-from minipipe.supervisor.crew import Crew
 from minipipe.supervisor.descriptors import check_descriptors
 from minipipe.supervisor.effects import Effects
-from minipipe.supervisor.hearing import Hearing
 from minipipe.supervisor.monitor import Monitor
 from minipipe.supervisor.output import OutputPump
+from minipipe.supervisor.processes import Crew
+from minipipe.supervisor.run_log import Telling
 from minipipe.supervisor.rundir import DirectoryWatch, RunDirectory
-from minipipe.supervisor.telling import Telling
-from minipipe.supervisor.watch import Watch
+from minipipe.supervisor.watchdog import Watch
+from minipipe.supervisor.worker_messages import Hearing
 from minipipe.transport import Inbox, Transport, open_transport
-from minipipe.worker.attendant import Attendant
+from minipipe.worker.service_thread import Attendant
 
 logger = logging.getLogger("minipipe")
 

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from minipipe.pure import hanging
-from minipipe.pure.hanging import STACK_S, Since
-from minipipe.supervisor.crew import Crew
-from minipipe.supervisor.hand import Hand
+from minipipe.protocol.run import timeouts
+from minipipe.protocol.run.timeouts import STACK_S, Since
+from minipipe.supervisor.processes import Crew
+from minipipe.supervisor.worker_handle import Hand
 
 logger = logging.getLogger("minipipe")
 
@@ -29,7 +29,7 @@ class Starts:
 
     def __init__(self, crew: Crew) -> None:
         self._crew = crew
-        self._starting = Since(hanging.FIRST_STALL_S)
+        self._starting = Since(timeouts.FIRST_STALL_S)
         self._stuck = Since(FORK_S, once=True)
         self._words: dict[int, _Word] = {}
 

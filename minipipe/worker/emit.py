@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from minipipe.codec import ATOMS
-from minipipe.functor import outputs_of
-from minipipe.pure.paths import complete, promised_mask, under
+from minipipe.protocol.delivery.paths import complete, promised_mask, under
+from minipipe.protocol.wiring import Carried
+from minipipe.segments.functor import outputs_of
 from minipipe.stream import Outlet
 from minipipe.stream.arrived import Key
-from minipipe.stream.wiring import Carried
-from minipipe.worker.body import Body
-from minipipe.worker.taken import Taken
+from minipipe.worker.functor_runner import Body
+from minipipe.worker.work_item import Taken
 
 
 class Emitter:

@@ -10,9 +10,9 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
-from minipipe.by_value import Pickler
-from minipipe.describe import MAX_TEXT, both_ends, describe, text_of
 from minipipe.errors import FunctorError, RemoteTraceback
+from minipipe.process.by_value import Pickler
+from minipipe.process.describe import MAX_TEXT, both_ends, describe, text_of
 
 _ENDS = (StopIteration, StopAsyncIteration)
 # What a worker does at its end, where a failure may mean that something was not saved.

@@ -8,17 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 from minipipe.codec import readable
-from minipipe.coroutine import Coroutine, lost_tail
 from minipipe.errors import SentinelError
-from minipipe.functor import Opened, coroutine_kwargs
-from minipipe.functor_code import yields_nothing
-from minipipe.markers import Sentinel
+from minipipe.segments.coroutine import Coroutine, lost_tail
+from minipipe.segments.functor import Opened, coroutine_kwargs
+from minipipe.segments.functor_code import yields_nothing
+from minipipe.segments.markers import Sentinel
 from minipipe.stream import Role, wire
-from minipipe.worker.body import SKIPPED, Body
 from minipipe.worker.emit import Emitter
-from minipipe.worker.feeds import ByIdentity, Feed, InStep, Single
+from minipipe.worker.functor_runner import SKIPPED, Body
+from minipipe.worker.inputs import ByIdentity, Feed, InStep, Single
 from minipipe.worker.spec import Task
-from minipipe.worker.taken import Taken
+from minipipe.worker.work_item import Taken
 
 
 def feed_of(body: Body, task: Task) -> Feed:

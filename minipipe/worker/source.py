@@ -8,13 +8,13 @@ from types import GeneratorType
 from typing import Any
 
 from minipipe.errors import SameIteratorError
-from minipipe.functor import Opened, is_made_in_worker
-from minipipe.markers import Sentinel
+from minipipe.segments.functor import Opened, is_made_in_worker
+from minipipe.segments.markers import Sentinel
 from minipipe.stream import Outlet, StopRun
 from minipipe.stream.outlet import FAST
 from minipipe.stream.page import ITEM_WORD
-from minipipe.worker.body import GENERATED, Body
 from minipipe.worker.emit import Emitter
+from minipipe.worker.functor_runner import GENERATED, Body
 from minipipe.worker.spec import Task
 
 # A generator is finished after it raised; `iter(object with __getitem__)` would ask for the same

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from minipipe.stream.wiring import Wiring
+from minipipe.protocol.wiring import Wiring
 
 
 @dataclass(frozen=True)

@@ -13,25 +13,25 @@ from typing import Any
 
 import numpy as np
 
-from minipipe.arrays import set_pool
-from minipipe.by_value import dumps
 from minipipe.errors import MiniPipeError, ResultTooLargeError
-from minipipe.functor import Opened
-from minipipe.importing import importing_for_worker
-from minipipe.platforms import check_processes_work_here
-from minipipe.seeds import set_default
+from minipipe.process.by_value import dumps
+from minipipe.process.importing import importing_for_worker
+from minipipe.process.platforms import check_processes_work_here
+from minipipe.process.seeds import set_default
+from minipipe.process.worker_info import WorkerInfo, set_worker_info
+from minipipe.segments.functor import Opened
+from minipipe.shm.arrays import set_pool
 from minipipe.stream import Node, StopRun, wire
 from minipipe.stream.memory import Memory
 from minipipe.stream.page import FORKED, LEAVING, LOADING, OPENING, SAVING, Page
 from minipipe.transport import open_transport
-from minipipe.worker.attendant import Attendant
-from minipipe.worker.body import Body, Broken
 from minipipe.worker.failure import CLOSING, RETURNING, TERMINATING, Failure, capture
+from minipipe.worker.fast_path import LineLoop
+from minipipe.worker.functor_runner import Body, Broken
 from minipipe.worker.general import GeneralLoop
-from minipipe.worker.info import WorkerInfo, set_worker_info
-from minipipe.worker.letters import Letters
-from minipipe.worker.line import LineLoop
 from minipipe.worker.seeding import seed_when_imported
+from minipipe.worker.service_thread import Attendant
+from minipipe.worker.skipped_items import Letters
 from minipipe.worker.source import SourceLoop
 from minipipe.worker.spec import Task, WorkerSpec
 

@@ -27,12 +27,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from minipipe.worker.child import become_worker, die_with_parent
-from minipipe.worker.descendants import (
-    become_subreaper,
-    collect,
-    collect_adopted,
-    end_adopted,
-)
+from minipipe.worker.descendants import become_subreaper, collect, collect_adopted, end_adopted
 from minipipe.worker.ending import flush_files
 from minipipe.worker.signals import PARENT_ENDED, take_no_notice
 from minipipe.worker.stack import STACK_SIGNAL

@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from minipipe.codec import Decoder, Encoder, Parcel, wire
 from minipipe.codec.slots import Access, Borrower, Lender, SlotGoneError
 from minipipe.errors import ItemTypeError, WireFormatError
-from minipipe.shared import SlotBarredError, SlotError, SlotPool, SlotReader, owner_of, supported
+from minipipe.shm import SlotBarredError, SlotError, SlotPool, SlotReader, owner_of, supported
 from tests.codec import strategies
 from tests.codec.sameness import same
-from tests.shared.harness import KIB, MIB, Neighbour, Scene, content, write
+from tests.shm.harness import KIB, MIB, Neighbour, Scene, content, write
 
 SIZE = 100_000
 LATER_S = itertools.count(10**9, 1000)

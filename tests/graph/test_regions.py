@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import minipipe as mp
 from minipipe.graph import Graph, Part, line_graph, system_graph
-from minipipe.stream.wiring import Role
+from minipipe.protocol.wiring import Role
 
 
 class State:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from minipipe.broadcast import Broadcast
 from minipipe.graph import Graph, Part, line_graph, system_graph
 from minipipe.inline import InlineRun
-from minipipe.markers import EndOfStream
-from minipipe.segment import Segment
+from minipipe.segments.broadcast import Broadcast
+from minipipe.segments.markers import EndOfStream
+from minipipe.segments.segment import Segment
 
 Ignored = tuple[type[BaseException], ...]
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import minipipe as mp
 from minipipe.errors import UnpairedError
 from minipipe.inline import InlineRun
+from minipipe.inline.connections import Ident
 from minipipe.inline.joins import InStep
-from minipipe.inline.ways import Ident
-from minipipe.segment import Segment
+from minipipe.segments.segment import Segment
 from tests.inline.harness import counts, cut, finished, system
 
 Pairs = list[tuple[Any, ...]]

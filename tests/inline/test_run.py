@@ -9,7 +9,7 @@ import pytest
 
 import minipipe as mp
 from minipipe.inline import InlineRun
-from minipipe.pure.lifecycle import Outcome
+from minipipe.protocol.run.lifecycle import Outcome
 from tests.inline.harness import finished, line, outputs
 
 

@@ -10,7 +10,7 @@ import pytest
 import minipipe as mp
 from minipipe.errors import OutputsError
 from minipipe.inline import InlineRun
-from minipipe.pure.lifecycle import Outcome
+from minipipe.protocol.run.lifecycle import Outcome
 from tests.inline.harness import counts, finished, line, outputs, system
 
 

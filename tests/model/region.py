@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from minipipe.pure.intervals import runs_of
-from minipipe.pure.ledger import Ledger
-from minipipe.pure.membership import Membership, Peer
-from minipipe.pure.order import ALL, Order
-from minipipe.pure.paths import ROOT, Path, complete, promised_mask, under
-from minipipe.pure.recovery import Recovery
+from minipipe.protocol.delivery.intervals import runs_of
+from minipipe.protocol.delivery.ledger import Ledger
+from minipipe.protocol.delivery.membership import Membership, Peer
+from minipipe.protocol.delivery.order import ALL, Order
+from minipipe.protocol.delivery.paths import ROOT, Path, complete, promised_mask, under
+from minipipe.protocol.delivery.recovery import Recovery
 
 RUN, REGION = 1, 0
 SUPERVISOR, SENDER, FIRST_RECEIVER, FIRST_WORKER = 0, 1, 10, 20

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import minipipe as mp
-from minipipe.shared import owner_of
+from minipipe.shm import owner_of
 
 SIZE = 100_000  # bytes: more than the least that a slot is for
 

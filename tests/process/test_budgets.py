@@ -13,7 +13,7 @@ import pytest
 
 import minipipe as mp
 from minipipe.cli import main
-from minipipe.letters import letters_in
+from minipipe.dead_letters import letters_in
 from tests.process.functors import Collect
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import minipipe as mp
-from minipipe import memory_maps
+from minipipe.process import memory_maps
 
 
 @pytest.fixture

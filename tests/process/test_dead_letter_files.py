@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 import minipipe as mp
 from minipipe.cli import main
-from minipipe.letters import Letter, check_writable, keep, letters_in, write
-from minipipe.letters.file import HEADER, sealed
+from minipipe.dead_letters import Letter, check_writable, keep, letters_in, write
+from minipipe.dead_letters.file import HEADER, sealed
 
 INLINE = pytest.mark.parametrize("inline", [False, True], ids=["processes", "inline"])
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import minipipe as mp
-from minipipe.pure.recent import LIMIT
+from minipipe.protocol.delivery.recent import LIMIT
 from tests.conftest import wait_until
 from tests.process.functors import Collect
 

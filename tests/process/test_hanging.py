@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import minipipe as mp
-from minipipe.pure import hanging
+from minipipe.protocol.run import timeouts
 from tests.conftest import wait_until
 from tests.process.functors import Collect, same
 
@@ -94,7 +94,7 @@ def test_what_waits_for_room_or_items_does_not_hang() -> None:
 def test_a_run_that_stands_still_says_who_is_where(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(hanging, "FIRST_STALL_S", 1.5)
+    monkeypatch.setattr(timeouts, "FIRST_STALL_S", 1.5)
     mark = tmp_path / "go"
 
     def waits(x: int) -> int:
@@ -116,7 +116,7 @@ def test_a_run_that_stands_still_says_who_is_where(
 def test_a_worker_that_somebody_has_stopped_is_named(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(hanging, "FIRST_STALL_S", 1.5)
+    monkeypatch.setattr(timeouts, "FIRST_STALL_S", 1.5)
     pline = mp.PipeLine([mp.Source(iter(int, 1)), mp.Transform(same, "t"), mp.Sink(same, "k")])
     pline.run()
     wait_until(lambda: pline.stats()["k"].items_in > 20, "items")

@@ -17,16 +17,16 @@ import pytest
 
 import minipipe as mp
 from minipipe.stream import wire
-from minipipe.supervisor import conductor, hand, hearing, telling
-from minipipe.supervisor.crew import Crew
+from minipipe.supervisor import conductor, run_log, worker_handle, worker_messages
 from minipipe.supervisor.failures import Failures
-from minipipe.supervisor.hand import Hand
-from minipipe.supervisor.launch import ZygoteClient
+from minipipe.supervisor.hosts.zygote import ZygoteClient
 from minipipe.supervisor.monitor import Monitor
 from minipipe.supervisor.output import OutputPump
+from minipipe.supervisor.processes import Crew
+from minipipe.supervisor.run_log import Telling
 from minipipe.supervisor.rundir import RunDirectory
-from minipipe.supervisor.telling import Telling
-from minipipe.supervisor.watch import Watch
+from minipipe.supervisor.watchdog import Watch
+from minipipe.supervisor.worker_handle import Hand
 from minipipe.transport.zeromq import ZeroMQTransport
 from minipipe.transport.zeromq_sockets import ZeroMQInbox, ZeroMQOutlet
 
@@ -38,7 +38,7 @@ EFFECTS: dict[str, tuple[Any, str]] = {
     "wait": (ZeroMQInbox, "wait"),
     "receive": (ZeroMQInbox, "receive"),
     "read a message": (conductor.wire, "read"),
-    "unpickle a failure": (hearing.pickle, "loads"),
+    "unpickle a failure": (worker_messages.pickle, "loads"),
     "count a failure": (Failures, "skipped"),
     "read the counters": (Hand, "stats"),
     "read a page": (Hand, "look"),
@@ -47,13 +47,13 @@ EFFECTS: dict[str, tuple[Any, str]] = {
     "see who has died": (Crew, "reports"),
     "say how one has died": (Crew, "death"),
     "start a replacement": (Crew, "replace"),
-    "make a page": (hand, "_memory"),
+    "make a page": (worker_handle, "_memory"),
     "make pipes": (os, "pipe"),
     "take over a pipe": (OutputPump, "add"),
     "ask the zygote": (ZygoteClient, "start"),
     "kill a worker": (Crew, "kill"),
     "log a death": (Telling, "death"),
-    "write a dead letter": (telling, "add_record"),
+    "write a dead letter": (run_log, "add_record"),
 }
 # With none of these a worker cannot be told to stop, or to go.
 MUTE = {"pickle an order", "send an order"}
@@ -160,7 +160,7 @@ def test_whatever_fails_in_the_supervisor_workers_save_and_it_is_raised(
         (OutputPump, "__init__"),
         (OutputPump, "start"),
         (OutputPump, "add"),
-        (hand, "_memory"),
+        (worker_handle, "_memory"),
         (os, "pipe"),
     ),
     ids=lambda part: part if isinstance(part, str) else part.__name__,

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import minipipe as mp
-from minipipe.logs import SUMMARY
+from minipipe.process.logs import SUMMARY
 
 
 def looping() -> mp.PipeLine:

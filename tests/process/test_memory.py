@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import minipipe as mp
-from minipipe.shared import supported
+from minipipe.shm import supported
 from tests.conftest import wait_until
 from tests.process import arrays
 from tests.process.arrays import SIZE, Keep, Look, is_whole, lies_in_slot, numbered
@@ -56,12 +56,12 @@ def test_what_a_functor_passes_on_is_not_copied() -> None:
     """Three functions pass it on, as it is and as views; the sink sees the source's slot."""
 
     def where(x: np.ndarray) -> tuple[int, np.ndarray]:
-        from minipipe.shared import owner_of
+        from minipipe.shm import owner_of
 
         return owner_of(x).held.arena.id, x[::-1]
 
     def again(pair: tuple[int, np.ndarray]) -> tuple[int, int, np.ndarray]:
-        from minipipe.shared import owner_of
+        from minipipe.shm import owner_of
 
         arena, x = pair
         return arena, owner_of(x).held.arena.id, x.reshape(-1, 10).T
@@ -129,7 +129,7 @@ def test_an_object_that_writes_to_what_others_see_is_told_how_to_get_its_own() -
 def test_subscribers_of_a_broadcast_see_one_copy_that_none_can_change() -> None:
     class Where(Collect):
         def run(self, x: np.ndarray) -> None:
-            from minipipe.shared import owner_of
+            from minipipe.shm import owner_of
 
             held = owner_of(x).held
             self.items.append((held.arena.id, held.index, held.generation, x.flags.writeable))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import minipipe as mp
-from minipipe import platforms
+from minipipe.process import platforms
 
 
 def test_a_python_without_the_interpreter_lock_is_refused_before_anything_starts(

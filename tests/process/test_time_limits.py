@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import minipipe as mp
-from minipipe.pure import hanging
-from minipipe.supervisor.crew import Crew
+from minipipe.protocol.run import timeouts
+from minipipe.supervisor.processes import Crew
 from tests.conftest import wait_until
 from tests.process.functors import Collect
 
@@ -31,7 +31,7 @@ def test_a_call_that_ends_after_the_verdict_spares_its_worker_and_the_next_item(
         go.touch()  # the verdict has fallen, and now the item comes to its end
 
     monkeypatch.setattr(Crew, "ask_for_stack", late)
-    monkeypatch.setattr(hanging, "STACK_S", 1.0)
+    monkeypatch.setattr(timeouts, "STACK_S", 1.0)
 
     def slow(item: int) -> tuple[int, int]:
         until_s = time.monotonic() + 30
@@ -133,7 +133,7 @@ def test_a_start_that_hangs_is_ended_by_its_limit_with_its_stack() -> None:
 
 
 def test_an_item_limit_brings_a_start_limit_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hanging, "START_S", 8.0)
+    monkeypatch.setattr(timeouts, "START_S", 8.0)
     segment = mp.Transform(Hangs(), "slow", timeout_s=0.5)
     with pytest.raises(mp.WorkerDiedError, match=r"still in its local_init.*start_timeout_s=8\)"):
         list(mp.PipeLine([mp.Source(range(3)), segment]))
@@ -153,7 +153,7 @@ def test_the_start_of_a_replacement_has_the_limit_too(
 def test_a_start_that_takes_long_is_said_with_worker_and_call(
     late: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(hanging, "FIRST_STALL_S", 2.0)
+    monkeypatch.setattr(timeouts, "FIRST_STALL_S", 2.0)
     segment = mp.Transform(Hangs(tmp_path / "died" if late else None), "slow", restart=True)
     pline = mp.PipeLine([mp.Source(range(9)), segment, mp.Sink(Collect())]).run()
     wait_until(lambda: said_of(caplog, "is still in its local_init after"), "the warning")

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from minipipe.pure.membership import Membership, Peer
-from minipipe.shared import SlotBarredError, is_open_to_others, lives
+from minipipe.protocol.delivery.membership import Membership, Peer
+from minipipe.shm import SlotBarredError, is_open_to_others, lives
 from minipipe.stream.absent import PATIENCE_S, Absences
 from tests.conftest import wait_until
 
@@ -55,7 +55,7 @@ def test_a_process_lives_until_it_has_ended_not_until_it_is_collected() -> None:
 
 CODE = """
 import ctypes
-from minipipe.shared import is_open_to_others
+from minipipe.shm import is_open_to_others
 print(is_open_to_others())
 ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
 print(is_open_to_others())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minipipe.pure.paths import ROOT, Path
+from minipipe.protocol.delivery.paths import ROOT, Path
 from minipipe.stream.page import ITEM_WORD, MAX_INLETS, MAX_OUTPUTS, OUTSIDE, Page
 
 FORKED: Path = ((1, (0, 1)), (0, (0, 2)))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minipipe.codec import Encoder
-from minipipe.pure.credit import Grant
+from minipipe.protocol.flow.credit import Grant
 from minipipe.stream.memory import Memory
 from minipipe.stream.outlet import PARCEL_BYTES, Outlet
 from tests.stream.harness import Line

@@ -8,7 +8,7 @@ import pytest
 
 import minipipe as mp
 from minipipe.graph import Graph
-from minipipe.pure.recent import Recent
+from minipipe.protocol.delivery.recent import Recent
 from tests.process.functors import same
 from tests.world.cargo import Cargo
 from tests.world.test_recovery import (

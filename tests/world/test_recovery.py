@@ -12,7 +12,7 @@ import pytest
 
 import minipipe as mp
 from minipipe.graph import Graph, Part, line_graph, system_graph
-from minipipe.pure.recovery import Recovery
+from minipipe.protocol.delivery.recovery import Recovery
 from minipipe.stream import Inlet, Role
 from minipipe.worker import emit
 from tests.process.functors import Collect, both, same, streams

@@ -18,12 +18,12 @@ from typing import Any
 import cloudpickle
 
 from minipipe.graph import Graph
-from minipipe.pure import lifecycle as life
-from minipipe.pure.membership import SUPERVISOR
-from minipipe.pure.paths import Leaf
+from minipipe.protocol.delivery.membership import SUPERVISOR
+from minipipe.protocol.delivery.paths import Leaf
+from minipipe.protocol.run import lifecycle as life
 from minipipe.stream import Node, wire
 from minipipe.stream.page import Page
-from minipipe.supervisor.hand import hands_of
+from minipipe.supervisor.worker_handle import hands_of
 from minipipe.worker.spec import Task, WorkerSpec
 from minipipe.worker.work import _Life
 from tests.world.cargo import Cargo

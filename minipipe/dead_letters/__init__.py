@@ -1,0 +1,23 @@
+"""Dead letters: items that were skipped, in a file from which they can be run again."""
+
+from __future__ import annotations
+
+from minipipe.dead_letters.errors import DeadLetterError
+from minipipe.dead_letters.file import Kept, Letter, add_record, check_writable, keep, sealed, write
+from minipipe.dead_letters.reading import count_in, letters_in
+from minipipe.dead_letters.source import DeadLetter, DeadLetters
+
+__all__ = [
+    "DeadLetter",
+    "DeadLetterError",
+    "DeadLetters",
+    "Kept",
+    "Letter",
+    "add_record",
+    "check_writable",
+    "count_in",
+    "keep",
+    "letters_in",
+    "sealed",
+    "write",
+]

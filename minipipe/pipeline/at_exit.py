@@ -1,0 +1,129 @@
+"""The interpreter's end: runs that nobody closed, and a Ctrl-C that prints one line."""
+
+from __future__ import annotations
+
+import atexit
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol
+
+from minipipe.pipeline import termination
+from minipipe.pipeline.termination import Terminable, Terminated
+from minipipe.process.exit_status import die_of, end_with
+
+
+class EndsWithInterpreter(Terminable, Protocol):
+    """A run that is on when the script has ended."""
+
+    def end_with_interpreter(self) -> None:
+        """Waits for its end, or stops it; raises what went wrong."""
+
+
+_unended: set[EndsWithInterpreter] = set()
+LEFT_S = 3.0
+# When a loop was left early, and what says what its run came to (later: locks may be held then).
+_left: list[tuple[float, Callable[[], str]]] = []
+
+
+def begin(run: EndsWithInterpreter) -> None:
+    """A run is on: a SIGTERM stops it, and the interpreter's end waits for it."""
+    _unended.add(run)
+    termination.begin(run)
+
+
+def end(run: EndsWithInterpreter) -> None:
+    """A run is over, and somebody knows what it came to."""
+    _unended.discard(run)
+    termination.end(run)
+
+
+def note_left(summary: Callable[[], str]) -> None:
+    """A loop over a run was left: by break, or by an exception that nobody can see from there."""
+    _left[:] = [(time.monotonic(), summary)]
+
+
+_previous_hook = sys.excepthook
+
+
+def interrupt(text: str) -> KeyboardInterrupt:
+    """A KeyboardInterrupt that, uncaught, prints `text` alone instead of a traceback.
+
+    Not a subclass: Python ends itself by SIGINT, as a shell expects, for that very class only.
+    """
+    error = Terminated(text) if termination.arrived() else KeyboardInterrupt(text)
+    error._render_traceback_ = lambda: [text]  # type: ignore[attr-defined]  # IPython asks
+    return error
+
+
+def _is_quiet(error: BaseException | None) -> bool:
+    return isinstance(error, KeyboardInterrupt) and hasattr(error, "_render_traceback_")
+
+
+def quiet_interrupts() -> None:
+    """From now on an uncaught `interrupt` prints one line; all else goes on as before."""
+    global _previous_hook
+    if sys.excepthook is not _hook:
+        _previous_hook = sys.excepthook
+        sys.excepthook = _hook
+
+
+def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if _is_quiet(error):
+        print(error, file=sys.stderr)
+        return
+    if issubclass(kind, KeyboardInterrupt):
+        # In the body of a loop, most likely, which was left by that.
+        lines = [said() for at_s, said in _left if time.monotonic() - at_s < LEFT_S]
+        if lines:
+            print(lines[0], file=sys.stderr)
+            return
+    if issubclass(kind, Terminated):
+        print(error, file=sys.stderr)  # where it hit the script is of no interest
+        return
+    _previous_hook(kind, error, trace)
+
+
+def died_of() -> BaseException | None:
+    """The exception that the script ended with, if it did (not an earlier one, typed in)."""
+    if sys.flags.interactive or hasattr(sys, "ps1"):
+        return None
+    return getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+
+
+def _wait_for_runs() -> None:
+    """The script has ended, a run has not: waits for it, or, if the script failed, stops it."""
+    failed = interrupted = False
+    for run in list(_unended):
+        try:
+            run.end_with_interpreter()
+        except BaseException as error:  # the last chance to report it
+            if _is_quiet(error):
+                print(error, file=sys.stderr)
+                interrupted = True
+            else:
+                traceback.print_exc()
+            failed = True
+    if termination.arrived():
+        die_of(signal.SIGTERM)
+    elif interrupted:
+        die_of(signal.SIGINT)  # as a shell expects of what Ctrl-C has ended
+    elif failed and died_of() is None:  # else the status says already that something failed
+        end_with(1)
+
+
+def _wait_first() -> None:
+    """Has `_wait_for_runs` called before all exit handlers, which run in reverse order.
+
+    What they take down (temporary directories, logs, a tracker of experiments) may be in use
+    until the runs have ended, as it would be in a script that calls `close()`.
+    """
+    atexit.register(_wait_for_runs)
+
+
+# Python calls this when the script has ended, before it waits for threads that are no daemons.
+threading._register_atexit(_wait_first)  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""The state of a process: logs, seeds, imports, and words about values."""

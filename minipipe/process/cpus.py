@@ -1,0 +1,45 @@
+"""How many CPUs this process can keep busy: by affinity, or by the container's quota if less."""
+
+from __future__ import annotations
+
+import math
+import os
+from functools import cache
+from pathlib import Path
+
+from minipipe.process.cgroups import groups
+
+_ROOT = Path("/")
+
+
+def usable_cpus(root: Path = _ROOT) -> int:
+    """How many CPUs' worth of time this process gets, at least 1.
+
+    A quota (`docker run --cpus=1`, a Kubernetes limit) leaves the affinity as it is: a process
+    that may use one CPU's time is still scheduled on all 64, and threads for all of them only wait
+    for each other.  A part of a CPU counts for nothing.
+    """
+    try:
+        cpus = len(os.sched_getaffinity(0))
+    except (AttributeError, OSError):  # macOS has none, a container may refuse it
+        cpus = os.cpu_count() or 1
+    return max(1, int(min(cpus, _quota(root))))
+
+
+@cache
+def _quota(root: Path) -> float:
+    """CPUs by the tightest quota of all control groups around this process; read once."""
+    return min((_quota_of(*group) for group in groups(root, "cpu")), default=math.inf)
+
+
+def _quota_of(group: Path, version: int) -> float:
+    try:
+        if version == 2:
+            quota, period = (group / "cpu.max").read_text().split()
+        else:
+            quota = (group / "cpu.cfs_quota_us").read_text()
+            period = (group / "cpu.cfs_period_us").read_text()
+        cpus = int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return math.inf  # no such file, or "max"
+    return cpus if cpus > 0 else math.inf  # -1: none

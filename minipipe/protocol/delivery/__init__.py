@@ -1,0 +1,1 @@
+"""Delivery and recovery: who keeps, confirms and sends again which item."""

@@ -1,0 +1,1 @@
+"""Flow control: how much may be under way."""

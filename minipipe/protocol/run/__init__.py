@@ -1,0 +1,1 @@
+"""The life of a run: its start, deaths, restarts, limits and end."""

@@ -1,0 +1,176 @@
+"""Deaths that a run survives: which ones, what they cost, and what is to be said of them.
+
+Rules 11, 16 and 18 of the delivery protocol (ARCHITECTURE.md).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from minipipe.errors import PoisonError, WorkerDiedError
+from minipipe.protocol.delivery.intervals import IntervalSet
+from minipipe.protocol.delivery.paths import Leaf, Outputs
+from minipipe.protocol.run.events import Charge, Member
+
+RESTARTS_S = 60.0  # `max_restarts` counts the deaths of a segment within this time
+NOTICE_S = 1.0  # so long the word of a death waits for how much has to be done again
+
+
+@dataclass
+class Notice:
+    """A death that nothing was said of yet."""
+
+    worker: int
+    region: int
+    epoch: int
+    at_s: float
+    waits_for: set[int]  # senders that have not said how much they send again
+    items: int = 0
+
+
+@dataclass
+class Mending:
+    """What is known of deaths in one run."""
+
+    next_id: int
+    dead: IntervalSet = field(default_factory=IntervalSet)
+    found: list[Leaf] = field(default_factory=list)  # poison of which nothing was said yet
+    notices: list[Notice] = field(default_factory=list)
+    _epochs: Counter[int] = field(default_factory=Counter)
+    # By segment: when, and at which item, each of its workers died.
+    _deaths: dict[int, list[tuple[float, Leaf | None]]] = field(default_factory=dict)
+    # By segment and item: the deaths at which it was in a functor of that segment.
+    _charges: dict[tuple[int, Leaf], list[BaseException]] = field(default_factory=dict)
+
+    # ------------------------------------------------------------------ the verdict
+    def judge(
+        self,
+        member: Member,
+        cause: BaseException,
+        item: Leaf | None,
+        now_s: float,
+        known: int = 0,
+        *,
+        counts: bool = True,
+    ) -> BaseException | None:
+        """None if the run survives this death; else what it ends with.
+
+        Args:
+            item: what the worker's functor was at.
+            known: how many deaths at it the worker had heard of when it began it.  Copies of an
+                item that are in two functors at once (one is of an epoch that is over) and die
+                together are one try of it; and nobody has kept it yet.
+            counts: it is not the same death as another one's in its segment.
+        """
+        if not member.restarts:
+            return cause
+        deaths = self._deaths.setdefault(member.segment, [])
+        if counts:
+            deaths.append((now_s, item))
+        deaths[:] = [death for death in deaths if death[0] > now_s - RESTARTS_S]
+        if item is not None:
+            charges = self._charges.setdefault((member.segment, item), [])
+            if known >= len(charges):
+                charges.append(cause)
+                if len(charges) == 2:
+                    self.found.append(item)
+                    if not member.skips_poison:
+                        return _poisonous(charges)
+            if len(charges) >= 2:  # the item was to blame, and is left out from now on
+                deaths[:] = [death for death in deaths if death[1] != item]
+        if len(deaths) > member.max_restarts:
+            return _too_many(cause, len(deaths), member.max_restarts)
+        return None
+
+    def replacement(self, member: Member) -> Member:
+        """The worker that takes the place of a dead one; ids are never used twice."""
+        new = replace(member, id=self.next_id)
+        self.next_id += 1
+        return new
+
+    def charged(self, segments: Iterable[int]) -> tuple[Charge, ...]:
+        """The open items that workers of these segments have died of.
+
+        At one death they are suspects, at two poison.
+        """
+        wanted = frozenset(segments)
+        return tuple(
+            (segment, *item, len(deaths))
+            for (segment, item), deaths in self._charges.items()
+            if segment in wanted
+        )
+
+    def acquit(self, sender: int, settled: Iterable[tuple[int, int, Outputs]]) -> list[Charge]:
+        """Drops the charges of items that are settled, as their sender says; which these were.
+
+        Nobody gets such an item again, so every message would carry its charge for nothing.
+        """
+        dropped: list[Charge] = []
+        for segment, number, outputs in settled:
+            item: Leaf = (sender, number, outputs)
+            deaths = self._charges.pop((segment, item), None)
+            if deaths is not None:
+                dropped.append((segment, *item, len(deaths)))
+        return dropped
+
+    # ------------------------------------------------------------------ epochs
+    def epoch(self, region: int) -> int:
+        """The epoch that a region is in."""
+        return self._epochs[region]
+
+    def epochs(self, regions: Iterable[int]) -> tuple[tuple[int, int], ...]:
+        """Those of several regions."""
+        return tuple((region, self._epochs[region]) for region in sorted(regions))
+
+    def bury(self, worker: int, region: int, *, announced: bool = True) -> int:
+        """Books a death; the epoch of the region from now on.
+
+        Args:
+            announced: others have had to do with it.  Else nothing changes for them, but its id is
+                dead all the same, so that the dead ids have no gaps.
+        """
+        self.dead.add(worker, worker + 1)
+        self._epochs[region] += announced
+        return self._epochs[region]
+
+    # ------------------------------------------------------------------ what is said of it
+    def note(self, notice: Notice) -> None:
+        """To be said of this death what it costs, as soon as that is known."""
+        self.notices.append(notice)
+
+    def resent(self, sender: int, region: int, epoch: int, items: int) -> None:
+        """A sender has said how many items it sends again."""
+        for notice in self.notices:
+            # What it says of a later epoch holds for a death before, too.
+            if notice.region == region and notice.epoch <= epoch and sender in notice.waits_for:
+                notice.waits_for.discard(sender)
+                notice.items += items
+
+    def due(self, now_s: float) -> list[Notice]:
+        """Deaths of which it is known what they cost, or that have waited long enough."""
+        due = [n for n in self.notices if not n.waits_for or now_s >= n.at_s + NOTICE_S]
+        self.notices = [n for n in self.notices if n not in due]
+        return due
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When something is due at the latest."""
+        return min((n.at_s + NOTICE_S for n in self.notices), default=None)
+
+
+def _too_many(cause: BaseException, deaths: int, allowed: int) -> BaseException:
+    if not isinstance(cause, WorkerDiedError):
+        return cause
+    return cause.then(
+        f"; that was death {deaths} in this segment within {RESTARTS_S:.0f} s "
+        f"(max_restarts={allowed}), so the run was stopped"
+    )
+
+
+def _poisonous(charges: list[BaseException]) -> BaseException:
+    first, second = charges
+    if not isinstance(first, WorkerDiedError) or not isinstance(second, WorkerDiedError):
+        return second
+    return PoisonError(second.segment, second.item, first.description, second.description)

@@ -1,0 +1,106 @@
+"""What one worker has to know of the graph around it: frozen, and small enough to send."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+
+from minipipe.codec import Access
+from minipipe.protocol.delivery.paths import Step
+
+
+class Role(Enum):
+    """How a segment stands towards the items that it takes."""
+
+    RELAY = "relay"  # stateless: passes identity on, confirms nothing
+    ANCHOR = "anchor"  # has state: confirms what it has read
+    SINK = "sink"  # function Sink: confirms what its functor has returned from
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A join, and what the key of an item is that will be joined there."""
+
+    join: int  # its segment
+    depth: int | None  # steps of the path that count; None: the key is given at the fork
+
+
+@dataclass(frozen=True)
+class InletSpec:
+    """The consuming end of a stream, in one worker."""
+
+    stream: int
+    name: str
+    region: int
+    role: Role
+    feeders: str  # the names of the segments that put to it
+    producers: int  # workers that put to the stream
+    closers: frozenset[int]  # senders (segments) whose items may come by it
+    region_senders: frozenset[int]  # all senders of the region
+    senders: int  # of these, the workers: they must close the region before its end
+    alone: bool  # the only worker that takes from the stream (of its segment, in a broadcast)
+    buffer_size: int | None
+    slot: Step | None = None  # of a broadcast: what the path of every item grows by here
+    unlimited: frozenset[int] = frozenset()  # producing segments whose edge closes a loop
+    loop: frozenset[int] = frozenset()  # the segments of the loop that this worker is in
+    outer_senders: int = 0  # of the senders, those that are not in the loop
+    fed_by_loop: bool = False  # some of the producers are in the loop
+    shares_origin: bool = False  # of a join: some segment feeds this stream and another of its
+    ordered: bool = False  # it takes items in the order of their sender's numbers
+    gapless: bool = False  # then: all numbers come here, unless they were dropped on the way
+    access: Access = "read"  # what the segment may do with arrays in shared memory
+
+
+@dataclass(frozen=True)
+class OutletSpec:
+    """The producing end of a stream, in one worker."""
+
+    stream: int
+    name: str
+    region: int
+    groups: tuple[frozenset[int], ...]  # consuming segments; each group gets every item once
+    receivers: frozenset[int]  # segments that confirm in the region
+    is_sender: bool  # else it relays, with the identity that came in
+    ledger_bytes: int
+    ledger_items: int
+    broadcast: bool = False
+    sole: frozenset[int] = frozenset()  # of a broadcast: consuming segments of one worker
+    carried: tuple[Carried, ...] = ()  # joins whose keys travel beside the items
+    loop: frozenset[int] = frozenset()  # the segments of the loop that this worker is in
+    ordered_receivers: frozenset[int] = frozenset()  # of the receivers, those that take in order
+    exclusive: bool = False  # each item goes to one worker, which confirms what it has received
+
+    @property
+    def consumers(self) -> frozenset[int]:
+        """Segments that take from the stream."""
+        return frozenset().union(*self.groups)
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """All ends of one segment's workers."""
+
+    segment: int
+    inlets: tuple[InletSpec, ...]
+    outlets: tuple[OutletSpec, ...]
+    in_loop: bool = False
+    pairs: Carried | None = None  # of a join by identity: what its keys are
+    hole_groups: tuple[tuple[int, ...], ...] = ()  # outputs of which one gets what is dropped
+    hollow: bool = False  # holes may arrive
+
+    @cached_property
+    def correspondents(self) -> frozenset[int]:
+        """The segments whose workers those of this one may ever have something to say to.
+
+        Its neighbours; the senders whose items it confirms, or says that it has dropped; and the
+        receivers that a sender tells its marks and its end.
+        """
+        found: set[int] = set()
+        for inlet in self.inlets:
+            found |= inlet.closers if inlet.role is Role.RELAY else inlet.region_senders
+        for outlet in self.outlets:
+            found |= outlet.consumers
+            if outlet.is_sender:
+                found |= outlet.receivers
+        return frozenset(found)

@@ -1,0 +1,1 @@
+"""What a user declares: segments, their functors, streams and options."""

@@ -1,0 +1,249 @@
+"""Slots that this process counts on, and the arrays that see them."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minipipe.shm.arena import Arena
+from minipipe.shm.errors import SlotError
+from minipipe.shm.mapping import Mapping
+from minipipe.shm.reference import SlotRef
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+
+class Held:
+    """A slot that keeps its contents while anything in this process counts on it.
+
+    It is made with a count of one, which is its maker's to release; each array counts as well.
+
+    Args:
+        own: A mapping of this slot alone, if it is not to be seen in the arena's.
+
+    Attributes:
+        keeper: Who does the counting; None once it has let go of the slot, for good.
+        size_bytes: How much of the slot may be seen.
+        writers: How many of the arrays, with all their views, can be written to so that others
+            see it.
+        is_isolated: Whether no array here shows any more what others see: see `isolate`.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "arena",
+        "count",
+        "generation",
+        "index",
+        "is_isolated",
+        "keeper",
+        "own",
+        "size_bytes",
+        "writers",
+    )
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        arena: Arena,
+        index: int,
+        size_bytes: int,
+        own: Mapping | None = None,
+    ) -> None:
+        self.keeper: Keeper | None = keeper
+        self.arena = arena
+        self.index = index
+        self.generation: int = arena.generations[index]
+        self.size_bytes = size_bytes
+        self.own = own
+        self.count = 1
+        self.writers = 0
+        self.is_isolated = False
+
+    @property
+    def address(self) -> int:
+        """Where it begins in this process's memory."""
+        return self.arena.address(self.index) if self.own is None else self.own.address
+
+    def reference(self) -> SlotRef:
+        """What another process needs to borrow it, while this one counts on it."""
+        arena = self.arena
+        return SlotRef(arena.pid, arena.fd, arena.id, self.index, self.generation)
+
+    def retain(self) -> None:
+        """Counts on the slot once more, until `release`."""
+        keeper = self.keeper
+        if keeper is not None:
+            with keeper.lock:
+                assert self.count > 0, "this slot was let go"
+                self.count += 1
+
+    def release(self) -> None:
+        """Counts on the slot once less."""
+        keeper = self.keeper
+        if keeper is not None:
+            with keeper.lock:
+                keeper.let_go(self)
+
+    def bytes_seen(self, *, readonly: bool, private: Mapping | None = None) -> Array:
+        """Returns a new uint8 array over the slot, which counts until its last view has died."""
+        return self.seen("|u1", (self.size_bytes,), (1,), 0, readonly=readonly, private=private)
+
+    def seen(
+        self,
+        typestr: str,
+        shape: tuple[int, ...],
+        strides: tuple[int, ...],
+        offset: int,
+        *,
+        readonly: bool,
+        private: Mapping | None = None,
+    ) -> Array:
+        """Returns a new array over a part of the slot, which counts until its last view has died.
+
+        Args:
+            typestr: Of NumPy's array interface.
+            shape: That all lies within the slot is for the caller to see to.
+            strides: In bytes.
+            offset: In bytes.
+            readonly: Whether it cannot be written to.
+            private: A mapping of the slot that what is written stays in.
+        """
+        view = View()
+        writes = not readonly and private is None
+        keeper = self.keeper
+        if keeper is not None:
+            with keeper.lock:
+                assert self.count > 0, "this slot was let go"
+                self.count += 1
+                self.writers += writes
+        view.held = self
+        view.private = private
+        view.writes = writes
+        address = self.address if private is None else private.address
+        view.__array_interface__ = {
+            "version": 3,
+            "typestr": typestr,
+            "shape": shape,
+            "strides": strides,
+            "data": (address + offset, readonly),
+        }
+        return np.asarray(view)
+
+    # ------------------------------------------------------------------ isolation
+    def isolate(self) -> None:
+        """Cuts the arrays that this process has over the slot off from all others, for good.
+
+        They keep their contents, and what is written to them from here on reaches nobody.  For
+        `owner_of` they lie in no slot any more.  References to the slot stay good, and it stays
+        as it is, as long as anything counts on it.
+
+        (Pages that were not written since are still those of the slot: the contents stay only
+        because nobody else may write to it either.)
+
+        Raises:
+            SlotError: This process may not map more memory.  Nothing has changed.
+        """
+        keeper = self.keeper
+        if keeper is not None:
+            with keeper.lock:
+                if self.keeper is keeper and not self.is_isolated:
+                    try:
+                        self._remap(private=True)
+                    except OSError as exc:
+                        raise SlotError(self.arena.pid, str(exc)) from exc
+                    self.is_isolated = True
+
+    def rejoin(self) -> bool:
+        """Maps what `isolate` cut off as it was; False if that failed.  For its keeper only.
+
+        No array may be left that lies there.
+        """
+        try:
+            self._remap(private=False)
+        except OSError:
+            return False
+        return True
+
+    def _remap(self, *, private: bool) -> None:
+        arena = self.arena
+        offset = arena.offset(self.index)
+        if self.own is None:
+            arena.mapping.remap(arena.fd, offset, arena.slot_bytes, offset, private=private)
+        else:
+            self.own.remap(arena.fd, 0, arena.slot_bytes, offset, private=private)
+
+
+class View:
+    """The base of every array over a slot: NumPy keeps it for as long as any view is alive."""
+
+    __slots__ = ("__array_interface__", "held", "private", "writes")
+    __array_interface__: dict[str, Any]
+    held: Held
+    private: Mapping | None
+    writes: bool
+
+    def __del__(self) -> None:
+        # In any thread, in the middle of anything, so no lock is taken here.
+        held = getattr(self, "held", None)
+        if held is not None:
+            keeper = held.keeper
+            if keeper is not None:
+                keeper.ended.append((held, self.writes))
+
+
+class Keeper(ABC):
+    """Counts who counts on slots.
+
+    Attributes:
+        lock: Over all counts.  Nothing waits while it holds it.
+        ended: For each array whose last view has died and that was not yet counted, its slot and
+            whether it was one of the slot's writers.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.ended: deque[tuple[Held, bool]] = deque()
+
+    def drain(self) -> None:
+        """Counts the arrays that have died; every other call does so as well."""
+        with self.lock:
+            self._drain()
+
+    def let_go(self, held: Held) -> None:
+        """Counts once less on a slot; the lock is held."""
+        if held.keeper is not self:
+            return  # it was abandoned in the meantime
+        assert held.count > 0, "this slot was let go"
+        held.count -= 1
+        if held.count == 0:
+            held.keeper = None
+            self._freed(held)
+
+    def _drain(self) -> None:
+        ended = self.ended
+        while ended:
+            held, wrote = ended.popleft()
+            held.writers -= wrote
+            self.let_go(held)
+
+    @abstractmethod
+    def _freed(self, held: Held) -> None:
+        """Nothing in this process counts on the slot any more."""
+
+    # ------------------------------------------------------------------ fork
+    def before_fork(self) -> None:
+        """Has everything in order, and so it stays until one of the next two."""
+        self.lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        """Goes on as if nothing had happened."""
+        self.lock.release()
+
+    @abstractmethod
+    def after_fork_in_child(self) -> None:
+        """Leaves alone what is the parent's."""

@@ -1,0 +1,219 @@
+"""Everything that one worker sends: a link to each peer, a fan-out for each broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any
+
+from minipipe.codec import Parcel
+from minipipe.protocol.delivery.membership import SUPERVISOR, Membership, Peer
+from minipipe.protocol.delivery.recent import Recent
+from minipipe.protocol.flow.credit import Grant
+from minipipe.protocol.wiring import OutletSpec
+from minipipe.stream import wire
+from minipipe.stream.fanout import Fanout
+from minipipe.stream.link import Link
+from minipipe.stream.memory import references
+from minipipe.stream.outlet import Shipment
+from minipipe.stream.page import Page
+from minipipe.transport import Buffer, Transport
+
+# A message each for every large item would cost as much as the item; much more than this is a
+# waste of shared memory, which is cold when it is used again.
+OWES_BYTES = 16 * 1024 * 1024
+
+
+def inbox_name(ident: int) -> str:
+    """What the inbox of a worker is bound to."""
+    return f"{ident:x}"
+
+
+def publisher_name(ident: int, spec: OutletSpec) -> str:
+    """What the publisher of a worker's broadcast is bound to."""
+    return f"{ident:x}p{spec.stream:x}"
+
+
+def names_of(ident: int, outlets: Iterable[OutletSpec]) -> list[str]:
+    """All that a worker binds."""
+    return [inbox_name(ident), *(publisher_name(ident, spec) for spec in outlets if spec.broadcast)]
+
+
+class Post:
+    """Sends records and parcels; who may be unknown yet gets them when its address is known."""
+
+    def __init__(
+        self,
+        membership: Membership,
+        ident: int,
+        transport: Transport,
+        supervisor: str,
+        page: Page,
+        outlets: Iterable[OutletSpec],
+    ) -> None:
+        self._membership = membership
+        self._transport = transport
+        self._page = page
+        self._writer = wire.Writer(membership.run, ident)
+        self._links: dict[int, Link] = {}
+        self._dirty: dict[int, Link] = {}
+        self._later: dict[int, Link] = {}
+        # Which definitions of classes a consumer has had with a stream's parcels, and still has.
+        self._defined: dict[int, dict[int, Recent[None]]] = {}
+        self._kept_bytes = 0  # what others keep until they hear of what may come later
+        self._fanouts = {
+            spec.stream: Fanout(transport.publish(publisher_name(ident, spec)), self._writer)
+            for spec in outlets
+            if spec.broadcast
+        }
+        self._awaiting: list[Fanout] = []  # those that a subscription is still to come to
+        self._link(SUPERVISOR).open(transport.connect(supervisor))
+
+    # ----------------------------------------------------------------- records
+    def _link(self, ident: int) -> Link:
+        link = self._links.get(ident)
+        if link is None:
+            link = self._links[ident] = Link(self._writer)
+            peer = self._membership.peers.get(ident)
+            if peer is not None:
+                link.open(self._transport.connect(peer.address))
+        return link
+
+    def open(self, peer: Peer) -> None:
+        """Connects to a peer, unless that was done before."""
+        link = self._link(peer.id)
+        if not link.is_open:
+            link.open(self._transport.connect(peer.address))
+
+    def waits_for(self, peer: int) -> bool:
+        """Whether something is or was to be sent to this peer."""
+        return peer in self._links
+
+    def tell(self, ident: int, record: Sequence[Any]) -> None:
+        """Sends `record` to that worker with the next flush."""
+        link = self._link(ident)
+        link.add(record)
+        self._dirty[ident] = link
+
+    def forget(self, dead: Container[int]) -> None:
+        """Sends nothing to these any more."""
+        for peer in [ident for ident in self._links if ident in dead]:
+            self._links.pop(peer).close()
+            self._dirty.pop(peer, None)
+            self._later.pop(peer, None)
+        for peer in [ident for ident in self._defined if ident in dead]:
+            del self._defined[peer]
+        for fanout in self._fanouts.values():
+            fanout.forget(dead)
+        self._awaiting = [fanout for fanout in self._awaiting if fanout.waits]
+
+    def tell_later(self, ident: int, record: Sequence[Any], size_bytes: int) -> None:
+        """Sends `record` with the next flush of everything, or whatever goes there before.
+
+        Args:
+            size_bytes: of what the other one keeps until it hears of this.
+        """
+        link = self._link(ident)
+        link.add(record)
+        self._later[ident] = link
+        self._kept_bytes += size_bytes
+
+    def flush(self, *, everything: bool = True) -> None:
+        """Sends all records that wait; not `everything`: but for those that may come later."""
+        if self._later and (everything or self._kept_bytes >= OWES_BYTES):
+            self._dirty.update(self._later)
+            self._later.clear()
+            self._kept_bytes = 0
+        for link in self._dirty.values():
+            link.flush()
+        self._dirty.clear()
+
+    # ----------------------------------------------------------------- parcels
+    def dispatch(
+        self, spec: OutletSpec, targets: Sequence[int], shipment: Shipment, everybody: bool
+    ) -> None:
+        """Sends a parcel to its consumers, at once.
+
+        Args:
+            everybody: of a broadcast, that these are the consumers of all segments.
+        """
+        body: Any = shipment.contents
+        frames: Sequence[Buffer] = ()
+        classes: Mapping[bytes, bytes] = {}
+        slots: Sequence[int] = ()
+        if isinstance(body, Parcel):
+            if body.held:
+                slots = references(body.held)
+            body, frames, classes = body.body, body.frames, body.classes
+        runs, path = wire.flat(shipment.runs), shipment.path
+        done = tuple(shipment.done) if shipment.done else ()
+        select = wire.flat(shipment.select) if shipment.select else ()
+        about = (spec.stream, shipment.epoch, shipment.origin, runs, path, done, select)
+        begin = (wire.ITEMS, *about, shipment.keys, slots)
+        links: list[tuple[Link, Sequence[int]]]
+        if spec.broadcast:
+            links = self._fanouts[spec.stream].links_to(targets, everybody=everybody)
+        else:
+            links = [(self._link(targets[0]), targets)]
+            self._dirty.pop(targets[0], None)
+        for link, reached in links:
+            defined = self._definitions(spec.stream, reached, classes) if classes else ()
+            link.add((*begin, defined, body))
+            link.flush(frames)
+        self._page.parcels += 1
+
+    def _definitions(
+        self, stream: int, consumers: Sequence[int], classes: Mapping[bytes, bytes]
+    ) -> Sequence[bytes | None]:
+        """What a message says of the classes that it names, to all of these consumers.
+
+        A definition is in it if one of them does not have that: a consumer that has just taken the
+        place of another one, say, though the others had the definition long ago.
+        """
+        lacking: set[bytes] = set()
+        for consumer in consumers:
+            streams = self._defined.setdefault(consumer, {})
+            has = streams.setdefault(stream, Recent())
+            lacking |= has.lacking(classes)
+            has.used(dict.fromkeys(classes))
+        said: list[bytes | None] = []
+        for token, blob in classes.items():
+            said += (token, blob if token in lacking else None)
+        return said
+
+    # -------------------------------------------------------------- broadcasts
+    def publisher(self, spec: OutletSpec, subscriber: Peer) -> str:
+        """Where this consumer has to subscribe, or nothing if the stream is no broadcast."""
+        fanout = self._fanouts.get(spec.stream)
+        if fanout is None:
+            return ""
+        fanout.expect(subscriber.id, sole=subscriber.segment in spec.sole)
+        if fanout not in self._awaiting:
+            self._awaiting.append(fanout)
+        return fanout.address
+
+    def granted(self, stream: int, consumer: int, grant: Grant) -> Grant | None:
+        """The grant, unless it has to wait for the consumer's subscription."""
+        fanout = self._fanouts.get(stream)
+        return grant if fanout is None else fanout.granted(consumer, grant)
+
+    @property
+    def awaits(self) -> bool:
+        """Whether a subscription is still to come."""
+        return bool(self._awaiting)
+
+    def filenos(self) -> list[int]:
+        """What is readable when `subscriptions` may have news."""
+        return [fanout.publisher.fileno() for fanout in self._awaiting]
+
+    def subscriptions(self) -> list[tuple[int, int, Grant]]:
+        """Stream, consumer and grant of those whose subscription has come since last asked.
+
+        To be asked after the last send before a wait: a send may swallow the wake-up.
+        """
+        found = [
+            (stream, consumer, grant)
+            for stream, fanout in self._fanouts.items()
+            for consumer, grant in fanout.arrivals()
+        ]
+        self._awaiting = [fanout for fanout in self._awaiting if fanout.waits]
+        return found

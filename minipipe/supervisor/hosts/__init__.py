@@ -1,0 +1,1 @@
+"""Where worker processes are started, killed and watched."""

@@ -1,0 +1,168 @@
+"""Watches the status pages: for functors that take too long, for a run that stands still."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Hashable
+
+from minipipe.protocol.run import timeouts
+from minipipe.protocol.run.timeouts import Sentences, Stall, Step, Timeouts
+from minipipe.supervisor.processes import Crew
+from minipipe.supervisor.starts import Starts
+from minipipe.supervisor.worker_handle import Hand
+
+logger = logging.getLogger("minipipe")
+
+LOOK_S = 1.0  # how often progress is looked for
+
+
+class Watch:
+    """Kills workers that hang, and says when nothing moves."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._items = Timeouts({h.ident: t for h in crew.hands.values() if (t := _of_item(h))})
+        self._start_limits = Timeouts(
+            {h.ident: t for h in crew.hands.values() if (t := _of_start(h))}
+        )
+        self._sentences = Sentences()
+        self._starts = Starts(crew)
+        self._stall = Stall(timeouts.FIRST_STALL_S)
+        self._since_s: dict[int, float] = {}  # those that are to be killed: since when there
+        self._next_s = 0.0
+
+    def due_in_s(self, now_s: float) -> float:
+        """Seconds until there is something to look for."""
+        times = [self._next_s - now_s]
+        for due_in_s in (self._sentences.due_in_s(now_s), self._starts.due_in_s(now_s)):
+            if due_in_s is not None:
+                times.append(due_in_s)
+        return max(0.0, min(times))
+
+    def replaced(self, dead: int, instead: int) -> None:
+        """A worker has another one's place now."""
+        hand = self._crew.hands[instead]
+        self._sentences.forget(dead)
+        for limits, limit_s in (
+            (self._items, _of_item(hand)),
+            (self._start_limits, _of_start(hand)),
+        ):
+            limits.forget(dead)
+            if limit_s is not None:
+                limits.watch(instead, limit_s)
+        self._next_s = 0.0  # its first item is to be seen when it begins
+
+    def end(self) -> None:
+        """The run is being stopped: nobody is killed for being slow any more."""
+        for worker in self._sentences.halted:
+            self._crew.resume(worker)
+        for worker in self._sentences.workers:
+            self._sentences.forget(worker)
+
+    def look(self, now_s: float, *, started: bool) -> None:
+        """Looks, if it is time.
+
+        Args:
+            started: all workers have been told to start.
+        """
+        for worker in self._sentences.workers:
+            self._carry_out(worker, now_s)
+        self._starts.tell_due(now_s)
+        if now_s < self._next_s:
+            return
+        items: dict[int, Hashable] = {}
+        starts: dict[int, Hashable] = {}
+        signs: list[Hashable] = []
+        for hand in self._crew.hands.values():
+            words = hand.look()
+            if words is None:
+                continue
+            signs.append(words)
+            call = hand.call()
+            if call is not None:
+                items[hand.ident] = call
+            elif hand.is_starting:
+                starts[hand.ident] = STARTING
+        for limits, at in ((self._items, items), (self._start_limits, starts)):
+            for worker, seconds in limits.look(now_s, at):
+                self._condemn(worker, at[worker], now_s, seconds)
+        self._starts.look(now_s)
+        if started:
+            stalled_s = self._stall.look(now_s, tuple(signs))
+            if stalled_s is not None:
+                logger.warning("%s", self._standing_still(stalled_s))
+        due = [t for w in (self._items, self._start_limits) if (t := w.due_in_s(now_s)) is not None]
+        self._next_s = now_s + min([LOOK_S, *due])
+
+    # ------------------------------------------------------- calls that take too long
+    def _condemn(self, worker: int, call: Hashable, now_s: float, seconds: float) -> None:
+        if worker in self._sentences.workers or self._crew.hands[worker].hung:
+            return
+        self._since_s[worker] = now_s - seconds
+        self._sentences.condemn(worker, call, now_s)
+        if self._crew.hands[worker].can_tell_stack:
+            self._crew.ask_for_stack(worker)
+
+    def _carry_out(self, worker: int, now_s: float) -> None:
+        """Takes the next step towards the end of a worker, if it is at that call still."""
+        hand = self._crew.hands[worker]
+        if hand.final is not None:
+            self._sentences.forget(worker)
+            return
+        stands = hand.is_stopped()  # first: what a stopped worker is at does not change
+        call: Hashable = STARTING if hand.is_starting else hand.call()
+        match self._sentences.step(worker, call, now_s, stands=stands):
+            case Step.HALT:
+                self._crew.halt(worker)
+            case Step.RESUME:
+                self._crew.resume(worker)
+            case Step.KILL:
+                seconds = now_s - self._since_s.pop(worker)
+                hand.hung = _why(hand, seconds, starting=call == STARTING)
+                hand.keep_stack()
+                # One that has no process yet is waited for in vain: the zygote is what hangs.
+                self._crew.kill(worker, hard=not hand.pid)
+            case Step.WAIT | Step.SPARE:
+                pass
+
+    # --------------------------------------------------------------- standing still
+    def _standing_still(self, stalled_s: float) -> str:
+        """Who is in which functor, for how long at least; or who is stopped."""
+        since = time.strftime("%H:%M:%S", time.localtime(time.time() - stalled_s))
+        parts = []
+        for hand in self._crew.hands.values():
+            if hand.final is not None:
+                continue
+            if hand.is_stopped():
+                parts.append(f"{hand.name!r} (pid {hand.pid}) is stopped (SIGSTOP)")
+            elif hand.call() is not None:
+                item = self._crew.item_in(hand)
+                what = "your loop" if hand.member.is_caller else "its functor"
+                parts.append(f"{hand.name!r} (pid {hand.pid}) is in {what} at {item}")
+        where = "; ".join(parts) or "no worker is in its functor"
+        return f"no progress for {stalled_s:.0f} s, since {since}: {where}"
+
+
+def _why(hand: Hand, seconds: float, *, starting: bool) -> str:
+    if starting:
+        limit_s = _of_start(hand)
+        return f"was still {hand.start_stage} after {seconds:.3g} s (start_timeout_s={limit_s:g})"
+    return f"took {seconds:.3g} s for one item (timeout_s={_of_item(hand):g})"
+
+
+STARTING = "starting"  # what a worker is at until its `local_init` has returned
+
+
+def _of_item(hand: Hand) -> float | None:
+    """How long a worker may be at one item."""
+    declared = hand.segment.declared
+    return None if declared is None else declared.timeout_s
+
+
+def _of_start(hand: Hand) -> float | None:
+    """How long a worker may take to start."""
+    declared = hand.segment.declared
+    if declared is None or declared.start_timeout_s is not None:
+        return None if declared is None else declared.start_timeout_s
+    return None if declared.timeout_s is None else max(declared.timeout_s, timeouts.START_S)

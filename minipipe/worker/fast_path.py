@@ -1,0 +1,201 @@
+"""The quick way: one stream in, at most one out, an item for an item."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from minipipe.codec import readable
+from minipipe.errors import SentinelError
+from minipipe.protocol.delivery.paths import outputs
+from minipipe.segments.functor import Opened
+from minipipe.segments.markers import Sentinel
+from minipipe.stream import Inlet, Outlet, Role, Turn
+from minipipe.stream.outlet import FAST
+from minipipe.stream.page import ITEM_WORD
+from minipipe.worker.functor_runner import SKIPPED, Body
+
+QUICK_S = 0.0005  # a functor that takes less as a rule is not watched from the first moment on
+
+
+class LineLoop:
+    """Works off what arrives, a parcel at a time."""
+
+    def __init__(self, body: Body, opened: Opened) -> None:
+        self._body = body
+        self._node = body.node
+        self._function = opened.call
+        self._inlet: Inlet = next(iter(body.node.inlets.values()))
+        self._outlet = body.outlets[0] if body.outlets else None
+
+    def run(self) -> None:
+        """Works off what arrives, until there will be no more."""
+        node, body, inlet, outlet = self._node, self._body, self._inlet, self._outlet
+        relays = inlet.spec.role is Role.RELAY
+        while True:
+            if not inlet.ready:
+                body.wait_for_input(
+                    lambda: inlet.ready or (node.leaving if relays else inlet.ended)
+                )
+                if not inlet.ready:
+                    break
+            parcel = inlet.queue[0]
+            began_s = time.monotonic()
+            items = body.unpack(inlet)
+            items.reverse()  # they are popped, so that nothing but the functor holds them
+            turn = inlet.begin(items)
+            node.page.begin(parcel.origin, parcel.path)
+            if outlet is not None and relays:
+                outlet.relay(parcel.origin, parcel.epoch, parcel.path, parcel.done)
+            function = readable(self._function) if parcel.unreadable else self._function
+            now_s = self._work_off(function, inlet, turn, began_s)
+            if turn.stale:  # a worker has died: all of this will be sent again
+                inlet.abandon()
+                continue
+            inlet.pace.observe(parcel.count, now_s - began_s)
+            node.report_turn(inlet)
+            inlet.end()
+        body.close()
+
+    def _work_off(
+        self, function: Callable[..., Any], inlet: Inlet, turn: Turn, now_s: float
+    ) -> float:
+        """Calls the functor for each item of a parcel, or until that is stale; the time then."""
+        node, body, outlet = self._node, self._body, self._outlet
+        stride = body.stride
+        begun, count = 0, turn.parcel.count
+        while begun < count and not turn.stale:
+            stop = min(count, begun + stride.items)
+            if outlet is not None:
+                if not outlet.ready:
+                    body.wait_for_room(outlet)
+                    now_s = time.monotonic()
+                    if turn.stale:
+                        break
+                stop = min(stop, begun + outlet.room)
+            began_s = now_s
+            before = begun
+            if outlet is None:
+                begun = self._sink_some(function, inlet, turn, begun, stop)
+            else:
+                begun = self._work_some(function, inlet, outlet, turn, begun, stop)
+            turn.reached(begun)
+            now_s = time.monotonic()
+            if outlet is not None and not turn.stale:
+                outlet.added(began_s, now_s, begun - before)
+                if begun == count and not inlet.queue:
+                    outlet.flush()  # first of all: somebody may be waiting for it
+            stride.took(now_s - began_s)
+            node.tend(now_s)
+            body.check()
+        return now_s
+
+    def _sink_some(
+        self, function: Callable[..., Any], inlet: Inlet, turn: Turn, begun: int, stop: int
+    ) -> int:
+        """Calls the functor for the items [begun, stop) of a parcel; returns how far it came.
+
+        The hot loop of a Sink: what is in it is paid for every item.
+        """
+        node, body = self._node, self._body
+        self._arm(inlet)
+        words, attended, pop = node.page.words, body.attended, turn.items.pop
+        charged = node.charged
+        for number in turn.numbers[begun:stop]:
+            item = pop()
+            if charged and body.sets_aside(number, turn.parcel):
+                node.page.dropped += 1
+                continue
+            words[ITEM_WORD] = number + 1
+            try:
+                function(item)
+            except BaseException as error:
+                if body.again(error, inlet, turn.parcel, function, number, item) is SKIPPED:
+                    node.page.dropped += 1
+                attended = body.attended
+            words[ITEM_WORD] = 0
+            if node.attended != attended:
+                attended = body.attended = node.rejoin()
+                turn.reached(turn.numbers.index(number) + 1)
+                body.check()
+        return stop
+
+    def _arm(self, inlet: Inlet) -> None:
+        """Has the attendant watch the functor, unless it is quick as a rule."""
+        attendant = self._body.attendant
+        if not attendant.armed and not 0.0 < inlet.pace.pace_s < QUICK_S:
+            attendant.arm()
+
+    def _work_some(
+        self,
+        function: Callable[..., Any],
+        inlet: Inlet,
+        outlet: Outlet,
+        turn: Turn,
+        begun: int,
+        stop: int,
+    ) -> int:
+        """Calls the functor for the items [begun, stop) of a parcel; returns how far it came.
+
+        The hot loop of a Transform: what is in it is paid for every item.
+        """
+        node, body = self._node, self._body
+        self._arm(inlet)
+        words, attended, pop = node.page.words, body.attended, turn.items.pop
+        charged = node.charged
+        origin, path = turn.parcel.origin, outputs(turn.parcel.path)
+        numbered, exposed = outlet.ledger is None, node.exposed
+        for number in turn.numbers[begun:stop]:
+            item = pop()
+            poison = charged and body.sets_aside(number, turn.parcel)
+            words[ITEM_WORD] = number + 1
+            try:
+                result = None if poison else function(item)
+            except BaseException as error:
+                result = body.again(error, inlet, turn.parcel, function, number, item)
+                attended = body.attended
+                if result is SKIPPED:
+                    result = None
+            words[ITEM_WORD] = 0
+            begun += 1
+            if node.attended != attended:
+                attended = body.attended = node.rejoin()
+                turn.reached(begun)
+                body.check()
+                if turn.stale:
+                    break
+                outlet.reconsider()
+                if not outlet.ready:
+                    body.wait_for_room(outlet)
+                    if turn.stale:
+                        break
+                stop = begun  # who gets the next one is to be chosen again
+            if result is None:
+                node.page.dropped += 1
+                if numbered:
+                    turn.drops.append(number)
+            else:
+                if type(result) in FAST:
+                    outlet.tokens.append(result)
+                    if numbered:
+                        outlet.numbers.append(number)
+                elif result is Sentinel:
+                    raise body.broken(SentinelError(body.where), number, item, origin, path)
+                else:
+                    try:
+                        outlet.add(result)
+                        if numbered:
+                            outlet.numbers.append(number)
+                    except Exception as error:  # pickling runs code of the user's classes
+                        body.not_sent(error, number, item, origin, turn.parcel)
+                        attended = body.attended
+                        node.page.dropped += 1
+                        if numbered:
+                            turn.drops.append(number)
+                if exposed:
+                    result = item = None
+                    node.settle_memory()
+            if begun >= stop:
+                break
+        return begun

@@ -1,0 +1,301 @@
+"""Where a segment's next item comes from: one stream, or several that are joined."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
+
+from minipipe.errors import TwicePairedError, UnpairedError
+from minipipe.protocol.delivery.pairing import Pairing
+from minipipe.protocol.wiring import Carried
+from minipipe.stream import Inlet, Role, wire
+from minipipe.stream.arrived import Arrived, Key
+from minipipe.worker.functor_runner import Body
+from minipipe.worker.work_item import NO_KEYS, Taken
+
+PATIENCE_S = 0.1  # a join that waits this long beside a full stream asks whether that is why
+MANY_ITEMS, MANY_BYTES = 100_000, 1 << 30  # a stream on which so much waits is worth a warning
+
+
+class Feed(Protocol):
+    """Gives a segment's items one by one."""
+
+    def take(self) -> Taken | None:
+        """The next item; None at the end of the input."""
+
+    def done(self) -> None:
+        """The item last taken is worked off."""
+
+
+class Reader:
+    """Reads one stream, item by item."""
+
+    def __init__(self, body: Body, inlet: Inlet) -> None:
+        self.inlet = inlet
+        self._body = body
+        self._position = 0
+        self._began_s = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether an item is there."""
+        return self.inlet.turn is not None or self.inlet.ready
+
+    @property
+    def waiting(self) -> int:
+        """How many items have arrived and were not taken out."""
+        return self.inlet.queued_items - (self._position if self.inlet.turn is not None else 0)
+
+    def drop_holes(self) -> None:
+        """Passes over what stands for something dropped before: here nobody waits for it."""
+        while self.ready and self._peek() is None:
+            self.pop()
+            self.done()
+            self.inlet.holes += 1
+
+    def _peek(self) -> Any:
+        inlet, turn = self.inlet, self.inlet.turn
+        if turn is None:
+            turn = inlet.begin(self._body.unpack(inlet))
+            self._position = 0
+        return turn.items[self._position]
+
+    def pop(self) -> Taken:
+        """Takes an item out."""
+        inlet = self.inlet
+        turn = inlet.turn
+        self._began_s = time.monotonic()
+        if turn is None:
+            turn = inlet.begin(self._body.unpack(inlet))
+            self._position = 0
+        position = self._position
+        item, turn.items[position] = turn.items[position], None  # the functor's alone from now on
+        self._position = position + 1
+        return Taken((item,), turn.numbers[position], turn.parcel, keys_at(turn.parcel, position))
+
+    def done(self) -> None:
+        """The item last taken is worked off."""
+        inlet, turn = self.inlet, self.inlet.turn
+        if turn is None:
+            return  # the segment has ended meanwhile, and dropped the rest
+        turn.reached(self._position)
+        if turn.stale:  # a worker has died: all of this will be sent again
+            inlet.abandon()
+            return
+        inlet.pace.observe(1, time.monotonic() - self._began_s)
+        if self._position == turn.parcel.count:
+            self._body.node.report_turn(inlet)
+            inlet.end()
+
+
+class Single:
+    """The items of one stream."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+        self._inlet: Inlet = next(iter(body.node.inlets.values()))
+        self._reader = Reader(body, self._inlet)
+        self._relays = self._inlet.spec.role is Role.RELAY
+
+    def take(self) -> Taken | None:
+        node, inlet, reader = self._body.node, self._inlet, self._reader
+        if inlet.turn is not None and inlet.turn.stale:
+            inlet.abandon()
+        if not reader.ready:
+            ends_by_itself = not self._relays  # a relay leaves when it is told to
+            self._body.wait_for_input(
+                lambda: reader.ready or node.leaving or (ends_by_itself and inlet.ended)
+            )
+            if not reader.ready:
+                return None
+        return reader.pop()
+
+    def done(self) -> None:
+        self._reader.done()
+
+
+class InStep:
+    """One item of each of several streams that have nothing to do with each other."""
+
+    def __init__(self, body: Body, strict: bool) -> None:
+        self._body = body
+        self._strict = strict
+        self._readers = [Reader(body, inlet) for inlet in body.node.inlets.values()]
+        self._waited_since_s = 0.0
+        self._hollow = body.node.wiring.hollow
+        for reader in self._readers:
+            reader.inlet.followed = False  # the number on the status page is one of several
+
+    def take(self) -> Taken | None:
+        readers, node = self._readers, self._body.node
+        if self._hollow:
+            for reader in readers:
+                reader.drop_holes()
+        if not all(reader.ready for reader in readers):
+            self._waited_since_s = time.monotonic()
+            self._body.wait_for_input(
+                lambda: node.leaving or self._decided or self._relieve(), PATIENCE_S
+            )
+        if not all(reader.ready for reader in readers):
+            self._end()
+            return None
+        return together([reader.pop() for reader in readers])
+
+    def done(self) -> None:
+        for reader in self._readers:
+            reader.done()
+
+    @property
+    def _decided(self) -> bool:
+        """Whether all have an item, or one has ended."""
+        if self._hollow:
+            for reader in self._readers:
+                reader.drop_holes()
+        return all(r.ready for r in self._readers) or any(r.inlet.ended for r in self._readers)
+
+    def _relieve(self) -> bool:
+        """Lets more of a full stream wait if another one has nothing because of that.
+
+        For streams that stem from one segment: it may be blocked by the full one, and could feed
+        the empty one otherwise (artificial deadlock of bounded process networks: Parks 1995).
+        Whether it is, those on the way say (`protocol.flow.chasing`); one that is just slow is waited for.
+        """
+        probes, now_s = self._body.node.probes, time.monotonic()
+        for reader in self._readers:
+            inlet = reader.inlet
+            if inlet.spec.stream in probes.full and reader.ready and inlet.holds_up:
+                inlet.relieve()
+                self._warn(reader)
+        probes.full.clear()
+        if now_s - self._waited_since_s >= PATIENCE_S:
+            self._waited_since_s = now_s
+            full = [r for r in self._readers if r.inlet.spec.shares_origin and r.ready]
+            if any(reader.inlet.holds_up for reader in full):
+                probes.ask(reader.inlet for reader in self._readers if not reader.ready)
+        return False
+
+    def _warn(self, reader: Reader) -> None:
+        """Says that much waits on a stream, as another one of the same origin brings little."""
+        items, size_bytes = reader.waiting, reader.inlet.size_bytes
+        if items >= MANY_ITEMS or size_bytes >= MANY_BYTES:
+            others = " and ".join(repr(r.inlet.spec.name) for r in self._readers if not r.ready)
+            text = (
+                f"{self._body.where}: {items} items ({size_bytes >> 20} MiB) wait on stream "
+                f"{reader.inlet.spec.name!r}, since their common origin brings so few by {others}: "
+                "what is joined in step should come equally often"
+            )
+            self._body.node.report(wire.LOG, logging.WARNING, text)
+
+    def _end(self) -> None:
+        """One stream has ended: what the others still have or get is left over.
+
+        What comes round in a loop is not: something always does when a loop comes to its end.
+        """
+        body, node = self._body, self._body.node
+        for reader in self._readers:
+            if reader.inlet.spec.fed_by_loop:
+                reader.inlet.discard()
+        others = [r for r in self._readers if not (r.inlet.ended or r.inlet.spec.fed_by_loop)]
+        if self._strict and not node.draining:
+            if not node.leaving:
+                body.wait_for_input(
+                    lambda: any(r.ready for r in others) or all(r.inlet.ended for r in others)
+                )
+            left = {r.inlet.spec.name: r.waiting for r in others if r.ready}
+            if left:
+                error = UnpairedError(body.where, tuple(left.items()))
+                raise body.broken(error, None, None, node.ident)
+            return
+        for reader in others:
+            reader.inlet.discard()
+        if others and not node.draining:
+            node.report(wire.ENDED)  # a source that feeds nobody else yields no more
+        if not node.leaving:
+            body.wait_for_input(lambda: all(r.inlet.ended for r in others))
+        left = {r.inlet.spec.name: r.inlet.discarded for r in others if r.inlet.discarded}
+        if left:
+            node.page.dropped += sum(left.values())
+            text = str(UnpairedError(body.where, tuple(left.items())))
+            node.report(wire.LOG, logging.WARNING, text.removesuffix(_MEND))
+
+
+_MEND = " (strict=False makes this a warning)"
+
+
+class ByIdentity:
+    """The parts of one item, which went different ways."""
+
+    def __init__(self, body: Body, pairs: Carried) -> None:
+        self._body = body
+        self._pairs = pairs
+        self._inlets: Sequence[Inlet] = list(body.node.inlets.values())
+        self._pairing = Pairing(len(self._inlets))
+        self._whole: deque[Taken] = deque()
+        for inlet in self._inlets:
+            inlet.followed = False
+
+    def take(self) -> Taken | None:
+        inlets = self._inlets
+        while not self._whole:
+            for i, inlet in enumerate(inlets):
+                while inlet.queue:
+                    self._read(i, inlet)
+            if self._whole:
+                break
+            if all(inlet.ended for inlet in inlets):
+                if self._pairing.held and not self._body.node.leaving:
+                    # Each way brings one part of an item, if only a hole: one brought two.
+                    names = " or ".join(inlet.spec.name for inlet in inlets)
+                    raise self._body.broken_at(TwicePairedError(self._body.where, names), None)
+                return None
+            self._body.wait_for_input(
+                lambda: any(inlet.queue for inlet in inlets) or all(inlet.ended for inlet in inlets)
+            )
+        taken = self._whole.popleft()
+        node = self._body.node
+        if taken.is_hole:
+            node.page.dropped += sum(part is not None for part in taken.arguments)
+        else:
+            node.paired = (node.paired or 0) + 1
+        return taken
+
+    def done(self) -> None:
+        """All that was taken was booked when it was read."""
+
+    def _read(self, i: int, inlet: Inlet) -> None:
+        """Takes in a parcel: a join reads what there is, so that no way blocks another."""
+        parcel = inlet.queue[0]
+        began_s = time.monotonic()
+        turn = inlet.begin(self._body.unpack(inlet))
+        for position, item in enumerate(turn.items):
+            part = Taken((item,), turn.numbers[position], parcel, keys_at(parcel, position))
+            key = part.key(self._pairs)
+            assert key is not None, "what lost its identity carries a key"
+            try:
+                parts = self._pairing.add(i, key[0], key[1], key[2:], part)
+            except ValueError as error:  # two outputs of a fork lead into one of its streams
+                twice = TwicePairedError(self._body.where, inlet.spec.name)
+                raise self._body.broken_at(twice, part) from error
+            if parts is not None:
+                self._whole.append(together(cast("Sequence[Taken]", parts)))
+        turn.reached(parcel.count)
+        inlet.pace.observe(parcel.count, time.monotonic() - began_s)
+        inlet.end()
+
+
+def keys_at(parcel: Arrived, position: int) -> Mapping[int, Key]:
+    """What travelled beside this item of a parcel."""
+    if parcel.keys is None:
+        return NO_KEYS
+    return {join: tuple(keys[position]) for join, keys in parcel.keys.items()}
+
+
+def together(parts: Sequence[Taken]) -> Taken:
+    """Parts as one item, whose identity is that of the first."""
+    first = parts[0]
+    keys = {join: key for part in parts for join, key in part.keys.items()}
+    arguments = tuple(argument for part in parts for argument in part.arguments)
+    return Taken(arguments, first.number, first.parcel, keys or NO_KEYS)

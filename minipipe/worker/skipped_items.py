@@ -1,0 +1,102 @@
+"""What a worker writes of items that it has skipped."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+from minipipe.dead_letters import Letter, keep, sealed, write
+from minipipe.protocol.delivery.paths import Leaf, outputs
+from minipipe.stream import Node
+from minipipe.stream.arrived import Arrived
+from minipipe.worker.failure import Failure
+
+
+class Letters:
+    """Writes dead letters.
+
+    Args:
+        path: of the file; None: nothing is written.
+        segment: the segment's name.
+        worker: the worker's name.
+        names: of the workers that number items.
+        directory: of the run.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        path: str | None,
+        segment: str,
+        worker: str,
+        names: Mapping[int, str],
+        directory: str,
+    ) -> None:
+        self._node = node
+        self._path = path
+        self._segment = segment
+        self._worker = worker
+        self._names = names
+        self._directory = directory
+
+    @property
+    def wanted(self) -> bool:
+        """Whether letters are to be written."""
+        return self._path is not None
+
+    def write(self, failure: Failure, item: Any, parcel: Arrived | None) -> None:
+        """Writes an item, with what the functor has raised.
+
+        Args:
+            parcel: what the item came in: there it is still as it was.
+
+        Raises:
+            OSError: that could not be done.
+        """
+        assert self._path is not None and failure.number is not None
+        if parcel is not None:
+            item = self._node.original(parcel, failure.number)
+        about = (failure.type_name, failure.text, failure.trace)
+        letter = self._letter(failure.number, failure.origin, failure.path, *about)
+        write(self._path, letter, keep(item))
+
+    def suspect(self, number: int, parcel: Arrived) -> None:
+        """Writes an item that a worker has died of to where the supervisor finds it.
+
+        Should another one die of it, nobody will have it any more who could.
+        """
+        if not self.wanted:
+            return
+        path = outputs(parcel.path)
+        about = (number, parcel.origin, path)
+        letter = self._letter(*about, "PoisonError", "workers have died of it")
+        segment = self._node.wiring.segment
+        place = suspect_path(self._directory, segment, (parcel.origin, number, path))
+        new = f"{place}.{self._node.ident}"  # a second one may have got the item meanwhile
+        with open(new, "wb") as file:
+            file.write(sealed(letter, keep(self._node.original(parcel, number))))
+        os.replace(new, place)
+
+    def _letter(
+        self,
+        number: int,
+        origin: int,
+        path: tuple[int, ...],
+        error: str,
+        text: str,
+        trace: str = "",
+    ) -> Letter:
+        run, name = self._node.membership.run, self._names.get(origin, str(origin))
+        who = (self._segment, self._worker, name)
+        return Letter(run, time.time(), *who, number, path, error, text, trace)
+
+
+def suspect_path(directory: str, segment: int, item: Leaf) -> str:
+    """Where in the run's directory a suspect item is kept."""
+    origin, number, path = item
+    # A name has 255 bytes: what went by many forks is told apart by a hash of them.
+    by = "" if not path else f"-{blake2b(repr(path).encode(), digest_size=12).hexdigest()}"
+    return os.path.join(directory, f"suspect-{segment}-{origin}-{number}{by}")
