@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minipipe.shm import SlotPool, arrays, owner_of, supported
+from minipipe.shm import SlotPool, arrays, find_slot, supported
 from minipipe.shm.arrays import ObjectArrayError, empty, empty_like
 
 SIZE = 100_000
@@ -44,7 +44,7 @@ def test_in_a_worker_a_large_array_lies_in_a_slot_and_is_what_numpy_would_have_m
     pool: SlotPool, shape: Any, dtype: Any, order: Any
 ) -> None:
     array, like = empty(shape, dtype, order), np.empty(shape, dtype, order)
-    assert owner_of(array) is not None
+    assert find_slot(array) is not None
     assert (array.shape, array.dtype, array.strides) == (like.shape, like.dtype, like.strides)
     assert type(array) is np.ndarray and array.flags.writeable and array.flags.aligned
 
@@ -62,13 +62,13 @@ def test_the_like_of_an_array_has_its_shape_dtype_and_layout(
     pool: SlotPool, prototype: Any, order: Any
 ) -> None:
     array, like = empty_like(prototype, order=order), np.empty_like(prototype, order=order)
-    assert owner_of(array) is not None and type(array) is np.ndarray
+    assert find_slot(array) is not None and type(array) is np.ndarray
     assert (array.shape, array.dtype, array.strides) == (like.shape, like.dtype, like.strides)
 
 
 def test_the_like_of_an_array_may_have_another_shape_and_dtype(pool: SlotPool) -> None:
     array = empty_like([1, 2], "f4", shape=(50, 1000))
-    assert owner_of(array) is not None
+    assert find_slot(array) is not None
     assert (array.shape, array.dtype) == ((50, 1000), np.float32)
 
 

@@ -8,9 +8,10 @@ described in `minipipe.codec.wire`.
 from minipipe.codec.classes import Named
 from minipipe.codec.decoder import Decoder
 from minipipe.codec.encoder import Encoder, Parcel
-from minipipe.codec.slots import NO_LEASES, Access, Borrower, Leases, Lender, Lent, SlotGoneError
+from minipipe.codec.slots import NO_LEASES, Borrower, Leases, Lender, SharedArray, SlotGoneError
 from minipipe.codec.unreadable import Unreadable, readable
 from minipipe.codec.wire import ATOMS, FORMAT_VERSION
+from minipipe.protocol.wiring import Access
 
 __all__ = [
     "ATOMS",
@@ -22,9 +23,9 @@ __all__ = [
     "Encoder",
     "Leases",
     "Lender",
-    "Lent",
     "Named",
     "Parcel",
+    "SharedArray",
     "SlotGoneError",
     "Unreadable",
     "readable",

@@ -86,10 +86,10 @@ def _write_array(writer: Writer, value: Array) -> list[object]:
             raise NotNativeError("it is a large array of nothing")
         data = value.tobytes(order)
     else:
-        loan = writer.lend(value)
-        if loan is not None:
-            ref, strides = list(loan.held.reference()), list(loan.strides)
-            return [wire.SLOT_ARRAY, words, ref, loan.offset, strides, loan.exclusive, *value.shape]
+        part = writer.lend(value)
+        if part is not None:
+            ref, strides = list(part.held.reference()), list(part.strides)
+            return [wire.SLOT_ARRAY, words, ref, part.offset, strides, part.exclusive, *value.shape]
         data = raw_bytes(value.copy(order)).toreadonly()
     return [wire.ARRAY, words, int(is_fortran), writer.buffer(data), *value.shape]
 

@@ -2,9 +2,9 @@
 
 A class of `__main__`, of a notebook or of a function is known by a random token. Its definition, as
 cloudpickle writes it, travels in the first parcel to a receiver that names the token, and again if
-it is not among the most recent ones any more (`minipipe.protocol.delivery.recent`). The tokens belong to the
-process, not to a connection: a class that came in goes out under the token it came with, and one
-that comes home is the original.
+it is not among the most recent ones any more (`minipipe.protocol.delivery.recent`). The tokens
+belong to the process, not to a connection: a class that came in goes out under the token it came
+with, and one that comes home is the original.
 """
 
 from __future__ import annotations

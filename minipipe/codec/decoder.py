@@ -9,9 +9,10 @@ import msgpack
 
 from minipipe.codec import arrays, classes, wire
 from minipipe.codec.reader import Reader
-from minipipe.codec.slots import NO_LEASES, Access, Borrower, Leases, SlotGoneError
+from minipipe.codec.slots import NO_LEASES, Borrower, Leases, SlotGoneError
 from minipipe.codec.unreadable import Unreadable, original, unreadable
 from minipipe.errors import WireFormatError
+from minipipe.protocol.wiring import Access
 from minipipe.shm import SlotError
 
 # The scout keeps a buffer as large as the largest body that it has seen.

@@ -12,12 +12,12 @@ import numpy as np
 from minipipe.codec import locate_failure, pickled, wire
 from minipipe.codec.arrays import write_runs
 from minipipe.codec.dtypes import NAMES
-from minipipe.codec.slots import Lender, Lent
+from minipipe.codec.slots import Lender, SharedArray
 from minipipe.codec.wire import OUT_OF_BAND_BYTES, NotNativeError, RefusedError
 from minipipe.codec.writer import Writer, any_large
 from minipipe.errors import ItemTypeError
 from minipipe.process.describe import text_of
-from minipipe.shm import Held, SlotError
+from minipipe.shm import SlotError, SlotHandle
 
 _NO_CLASSES: Mapping[bytes, bytes] = MappingProxyType({})
 
@@ -37,7 +37,7 @@ class Parcel(NamedTuple):
     """Large buffers, in order. Nobody changes them, so they can be sent without a copy."""
     classes: Mapping[bytes, bytes] = _NO_CLASSES
     """Tokens and definitions that the other side must have, each after those that it needs."""
-    held: tuple[Held, ...] = ()
+    held: tuple[SlotHandle, ...] = ()
     """Slots that the body refers to, each retained once for each time that it stands here."""
 
     def release(self) -> None:
@@ -59,7 +59,7 @@ class _Piece:
         data: bytes,
         frames: list[bytes | memoryview],
         classes: dict[bytes, bytes],
-        held: tuple[Held, ...],
+        held: tuple[SlotHandle, ...],
     ) -> None:
         self.data = data
         self.frames = frames
@@ -115,22 +115,22 @@ class Encoder:
             if lender is not None and size >= lender.min_bytes:
                 name = NAMES.get(id(item.dtype))
                 if name is not None:
-                    lent = self._lent(item, name, lender)
-                    if lent is not None:
-                        return lent
+                    shared_array = self._lent(item, name, lender)
+                    if shared_array is not None:
+                        return shared_array
         piece = self._encoded(item)
         size = len(piece.data) + sum(map(len, piece.frames))
         if piece.held:
             size += sum(held.size_bytes for held in set(piece.held))
         return piece, size
 
-    def _lent(self, item: Any, dtype: str, lender: Lender) -> tuple[Lent, int] | None:
+    def _lent(self, item: Any, dtype: str, lender: Lender) -> tuple[SharedArray, int] | None:
         """Does for an array alone, in a slot, what `_encoded` does for anything, in half the time.
 
         None if there is no slot for it.
         """
-        lent = lender.lend_alone(item, dtype, exclusive=self.exclusive)
-        return None if lent is None else (lent, lent.held.size_bytes)
+        shared_array = lender.lend_alone(item, dtype, exclusive=self.exclusive)
+        return None if shared_array is None else (shared_array, shared_array.held.size_bytes)
 
     def discard(self, token: object) -> None:
         """Lets go of what a token holds that will not be encoded."""
@@ -138,7 +138,7 @@ class Encoder:
             for held in token.held:
                 held.release()
             token.held = ()
-        elif type(token) is Lent:
+        elif type(token) is SharedArray:
             assert self._lender is not None
             self._lender.sealed(token)
             token.held.release()
@@ -161,11 +161,11 @@ class Encoder:
             return self._encode_arrays(tokens)
         frames: list[bytes | memoryview] = []
         classes: dict[bytes, bytes] = {}
-        slots: list[Held] = []
+        slots: list[SlotHandle] = []
         ends: list[int] = []  # how many frames there are behind each item
         parts = [_NODES_HEAD, _array_head(len(tokens))]
         for token in tokens:
-            if type(token) is Lent:
+            if type(token) is SharedArray:
                 assert self._lender is not None
                 self._lender.sealed(token)
                 parts.append(self._pack(token.node()))
@@ -234,7 +234,7 @@ class Encoder:
 
     def _piece(self, writer: Writer, node: object) -> _Piece:
         data = self._pack(node)
-        held: tuple[Held, ...] = ()
+        held: tuple[SlotHandle, ...] = ()
         if writer.held:
             held, writer.held = tuple(writer.held), []
         return _Piece(data, writer.frames, writer.classes, held)

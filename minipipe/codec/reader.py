@@ -16,9 +16,10 @@ from minipipe.codec import (
     values,
     wire,
 )
-from minipipe.codec.slots import Access, Borrower, Leases
+from minipipe.codec.slots import Borrower, Leases
 from minipipe.codec.wire import ReadNode
 from minipipe.errors import WireFormatError
+from minipipe.protocol.wiring import Access
 
 _READERS: dict[int, ReadNode] = {
     **containers.READERS,

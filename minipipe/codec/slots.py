@@ -7,17 +7,25 @@ sender of the parcel to know, and to end by `Parcel.release`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from minipipe.codec import wire
 from minipipe.errors import MiniPipeError, WireFormatError
-from minipipe.shm import Held, Lease, SlotPool, SlotReader, SlotRef, is_open_to_others, owner_of
+from minipipe.protocol.wiring import Access
+from minipipe.shm import (
+    Lease,
+    SlotHandle,
+    SlotPool,
+    SlotReader,
+    SlotRef,
+    find_slot,
+    is_open_to_others,
+)
 from minipipe.shm.pool import OwnedSlot
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-Access: TypeAlias = Literal["read", "write", "own", "private"]
 
 # What the reference says about the one that it is sent to.
 OTHERS_SEE, SENDER_SEES, NOBODY_ELSE_SEES = range(3)
@@ -43,17 +51,17 @@ class SlotGoneError(MiniPipeError, LookupError):
         )
 
 
-class Loan(NamedTuple):
+class SlotPart(NamedTuple):
     """An array in a slot, which was retained for it."""
 
-    held: Held
+    held: SlotHandle
     offset: int
     strides: tuple[int, ...]
     exclusive: int
     """Who else may see the array: one of the three constants above."""
 
 
-class Lent:
+class SharedArray:
     """An array alone that was lent, and stands in no message yet.
 
     Attributes:
@@ -64,10 +72,10 @@ class Lent:
 
     __slots__ = ("dtype", "exclusive", "held", "offset", "shape", "sole", "strides")
 
-    def __init__(self, dtype: str, shape: tuple[int, ...], loan: Loan, *, sole: bool) -> None:
+    def __init__(self, dtype: str, shape: tuple[int, ...], part: SlotPart, *, sole: bool) -> None:
         self.dtype = dtype
         self.shape = shape
-        self.held, self.offset, self.strides, self.exclusive = loan
+        self.held, self.offset, self.strides, self.exclusive = part
         self.sole = sole
 
     def node(self) -> tuple[object, ...]:
@@ -98,13 +106,13 @@ class Lender:
 
     def __init__(self, pool: SlotPool) -> None:
         self.min_bytes = pool.min_bytes
-        self.exposed: list[Held] = []
+        self.writable_after_send: list[SlotHandle] = []
         self.on_barred: Callable[[], None] = lambda: None
         self._barred = False
-        self._movable: list[Lent] = []  # of these, what stands in no message yet
+        self._movable: list[SharedArray] = []  # of these, what stands in no message yet
         self._pool = pool
 
-    def lend(self, array: Array, *, exclusive: bool) -> Loan | None:
+    def lend(self, array: Array, *, exclusive: bool) -> SlotPart | None:
         """Returns where others find the array, its slot retained; None if the pool has no slot.
 
         None also if others may not open it.
@@ -122,79 +130,80 @@ class Lender:
                 self._barred = True
                 self.on_barred()
             return None
-        place = owner_of(array)
+        place = find_slot(array)
         if place is None:
             return self._copied(array, exclusive=exclusive)
         held = place.held
         held.retain()
-        if held.writers and not (self.exposed and self.exposed[-1] is held):
-            self.exposed.append(held)
+        if held.writers and not (self.writable_after_send and self.writable_after_send[-1] is held):
+            self.writable_after_send.append(held)
         # Somebody here may keep the array, so the consumer may not write to it in place: what
         # is kept would change, and be sent again as something else than it was.
         own = exclusive and isinstance(held, OwnedSlot)
-        return Loan(held, place.offset, place.strides, SENDER_SEES if own else OTHERS_SEE)
+        return SlotPart(held, place.offset, place.strides, SENDER_SEES if own else OTHERS_SEE)
 
-    def lend_alone(self, array: Array, dtype: str, *, exclusive: bool) -> Lent | None:
+    def lend_alone(self, array: Array, dtype: str, *, exclusive: bool) -> SharedArray | None:
         """Does the same for an item that is nothing but an array."""
-        loan = self.lend(array, exclusive=exclusive)
-        if loan is None:
+        part = self.lend(array, exclusive=exclusive)
+        if part is None:
             return None
-        lent = Lent(dtype, array.shape, loan, sole=exclusive)
-        if self.exposed and self.exposed[-1] is loan.held:
-            self._movable.append(lent)
-        return lent
+        shared_array = SharedArray(dtype, array.shape, part, sole=exclusive)
+        if self.writable_after_send and self.writable_after_send[-1] is part.held:
+            self._movable.append(shared_array)
+        return shared_array
 
-    def sealed(self, lent: Lent) -> None:
+    def sealed(self, shared_array: SharedArray) -> None:
         """It stands in a message now, which cannot be changed any more."""
         if self._movable:
-            self._movable = [other for other in self._movable if other is not lent]
+            self._movable = [other for other in self._movable if other is not shared_array]
 
     def forget(self) -> None:
         """What is exposed will not be written to: that is known."""
-        self.exposed.clear()
+        self.writable_after_send.clear()
         self._movable.clear()
 
-    def settle(self) -> None:
+    def isolate_sent(self) -> None:
         """Makes sure that no array of this process can change what was lent.
 
         To be called before code of the user's runs again, and after letting go of the items that
         were sent.  Where no array is left then, that costs nothing.  Else what was lent is copied
         to another slot, if it stands in no message yet; or the arrays that are left are cut off
-        from what others see (`Held.isolate`), whose page faults cost two or three times as much.
+        from what others see (`SlotHandle.isolate`), whose page faults cost two or three times as
+        much.
 
         Raises:
             SlotError: This process may not map more memory.
         """
-        exposed = self.exposed
-        while exposed:
-            held = exposed[-1]
+        writable_after_send = self.writable_after_send
+        while writable_after_send:
+            held = writable_after_send[-1]
             keeper = held.keeper
             if keeper is not None:
                 keeper.drain()
                 if held.writers and not self._moved(held):
                     held.isolate()
-            exposed.pop()
+            writable_after_send.pop()
         self._movable.clear()
 
-    def _moved(self, held: Held) -> bool:
+    def _moved(self, held: SlotHandle) -> bool:
         """Whether all that was lent of a slot since last settled lies in another one now."""
-        loans = [lent for lent in self._movable if lent.held is held]
+        parts = [shared_array for shared_array in self._movable if shared_array.held is held]
         # The arrays that are left count, each of them, and so does each loan: there are no others.
-        if not loans or held.count != len(loans) + held.writers:
+        if not parts or held.count != len(parts) + held.writers:
             return False
         slot = self._pool.take(held.size_bytes)
         if slot is None:
             return False
         begin = held.arena.offset(held.index)
         slot.fill(held.arena.memory[begin : begin + held.size_bytes])
-        for number, lent in enumerate(loans):
+        for number, shared_array in enumerate(parts):
             if number:
                 slot.retain()
-            lent.held = slot
+            shared_array.held = slot
             held.release()
         return True
 
-    def _copied(self, array: Array, *, exclusive: bool) -> Loan | None:
+    def _copied(self, array: Array, *, exclusive: bool) -> SlotPart | None:
         slot = self._pool.take(array.nbytes)
         if slot is None:
             return None
@@ -206,7 +215,7 @@ class Lender:
             target = slot.array(array.shape, array.dtype)
             target[...] = array
             strides = target.strides
-        return Loan(slot, 0, strides, NOBODY_ELSE_SEES if exclusive else OTHERS_SEE)
+        return SlotPart(slot, 0, strides, NOBODY_ELSE_SEES if exclusive else OTHERS_SEE)
 
 
 class Borrower:

@@ -65,10 +65,10 @@ def reduce_in_place(value: object) -> tuple[Any, ...] | None:
 
 def _write(writer: Writer, value: Any) -> list[object]:
     (dtype, shape, axes, requires_grad), data = _take_apart(value)
-    loan = writer.lend(np.frombuffer(data, np.uint8)) if data.nbytes else None
-    if loan is not None:
-        ref = list(loan.held.reference())
-        return [wire.SLOT_TENSOR, dtype, shape, axes, requires_grad, ref, loan.offset]
+    part = writer.lend(np.frombuffer(data, np.uint8)) if data.nbytes else None
+    if part is not None:
+        ref = list(part.held.reference())
+        return [wire.SLOT_TENSOR, dtype, shape, axes, requires_grad, ref, part.offset]
     return [wire.TENSOR, dtype, shape, axes, requires_grad, writer.buffer(frozen_copy(data))]
 
 

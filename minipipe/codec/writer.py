@@ -17,9 +17,9 @@ from minipipe.codec import (
     values,
     wire,
 )
-from minipipe.codec.slots import Array, Lender, Loan
+from minipipe.codec.slots import Array, Lender, SlotPart
 from minipipe.codec.wire import NotNativeError, WriteNode
-from minipipe.shm import Held
+from minipipe.shm import SlotHandle
 
 _WRITERS: dict[type, WriteNode] = {**containers.WRITERS, **values.WRITERS, **arrays.WRITERS}
 
@@ -56,7 +56,7 @@ class Writer:
         """Begins an item."""
         self.frames: list[bytes | memoryview] = []
         self.classes: dict[bytes, bytes] = {}
-        self.held: list[Held] = []
+        self.held: list[SlotHandle] = []
         self._lender = lender
         self._exclusive = exclusive
         self._by_value = by_value
@@ -147,15 +147,15 @@ class Writer:
         self.frames.append(data)
         return len(data)
 
-    def lend(self, array: Array) -> Loan | None:
+    def lend(self, array: Array) -> SlotPart | None:
         """Returns where an array is in a slot, lent; None if it is to travel in a frame."""
         lender = self._lender
         if lender is None or array.nbytes < lender.min_bytes:
             return None
-        loan = lender.lend(array, exclusive=self._exclusive)
-        if loan is not None:
-            self.held.append(loan.held)
-        return loan
+        part = lender.lend(array, exclusive=self._exclusive)
+        if part is not None:
+            self.held.append(part.held)
+        return part
 
     def release(self) -> None:
         """Lets go of what was lent for an item that is not to be sent after all."""

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from minipipe.dead_letters.errors import DeadLetterError
-from minipipe.dead_letters.file import Kept, Letter, add_record, check_writable, keep, sealed, write
+from minipipe.dead_letters.file import (
+    DeadLetterRecord,
+    Kept,
+    add_record,
+    check_writable,
+    keep,
+    sealed,
+    write,
+)
 from minipipe.dead_letters.reading import count_in, letters_in
 from minipipe.dead_letters.source import DeadLetter, DeadLetters
 
 __all__ = [
     "DeadLetter",
     "DeadLetterError",
+    "DeadLetterRecord",
     "DeadLetters",
     "Kept",
-    "Letter",
     "add_record",
     "check_writable",
     "count_in",

@@ -35,7 +35,7 @@ _APPENDED |= getattr(os, "O_BINARY", 0)  # Windows would write each end of a lin
 
 
 @dataclass(frozen=True)
-class Letter:
+class DeadLetterRecord:
     """An item that was skipped.
 
     Attributes:
@@ -98,7 +98,7 @@ def keep(item: Any) -> Kept:
     return Kept(parcel.body, frames, list(parcel.classes.items()))
 
 
-def sealed(letter: Letter, kept: Kept) -> bytes:
+def sealed(letter: DeadLetterRecord, kept: Kept) -> bytes:
     """A record of the file."""
     about = {key: value for key, value in asdict(letter).items() if not key.startswith("_")}
     payload: bytes = msgpack.packb(
@@ -108,7 +108,7 @@ def sealed(letter: Letter, kept: Kept) -> bytes:
     return RECORD.pack(MAGIC, len(payload), zlib.crc32(payload)) + payload
 
 
-def write(path: str, letter: Letter, kept: Kept) -> None:
+def write(path: str, letter: DeadLetterRecord, kept: Kept) -> None:
     """Adds an item to a file, which is made if it is not there.
 
     Raises:

@@ -11,7 +11,7 @@ import msgpack
 
 from minipipe.codec import Decoder
 from minipipe.dead_letters.errors import DamagedError, DeadLetterError
-from minipipe.dead_letters.file import HEADER, MAGIC, RECORD, Letter, check_header
+from minipipe.dead_letters.file import HEADER, MAGIC, RECORD, DeadLetterRecord, check_header
 from minipipe.errors import WireFormatError
 
 _STEP = 1 << 20  # so much is looked through at a time for where the next record begins
@@ -38,7 +38,7 @@ def check_whole(path: str) -> None:
         raise DamagedError(path, f"{error.what}; strict=False reads those") from error
 
 
-def letters_in(path: str) -> Iterator[Letter]:
+def letters_in(path: str) -> Iterator[DeadLetterRecord]:
     """Yields the letters that are in a file now, each item once; also what is behind a damage.
 
     Raises:
@@ -141,7 +141,7 @@ def _next_record(file: BinaryIO, at: int, end: int) -> int:
     return end
 
 
-def _letter(path: str, payload: bytes, count: int) -> Letter | None:
+def _letter(path: str, payload: bytes, count: int) -> DeadLetterRecord | None:
     """The letter of a record; None if it holds anything else."""
     try:
         about, body, frames, definitions = msgpack.unpackb(payload, unicode_errors="surrogatepass")
@@ -158,7 +158,7 @@ def _letter(path: str, payload: bytes, count: int) -> Letter | None:
     if not sound:
         return None
     known["path"] = tuple(known["path"])
-    return Letter(**known, _open=_opener(path, count, body, frames, pairs))
+    return DeadLetterRecord(**known, _open=_opener(path, count, body, frames, pairs))
 
 
 def _opener(

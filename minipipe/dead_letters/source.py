@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from minipipe.dead_letters.errors import DamagedError
-from minipipe.dead_letters.file import Letter, check_header
+from minipipe.dead_letters.file import DeadLetterRecord, check_header
 from minipipe.dead_letters.reading import check_whole, letters_in
 from minipipe.errors import BuildError
 from minipipe.segments.kinds import Source
@@ -114,7 +114,7 @@ class DeadLetter:
     time: datetime
     source: str
     number: int
-    _letter: Letter = field(repr=False, compare=False)
+    _letter: DeadLetterRecord = field(repr=False, compare=False)
     _allow_pickle: bool = field(repr=False, compare=False)
 
     @cached_property
@@ -139,7 +139,7 @@ class LettersOf:
         for letter in self.letters():
             yield letter.item(allow_pickle=self.allow_pickle)
 
-    def letters(self) -> Iterator[Letter]:
+    def letters(self) -> Iterator[DeadLetterRecord]:
         """The letters in the file now.
 
         Raises:

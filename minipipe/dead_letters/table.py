@@ -6,7 +6,7 @@ import sys
 import time
 
 from minipipe.dead_letters.errors import DeadLetterError
-from minipipe.dead_letters.file import Letter
+from minipipe.dead_letters.file import DeadLetterRecord
 from minipipe.dead_letters.reading import letters_in
 from minipipe.process.describe import describe
 
@@ -36,7 +36,7 @@ def show(path: str) -> int:
     return 1
 
 
-def _row(letter: Letter) -> tuple[str, ...]:
+def _row(letter: DeadLetterRecord) -> tuple[str, ...]:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(letter.time_s))
     item = f"{letter.number} of {letter.origin}"
     if letter.path:

@@ -144,7 +144,7 @@ def _check_joins(graph: Graph) -> None:
                 f"got n_processes={segment.n_processes}: let it pass the joined items on, and do "
                 "the work in a Transform behind it, with n_processes there"
             )
-    _ = graph.partings.by_join  # looked at here, so that what is wrong is known at build
+    _ = graph.join_plans.by_join  # looked at here, so that what is wrong is known at build
 
 
 def _check_connected(graph: Graph) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from minipipe.errors import BuildError
-from minipipe.graph.joins import Partings
+from minipipe.graph.joins import JoinPlans
 from minipipe.graph.loops import Edge, Loops, find_loops
 from minipipe.graph.parts import GraphSegment, GraphStream, Region
 from minipipe.protocol.wiring import Carried, InletSpec, OutletSpec, Role, Wiring
@@ -82,9 +82,9 @@ class Graph:
         return self._region_by_stream[stream]
 
     @cached_property
-    def partings(self) -> Partings:
+    def join_plans(self) -> JoinPlans:
         """Where the branches of joins have parted."""
-        return Partings(self)
+        return JoinPlans(self)
 
     def _workers(self, segments: Iterable[int]) -> int:
         return sum(self.segments[i].n_processes for i in segments)
@@ -98,12 +98,14 @@ class Graph:
             tuple(self._outlet(segment, number) for number in segment.outputs),
             in_loop=segment.in_loop,
             pairs=self._pairs(index),
-            hole_groups=self.partings.hole_groups(segment),
-            hollow=any(number in self.partings.hollow for number in segment.inputs),
+            tombstone_groups=self.join_plans.tombstone_groups(segment),
+            carries_tombstones=any(
+                number in self.join_plans.carries_tombstones for number in segment.inputs
+            ),
         )
 
     def _pairs(self, index: int) -> Carried | None:
-        parting = self.partings.by_join.get(index)
+        parting = self.join_plans.by_join.get(index)
         return None if parting is None else Carried(index, parting.depth)
 
     def closers_of(self, number: int) -> frozenset[int]:
@@ -213,7 +215,7 @@ class Graph:
             ledger_items=2 * workers + 2,
             broadcast=stream.broadcast,
             sole=frozenset(sole),
-            carried=self.partings.carried(number),
+            carried=self.join_plans.carried(number),
             loop=self.loops.members_with(segment.index),
             ordered_receivers=frozenset(
                 r
@@ -221,7 +223,7 @@ class Graph:
                 if any(i in self._ordered_streams & region.streams for i in self.segments[r].inputs)
             ),
             exclusive=not stream.broadcast
-            and all(self.segments[c].role is Role.ANCHOR for c in stream.consumers),
+            and all(self.segments[c].role is Role.STATEFUL for c in stream.consumers),
         )
 
 

@@ -26,24 +26,24 @@ Place = tuple[int, int]  # a stream, and a segment that takes from it
 
 
 @dataclass(frozen=True)
-class Parting:
+class JoinPlan:
     """Where the branches of one join have parted."""
 
     fork: Fork
     depth: int | None  # steps of an item's path before it; None: a segment with state forks
-    ways: tuple[frozenset[int], ...]  # for each branch, the streams from the fork to the join
+    branches: tuple[frozenset[int], ...]  # for each branch, the streams from the fork to the join
 
 
 @dataclass(frozen=True)
-class Partings:
+class JoinPlans:
     """The partings of all joins of a graph."""
 
     graph: Graph
 
     @cached_property
-    def by_join(self) -> dict[int, Parting]:
+    def by_join(self) -> dict[int, JoinPlan]:
         """Of each segment that joins by identity."""
-        found: dict[int, Parting] = {}
+        found: dict[int, JoinPlan] = {}
         for segment in self._joins_in_order():
             parting = self._parting(segment, found)
             if parting is not None:
@@ -51,16 +51,16 @@ class Partings:
         return found
 
     @cached_property
-    def hollow(self) -> frozenset[int]:
+    def carries_tombstones(self) -> frozenset[int]:
         """The streams on which holes travel."""
-        return frozenset(i for p in self.by_join.values() for way in p.ways for i in way)
+        return frozenset(i for p in self.by_join.values() for branch in p.branches for i in branch)
 
-    def hole_groups(self, segment: GraphSegment) -> tuple[tuple[int, ...], ...]:
+    def tombstone_groups(self, segment: GraphSegment) -> tuple[tuple[int, ...], ...]:
         """Groups of outputs: where none of a group has an item, one of it gets a hole."""
         groups = {
-            tuple(i for i, stream in enumerate(segment.outputs) if stream in way)
+            tuple(i for i, stream in enumerate(segment.outputs) if stream in branch)
             for parting in self.by_join.values()
-            for way in parting.ways
+            for branch in parting.branches
         }
         return tuple(sorted(group for group in groups if group))
 
@@ -82,19 +82,19 @@ class Partings:
         """For each join, the streams whose items have lost the identity of the fork."""
         return {join: self._keyed_of(parting) for join, parting in self.by_join.items()}
 
-    def _keyed_of(self, parting: Parting) -> frozenset[int]:
-        way = frozenset().union(*parting.ways)
+    def _keyed_of(self, parting: JoinPlan) -> frozenset[int]:
+        branch = frozenset().union(*parting.branches)
         keyed: set[int] = set()
         grown = True
         while grown:
             grown = False
-            for number in way - keyed:
+            for number in branch - keyed:
                 if any(self._loses(p, parting, keyed) for p in self._producers(number)):
                     keyed.add(number)
                     grown = True
         return frozenset(keyed)
 
-    def _loses(self, producer: GraphSegment, parting: Parting, keyed: set[int]) -> bool:
+    def _loses(self, producer: GraphSegment, parting: JoinPlan, keyed: set[int]) -> bool:
         return not producer.stateless or bool(keyed.intersection(producer.inputs))
 
     # ------------------------------------------------------------------ partings
@@ -123,38 +123,38 @@ class Partings:
     def _producers(self, stream: int) -> list[GraphSegment]:
         return [self.graph.segments[i] for i in self.graph.streams[stream].producers]
 
-    def _passes(self, segment: GraphSegment, found: dict[int, Parting]) -> bool:
+    def _passes(self, segment: GraphSegment, found: dict[int, JoinPlan]) -> bool:
         """Whether each item stays one item there."""
         if segment.kind != "transform" or segment.in_loop or segment.flagged:
             return False
         return not segment.joins or segment.index in found
 
-    def _parting(self, join: GraphSegment, found: dict[int, Parting]) -> Parting | None:
+    def _parting(self, join: GraphSegment, found: dict[int, JoinPlan]) -> JoinPlan | None:
         seen: dict[Place, frozenset[Fork]] = {}
-        branches = [self._forks(number, join.index, found, seen) for number in join.inputs]
-        nearest: Parting | None = None
-        for fork in sorted(frozenset.intersection(*branches)):
-            ways = tuple(self._way(number, fork) for number in join.inputs)
-            if any(self._leaks(way, join) for way in ways):
+        fork_sets = [self._forks(number, join.index, found, seen) for number in join.inputs]
+        nearest: JoinPlan | None = None
+        for fork in sorted(frozenset.intersection(*fork_sets)):
+            branches = tuple(self._branch(number, fork) for number in join.inputs)
+            if any(self._leaks(branch, join) for branch in branches):
                 continue
-            if nearest is None or sum(map(len, ways)) < sum(map(len, nearest.ways)):
-                nearest = Parting(fork, None, ways)
+            if nearest is None or sum(map(len, branches)) < sum(map(len, nearest.branches)):
+                nearest = JoinPlan(fork, None, branches)
         if nearest is None:
             return None
-        return Parting(nearest.fork, self._depth(nearest.fork, join), nearest.ways)
+        return JoinPlan(nearest.fork, self._depth(nearest.fork, join), nearest.branches)
 
     def _forks(
         self,
         number: int,
         consumer: int,
-        found: dict[int, Parting],
+        found: dict[int, JoinPlan],
         seen: dict[Place, frozenset[Fork]],
     ) -> frozenset[Fork]:
         """The forks that every item passes that comes to `consumer` by this stream."""
         place = (number, consumer)
         if place in seen:
             return seen[place]
-        ways = []
+        branches = []
         for producer in self._producers(number):
             forks: frozenset[Fork] = frozenset()
             if self._passes(producer, found):
@@ -162,34 +162,34 @@ class Partings:
                 forks = frozenset.intersection(*before)
             if len(producer.outputs) > 1:
                 forks |= {("segment", producer.index)}
-            ways.append(forks)
-        common = frozenset.intersection(*ways) if ways else frozenset()
+            branches.append(forks)
+        common = frozenset.intersection(*branches) if branches else frozenset()
         if self.graph.streams[number].broadcast:
             common |= {("broadcast", number)}
         seen[place] = common
         return common
 
-    def _way(self, number: int, fork: Fork) -> frozenset[int]:
+    def _branch(self, number: int, fork: Fork) -> frozenset[int]:
         """The streams behind `fork` by which items come into this one, and this one."""
-        way: set[int] = set()
+        branch: set[int] = set()
         todo = [number]
         while todo:
             stream = todo.pop()
-            if stream in way or fork == ("broadcast", stream):
+            if stream in branch or fork == ("broadcast", stream):
                 continue
-            way.add(stream)
+            branch.add(stream)
             for producer in self._producers(stream):
                 if fork != ("segment", producer.index):
                     todo += producer.inputs
-        return frozenset(way)
+        return frozenset(branch)
 
-    def _leaks(self, way: frozenset[int], join: GraphSegment) -> bool:
+    def _leaks(self, branch: frozenset[int], join: GraphSegment) -> bool:
         """Whether items of the way may go elsewhere instead (shared work)."""
-        for number in way:
+        for number in branch:
             stream = self.graph.streams[number]
             for index in stream.consumers if not stream.broadcast else ():
                 consumer = self.graph.segments[index]
-                if consumer is not join and not way.intersection(consumer.outputs):
+                if consumer is not join and not branch.intersection(consumer.outputs):
                     return True
         return False
 

@@ -48,18 +48,18 @@ class GraphSegment:
     @property
     def role(self) -> Role:
         if self.stateless:
-            return Role.RELAY
+            return Role.STATELESS
         if self.kind == "sink" and self.declared is not None:
             keeps = self.declared.shape.has_run and self.declared.restart is not True
             stateful = keeps or self.joins or self.flagged or self.fed_in_order
-            return Role.ANCHOR if stateful else Role.SINK
-        return Role.ANCHOR
+            return Role.STATEFUL if stateful else Role.FUNCTION_SINK
+        return Role.STATEFUL
 
     @property
     def restarts(self) -> bool:
         """Whether a worker of it that dies is replaced, and what it had is done again."""
         wanted = self.declared is not None and self.declared.restart is not False
-        return wanted and self.role is not Role.ANCHOR
+        return wanted and self.role is not Role.STATEFUL
 
     def check_restart(self) -> None:
         """Checks that `restart=True` was asked for only where it can be done.
@@ -67,7 +67,7 @@ class GraphSegment:
         Raises:
             BuildError: it makes no sense for what this segment is in this graph.
         """
-        if self.declared is None or not self.declared.restart or self.role is not Role.ANCHOR:
+        if self.declared is None or not self.declared.restart or self.role is not Role.STATEFUL:
             return
         if self.joins:
             why = "it joins streams, and the parts of items that it holds would be lost"
@@ -109,7 +109,7 @@ class GraphSegment:
         """What becomes of the run when one of its workers dies, as the end of a sentence."""
         if self.declared is not None and self.declared.restart is False:
             return "; restart=False, so the run was stopped"
-        if self.role is not Role.ANCHOR:
+        if self.role is not Role.STATEFUL:
             return "; the run was stopped"
         why = "; its segment keeps state, so the run was stopped"
         may_restart = self.kind in ("transform", "sink") and not (
@@ -126,7 +126,7 @@ class GraphSegment:
         """
         if self.declared is not None and self.declared.writable:
             return "private"
-        if self.role is Role.ANCHOR and not (self.declared is not None and self.declared.careful):
+        if self.role is Role.STATEFUL and not (self.declared is not None and self.declared.careful):
             return "own" if self.kind == "caller" else "write"
         return "read"
 

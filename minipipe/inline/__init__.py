@@ -2,7 +2,8 @@
 
 For pdb, coverage and tests of functors; also the serial baseline, and the reference that the
 tests of the real thing compare with.  What it gives is what processes give: so whatever goes from
-one segment to the next is copied (`ways`), and what has no effect here is said (`differences`).
+one segment to the next is copied (`connections`), and what has no effect here is said
+(`differences`).
 """
 
 from __future__ import annotations

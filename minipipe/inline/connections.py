@@ -39,7 +39,7 @@ class Ident(NamedTuple):
         return Ident(self.origin, self.number, tuple(steps))
 
 
-class Way(NamedTuple):
+class Connection(NamedTuple):
     """From an outlet to one segment that takes from its stream."""
 
     stage: Stage | None  # None: the caller's loop
@@ -52,10 +52,10 @@ class Way(NamedTuple):
         return self.stage is None or self.stage.takes
 
 
-class Arrival(NamedTuple):
+class Delivery(NamedTuple):
     """An item on its way."""
 
-    way: Way
+    connection: Connection
     item: Any
     ident: Ident
 
@@ -96,7 +96,7 @@ def _sent(item: Any) -> Any:
     return arrived
 
 
-class Turns:
+class RoundRobin:
     """Which of the segments that share a stream is next."""
 
     def __init__(self) -> None:
@@ -116,12 +116,12 @@ class Outlet:
     def __init__(
         self,
         stream: int,
-        ways: Sequence[Way],
-        turns: Turns | None,
+        connections: Sequence[Connection],
+        turns: RoundRobin | None,
         *,
         step: tuple[Fork, int] | None,
     ) -> None:
-        self.ways = tuple(ways)
+        self.connections = tuple(connections)
         self._fork: Fork = ("broadcast", stream)
         self._turns = turns
         self._step = step
@@ -129,24 +129,24 @@ class Outlet:
     @property
     def is_open(self) -> bool:
         """Whether anybody takes what is put here."""
-        return any(way.is_open for way in self.ways)
+        return any(connection.is_open for connection in self.connections)
 
-    def put(self, item: Any, ident: Ident) -> list[Arrival]:
+    def put(self, item: Any, ident: Ident) -> list[Delivery]:
         """Where the item goes; `ident` is that of all outputs of its segment together."""
         if self._step is not None:
             ident = ident.at(*self._step)
         if self._turns is None:
             return [
-                Arrival(way, _copy(item), ident.at(self._fork, slot))
-                for slot, way in enumerate(self.ways)
-                if way.is_open
+                Delivery(connection, _copy(item), ident.at(self._fork, slot))
+                for slot, connection in enumerate(self.connections)
+                if connection.is_open
             ]
-        if len(self.ways) == 1:
-            way = self.ways[0]
-            return [Arrival(way, _copy(item), ident)] if way.is_open else []
-        for _ in self.ways:
-            way = self.ways[self._turns.next]
-            self._turns.next = (self._turns.next + 1) % len(self.ways)
-            if way.is_open:
-                return [Arrival(way, _copy(item), ident)]
+        if len(self.connections) == 1:
+            connection = self.connections[0]
+            return [Delivery(connection, _copy(item), ident)] if connection.is_open else []
+        for _ in self.connections:
+            connection = self.connections[self._turns.next]
+            self._turns.next = (self._turns.next + 1) % len(self.connections)
+            if connection.is_open:
+                return [Delivery(connection, _copy(item), ident)]
         return []

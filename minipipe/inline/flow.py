@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from minipipe.graph import Graph
-from minipipe.inline.connections import Arrival
-from minipipe.inline.joins import ByIdentity
+from minipipe.inline.connections import Delivery
+from minipipe.inline.joins import KeyedJoin
 from minipipe.inline.kinds import SourceStage
 from minipipe.inline.layout import in_order
 from minipipe.inline.stage import Stage
@@ -46,8 +46,8 @@ class Flow:
         self._stages = stages
         self._order = [stages[i] for i in in_order(graph) if i in stages]
         self._sources = deque(s for s in stages.values() if isinstance(s, SourceStage))
-        self._rounds: list[deque[Arrival]] = [deque() for _ in graph.loops.members]
-        self._pairing = [s for s in stages.values() if isinstance(s.join, ByIdentity)]
+        self._rounds: list[deque[Delivery]] = [deque() for _ in graph.loops.members]
+        self._pairing = [s for s in stages.values() if isinstance(s.join, KeyedJoin)]
         self._may_quit = [s for s in stages.values() if s.may_quit]
 
     def items(self) -> Iterator[Any]:
@@ -74,14 +74,14 @@ class Flow:
                 yield from self._end_what_can()
         assert all(stage.ended for stage in self._order)
 
-    def _work(self, arrival: Arrival) -> Iterator[Any]:
+    def _work(self, arrival: Delivery) -> Iterator[Any]:
         """Works off what has gone round, and what becomes of it."""
-        way, item, ident = arrival
-        assert way.stage is not None
-        if way.stage.takes:
-            yield from self._through(way.stage.take(way.inlet, item, ident))
+        connection, item, ident = arrival
+        assert connection.stage is not None
+        if connection.stage.takes:
+            yield from self._through(connection.stage.take(connection.inlet, item, ident))
 
-    def _through(self, arrivals: Iterable[Arrival]) -> Iterator[Any]:
+    def _through(self, arrivals: Iterable[Delivery]) -> Iterator[Any]:
         """Works these off, and what becomes of them; but what closes a loop waits."""
         stack = [iter(arrivals)]
         while stack:
@@ -91,14 +91,14 @@ class Flow:
             if arrival is None:
                 stack.pop()
                 continue
-            way, item, ident = arrival
-            stage = way.stage
+            connection, item, ident = arrival
+            stage = connection.stage
             if stage is None:
                 yield item
-            elif way.loop is not None:
-                self._rounds[way.loop].append(arrival)
+            elif connection.loop is not None:
+                self._rounds[connection.loop].append(arrival)
             elif stage.takes:
-                stack.append(iter(stage.take(way.inlet, item, ident)))
+                stack.append(iter(stage.take(connection.inlet, item, ident)))
         for stage in self._pairing:
             stage.settle()
 
@@ -127,7 +127,7 @@ class Flow:
             return
         for inlet, number in enumerate(stage.segment.inputs):
             fed = any(not self._stages[p].ended for p in self._graph.streams[number].producers)
-            round_ = (a.way for rounds in self._rounds for a in rounds)
+            round_ = (a.connection for rounds in self._rounds for a in rounds)
             if not fed and not any(w.stage is stage and w.inlet == inlet for w in round_):
                 stage.inlet_ended(inlet)
 

@@ -27,7 +27,7 @@ class Join(Protocol):
         """Nothing is under way any more: how many parts were let go, as they have no partner."""
 
 
-class InStep:
+class ZipJoin:
     """The first of each upstream, then the second of each, and so on.
 
     Raises:
@@ -83,7 +83,7 @@ class InStep:
         return UnpairedError(self._where, left)
 
 
-class ByIdentity:
+class KeyedJoin:
     """The parts of one item, which went different ways."""
 
     def __init__(self, where: str, streams: Sequence[str], fork: Fork) -> None:

@@ -8,7 +8,7 @@ from types import GeneratorType
 from typing import Any
 
 from minipipe.errors import FunctorError, LifecycleError, SameIteratorError
-from minipipe.inline.connections import Arrival, Ident
+from minipipe.inline.connections import Delivery, Ident
 from minipipe.inline.stage import Stage, logger
 from minipipe.process.describe import text_of
 from minipipe.segments.coroutine import Coroutine, lost_tail
@@ -30,7 +30,7 @@ class SourceStage(Stage):
     _epochs = 0  # begun
     _number = 0
 
-    def next(self) -> list[Arrival] | None:
+    def next(self) -> list[Delivery] | None:
         """Where the next item goes; None if there are no more."""
         self.as_worker()
         while not self.quits and not self.is_flagged():
@@ -102,7 +102,7 @@ class SourceStage(Stage):
 class FunctionStage(Stage):
     """A Transform or a Sink."""
 
-    def take(self, inlet: int, item: Any, ident: Ident) -> Iterable[Arrival]:
+    def take(self, inlet: int, item: Any, ident: Ident) -> Iterable[Delivery]:
         whole = self.gather(inlet, item, ident)
         if whole is None:
             return ()
@@ -145,7 +145,7 @@ class RegulatorStage(Stage):
                 raise
             self.judge_failures()
 
-    def take(self, inlet: int, item: Any, ident: Ident) -> Iterator[Arrival]:
+    def take(self, inlet: int, item: Any, ident: Ident) -> Iterator[Delivery]:
         whole = self.gather(inlet, item, ident)
         if whole is None:
             return
@@ -155,7 +155,7 @@ class RegulatorStage(Stage):
         sent = arguments[0] if len(arguments) == 1 else arguments
         yield from self._outputs(lambda: coroutine.send(sent), ident, arguments)
 
-    def finish(self) -> Iterator[Arrival]:
+    def finish(self) -> Iterator[Delivery]:
         yield from super().finish()
         if self._coroutine is not None:
             yield from self._outputs(self._coroutine.finish, None, ())
@@ -165,7 +165,7 @@ class RegulatorStage(Stage):
 
     def _outputs(
         self, step: Callable[[], Any], ident: Ident | None, arguments: tuple[Any, ...]
-    ) -> Iterator[Arrival]:
+    ) -> Iterator[Delivery]:
         assert self._coroutine is not None
         while True:
             self.as_worker()

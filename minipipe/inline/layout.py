@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from minipipe.graph import Graph, GraphSegment
 from minipipe.graph.graph import edges_of
 from minipipe.graph.loops import Edge
-from minipipe.inline.connections import Outlet, Turns, Way
-from minipipe.inline.joins import ByIdentity, InStep, Join
+from minipipe.inline.connections import Connection, Outlet, RoundRobin
+from minipipe.inline.joins import Join, KeyedJoin, ZipJoin
 from minipipe.inline.kinds import FunctionStage, RegulatorStage, SourceStage
 from minipipe.inline.stage import Stage
 
@@ -29,9 +29,9 @@ def stages_of(graph: Graph, ignored: tuple[type[BaseException], ...] | None) -> 
             skipped = declared.ignore_exceptions if ignored is None else ignored
             join = _join(graph, segment)
             stages[segment.index] = KINDS[segment.kind](segment, declared, skipped, join)
-    turns = [Turns() for _ in graph.streams]
+    turns = [RoundRobin() for _ in graph.streams]
     for index, stage in stages.items():
-        stage.keeps_identity = graph.partings.passes(stage.segment)
+        stage.keeps_identity = graph.join_plans.passes(stage.segment)
         for number in stage.segment.outputs:
             stage.outlets.append(_outlet(graph, stages, index, number, turns))
     return stages
@@ -42,13 +42,13 @@ def _join(graph: Graph, segment: GraphSegment) -> Join | None:
         return None
     where = f"{segment.kind} {segment.name!r}"
     names = [graph.streams[i].name for i in segment.inputs]
-    parting = graph.partings.by_join.get(segment.index)
+    parting = graph.join_plans.by_join.get(segment.index)
     if parting is not None:
-        return ByIdentity(where, names, parting.fork)
+        return KeyedJoin(where, names, parting.fork)
     loop = graph.loops.members_with(segment.index)
     from_loop = [bool(loop.intersection(graph.streams[i].producers)) for i in segment.inputs]
     strict = getattr(segment.declared, "strict", True)
-    return InStep(where, names, from_loop, strict=strict)
+    return ZipJoin(where, names, from_loop, strict=strict)
 
 
 def _outlet(
@@ -56,11 +56,11 @@ def _outlet(
     stages: dict[int, Stage],
     index: int,
     number: int,
-    turns: Sequence[Turns],
+    turns: Sequence[RoundRobin],
 ) -> Outlet:
     segment, stream = graph.segments[index], graph.streams[number]
-    ways = [
-        Way(
+    connections = [
+        Connection(
             stages.get(consumer),
             graph.segments[consumer].inputs.index(number),
             _closed_loop(graph, Edge(index, number, consumer)),
@@ -69,7 +69,7 @@ def _outlet(
     ]
     forks = len(segment.outputs) > 1
     step = (("segment", index), segment.outputs.index(number)) if forks else None
-    return Outlet(number, ways, None if stream.broadcast else turns[number], step=step)
+    return Outlet(number, connections, None if stream.broadcast else turns[number], step=step)
 
 
 def _closed_loop(graph: Graph, edge: Edge) -> int | None:

@@ -8,7 +8,7 @@ import traceback
 from collections import deque
 from typing import Any
 
-from minipipe.dead_letters import Kept, Letter, keep, write
+from minipipe.dead_letters import DeadLetterRecord, Kept, keep, write
 from minipipe.errors import ItemTypeError, TooManyFailuresError
 from minipipe.graph import GraphSegment
 from minipipe.inline.connections import Ident
@@ -94,7 +94,7 @@ class Skipping:
             return True
         self._budget.failed()
         self._last.append(error)
-        if self._budget.is_said():
+        if self._budget.should_log():
             at = skipped
             if ident is not None:
                 at = f"at item {ident.number} of {self.names.get(ident.origin, '')!r}"
@@ -132,10 +132,10 @@ class Skipping:
         said = f"{type(error).__name__}: {text_of(error)}"
         logger.warning("%s: %s: %s%s", self._segment.name, what, said, so_far)
 
-    def _letter(self, error: BaseException, ident: Ident) -> Letter:
+    def _letter(self, error: BaseException, ident: Ident) -> DeadLetterRecord:
         name = self._segment.name
         path = tuple(slot for _, slot in ident.path)
         trace = "".join(traceback.format_exception(error))
         who = (name, self._segment.worker_name(0), self.names.get(ident.origin, ""))
         about = (type(error).__qualname__, text_of(error), trace)
-        return Letter(self.run_id, time.time(), *who, ident.number, path, *about)
+        return DeadLetterRecord(self.run_id, time.time(), *who, ident.number, path, *about)

@@ -8,8 +8,8 @@ from typing import Any
 
 from minipipe.errors import ItemTypeError, SentinelError
 from minipipe.graph import GraphSegment
-from minipipe.inline.connections import Arrival, Ident, Outlet
-from minipipe.inline.joins import InStep, Join, Whole
+from minipipe.inline.connections import Delivery, Ident, Outlet
+from minipipe.inline.joins import Join, Whole, ZipJoin
 from minipipe.inline.skipping import Skipping
 from minipipe.process.describe import describe
 from minipipe.process.seeds import set_default
@@ -94,11 +94,11 @@ class Stage:
         """What the functor has left open is closed."""
 
     # ----------------------------------------------------------------- items
-    def take(self, inlet: int, item: Any, ident: Ident) -> Iterable[Arrival]:
+    def take(self, inlet: int, item: Any, ident: Ident) -> Iterable[Delivery]:
         """Works an item off; gives, one by one, what that puts out."""
         raise NotImplementedError(self.where)
 
-    def finish(self) -> Iterable[Arrival]:
+    def finish(self) -> Iterable[Delivery]:
         """Its input has ended, or it has quit: gives what it has still got."""
         self.judge_failures(final=True)
         if self.join is not None and not self.quits:
@@ -124,8 +124,8 @@ class Stage:
     def settle(self) -> None:
         """Nothing is under way any more, so parts that wait for others wait in vain."""
         if self.join is not None:
-            let_go = self.join.settle()
-            self.dropped += let_go
+            release = self.join.settle()
+            self.dropped += release
 
     def gather(self, inlet: int, item: Any, ident: Ident) -> Whole | None:
         """The arguments for the functor, if all are there and it is to be called."""
@@ -137,7 +137,7 @@ class Stage:
                 self.note(error, "joining the upstreams")
                 raise
         if whole is None:
-            if isinstance(self.join, InStep) and sum(self.join.surplus) >= MAX_SURPLUS:
+            if isinstance(self.join, ZipJoin) and sum(self.join.surplus) >= MAX_SURPLUS:
                 self.takes = False  # so that a source without end, which feeds nobody else, ends
             return None
         if self.is_flagged():
@@ -149,7 +149,7 @@ class Stage:
 
     def put(
         self, result: Any, ident: Ident | None, number: int, arguments: tuple[Any, ...]
-    ) -> list[Arrival]:
+    ) -> list[Delivery]:
         """Where what the functor gave for an item goes (None: nowhere).
 
         Raises:
@@ -189,7 +189,7 @@ class Stage:
 
     def _not_sent(
         self, error: ItemTypeError, ident: Ident, number: int, arguments: tuple[Any, ...]
-    ) -> list[Arrival]:
+    ) -> list[Delivery]:
         """What it comes to that something could not be sent to another process: nothing."""
         if not self.skips(error, Ident(ident.origin, number, ident.path), arguments):
             raise error
@@ -199,7 +199,7 @@ class Stage:
     @property
     def may_quit(self) -> bool:
         """Whether it could take nothing more before its input ends."""
-        lenient = isinstance(self.join, InStep) and not self.join.strict
+        lenient = isinstance(self.join, ZipJoin) and not self.join.strict
         return self._flag is not None or self.segment.in_loop or lenient
 
     def is_flagged(self) -> bool:
@@ -262,7 +262,7 @@ class Stage:
             error.add_note(f"minipipe: in {doing} of segment {self.segment.name!r} (inline)")
 
     def _tell_surplus(self, join: Join) -> None:
-        if isinstance(join, InStep) and any(join.surplus):
+        if isinstance(join, ZipJoin) and any(join.surplus):
             self.dropped += sum(join.surplus)
             logger.warning("%s", str(join.unpaired).removesuffix(_MEND))
 

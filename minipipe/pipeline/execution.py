@@ -224,8 +224,8 @@ class ProcessExecution:
         except BaseException:
             end(self)
             raise
-        if self._run.caller is not None and self._run.attendant is not None:
-            self._output = Output(self._run.caller, self._run.attendant)
+        if self._run.caller is not None and self._run.service_thread is not None:
+            self._output = Output(self._run.caller, self._run.service_thread)
 
     @property
     def ended(self) -> bool:

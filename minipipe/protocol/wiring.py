@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import Literal, TypeAlias
 
-from minipipe.codec import Access
 from minipipe.protocol.delivery.paths import Step
+
+# What a consumer may do with arrays in shared memory: `codec.slots` says what each comes to.
+Access: TypeAlias = Literal["read", "write", "own", "private"]
 
 
 class Role(Enum):
     """How a segment stands towards the items that it takes."""
 
-    RELAY = "relay"  # stateless: passes identity on, confirms nothing
-    ANCHOR = "anchor"  # has state: confirms what it has read
-    SINK = "sink"  # function Sink: confirms what its functor has returned from
+    STATELESS = "relay"  # stateless: passes identity on, confirms nothing
+    STATEFUL = "anchor"  # has state: confirms what it has read
+    FUNCTION_SINK = "sink"  # function Sink: confirms what its functor has returned from
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,8 @@ class Wiring:
     outlets: tuple[OutletSpec, ...]
     in_loop: bool = False
     pairs: Carried | None = None  # of a join by identity: what its keys are
-    hole_groups: tuple[tuple[int, ...], ...] = ()  # outputs of which one gets what is dropped
-    hollow: bool = False  # holes may arrive
+    tombstone_groups: tuple[tuple[int, ...], ...] = ()  # outputs of which one gets what is dropped
+    carries_tombstones: bool = False  # holes may arrive
 
     @cached_property
     def correspondents(self) -> frozenset[int]:
@@ -98,7 +101,7 @@ class Wiring:
         """
         found: set[int] = set()
         for inlet in self.inlets:
-            found |= inlet.closers if inlet.role is Role.RELAY else inlet.region_senders
+            found |= inlet.closers if inlet.role is Role.STATELESS else inlet.region_senders
         for outlet in self.outlets:
             found |= outlet.consumers
             if outlet.is_sender:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from minipipe.process.cpus import usable_cpus
 from minipipe.shm.errors import SlotBarredError, SlotError
-from minipipe.shm.handle import Held
-from minipipe.shm.locate import Place, owner_of
+from minipipe.shm.handle import SlotHandle
+from minipipe.shm.locate import Place, find_slot
 from minipipe.shm.memory_limits import available_bytes, memory_limit_bytes, oom_kills
 from minipipe.shm.openness import is_open_to_others, lives
 from minipipe.shm.pool import MIN_BYTES, OwnedSlot, SlotPool
@@ -20,23 +20,23 @@ from minipipe.shm.support import neighbourhood, obstacle, supported
 
 __all__ = [
     "MIN_BYTES",
-    "Held",
     "Lease",
     "OwnedSlot",
     "Place",
     "SlotBarredError",
     "SlotError",
+    "SlotHandle",
     "SlotPool",
     "SlotReader",
     "SlotRef",
     "available_bytes",
+    "find_slot",
     "is_open_to_others",
     "lives",
     "memory_limit_bytes",
     "neighbourhood",
     "obstacle",
     "oom_kills",
-    "owner_of",
     "supported",
     "usable_cpus",
 ]

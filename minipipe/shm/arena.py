@@ -129,7 +129,7 @@ def make_arena(slots: int, slot_bytes: int, allocate: Allocate) -> Arena:
     return Arena(fd, arena_id, slots, slot_bytes)
 
 
-def door(pid: int, fd: int) -> str:
+def proc_fd_path(pid: int, fd: int) -> str:
     """Where another process finds a descriptor; opening it makes a new file description."""
     return f"/proc/{pid}/fd/{fd}"
 
@@ -141,7 +141,7 @@ def open_arena(pid: int, fd: int, arena_id: int) -> Arena | None:
         PermissionError: The process lives, and this one may not look into it.
         OSError: This process may have no more descriptors or address space.
     """
-    at = door(pid, fd)
+    at = proc_fd_path(pid, fd)
     try:
         # The number may stand for anything by now, and to open a terminal or a pipe does things.
         if not os.readlink(at).startswith(f"/memfd:{NAME} "):

@@ -6,14 +6,14 @@ import os
 import threading
 from weakref import WeakSet
 
-from minipipe.shm.handle import Keeper
+from minipipe.shm.handle import RefCounts
 
-_keepers: WeakSet[Keeper] = WeakSet()
+_keepers: WeakSet[RefCounts] = WeakSet()
 _one_fork = threading.Lock()  # two threads that fork at once take turns
-_forking: list[Keeper] = []
+_forking: list[RefCounts] = []
 
 
-def watch(keeper: Keeper) -> None:
+def watch(keeper: RefCounts) -> None:
     """Tells a pool or reader of every `os.fork` from now on, for as long as it lives."""
     _keepers.add(keeper)
 

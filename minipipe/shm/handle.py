@@ -17,7 +17,7 @@ from minipipe.shm.reference import SlotRef
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
-class Held:
+class SlotHandle:
     """A slot that keeps its contents while anything in this process counts on it.
 
     It is made with a count of one, which is its maker's to release; each array counts as well.
@@ -48,13 +48,13 @@ class Held:
 
     def __init__(
         self,
-        keeper: Keeper,
+        keeper: RefCounts,
         arena: Arena,
         index: int,
         size_bytes: int,
         own: Mapping | None = None,
     ) -> None:
-        self.keeper: Keeper | None = keeper
+        self.keeper: RefCounts | None = keeper
         self.arena = arena
         self.index = index
         self.generation: int = arena.generations[index]
@@ -87,7 +87,7 @@ class Held:
         keeper = self.keeper
         if keeper is not None:
             with keeper.lock:
-                keeper.let_go(self)
+                keeper.release(self)
 
     def bytes_seen(self, *, readonly: bool, private: Mapping | None = None) -> Array:
         """Returns a new uint8 array over the slot, which counts until its last view has died."""
@@ -139,7 +139,7 @@ class Held:
         """Cuts the arrays that this process has over the slot off from all others, for good.
 
         They keep their contents, and what is written to them from here on reaches nobody.  For
-        `owner_of` they lie in no slot any more.  References to the slot stay good, and it stays
+        `find_slot` they lie in no slot any more.  References to the slot stay good, and it stays
         as it is, as long as anything counts on it.
 
         (Pages that were not written since are still those of the slot: the contents stay only
@@ -183,7 +183,7 @@ class View:
 
     __slots__ = ("__array_interface__", "held", "private", "writes")
     __array_interface__: dict[str, Any]
-    held: Held
+    held: SlotHandle
     private: Mapping | None
     writes: bool
 
@@ -196,7 +196,7 @@ class View:
                 keeper.ended.append((held, self.writes))
 
 
-class Keeper(ABC):
+class RefCounts(ABC):
     """Counts who counts on slots.
 
     Attributes:
@@ -207,14 +207,14 @@ class Keeper(ABC):
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.ended: deque[tuple[Held, bool]] = deque()
+        self.ended: deque[tuple[SlotHandle, bool]] = deque()
 
     def drain(self) -> None:
         """Counts the arrays that have died; every other call does so as well."""
         with self.lock:
             self._drain()
 
-    def let_go(self, held: Held) -> None:
+    def release(self, held: SlotHandle) -> None:
         """Counts once less on a slot; the lock is held."""
         if held.keeper is not self:
             return  # it was abandoned in the meantime
@@ -229,10 +229,10 @@ class Keeper(ABC):
         while ended:
             held, wrote = ended.popleft()
             held.writers -= wrote
-            self.let_go(held)
+            self.release(held)
 
     @abstractmethod
-    def _freed(self, held: Held) -> None:
+    def _freed(self, held: SlotHandle) -> None:
         """Nothing in this process counts on the slot any more."""
 
     # ------------------------------------------------------------------ fork

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minipipe.shm.extent import lies_within
-from minipipe.shm.handle import Array, Held, View
+from minipipe.shm.handle import Array, SlotHandle, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +21,14 @@ class Place:
         offset: Where in the slot its first element is, in bytes.
     """
 
-    held: Held
+    held: SlotHandle
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     dtype: np.dtype[Any]
 
 
-def owner_of(array: Array) -> Place | None:
+def find_slot(array: Array) -> Place | None:
     """Finds the slot that an array, or what it is a view of, lies in; None if in none.
 
     None also for an empty array, for a private or isolated one (others cannot see what was written

@@ -22,7 +22,7 @@ from minipipe.shm.allocator import (
 )
 from minipipe.shm.arena import Allocate, Arena, make_arena
 from minipipe.shm.copying import copy
-from minipipe.shm.handle import Array, Held, Keeper
+from minipipe.shm.handle import Array, RefCounts, SlotHandle
 from minipipe.shm.mapping import PAGE_BYTES
 from minipipe.shm.memory_limits import available_bytes, memory_limit_bytes
 from minipipe.shm.support import supported
@@ -37,7 +37,7 @@ def _refuse(fd: int, offset: int, size_bytes: int) -> None:
     raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
-class OwnedSlot(Held):
+class OwnedSlot(SlotHandle):
     """A slot of this process; what is in it may be written until the first reader has it."""
 
     __slots__ = ()
@@ -60,7 +60,7 @@ class OwnedSlot(Held):
         return np.ndarray(shape, dtype, buffer=self.bytes_seen(readonly=False), order=order)
 
 
-class SlotPool(Keeper):
+class SlotPool(RefCounts):
     """All slots of one process.  It may be used from any thread.
 
     Args:
@@ -169,7 +169,7 @@ class SlotPool(Keeper):
         self._taken[key] = slot
         return slot
 
-    def _freed(self, held: Held) -> None:
+    def _freed(self, held: SlotHandle) -> None:
         key = SlotKey(self._numbers[held.arena], held.index)
         del self._taken[key]
         if held.is_isolated:

@@ -12,10 +12,10 @@ import numpy as np
 from minipipe.errors import WireFormatError
 from minipipe.shm import forks
 from minipipe.shm.allocator import MAX_ARENAS
-from minipipe.shm.arena import Arena, door, open_arena
+from minipipe.shm.arena import Arena, open_arena, proc_fd_path
 from minipipe.shm.errors import SlotBarredError, SlotError
 from minipipe.shm.extent import c_strides, lies_within
-from minipipe.shm.handle import Array, Held, Keeper
+from minipipe.shm.handle import Array, RefCounts, SlotHandle
 from minipipe.shm.locks import read_lock, unlock
 from minipipe.shm.mapping import Mapping
 from minipipe.shm.reference import SlotRef
@@ -24,7 +24,7 @@ from minipipe.shm.reference import SlotRef
 _EASY = {id(d): d.str for d in map(np.dtype, "?bBhHiIlLqQefdgFDG") if np.dtype(d.str) is d}
 
 
-class Lease(Held):
+class Lease(SlotHandle):
     """A slot of another process, which is not written anew while anything here counts on it."""
 
     __slots__ = ()
@@ -107,14 +107,14 @@ class _Attached:
     def is_there(self) -> bool:
         """Whether the process that it was opened through still has it."""
         try:
-            theirs = os.stat(door(self.ref.pid, self.ref.fd))
+            theirs = os.stat(proc_fd_path(self.ref.pid, self.ref.fd))
         except OSError:
             return False
         ours = os.fstat(self.arena.fd)
         return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
 
 
-class SlotReader(Keeper):
+class SlotReader(RefCounts):
     """Everything that one process has borrowed.  It may be used from any thread.
 
     Args:
@@ -189,7 +189,7 @@ class SlotReader(Keeper):
             self.ended.clear()
 
     # ------------------------------------------------------------------
-    def _freed(self, held: Held) -> None:
+    def _freed(self, held: SlotHandle) -> None:
         arena, index = held.arena, held.index
         attached = self._arenas[arena.id]
         leases = attached.leases[index]
@@ -255,7 +255,7 @@ class SlotReader(Keeper):
         for attached in self._arenas.values():
             if attached.leases:
                 try:
-                    spare_fd = os.open(door(os.getpid(), attached.arena.fd), os.O_RDWR)
+                    spare_fd = os.open(proc_fd_path(os.getpid(), attached.arena.fd), os.O_RDWR)
                 except OSError:
                     continue  # then the child has the arrays, but no say in how long
                 attached.spare_fd = spare_fd

@@ -7,7 +7,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from minipipe.shm.arena import door, make_arena, open_arena
+from minipipe.shm.arena import make_arena, open_arena, proc_fd_path
 from minipipe.shm.locks import read_lock, write_lock
 from minipipe.shm.mapping import PAGE_BYTES
 
@@ -47,7 +47,7 @@ def _try() -> str | None:
         ours.allocate(0, os.posix_fallocate)
         theirs = open_arena(os.getpid(), ours.fd, ours.id)
         if theirs is None:
-            return f"a descriptor cannot be opened through {door(os.getpid(), ours.fd)}"
+            return f"a descriptor cannot be opened through {proc_fd_path(os.getpid(), ours.fd)}"
         # If both descriptors were one description, their locks would not exclude each other.
         if not read_lock(theirs.fd, 0) or write_lock(ours.fd, 0) or not write_lock(ours.fd, 1):
             return "this kernel's F_OFD_SETLK does not keep descriptions apart"

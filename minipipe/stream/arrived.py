@@ -58,12 +58,12 @@ class Arrived:
             piece.keys = {j: keys[position : position + count] for j, keys in self.keys.items()}
         return piece
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """It is worked off, or dropped: arrays that somebody keeps hold their slots themselves."""
         if self.whole is not None:
             self.whole.left -= self.count
             if not self.whole.left:
-                self.whole.let_go()
+                self.whole.release()
         if self.leases:
             release(self.leases.values())
             self.leases = None

@@ -19,14 +19,14 @@ def publish(node: Node) -> None:
     for number, inlet in enumerate(node.inlets.values()):
         begun = inlet.turn.begun if inlet.turn is not None else 0
         if number == 0:  # a join takes an item of each of its streams for one call
-            taken = inlet.items_in + begun - inlet.holes
+            taken = inlet.items_in + begun - inlet.tombstones
             words[WORD["items_in"]] = taken if node.paired is None else node.paired
         waiting = inlet.queued_items - begun
         queued += waiting
         confirmed += inlet.confirmed
         node.page.put_fullness(number, waiting, inlet.pace.window * inlet.spec.producers)
     words[WORD["queued"]] = queued
-    words[WORD["items_out"]] = sum(o.items_out - o.holes for o in node.outlets.values())
+    words[WORD["items_out"]] = sum(o.items_out - o.tombstones for o in node.outlets.values())
     ledgers = [recovery.ledger for recovery in node.recoveries.values()]
     if ledgers:
         confirmed = sum(ledger.next_number - ledger.open_items for ledger in ledgers)

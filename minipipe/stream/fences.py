@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from minipipe.protocol.delivery.intervals import Interval
 from minipipe.protocol.delivery.membership import SUPERVISOR
 from minipipe.protocol.delivery.paths import Path
-from minipipe.protocol.run.events import Charge
+from minipipe.protocol.run.events import CrashSuspect
 from minipipe.protocol.wiring import Role
 from minipipe.stream import wire
 from minipipe.stream.outlet import Shipment
@@ -29,7 +29,7 @@ class Fences:
         self._node = node
         self._again: set[int] = set()  # regions in which something is to be sent again
         # By region: items of this sender's that workers there have died of.
-        self._charged: dict[int, list[Charge]] = {}
+        self._charged: dict[int, list[CrashSuspect]] = {}
 
     @property
     def sends_again(self) -> bool:
@@ -42,14 +42,20 @@ class Fences:
         epoch: int,
         dead: Sequence[Interval],
         receivers: Sequence[int],
-        charged: Sequence[Charge] = (),
+        crash_suspects: Sequence[CrashSuspect] = (),
     ) -> None:
         """These are dead, and what is under way in the region does not count any more."""
         node = self._node
-        if node.away:
-            node.settle_turn(node.away)  # how far the functor has come, which is to be told
-        node.charge(charged)
-        self._charged[region] = [charge for charge in charged if charge[1] == node.ident]
+        if node.in_user_code:
+            node.sync_progress(
+                node.in_user_code
+            )  # how far the functor has come, which is to be told
+        node.note_crash_suspects(crash_suspects)
+        self._charged[region] = [
+            note_crash_suspects
+            for note_crash_suspects in crash_suspects
+            if note_crash_suspects[1] == node.ident
+        ]
         known = node.membership
         fresh = known.fence(region, epoch, dead)
         self._bury()
@@ -106,7 +112,7 @@ class Fences:
             for segment, _, number, outputs, _ in self._charged.pop(region, ())
             if recovery.ledger.is_settled(number, outputs)
         ]
-        node.tell(SUPERVISOR, (wire.RESENT, region, recovery.epoch, items, settled))
+        node.send(SUPERVISOR, (wire.RESENT, region, recovery.epoch, items, settled))
         if recovery.busy:
             self._again.add(region)
             self.send_again()
@@ -115,7 +121,7 @@ class Fences:
         """Nothing is kept of those that are dead: each part of the node looks for them itself."""
         node = self._node
         dead = node.membership.dead
-        node.post.forget(dead)
+        node.outbox.forget(dead)
         node.unsubscribe(dead)
         # They may be producers or consumers in a region whose own FENCE is older than this one.
         for inlet in node.inlets.values():
@@ -131,7 +137,7 @@ class Fences:
         inlets = [
             inlet
             for inlet in node.inlets.values()
-            if inlet.spec.region == region and inlet.spec.role is not Role.RELAY
+            if inlet.spec.region == region and inlet.spec.role is not Role.STATELESS
         ]
         if not inlets:
             return
@@ -142,7 +148,7 @@ class Fences:
         senders = frozenset().union(*(inlet.spec.region_senders for inlet in inlets))
         for ident in [node.ident, *node.membership.peers]:
             if node.segment_of(ident) in senders:
-                node.tell(ident, (wire.FENCED, region, epoch, held.get(ident, ())))
+                node.send(ident, (wire.FENCED, region, epoch, held.get(ident, ())))
 
 
 def _flat(runs: Sequence[Interval]) -> Sequence[int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from minipipe.protocol.delivery.intervals import Interval
 from minipipe.protocol.delivery.membership import SUPERVISOR, Peer
 from minipipe.protocol.flow.credit import Grant
-from minipipe.protocol.run.events import Charge
+from minipipe.protocol.run.events import CrashSuspect
 from minipipe.protocol.wiring import Role
 from minipipe.shm import SlotRef
 from minipipe.stream import wire
@@ -134,7 +134,7 @@ class Handlers:
         self, sender: int, stream: int, segment: int, address: str, publisher: str
     ) -> None:
         node = self._node
-        node.post.open(Peer(sender, segment, address))
+        node.outbox.open(Peer(sender, segment, address))
         inlet = node.inlets[stream]
         inlet.hello(sender, segment)
         if publisher:
@@ -148,11 +148,11 @@ class Handlers:
         taken: int,
         finished: int,
         window: int,
-        pace_us: int,
-        stretch: int,
+        service_time_us: int,
+        window_scale: int,
     ) -> None:
-        said = Grant(taken, finished, window, pace_us * 1e-6, stretch)
-        grant = self._node.post.granted(stream, sender, said)
+        said = Grant(taken, finished, window, service_time_us * 1e-6, window_scale)
+        grant = self._node.outbox.granted(stream, sender, said)
         if grant is not None:
             self._node.outlets[stream].granted(sender, grant, time.monotonic())
 
@@ -161,8 +161,8 @@ class Handlers:
     ) -> None:
         recovery = self._node.recoveries.get(region)
         if recovery is not None:
-            recovery.ledger.settle(wire.unflat(runs), wire.path_of(path))
-            self._node.let_go(recovery.ledger)
+            recovery.ledger.acknowledge(wire.unflat(runs), wire.path_of(path))
+            self._node.release(recovery.ledger)
 
     def _on_dropped(
         self, sender: int, region: int, epoch: int, runs: Sequence[int], path: Sequence[Any]
@@ -175,7 +175,11 @@ class Handlers:
         segment = self._node.segment_of(sender)
         for inlet in self._node.inlets.values():
             spec = inlet.spec
-            if spec.region == region and spec.role is not Role.RELAY and segment in spec.closers:
+            if (
+                spec.region == region
+                and spec.role is not Role.STATELESS
+                and segment in spec.closers
+            ):
                 inlet.closed(sender, inner=segment in spec.loop)
 
     def _on_mark(self, sender: int, region: int, mark: int) -> None:
@@ -198,7 +202,7 @@ class Handlers:
         epochs: Sequence[tuple[int, int]],
         dead: Sequence[Interval],
         peers: Sequence[tuple[int, int, str]],
-        charged: Sequence[Charge] = (),
+        crash_suspects: Sequence[CrashSuspect] = (),
     ) -> None:
         node = self._node
         listed = [Peer(*p) for p in peers]
@@ -206,16 +210,16 @@ class Handlers:
             # In a loop of one: what it puts comes back to itself.
             listed.append(Peer(node.ident, node.wiring.segment, node.inbox.address))
         new = node.membership.init(epochs, dead, listed)
-        node.charge(charged)
+        node.note_crash_suspects(crash_suspects)
         for region, epoch in epochs:
             node.begin_epoch(region, epoch)
         for peer in new:
-            node.meet(peer)
+            node.connect_peer(peer)
 
     def _on_join(self, sender: int, ident: int, segment: int, address: str) -> None:
         peer = Peer(ident, segment, address)
         if self._node.membership.join(peer):
-            self._node.meet(peer)
+            self._node.connect_peer(peer)
 
     def _on_fence(self, sender: int, *fields: Any) -> None:
         self._node.fences.on_fence(*fields)

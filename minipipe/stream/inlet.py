@@ -13,7 +13,7 @@ from minipipe.protocol.delivery.intervals import Interval, runs_of
 from minipipe.protocol.delivery.order import ALL, Order
 from minipipe.protocol.delivery.paths import outputs
 from minipipe.protocol.delivery.recent import Recent
-from minipipe.protocol.flow.credit import UNLIMITED, WINDOW_BYTES, Grant, Pace
+from minipipe.protocol.flow.credit import UNLIMITED, WINDOW_BYTES, Grant, ServiceTime
 from minipipe.protocol.wiring import InletSpec, Role
 from minipipe.stream.arrived import Arrived, Turn
 
@@ -46,10 +46,10 @@ class Inlet:
         self.discards = False  # this segment has ended: what still comes is dropped
         self.discarded = 0
         self.items_in = 0
-        self.holes = 0  # of these, what stood for something dropped before
+        self.tombstones = 0  # of these, what stood for something dropped before
         self.confirmed = 0
         self._unconfirmed: list[Arrived] = []  # of an anchor: read, and to be told with the rest
-        self.pace = Pace(spec.buffer_size, spec.producers)
+        self.pace = ServiceTime(spec.buffer_size, spec.producers)
         self._tells_all = False
         # The epoch that items begin in; of a relay, those of a higher one wait for its FENCE.
         self.epoch = 0
@@ -89,9 +89,9 @@ class Inlet:
         if parcel.epoch < self._seen_epoch:
             self._drop(parcel)
             return
-        if parcel.epoch > self._seen_epoch and self.spec.role is Role.RELAY:
+        if parcel.epoch > self._seen_epoch and self.spec.role is Role.STATELESS:
             self._purge(parcel.epoch)
-        if self.spec.role is Role.ANCHOR:
+        if self.spec.role is Role.STATEFUL:
             # Reading and the test of the epoch are one step with this (rule 7): what is in here
             # is confirmed before anything else is said to its origin.
             self._unconfirmed.append(parcel)
@@ -154,7 +154,7 @@ class Inlet:
         A relay drops those that it has; a receiver has confirmed its own, or says so (`held`).
         """
         self.epoch = max(epoch, self.epoch)
-        if self.spec.role is Role.RELAY:
+        if self.spec.role is Role.STATELESS:
             self._purge(epoch)
         else:
             self._seen_epoch = max(epoch, self._seen_epoch)
@@ -186,7 +186,7 @@ class Inlet:
         """What a function Sink has taken and not confirmed yet: it will do it, so nobody else is
         to.  (All else has confirmed whatever it has read.)
         """
-        if self.spec.role is not Role.SINK:
+        if self.spec.role is not Role.FUNCTION_SINK:
             return []
         found = [(parcel, list(parcel.runs)) for parcel in self.queue]
         if self.turn is not None:
@@ -220,7 +220,7 @@ class Inlet:
 
     def _drop(self, parcel: Arrived) -> None:
         self._took(parcel, parcel.count)
-        parcel.let_go()
+        parcel.release()
 
     def closed(self, sender: int, *, inner: bool = False) -> None:
         """A sender has sent its last; `inner`: it is in the same loop."""
@@ -238,7 +238,7 @@ class Inlet:
     @property
     def holds_up(self) -> bool:
         """Whether a producer waits for this inlet, and for nothing else of it, to have room."""
-        if 2 * self.size_bytes >= WINDOW_BYTES * self.pace.stretch:
+        if 2 * self.size_bytes >= WINDOW_BYTES * self.pace.window_scale:
             return True
         return any(
             producer.told is not None
@@ -253,7 +253,7 @@ class Inlet:
 
     def relieve(self) -> None:
         """Lets twice as much wait as now, and tells the producers at once."""
-        self.pace.stretch *= 2
+        self.pace.window_scale *= 2
         self._tells_all = True
 
     @property
@@ -295,7 +295,7 @@ class Inlet:
         self.queued_items -= turn.begun
         self.items_in += turn.begun
         self.turn = None
-        turn.parcel.let_go()
+        turn.parcel.release()
 
     def _took(self, parcel: Arrived, count: int) -> None:
         producer = self._producers.get(parcel.producer)
@@ -315,7 +315,7 @@ class Inlet:
         when the window has changed by half or doubled, and, where workers share the stream,
         whenever this one has nothing to do (the least loaded is chosen by that).
         """
-        window, pace_s = self.pace.window, self.pace.pace_s
+        window, service_time_s = self.pace.window, self.pace.service_time_s
         withdraws = self.discards and not self.spec.alone  # what it drops, others could take
         tells_all, self._tells_all = self._tells_all, False
         due: list[tuple[int, Grant]] = []
@@ -335,7 +335,7 @@ class Inlet:
                 if not (
                     tells_all
                     or 2 * new >= told.window
-                    or 2 * producer.freed_bytes >= WINDOW_BYTES * told.stretch
+                    or 2 * producer.freed_bytes >= WINDOW_BYTES * told.window_scale
                     or withdraws
                     or (window >= 2 * told.window and not producer.unlimited)
                     or (2 * window <= told.window and not producer.unlimited)
@@ -345,7 +345,7 @@ class Inlet:
             allowed = UNLIMITED if producer.unlimited else window
             allowed = -allowed if withdraws else allowed
             producer.freed_bytes = 0
-            producer.told = Grant(taken, finished, allowed, pace_s, self.pace.stretch)
+            producer.told = Grant(taken, finished, allowed, service_time_s, self.pace.window_scale)
             due.append((ident, producer.told))
         return due
 
@@ -354,12 +354,12 @@ class Inlet:
 
         Of an anchor, what has arrived since last asked; of a function Sink, what it has finished.
         """
-        if self.spec.role is Role.ANCHOR:
+        if self.spec.role is Role.STATEFUL:
             read, self._unconfirmed = self._unconfirmed, []
             self.confirmed += sum(parcel.count for parcel in read)
             return [(parcel, parcel.runs) for parcel in read]
         turn = self.turn
-        if turn is None or self.spec.role is not Role.SINK:
+        if turn is None or self.spec.role is not Role.FUNCTION_SINK:
             return []
         done = turn.finished
         if done <= turn.told_finished:

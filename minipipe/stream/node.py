@@ -1,8 +1,8 @@
 """One worker's end of everything: inbox, links, inlets, outlets, and what it was told.
 
-The worker's main thread owns it, except while that is in the user's functor (`away`): during a
-long one the attendant serves it.  How the two keep out of each other's way is said in
-`worker.service_thread`.
+The worker's main thread owns it, except while that is in the user's functor (`in_user_code`):
+during a long one the service thread serves it.  How the two keep out of each other's way is said
+in `worker.service_thread`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from minipipe.protocol.delivery.membership import SUPERVISOR, Membership, Peer
 from minipipe.protocol.delivery.paths import Leaf, Path
 from minipipe.protocol.delivery.recovery import Recovery
 from minipipe.protocol.flow.credit import Grant
-from minipipe.protocol.run.events import Charge
+from minipipe.protocol.run.events import CrashSuspect
 from minipipe.protocol.wiring import OutletSpec, Wiring
-from minipipe.shm import Held
+from minipipe.shm import SlotHandle
 from minipipe.stream import wire
 from minipipe.stream.absent import Absences
 from minipipe.stream.arrived import Arrived
@@ -33,7 +33,7 @@ from minipipe.stream.handlers import Handlers
 from minipipe.stream.inlet import Inlet
 from minipipe.stream.memory import Memory
 from minipipe.stream.ordering import Ordering
-from minipipe.stream.outbox import Post, inbox_name
+from minipipe.stream.outbox import Outbox, inbox_name
 from minipipe.stream.outlet import Outlet, Shipment
 from minipipe.stream.page import ITEM_WORD, OUTSIDE, Page
 from minipipe.stream.probes import Probes
@@ -66,8 +66,8 @@ class Node:
         page: Page,
         memory: Memory | None = None,
     ) -> None:
-        self.lock = threading.Lock()  # held by the attendant while it serves
-        self.attended = 0  # how often the attendant has announced itself
+        self.lock = threading.Lock()  # held by the service thread while it serves
+        self.service_count = 0  # how often the service thread has announced itself
         self.waiting = False  # the main thread waits for messages
         self.ident = ident
         self.wiring = wiring
@@ -77,20 +77,22 @@ class Node:
         self.memory = Memory(None) if memory is None else memory
         self.lender = self.memory.lender
         # Slots that were lent and that arrays of this process may still write to.
-        self.exposed: Sequence[Held] = () if self.lender is None else self.lender.exposed
+        self.writable_after_send: Sequence[SlotHandle] = (
+            () if self.lender is None else self.lender.writable_after_send
+        )
         self.absences = Absences(self.membership)
         self.encoder = Encoder(lender=self.lender)
         self.decoder = Decoder(borrower=self.memory.borrower)
         self._publishers: dict[int, list[str]] = {}  # by producer: where this one has subscribed
         self.recoveries: dict[int, Recovery] = {}  # by region: numbers are of sender and region
         self.inlets = {spec.stream: Inlet(spec) for spec in wiring.inlets}
-        self.post = Post(self.membership, ident, transport, supervisor, page, wiring.outlets)
-        dispatch = self.post.dispatch
+        self.outbox = Outbox(self.membership, ident, transport, supervisor, page, wiring.outlets)
+        dispatch = self.outbox.dispatch
         self.outlets = {
             spec.stream: Outlet(spec, ident, self.encoder, dispatch, self._recovery_of(spec))
             for spec in wiring.outlets
         }
-        self.tell = self.post.tell
+        self.send = self.outbox.send
         self.started = False
         self.draining = False
         self.leaving = False
@@ -103,7 +105,7 @@ class Node:
         self.paired = None if wiring.pairs is None else 0
         self._rested: tuple[Any, ...] | None = None  # what the supervisor was told of the loop
         # Items that workers of this segment have died of, and how many.
-        self.charged: dict[Leaf, int] = {}
+        self.crash_suspects: dict[Leaf, int] = {}
         self.skips = Skips()
         self.fences = Fences(self)
         self.ordering = Ordering(self)
@@ -118,13 +120,13 @@ class Node:
         made = Ledger(limit_bytes=spec.ledger_bytes, min_items=spec.ledger_items)
         return self.recoveries.setdefault(spec.region, Recovery(made))
 
-    def charge(self, charged: Sequence[Charge]) -> None:
+    def note_crash_suspects(self, crash_suspects: Sequence[CrashSuspect]) -> None:
         """These items have killed workers, and no others that are still open: so many of each."""
-        self.charged.clear()  # the very dict: the loop that works has it
-        for segment, origin, number, outputs, deaths in charged:
+        self.crash_suspects.clear()  # the very dict: the loop that works has it
+        for segment, origin, number, outputs, deaths in crash_suspects:
             if segment == self.wiring.segment:
-                self.charged[origin, number, outputs] = deaths
-        if not self.charged:
+                self.crash_suspects[origin, number, outputs] = deaths
+        if not self.crash_suspects:
             self.page.deaths = 0
 
     def begin_epoch(self, region: int, epoch: int) -> None:
@@ -138,47 +140,47 @@ class Node:
         if region in self.recoveries:
             self.recoveries[region].fence(epoch, ())
 
-    def let_go(self, ledger: Ledger) -> None:
+    def release(self, ledger: Ledger) -> None:
         """What was settled is kept no longer, nor is the shared memory that it refers to."""
-        for shipment in ledger.let_go():
-            cast("Shipment", shipment).let_go()
+        for shipment in ledger.release_settled():
+            cast("Shipment", shipment).release()
 
     # -------------------------------------------------------------- ownership
     @property
-    def away(self) -> int:
+    def in_user_code(self) -> int:
         """Not 0 while the main thread is in the user's code; another value for each item."""
         return self.page.words[ITEM_WORD]
 
-    def rejoin(self) -> int:
-        """Waits until the attendant has finished; returns the new count of `attended`.
+    def take_back(self) -> int:
+        """Waits until the service thread has finished; returns the new count of `service_count`.
 
-        For the main thread, when it has cleared `away` and found `attended` changed.
+        For the main thread, when it has cleared `in_user_code` and found `service_count` changed.
         """
         with self.lock:
-            return self.attended
+            return self.service_count
 
-    def settle_turn(self, away: int) -> None:
+    def sync_progress(self, in_user_code: int) -> None:
         """Brings the parcel in work up to date, from the item that the functor is at."""
         for inlet in self.inlets.values():
-            if inlet.followed and inlet.turn is not None and away != OUTSIDE:
-                inlet.turn.at(away - 1)
+            if inlet.followed and inlet.turn is not None and in_user_code != OUTSIDE:
+                inlet.turn.at(in_user_code - 1)
 
     # --------------------------------------------------------------- sending
     def report(self, *record: Any) -> None:
         """Sends a record to the supervisor at once, behind what was skipped before."""
         if self.skips.waits:
             self._report_skips()
-        self.tell(SUPERVISOR, record)
-        self.post.flush()
+        self.send(SUPERVISOR, record)
+        self.outbox.flush()
 
     def report_skips(self, text: str = "", failure: bytes = b"") -> None:
         """Tells the supervisor at once what was skipped; of the last one, what went wrong."""
         self._report_skips(text, failure)
-        self.post.flush()
+        self.outbox.flush()
 
     def _report_skips(self, text: str = "", failure: bytes = b"") -> None:
         self.publish()  # with what it is to be compared
-        self.tell(SUPERVISOR, self.skips.take(text, failure))
+        self.send(SUPERVISOR, self.skips.take(text, failure))
 
     def flush(self, now_s: float, *, idle: bool = False) -> None:
         """Sends what is due: parcels, grants, confirmations.  `idle`: all parcels are due."""
@@ -193,7 +195,7 @@ class Node:
             self.report_turn(inlet)
             for producer, grant in inlet.grants(idle=idle):
                 self._grant(inlet, producer, grant)
-        self.ordering.tell()
+        self.ordering.send_marks()
         if self.passive and idle:
             self._tell_rest()
         everything = idle or now_s - self._told_all_s >= LATER_S
@@ -201,7 +203,7 @@ class Node:
             self._told_all_s = now_s
             if self.skips.waits:  # before others hear that these items are done with
                 self._report_skips()
-        self.post.flush(everything=everything)
+        self.outbox.flush(everything=everything)
         self._flushed_s = now_s
         self.memory.tend(now_s)
         self.absences.check(now_s)
@@ -216,12 +218,12 @@ class Node:
     def report_turn(self, inlet: Inlet) -> None:
         """Tells the origin what became of the items of the parcel in work."""
         for parcel, runs in inlet.confirmations():
-            self.settle(wire.CONFIRM, inlet, parcel, runs)
+            self.acknowledge(wire.CONFIRM, inlet, parcel, runs)
         drops = inlet.drops()
         if drops is not None:
-            self.settle(wire.DROPPED, inlet, *drops)
+            self.acknowledge(wire.DROPPED, inlet, *drops)
 
-    def settle(
+    def acknowledge(
         self,
         op: int,
         inlet: Inlet,
@@ -232,15 +234,15 @@ class Node:
         """Tells the origin of these items that they are confirmed, or dropped, at their path."""
         path = parcel.path if path is None else path
         record = (op, inlet.spec.region, parcel.epoch, wire.flat(runs), path)
-        self.post.tell_later(parcel.origin, record, parcel.size_bytes)
+        self.outbox.send_batched(parcel.origin, record, parcel.size_bytes)
 
     def drop_at(self, number: int, parcel: Arrived, path: Path) -> None:
         """Tells the origin of an item that nothing comes of it at this path beyond a fork."""
         inlet = next(iter(self.inlets.values()))
-        self.settle(wire.DROPPED, inlet, parcel, [(number, number + 1)], path)
+        self.acknowledge(wire.DROPPED, inlet, parcel, [(number, number + 1)], path)
 
     def _grant(self, inlet: Inlet, producer: int, grant: Grant) -> None:
-        self.tell(
+        self.send(
             producer,
             (
                 wire.GRANT,
@@ -248,8 +250,8 @@ class Node:
                 grant.taken,
                 grant.finished,
                 grant.window,
-                round(grant.pace_s * 1e6),
-                grant.stretch,
+                round(grant.service_time_s * 1e6),
+                grant.window_scale,
             ),
         )
 
@@ -263,13 +265,13 @@ class Node:
         now = (wire.REST, self.ended, *loop_counts(self))
         if now != self._rested:
             self._rested = now
-            self.tell(SUPERVISOR, now)
+            self.send(SUPERVISOR, now)
 
-    def settle_memory(self, *, careful: bool = False) -> None:
+    def isolate_sent_arrays(self, *, careful: bool = False) -> None:
         """What was put to the outlets stays as it is, whatever the functor does with it later.
 
-        To be called if anything is `exposed`, before the functor is called again, when nothing
-        else holds the item any more.
+        To be called if anything is `writable_after_send`, before the functor is called again, when
+        nothing else holds the item any more.
 
         Args:
             careful: it is known to do nothing to it.
@@ -278,7 +280,7 @@ class Node:
             if careful:
                 self.lender.forget()
             else:
-                self.lender.settle()
+                self.lender.isolate_sent()
 
     def segment_of(self, ident: int) -> int:
         """The segment of a worker; -1 if that is not known."""
@@ -290,7 +292,7 @@ class Node:
     def reach(self, number: int | None) -> None:
         """Counts the items of the parcel in work up to this one as taken."""
         if number is not None:
-            self.settle_turn(number + 1)
+            self.sync_progress(number + 1)
 
     def publish(self) -> None:
         """Writes the counters to the status page."""
@@ -301,16 +303,16 @@ class Node:
         """Takes in everything that has arrived."""
         while self._serve_one():
             pass
-        if self.post.awaits:
+        if self.outbox.awaits:
             self._look_for_subscriptions()
 
     def wait(self, timeout_s: float) -> None:
         """Waits until something may be there to be served."""
-        self.inbox.wait(timeout_s, self.post.filenos())
+        self.inbox.wait(timeout_s, self.outbox.filenos())
 
     def _look_for_subscriptions(self) -> None:
         now_s = time.monotonic()
-        for stream, consumer, grant in self.post.subscriptions():
+        for stream, consumer, grant in self.outbox.subscriptions():
             self.outlets[stream].granted(consumer, grant, now_s)
 
     def _serve_one(self) -> bool:
@@ -354,14 +356,14 @@ class Node:
             else:
                 self.flush(time.monotonic(), idle=True)
                 timeout_s = wait_s
-            if self.post.awaits:  # after the last send, which may swallow their wake-up
+            if self.outbox.awaits:  # after the last send, which may swallow their wake-up
                 self._look_for_subscriptions()
             if until():
                 return
             lull = not lull
             self.waiting = True
             try:
-                buffers = self.inbox.receive_within(timeout_s, self.post.filenos())
+                buffers = self.inbox.receive_within(timeout_s, self.outbox.filenos())
             finally:
                 self.waiting = False
             if lull and buffers is not None:
@@ -380,8 +382,8 @@ class Node:
                 self.report_turn(inlet)
             for producer, grant in inlet.grants(idle=True):
                 self._grant(inlet, producer, grant)
-        self.ordering.tell()
-        self.post.flush(everything=False)
+        self.ordering.send_marks()
+        self.outbox.flush(everything=False)
 
     def decode(self, parcel: Arrived, access: Access) -> list[Any]:
         """The items of a parcel; `access`: what may be done with their arrays in shared memory."""
@@ -414,25 +416,25 @@ class Node:
         return self._unpacked(whole, "private")[numbers.index(number)]
 
     # ------------------------------------------------------------------ peers
-    def meet(self, peer: Peer) -> None:
+    def connect_peer(self, peer: Peer) -> None:
         """Connects to a new peer, if there is anything to say to it."""
         for outlet in self.outlets.values():
             spec = outlet.spec
             if peer.segment in spec.consumers:
-                self.post.open(peer)
+                self.outbox.open(peer)
                 outlet.group_of(peer.segment).add(peer.id)
-                where = (self.inbox.address, self.post.publisher(spec, peer))
-                self.tell(peer.id, (wire.HELLO, spec.stream, self.wiring.segment, *where))
+                where = (self.inbox.address, self.outbox.publisher(spec, peer))
+                self.send(peer.id, (wire.HELLO, spec.stream, self.wiring.segment, *where))
             if peer.segment in spec.receivers and outlet.closed:
-                self.post.open(peer)
-                self.tell(peer.id, (wire.CLOSE, spec.region))
+                self.outbox.open(peer)
+                self.send(peer.id, (wire.CLOSE, spec.region))
             if peer.segment in spec.ordered_receivers and outlet.ledger is not None:
-                self.post.open(peer)
+                self.outbox.open(peer)
                 outlet.ledger.expect_at(peer.id)
         # Also to those who will only be told of an end, or of a death: once the run is on, nobody
         # depends on the run's directory any more.
-        if peer.segment in self.wiring.correspondents or self.post.waits_for(peer.id):
-            self.post.open(peer)
+        if peer.segment in self.wiring.correspondents or self.outbox.waits_for(peer.id):
+            self.outbox.open(peer)
 
     def subscribe(self, producer: int, address: str, topics: Sequence[bytes]) -> None:
         """From now on, what this producer broadcasts there comes here."""
@@ -451,5 +453,5 @@ class Node:
         outlet.closed = True
         for peer in self.membership.peers.values():
             if peer.segment in outlet.spec.receivers:
-                self.post.open(peer)
-                self.tell(peer.id, (wire.CLOSE, outlet.spec.region))
+                self.outbox.open(peer)
+                self.send(peer.id, (wire.CLOSE, outlet.spec.region))

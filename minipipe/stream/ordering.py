@@ -1,7 +1,7 @@
 """Items in order: senders say up to where all is settled, receivers what they still hold.
 
-Rule 21 of the delivery protocol (ARCHITECTURE.md); what is held is decided in `protocol.delivery.order`, how far
-a sender may go ahead of that in `protocol.delivery.ahead`.
+Rule 21 of the delivery protocol (ARCHITECTURE.md); what is held is decided in
+`protocol.delivery.order`, how far a sender may go ahead of that in `protocol.delivery.ahead`.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Ordering:
         self._marked: dict[tuple[int, int], int] = {}  # what each receiver was told, by region
         self._at: dict[tuple[int, int], int] = {}  # and each sender
 
-    def tell(self) -> None:
+    def send_marks(self) -> None:
         """Tells those who wait for it what has changed (MARK, AT)."""
         for region, segments in self._receivers.items():
             mark = self._node.recoveries[region].ledger.mark
             for receiver in self._workers_of(segments):
                 if mark > self._marked.get((region, receiver), 0):
                     self._marked[region, receiver] = mark
-                    self._node.tell(receiver, (wire.MARK, region, mark))
+                    self._node.send(receiver, (wire.MARK, region, mark))
         for region, segments in self._senders.items():
             inlets = [
                 inlet
@@ -48,7 +48,7 @@ class Ordering:
                 lowest = min(inlet.lowest(sender) for inlet in inlets)
                 if lowest > self._at.get((region, sender), 0):
                     self._at[region, sender] = lowest
-                    self._node.tell(sender, (wire.AT, region, lowest))
+                    self._node.send(sender, (wire.AT, region, lowest))
 
     def _workers_of(self, segments: frozenset[int]) -> list[int]:
         node = self._node

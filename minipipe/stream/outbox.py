@@ -38,7 +38,7 @@ def names_of(ident: int, outlets: Iterable[OutletSpec]) -> list[str]:
     return [inbox_name(ident), *(publisher_name(ident, spec) for spec in outlets if spec.broadcast)]
 
 
-class Post:
+class Outbox:
     """Sends records and parcels; who may be unknown yet gets them when its address is known."""
 
     def __init__(
@@ -88,7 +88,7 @@ class Post:
         """Whether something is or was to be sent to this peer."""
         return peer in self._links
 
-    def tell(self, ident: int, record: Sequence[Any]) -> None:
+    def send(self, ident: int, record: Sequence[Any]) -> None:
         """Sends `record` to that worker with the next flush."""
         link = self._link(ident)
         link.add(record)
@@ -106,7 +106,7 @@ class Post:
             fanout.forget(dead)
         self._awaiting = [fanout for fanout in self._awaiting if fanout.waits]
 
-    def tell_later(self, ident: int, record: Sequence[Any], size_bytes: int) -> None:
+    def send_batched(self, ident: int, record: Sequence[Any], size_bytes: int) -> None:
         """Sends `record` with the next flush of everything, or whatever goes there before.
 
         Args:

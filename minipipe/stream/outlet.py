@@ -7,14 +7,14 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from minipipe.codec import ATOMS, Encoder, Lent, Parcel
+from minipipe.codec import ATOMS, Encoder, Parcel, SharedArray
 from minipipe.protocol.delivery.intervals import Interval, runs_of
 from minipipe.protocol.delivery.ledger import Ledger
 from minipipe.protocol.delivery.paths import ROOT, Path, complete
 from minipipe.protocol.delivery.recovery import Again, Recovery
 from minipipe.protocol.flow.credit import UNLIMITED, Accounts, Grant
 from minipipe.protocol.wiring import OutletSpec
-from minipipe.shm import Held
+from minipipe.shm import SlotHandle
 from minipipe.stream.arrived import NOTHING_DONE, Done, Key
 from minipipe.stream.memory import release, retain
 
@@ -46,7 +46,7 @@ class Shipment:
     done: Done = NOTHING_DONE
     select: tuple[Interval, ...] = ()  # the positions that are meant, if not all
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Nobody needs the shared memory any more that it refers to."""
         if isinstance(self.contents, Parcel):
             self.contents.release()
@@ -101,8 +101,8 @@ class Outlet:
         self.recovery = recovery  # None: it relays
         self.ledger: Ledger | None = None if recovery is None else recovery.ledger
         self.items_out = 0
-        self.holes = 0  # of these, what stands for something dropped
-        self.holes_waiting = 0  # in the parcel under way
+        self.tombstones = 0  # of these, what stands for something dropped
+        self.tombstones_waiting = 0  # in the parcel under way
         self.closed = False
         self._encoder = encoder
         self._dispatch = dispatch
@@ -214,7 +214,7 @@ class Outlet:
         """Takes in what a consumer grants."""
         for accounts in self.groups:
             for kept in accounts.granted(consumer, grant, now_s):
-                release(cast("Sequence[Held]", kept))  # it has them mapped
+                release(cast("Sequence[SlotHandle]", kept))  # it has them mapped
 
     def sent_to(self) -> dict[int, int]:
         """How many items each consumer was sent."""
@@ -226,7 +226,7 @@ class Outlet:
         for accounts in self.groups:
             for ident in [ident for ident in accounts.consumers if ident in dead]:
                 for kept in accounts.remove(ident):
-                    release(cast("Sequence[Held]", kept))
+                    release(cast("Sequence[SlotHandle]", kept))
         self.room, self._targets = 0, None
 
     def fence(self, epoch: int) -> None:
@@ -247,7 +247,7 @@ class Outlet:
         for token in self.tokens:
             self._encoder.discard(token)
         self._emptied()
-        self.holes_waiting = 0
+        self.tombstones_waiting = 0
         self.room, self._targets = 0, None
 
     def send_again(self, again: Again) -> int:
@@ -295,7 +295,7 @@ class Outlet:
         kind = type(item)
         if kind not in ATOMS:
             self._size += size
-            self._load += size * SLOT_SHARE if type(item) is Lent else size
+            self._load += size * SLOT_SHARE if type(item) is SharedArray else size
         elif kind is str or kind is bytes:
             size = len(item)  # type: ignore[arg-type]
             self._size += size
@@ -370,7 +370,7 @@ class Outlet:
             self.tokens, self.keys, self._began_s = rest, rest_keys, began_s
             self._size = self._load = left
         self.items_out += count
-        self.holes, self.holes_waiting = self.holes + self.holes_waiting, 0
+        self.tombstones, self.tombstones_waiting = self.tombstones + self.tombstones_waiting, 0
         if ledger is not None:
             ledger.open(count, size, shipment)
         if targets and self.sole and not rest and not (ledger is not None and ledger.full):
@@ -390,7 +390,7 @@ class Outlet:
         count = sum(stop - first for first, stop in shipment.runs)
         # A sender keeps slots until all of the parcel is settled; a relay until its consumers
         # have taken it up, and so have the slots mapped.
-        held: Sequence[Held] = ()
+        held: Sequence[SlotHandle] = ()
         if self.recovery is None and isinstance(shipment.contents, Parcel):
             held = shipment.contents.held
             if not targets:

@@ -64,4 +64,4 @@ class Probes:
 
     def _send(self, questions: Iterable[Question]) -> None:
         for worker, *about in questions:
-            self._node.tell(worker, (wire.PROBE, *about))
+            self._node.send(worker, (wire.PROBE, *about))

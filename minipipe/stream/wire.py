@@ -25,7 +25,8 @@ WIRE_VERSION = 1
 # `slots` are references to all shared memory that the body refers to: what has arrived is mapped
 # at once, before it is confirmed.  `select`: of a parcel that is sent again, the positions in the
 # body (flat intervals) of the items that are meant; nothing: all.  `classes`: each token of a class
-# that the body names by it, and the definition, or None if the receiver has that (`protocol.delivery.recent`).
+# that the body names by it, and the definition, or None if the receiver has that
+# (`protocol.delivery.recent`).
 HELLO = 1  # stream, segment, address, publisher: I put to this stream, and you take from it
 GRANT = 2  # stream, taken, finished, window, pace in microseconds, stretch
 # The frames follow.

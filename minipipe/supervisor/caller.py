@@ -21,7 +21,7 @@ from minipipe.protocol.delivery.paths import Outputs, outputs
 from minipipe.stream import Inlet, Node, StopRun, wire
 from minipipe.stream.arrived import Arrived
 from minipipe.stream.page import ITEM_WORD, OUTSIDE
-from minipipe.worker.service_thread import Attendant
+from minipipe.worker.service_thread import ServiceThread
 
 
 class UndecodableError(Exception):
@@ -65,19 +65,19 @@ LOOK_S = 0.001  # how often another thread looks whether that one is out of its 
 
 
 class Output:
-    """Reads the open end of a run; the attendant serves between the items.
+    """Reads the open end of a run; the service thread serves between the items.
 
     Attributes:
         readers: the threads that have asked for items, by their idents.
     """
 
-    def __init__(self, node: Node, attendant: Attendant) -> None:
+    def __init__(self, node: Node, service_thread: ServiceThread) -> None:
         self._node = node
-        self._attendant = attendant
+        self._service_thread = service_thread
         self._inlet: Inlet = next(iter(node.inlets.values()))
         self._position = 0  # in the parcel in work
         self._handed_s = 0.0
-        self._attended = -1
+        self._service_count = -1
         self.exhausted = False
         self.readers: dict[int, threading.Thread] = {}
         self._reader = self._first = NOBODY
@@ -134,22 +134,22 @@ class Output:
     def _take(self) -> Any:
         node = self._node
         words = node.page.words
-        away = OUTSIDE
+        in_user_code = OUTSIDE
         try:
-            words[ITEM_WORD] = 0  # here: the attendant keeps out
-            if node.attended != self._attended:
-                self._attended = node.rejoin()
-            if self._attendant.failure is not None:
-                raise self._attendant.failure
+            words[ITEM_WORD] = 0  # here: the service thread keeps out
+            if node.service_count != self._service_count:
+                self._service_count = node.take_back()
+            if self._service_thread.failure is not None:
+                raise self._service_thread.failure
             if node.stopped is not None:
                 raise StopRun
-            item, away = self._next(node, self._inlet)
+            item, in_user_code = self._next(node, self._inlet)
             return item
         finally:
-            words[ITEM_WORD] = away
+            words[ITEM_WORD] = in_user_code
             self._handed_s = time.monotonic()
-            if not self._attendant.armed:
-                self._attendant.arm()
+            if not self._service_thread.armed:
+                self._service_thread.arm()
 
     def _next(self, node: Node, inlet: Inlet) -> tuple[Any, int]:
         now_s = time.monotonic()

@@ -13,10 +13,10 @@ from minipipe.stream import wire
 from minipipe.supervisor.effects import Effects
 from minipipe.supervisor.hosts.zygote import Report
 from minipipe.supervisor.monitor import Monitor
-from minipipe.supervisor.processes import Crew
+from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.rundir import DirectoryWatch
-from minipipe.supervisor.watchdog import Watch
-from minipipe.supervisor.worker_messages import Hearing
+from minipipe.supervisor.watchdog import Watchdog
+from minipipe.supervisor.worker_messages import WorkerMessages
 from minipipe.transport import Buffer, Inbox
 
 logger = logging.getLogger("minipipe")
@@ -38,19 +38,19 @@ class Conductor:
     def __init__(
         self,
         lifecycle: life.Lifecycle,
-        crew: Crew,
+        processes: WorkerProcesses,
         effects: Effects,
-        hearing: Hearing,
-        watch: Watch,
+        hearing: WorkerMessages,
+        watch: Watchdog,
         monitor: Monitor,
         wake: int,
     ) -> None:
         self.wishes: deque[life.StopAsked] = deque()
         self._lifecycle = lifecycle
-        self._crew = crew
+        self._processes = processes
         self._effects = effects
-        self._hearing = hearing
-        self._watch = watch
+        self._messages = hearing
+        self._watchdog = watch
         self._monitor = monitor
         self._wake_read = wake
         self._place: DirectoryWatch | None = None
@@ -78,7 +78,7 @@ class Conductor:
                 self._handle(effects.events.popleft())
             effects.retry()
             if self._lifecycle.stopping:
-                for event in self._hearing.of_pages():
+                for event in self._messages.of_pages():
                     self._handle(event)
             self._handle(life.Tick())
             effects.attempt("looking at what workers do", self._look)
@@ -92,11 +92,11 @@ class Conductor:
         now_s, lifecycle = time.monotonic(), self._lifecycle
         deadline_s = lifecycle.deadline_s
         times = [None if deadline_s is None else max(0.0, deadline_s - now_s)]
-        times.append(self._crew.look_every_s)
+        times.append(self._processes.look_every_s)
         if self._place is not None:
             times.append(self._place.due_in_s(now_s))
         if not lifecycle.stopping:
-            times.append(self._watch.due_in_s(now_s))
+            times.append(self._watchdog.due_in_s(now_s))
             monitor = self._monitor
             due_in_s = monitor.due_in_s if lifecycle.started else monitor.start_due_in_s
             times.append(due_in_s(now_s))
@@ -105,7 +105,7 @@ class Conductor:
     def _wait(self, inbox: Inbox) -> list[int]:
         """Waits until something may have happened; the descriptors that say so."""
         try:
-            also = [self._wake_read, *self._crew.filenos()]
+            also = [self._wake_read, *self._processes.filenos()]
             return inbox.wait(self._timeout_s(), also)
         except Exception as error:  # of any kind, as in `Effects.attempt`
             self._effects.failed(error, "waiting for workers")
@@ -126,11 +126,11 @@ class Conductor:
         except WireFormatError as error:
             logger.warning("the supervisor dropped a message: %s", error)
             return
-        for event in self._hearing.of_message(message):
+        for event in self._messages.of_message(message):
             self._handle(event)
 
     def _reap(self, readable: list[int]) -> None:
-        for report in self._crew.reports(readable):
+        for report in self._processes.reports(readable):
             # Before a death is judged: it may be that of a worker that could bind no socket.
             self._look_at_place(at_once=True)
             self.note(report)
@@ -142,7 +142,7 @@ class Conductor:
     def note(self, report: Report) -> None:
         """Takes up what has happened to a process."""
         try:
-            events = list(self._hearing.of_process(report))
+            events = list(self._messages.of_process(report))
         except Exception as error:  # of any kind; who is dead is dead all the same
             self._effects.failed(error, "finding out how a worker has died")
             events = [life.Died(worker, error) for worker in report.dead]
@@ -157,13 +157,13 @@ class Conductor:
     def _look(self) -> None:
         self._look_at_place()
         if self._lifecycle.stopping:
-            self._watch.end()
+            self._watchdog.end()
             return
         if self._lifecycle.started:
-            self._monitor.tell(time.monotonic())
+            self._monitor.log_if_due(time.monotonic())
         else:
             self._monitor.starting(self._lifecycle.ready, time.monotonic())
-        self._watch.look(time.monotonic(), started=self._lifecycle.started)
+        self._watchdog.look(time.monotonic(), started=self._lifecycle.started)
 
     def _handle(self, event: life.Event) -> None:
         self._effects.carry_out(self._lifecycle.handle(event, time.monotonic()))

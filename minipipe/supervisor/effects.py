@@ -1,4 +1,4 @@
-"""What the supervisor does: the actions that `protocol.run.lifecycle` has decided on, carried out."""
+"""What the supervisor does: the actions that `protocol.run.lifecycle` decides, carried out."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from minipipe.protocol.delivery.membership import SUPERVISOR, Peer
 from minipipe.protocol.run import lifecycle as life
 from minipipe.stream import names_of, wire
 from minipipe.stream.link import Link
-from minipipe.supervisor.processes import Crew
-from minipipe.supervisor.run_log import Telling
-from minipipe.supervisor.watchdog import Watch
-from minipipe.supervisor.worker_messages import Hearing
+from minipipe.supervisor.processes import WorkerProcesses
+from minipipe.supervisor.run_log import RunLog
+from minipipe.supervisor.watchdog import Watchdog
+from minipipe.supervisor.worker_messages import WorkerMessages
 from minipipe.transport import Transport
 
 logger = logging.getLogger("minipipe")
@@ -33,16 +33,18 @@ class Effects:
         run: the id of the run.
     """
 
-    hearing: Hearing
+    hearing: WorkerMessages
     transport: Transport
 
-    def __init__(self, run: int, crew: Crew, watch: Watch, telling: Telling) -> None:
+    def __init__(
+        self, run: int, processes: WorkerProcesses, watch: Watchdog, telling: RunLog
+    ) -> None:
         self.events: deque[life.Event] = deque()
         self._run = run
-        self._crew = crew
-        self._watch = watch
-        self._telling = telling
-        self._links = {ident: self._link() for ident in crew.hands}
+        self._processes = processes
+        self._watchdog = watch
+        self._run_log = telling
+        self._links = {ident: self._link() for ident in processes.handles}
         self._unsent: set[int] = set()  # workers that wait for orders, as sending has failed
 
     def _link(self) -> Link:
@@ -81,47 +83,49 @@ class Effects:
 
     def _carry_out(self, action: life.Action) -> None:
         match action:
-            case life.SendInit(worker, peers, epochs, dead, charged):
-                self._tell(worker, wire.INIT, epochs, dead, [_peer(p) for p in peers], charged)
-            case life.SendFence(worker, region, epoch, dead, receivers, charged):
-                self._tell(worker, wire.FENCE, region, epoch, dead, receivers, charged)
-            case life.TellLater(cause):
+            case life.SendInit(worker, peers, epochs, dead, crash_suspects):
+                self._send(
+                    worker, wire.INIT, epochs, dead, [_peer(p) for p in peers], crash_suspects
+                )
+            case life.SendFence(worker, region, epoch, dead, receivers, crash_suspects):
+                self._send(worker, wire.FENCE, region, epoch, dead, receivers, crash_suspects)
+            case life.LogLaterFailure(cause):
                 logger.warning("then, %s", in_a_line(cause))
-            case life.TellCut(worker):
-                self._telling.cut(worker)
+            case life.LogCutShort(worker):
+                self._run_log.cut(worker)
             case life.TellSlowExit(worker):
-                self._telling.slow_exit(worker)
+                self._run_log.slow_exit(worker)
             case life.SetAside(item, segment):
-                self._telling.set_aside(item, segment)
+                self._run_log.set_aside(item, segment)
             case life.Acquit(item, segment):
-                self._telling.acquit(item, segment)
+                self._run_log.acquit(item, segment)
             case life.Spawn(member, instead_of):
                 self._replace(member, instead_of)
             case life.Inherit(worker, cause):
                 self._start_again(worker, cause)
-            case life.TellDeath(worker, items):
-                self._telling.death(worker, items)
+            case life.LogDeath(worker, items):
+                self._run_log.death(worker, items)
             case life.SendJoin(worker, peer):
-                self._tell(worker, wire.JOIN, *_peer(peer))
+                self._send(worker, wire.JOIN, *_peer(peer))
             case life.SendStart(worker):
-                self._tell(worker, wire.START)
+                self._send(worker, wire.START)
             case life.SendDrain(worker):
-                self._tell(worker, wire.DRAIN)
+                self._send(worker, wire.DRAIN)
             case life.SendLeave(worker):
-                self._tell(worker, wire.LEAVE)
+                self._send(worker, wire.LEAVE)
             case life.SendStop(worker, outcome):
                 if self._is_caller(worker):  # it has nothing to save, and may never look
                     self.events.append(life.Done(worker))
-                self._tell(worker, wire.STOP, outcome.value)
+                self._send(worker, wire.STOP, outcome.value)
             case life.SendExit(worker):
                 if self._is_caller(worker):
                     self.events.append(life.Died(worker, RuntimeError("left")))
-                self._tell(worker, wire.EXIT)
+                self._send(worker, wire.EXIT)
             case life.Kill(worker, hard):
                 if self._is_caller(worker):
                     self.events.append(life.Died(worker, RuntimeError("left")))
                 else:
-                    self._crew.kill(worker, hard=hard)
+                    self._processes.kill(worker, hard=hard)
             case life.Finish():
                 pass
 
@@ -130,9 +134,9 @@ class Effects:
         try:
             self._bury(dead)
             self._links[member.id] = self._link()
-            for report in self._crew.replace(dead, member):
+            for report in self._processes.replace(dead, member):
                 self.events.extend(self.hearing.of_process(report))
-            self._watch.replaced(dead, member.id)
+            self._watchdog.replaced(dead, member.id)
         except Exception as error:  # a StartError, or any other: it will never say that it is bound
             error.add_note("minipipe: in the supervisor, while replacing a worker that had died")
             self.events.append(life.Failed(member.id, error))
@@ -140,31 +144,31 @@ class Effects:
 
     def _bury(self, dead: int) -> None:
         """Gives back what a dead worker had; its counters are kept."""
-        hand = self._crew.hands[dead]
-        hand.close("died")
+        handle = self._processes.handles[dead]
+        handle.close("died")
         self._unsent.discard(dead)
         self._links.pop(dead).close()
         self._remove_sockets(dead)
 
     def _remove_sockets(self, dead: int) -> None:
-        segment = self._crew.hands[dead].segment.index
-        for name in names_of(dead, self._crew.graph.wiring(segment).outlets):
+        segment = self._processes.handles[dead].segment.index
+        for name in names_of(dead, self._processes.graph.wiring(segment).outlets):
             self.transport.remove(name)
 
     def _start_again(self, worker: int, cause: BaseException) -> None:
         """Forks a worker from this process, as it could not load its functor."""
         try:
             self._remove_sockets(worker)
-            for report in self._crew.inherit(worker, cause):
+            for report in self._processes.inherit(worker, cause):
                 self.events.extend(self.hearing.of_process(report))
         except Exception as error:  # as above
             self.events.append(life.Failed(worker, error))
             self.events.append(life.Died(worker, error))
 
     def _is_caller(self, worker: int) -> bool:
-        return self._crew.hands[worker].member.is_caller
+        return self._processes.handles[worker].member.is_caller
 
-    def _tell(self, worker: int, *record: Any) -> None:
+    def _send(self, worker: int, *record: Any) -> None:
         link = self._links[worker]
         link.add(record)
         self._unsent.add(worker)
@@ -175,10 +179,10 @@ class Effects:
 _DOING: dict[type[life.Action], str] = {
     life.SetAside: "setting aside an item that workers have died of",
     life.Acquit: "removing what was kept of an item that a worker has died of",
-    life.TellDeath: "writing to the log that a worker has died",
-    life.TellCut: "writing to the log that a worker was cut off",
+    life.LogDeath: "writing to the log that a worker has died",
+    life.LogCutShort: "writing to the log that a worker was cut off",
     life.TellSlowExit: "writing to the log what the end of a worker waits for",
-    life.TellLater: "writing to the log what has failed later",
+    life.LogLaterFailure: "writing to the log what has failed later",
     life.Kill: "killing a worker",
 }
 

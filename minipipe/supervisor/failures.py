@@ -13,7 +13,7 @@ from minipipe.graph import Graph
 from minipipe.protocol.run.budget import LAST, Budget
 from minipipe.protocol.run.thinning import EverRarer
 from minipipe.stream import wire
-from minipipe.supervisor.worker_handle import Hand
+from minipipe.supervisor.worker_handle import WorkerHandle
 from minipipe.worker.failure import Failure
 
 logger = logging.getLogger("minipipe")
@@ -28,7 +28,10 @@ class Failures:
     """
 
     def __init__(
-        self, graph: Graph, items_in: Callable[[int], int], where: Callable[[Hand, Failure], str]
+        self,
+        graph: Graph,
+        items_in: Callable[[int], int],
+        where: Callable[[WorkerHandle, Failure], str],
     ) -> None:
         self._graph = graph
         self._items_in = items_in
@@ -41,13 +44,13 @@ class Failures:
         self._ignored = {segment.index: EverRarer() for segment in graph.segments}
         self._last: dict[int, deque[tuple[Failure, str]]] = {}
 
-    def skipped(self, hand: Hand, fields: Sequence[Any]) -> TooManyFailuresError | None:
+    def skipped(self, handle: WorkerHandle, fields: Sequence[Any]) -> TooManyFailuresError | None:
         """Books what a worker has skipped; what the run ends with, if it was too much."""
         ignored, text, unnumbered, failed, failure = fields
-        self._ignore(hand.segment.index, ignored, text)
+        self._ignore(handle.segment.index, ignored, text)
         if not unnumbered and not failed:
             return None
-        segment = hand.segment
+        segment = handle.segment
         budget = self._budgets[segment.index]
         before = budget.failures
         budget.failed(unnumbered)
@@ -60,7 +63,7 @@ class Failures:
         if budget.failures == before:
             return None
         if failure:
-            self._note(segment.index, hand, pickle.loads(failure))
+            self._note(segment.index, handle, pickle.loads(failure))
         return self._judged(segment.index)
 
     def _ignore(self, segment: int, count: int, text: str) -> None:
@@ -69,11 +72,11 @@ class Failures:
         if text and ignored.is_due():
             logger.warning("%s%s", text, ignored.so_far)
 
-    def _note(self, segment: int, hand: Hand, failure: Failure) -> None:
+    def _note(self, segment: int, handle: WorkerHandle, failure: Failure) -> None:
         """Keeps a failure for the error that the run may end with, and says it now and then."""
-        budget, where = self._budgets[segment], self._where(hand, failure)
+        budget, where = self._budgets[segment], self._where(handle, failure)
         self._last.setdefault(segment, deque(maxlen=LAST)).append((failure, where))
-        if budget.is_said():
+        if budget.should_log():
             logger.warning(
                 "skipped (failure %d, %s): %s: %s: %s",
                 *(budget.failures, budget, where, failure.type_name, failure.text),

@@ -6,7 +6,7 @@ import logging
 
 from minipipe.graph import Graph, GraphStream
 from minipipe.process.logs import SUMMARY
-from minipipe.supervisor.processes import Crew
+from minipipe.supervisor.processes import WorkerProcesses
 
 logger = logging.getLogger("minipipe")
 
@@ -20,10 +20,10 @@ class Monitor:
     Before that, every `STARTING_S`, how many workers are ready: a thousand may take minutes.
     """
 
-    def __init__(self, graph: Graph, crew: Crew) -> None:
+    def __init__(self, graph: Graph, processes: WorkerProcesses) -> None:
         self._graph = graph
-        self._crew = crew
-        self._workers = sum(not hand.member.is_caller for hand in crew.hands.values())
+        self._processes = processes
+        self._workers = sum(not handle.member.is_caller for handle in processes.handles.values())
         self._streams = [stream for stream in graph.streams if stream.monitor]
         self._next_s = 0.0
         self._starting_s: float | None = None
@@ -55,7 +55,7 @@ class Monitor:
         """Seconds until there is something to say; None: nothing is monitored."""
         return max(0.0, self._next_s - now_s) if self._streams else None
 
-    def tell(self, now_s: float) -> None:
+    def log_if_due(self, now_s: float) -> None:
         """Logs a line for each monitored stream, if it is time."""
         if not self._streams or now_s < self._next_s:
             return
@@ -70,10 +70,10 @@ class Monitor:
     def _fullness(self, stream: GraphStream) -> tuple[int, int]:
         """Items that wait at all workers that take from it, and how many may."""
         waiting = capacity = 0
-        for hand in self._crew.hands.values():
-            inputs = self._graph.segments[hand.segment.index].inputs
+        for handle in self._processes.handles.values():
+            inputs = self._graph.segments[handle.segment.index].inputs
             if stream.index in inputs:
-                held, allowed = hand.fullness(inputs.index(stream.index))
+                held, allowed = handle.fullness(inputs.index(stream.index))
                 waiting += held
                 capacity += allowed
         return waiting, capacity

@@ -31,7 +31,7 @@ from minipipe.supervisor.hosts.zygote import (
 )
 from minipipe.supervisor.output import OutputPump
 from minipipe.supervisor.tracking import Tracking
-from minipipe.supervisor.worker_handle import Hand, hand_of, hands_of
+from minipipe.supervisor.worker_handle import WorkerHandle, hand_of, handles_of
 from minipipe.worker.descendants import UNKNOWN
 from minipipe.worker.spec import WorkerSpec
 from minipipe.worker.zygote import HALT, KILL, RESUME, STACK
@@ -54,18 +54,18 @@ class _Place:
 
 
 @dataclass
-class Crew:
+class WorkerProcesses:
     """Starts all workers of a graph and hears of their ends."""
 
     graph: Graph
     captured: dict[int, Captured]
     seed: int
     shared_bytes: int  # what the arrays of all workers in shared memory may come to
-    hands: dict[int, Hand] = field(init=False)
+    handles: dict[int, WorkerHandle] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.hands = hands_of(self.graph)
-        self._first = tuple(self.hands)
+        self.handles = handles_of(self.graph)
+        self._first = tuple(self.handles)
         self._past: dict[tuple[int, int], WorkerStats] = {}  # of the long dead, by their place
         self._place: _Place | None = None
         self._zygotes: dict[tuple[tuple[str, str], ...], ZygoteClient] = {}
@@ -75,8 +75,8 @@ class Crew:
             self._lifeline_read, self._lifeline_write = os.pipe()
         except OSError:
             self._tracking.close()
-            for hand in self.hands.values():
-                hand.close()
+            for handle in self.handles.values():
+                handle.close()
             raise
         self._oom_kills = oom_kills()
 
@@ -106,9 +106,9 @@ class Crew:
         if not self._zygotes:
             self._zygote(dict(os.environ), directory)
         self._place = _Place(run, base, supervisor, directory, pump)
-        for hand in self.hands.values():
-            if not hand.member.is_caller:
-                yield from self._start(hand)
+        for handle in self.handles.values():
+            if not handle.member.is_caller:
+                yield from self._start(handle)
                 asked()
 
     def replace(self, dead: int, member: Member) -> Iterator[Report]:
@@ -117,15 +117,15 @@ class Crew:
         Raises:
             StartError: it cannot be started any more.
         """
-        old = self.hands[dead]
-        hand = hand_of(old.index, old.segment, member)
+        old = self.handles[dead]
+        handle = hand_of(old.index, old.segment, member)
         # Others than before: somebody who asks for stats may be going through the old ones.
-        self.hands = {**self.hands, member.id: hand}
+        self.handles = {**self.handles, member.id: handle}
         self._forget_the_long_dead()
-        captured = self.captured[hand.segment.index]
-        if captured.pickled is None and hand.segment.declared is not None:
-            check_fork(hand.segment.declared, captured.why)
-        yield from self._start(hand)
+        captured = self.captured[handle.segment.index]
+        if captured.pickled is None and handle.segment.declared is not None:
+            check_fork(handle.segment.declared, captured.why)
+        yield from self._start(handle)
 
     def inherit(self, ident: int, cause: BaseException) -> Iterator[Report]:
         """Asks once more for the process of a worker that could not load its functor: by fork.
@@ -133,23 +133,23 @@ class Crew:
         Raises:
             StartError: that will not do, either.
         """
-        hand = self.hands[ident]
-        declared = hand.segment.declared
-        captured = self.captured[hand.segment.index]
+        handle = self.handles[ident]
+        declared = handle.segment.declared
+        captured = self.captured[handle.segment.index]
         if captured.pickled is not None and declared is not None:
-            workers = hand.segment.n_processes
-            self.captured[hand.segment.index] = inherited(
+            workers = handle.segment.n_processes
+            self.captured[handle.segment.index] = inherited(
                 captured, declared, workers, cause, "loaded"
             )
-        hand.death = None  # that was the end of an attempt, not of the worker
-        yield from self._start(hand)
+        handle.death = None  # that was the end of an attempt, not of the worker
+        yield from self._start(handle)
 
-    def _start(self, hand: Hand) -> Iterator[Report]:
+    def _start(self, handle: WorkerHandle) -> Iterator[Report]:
         place = self._place
         assert place is not None
-        captured = self.captured[hand.segment.index]
-        spec = self._spec(hand, place)
-        fds = self._descriptors(hand, place.pump)
+        captured = self.captured[handle.segment.index]
+        spec = self._spec(handle, place)
+        fds = self._descriptors(handle, place.pump)
         try:
             if captured.pickled is not None:
                 zygote = self._zygote(captured.environment, place.directory)
@@ -157,7 +157,7 @@ class Crew:
             else:
                 tracker, not_for_it = self._tracking.fd, self._not_for_children()
                 started = self._forks.start(spec, captured, fds, not_for_it, tracker)
-                hand.forked_beside, hand.why_forked = started.beside, captured.why
+                handle.forked_beside, handle.why_forked = started.beside, captured.why
                 yield started
         finally:
             os.close(fds.out)
@@ -175,24 +175,24 @@ class Crew:
         """What would keep a dead supervisor's workers from noticing, if they inherited it."""
         return [self._lifeline_write, *(z.fileno() for z in self._zygotes.values() if not z.lost)]
 
-    def _spec(self, hand: Hand, place: _Place) -> WorkerSpec:
-        segment = hand.segment
+    def _spec(self, handle: WorkerHandle, place: _Place) -> WorkerSpec:
+        segment = handle.segment
         return WorkerSpec(
             run=place.run,
-            ident=hand.ident,
-            name=hand.name,
+            ident=handle.ident,
+            name=handle.name,
             segment=segment.name,
             kind=segment.kind,
-            index=hand.index,
+            index=handle.index,
             num_workers=segment.n_processes,
-            seed=(self.seed + 0x9E3779B1 * hand.ident) % 2**32,
+            seed=(self.seed + 0x9E3779B1 * handle.ident) % 2**32,
             wiring=self.graph.wiring(segment.index),
             base=place.base,
             supervisor=place.supervisor,
             names=self._names,
             directory=place.directory,
             authkey=bytes(multiprocessing.current_process().authkey),
-            is_late=hand.ident > len(self._first),
+            is_late=handle.ident > len(self._first),
             cwd=_cwd(),
             sys_path=tuple(sys.path),
             argv=tuple(sys.argv),
@@ -202,16 +202,16 @@ class Crew:
     @cached_property
     def _names(self) -> dict[int, str]:
         """Those of the workers that number items: they are never replaced."""
-        first = [self.hands[ident] for ident in self._first]
-        return {hand.ident: hand.name for hand in first if hand.member.sends_to}
+        first = [self.handles[ident] for ident in self._first]
+        return {handle.ident: handle.name for handle in first if handle.member.sends_to}
 
     @cached_property
     def _share(self) -> int:
         """What of `shared_bytes` is for each of those who send something."""
-        sending = [i for i in self._first if self.hands[i].segment.outputs]
+        sending = [i for i in self._first if self.handles[i].segment.outputs]
         return self.shared_bytes // max(1, len(sending))
 
-    def _descriptors(self, hand: Hand, pump: OutputPump) -> Descriptors:
+    def _descriptors(self, handle: WorkerHandle, pump: OutputPump) -> Descriptors:
         with ExitStack() as undo:
             ends = []
             for to_stderr in (False, True):
@@ -225,27 +225,27 @@ class Crew:
                     raise
             undo.pop_all()
         out, err = ends
-        return Descriptors(out, err, hand.page_fd, self._lifeline_read)
+        return Descriptors(out, err, handle.page_fd, self._lifeline_read)
 
     def _forget_the_long_dead(self) -> None:
         """Keeps of them what they have counted, by their place, and nothing else."""
-        dead = [hand for hand in self.hands.values() if hand.final is not None]
+        dead = [handle for handle in self.handles.values() if handle.final is not None]
         before_s = time.monotonic() - LATE_S
         past = dict(self._past)
-        for hand in dead[:-KEPT]:
-            if hand.closed_s < before_s and hand.final is not None:
-                place = (hand.segment.index, hand.index)
+        for handle in dead[:-KEPT]:
+            if handle.closed_s < before_s and handle.final is not None:
+                place = (handle.segment.index, handle.index)
                 known = past.get(place)
-                past[place] = hand.final if known is None else known.plus(hand.final)
-                self.hands = {i: h for i, h in self.hands.items() if h is not hand}
+                past[place] = handle.final if known is None else known.plus(handle.final)
+                self.handles = {i: h for i, h in self.handles.items() if h is not handle}
         self._past = past
 
     def stats(self, state: Callable[[int], str]) -> tuple[WorkerStats, ...]:
         """What all workers have counted; `state`: of a living one."""
         # First the living: one that is forgotten in between is then in both, rather than in none.
-        hands = self.hands.values()
+        handles = self.handles.values()
         past = self._past.values()
-        return (*past, *(hand.stats(state(hand.ident)) for hand in hands))
+        return (*past, *(handle.stats(state(handle.ident)) for handle in handles))
 
     def items_in(self, segment: int) -> int:
         """How many items all workers of a segment have taken so far; of a Source: have made."""
@@ -275,12 +275,12 @@ class Crew:
         self._tracking.pass_on()
 
     def ask_for_stack(self, ident: int) -> None:
-        """Has a worker write down where it is, whatever it does (`Hand.keep_stack`)."""
-        self.hands[ident].expect_stack()
+        """Has a worker write down where it is, whatever it does (`WorkerHandle.keep_stack`)."""
+        self.handles[ident].expect_stack()
         self._signal(ident, STACK)
 
     def halt(self, ident: int) -> None:
-        """Stops a worker (SIGSTOP), which `Hand.is_stopped` then shows."""
+        """Stops a worker (SIGSTOP), which `WorkerHandle.is_stopped` then shows."""
         self._signal(ident, HALT)
 
     def resume(self, ident: int) -> None:
@@ -319,31 +319,33 @@ class Crew:
         """An item's identity in words."""
         if number is None:
             return ""
-        hand = self.hands.get(origin)
+        handle = self.handles.get(origin)
         at = f" at {'.'.join(map(str, outputs))}" if outputs else ""
-        return f"item {number} of {hand.name!r}{at}" if hand else f"item {number}{at}"
+        return f"item {number} of {handle.name!r}{at}" if handle else f"item {number}{at}"
 
-    def item_in(self, hand: Hand) -> str:
+    def item_in(self, handle: WorkerHandle) -> str:
         """The item that a worker's functor is at, or was at when it died, in words."""
-        return self.item_of(hand.origin_of_item(), hand.page.number, hand.page.outputs)
+        return self.item_of(handle.origin_of_item(), handle.page.number, handle.page.outputs)
 
-    def death(self, hand: Hand, status: int | None) -> WorkerDiedError:
+    def death(self, handle: WorkerHandle, status: int | None) -> WorkerDiedError:
         """What to say of a worker that ended unasked."""
         how, why = _in_words(status)
-        reached = hand.is_bound or hand.page.start == LOADING
+        reached = handle.is_bound or handle.page.start == LOADING
         if not reached and status not in (None, UNKNOWN):
             how = f"died while starting, before it reached its functor: it {how}"
             why = why if os.WIFSIGNALED(status) else "; why, its last words on stderr may say"
-        if hand.hung:
-            how, why = f"was killed, as it {hand.hung}", ""
+        if handle.hung:
+            how, why = f"was killed, as it {handle.hung}", ""
         elif status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == 9:
             why = self._likely_killer()
-        died = WorkerDiedError(hand.segment.name, hand.name, hand.pid, how, self.item_in(hand), why)
-        captured = self.captured.get(hand.segment.index)
+        died = WorkerDiedError(
+            handle.segment.name, handle.name, handle.pid, how, self.item_in(handle), why
+        )
+        captured = self.captured.get(handle.segment.index)
         if captured is not None and captured.why:
             died = died.because(captured.what_forks_lack)
-        hand.death = died.then(hand.segment.on_death, hand.stack)
-        return hand.death
+        handle.death = died.then(handle.segment.on_death, handle.stack)
+        return handle.death
 
     def _likely_killer(self) -> str:
         """Whether a SIGKILL that we have not sent was the kernel's."""
@@ -356,10 +358,10 @@ class Crew:
         return ", as the kernel was out of memory (it counts such kills)"
 
     @staticmethod
-    def item_at(hand: Hand) -> Leaf | None:
+    def item_at(handle: WorkerHandle) -> Leaf | None:
         """The item that a worker's functor is at, or was at when it died."""
-        number = hand.page.number
-        return None if number is None else (hand.page.origin, number, hand.page.outputs)
+        number = handle.page.number
+        return None if number is None else (handle.page.origin, number, handle.page.outputs)
 
 
 def _cwd() -> str | None:
@@ -387,4 +389,4 @@ def _in_words(status: int | None) -> tuple[str, str]:
     return f"was killed by {name}", why
 
 
-__all__ = ["Crew", "Exited", "Report", "StartError", "Started", "ZygoteLost"]
+__all__ = ["Exited", "Report", "StartError", "Started", "WorkerProcesses", "ZygoteLost"]

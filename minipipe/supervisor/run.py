@@ -30,13 +30,13 @@ from minipipe.supervisor.descriptors import check_descriptors
 from minipipe.supervisor.effects import Effects
 from minipipe.supervisor.monitor import Monitor
 from minipipe.supervisor.output import OutputPump
-from minipipe.supervisor.processes import Crew
-from minipipe.supervisor.run_log import Telling
+from minipipe.supervisor.processes import WorkerProcesses
+from minipipe.supervisor.run_log import RunLog
 from minipipe.supervisor.rundir import DirectoryWatch, RunDirectory
-from minipipe.supervisor.watchdog import Watch
-from minipipe.supervisor.worker_messages import Hearing
+from minipipe.supervisor.watchdog import Watchdog
+from minipipe.supervisor.worker_messages import WorkerMessages
 from minipipe.transport import Inbox, Transport, open_transport
-from minipipe.worker.service_thread import Attendant
+from minipipe.worker.service_thread import ServiceThread
 
 logger = logging.getLogger("minipipe")
 
@@ -100,24 +100,29 @@ class Run:
         undo = ExitStack()
         with undo:
             self._make(
-                undo, graph, Crew(graph, captured, seed, _shared_bytes(shared_bytes)), grace_s
+                undo,
+                graph,
+                WorkerProcesses(graph, captured, seed, _shared_bytes(shared_bytes)),
+                grace_s,
             )
             undo.pop_all()
 
-    def _make(self, undo: ExitStack, graph: Graph, crew: Crew, grace_s: float) -> None:
+    def _make(
+        self, undo: ExitStack, graph: Graph, processes: WorkerProcesses, grace_s: float
+    ) -> None:
         """Makes what it consists of; `undo`: gives back what was made, if the rest is not."""
-        self._crew = crew
+        self._processes = processes
         undo.callback(self._close_hands)
-        undo.callback(crew.end)
-        watch = Watch(self._crew)
-        self._telling = Telling(graph, self._crew, grace_s)
-        self._effects = Effects(self._id, self._crew, watch, self._telling)
-        hearing = Hearing(self._id, graph, self._crew, self._effects.connect)
+        undo.callback(processes.end)
+        watch = Watchdog(self._processes)
+        self._run_log = RunLog(graph, self._processes, grace_s)
+        self._effects = Effects(self._id, self._processes, watch, self._run_log)
+        hearing = WorkerMessages(self._id, graph, self._processes, self._effects.connect)
         self._effects.hearing = hearing
         self._lifecycle = life.Lifecycle(
-            [hand.member for hand in self._crew.hands.values()], grace_s=grace_s
+            [handle.member for handle in self._processes.handles.values()], grace_s=grace_s
         )
-        self.attendant: Attendant | None = None
+        self.service_thread: ServiceThread | None = None
         self._transport: Transport | None = None
         self._pump = OutputPump()
         undo.callback(self._pump.end, 0.0)
@@ -125,9 +130,9 @@ class Run:
         self._wake_lock = threading.RLock()  # a signal handler may stop() in the middle of a stop()
         self._wake_closed = False
         undo.callback(self._close_wake)
-        monitor = Monitor(graph, self._crew)
+        monitor = Monitor(graph, self._processes)
         self._conductor = Conductor(
-            *(self._lifecycle, self._crew, self._effects, hearing, watch, monitor),
+            *(self._lifecycle, self._processes, self._effects, hearing, watch, monitor),
             wake=self._wake_read,
         )
         self._thread = threading.Thread(target=self._conduct, name="minipipe-run", daemon=True)
@@ -148,7 +153,7 @@ class Run:
     @property
     def own(self) -> tuple[threading.Thread, ...]:
         """The threads that make the run end: they must never wait for that."""
-        return tuple(t for t in (self._thread, self._pump, self.attendant) if t is not None)
+        return tuple(t for t in (self._thread, self._pump, self.service_thread) if t is not None)
 
     @property
     def ended(self) -> bool:
@@ -191,12 +196,12 @@ class Run:
     @property
     def results(self) -> dict[str, Any]:
         """What the workers' `local_term` returned, by worker name, without None."""
-        hands = self._crew.hands.values()
-        return {hand.name: hand.result for hand in hands if hand.result is not None}
+        handles = self._processes.handles.values()
+        return {handle.name: handle.result for handle in handles if handle.result is not None}
 
     def item_of(self, origin: int, number: int, outputs: Outputs) -> str:
         """An item's identity in words."""
-        return self._crew.item_of(origin, number, outputs)
+        return self._processes.item_of(origin, number, outputs)
 
     def stats(self) -> RunStats:
         """What every worker has done so far."""
@@ -205,20 +210,20 @@ class Run:
         return RunStats(
             state,
             took_s,
-            self._crew.stats(lambda ident: PHASES[self._lifecycle.phase(ident)]),
+            self._processes.stats(lambda ident: PHASES[self._lifecycle.phase(ident)]),
         )
 
     # ------------------------------------------------------------ the conductor
     def _conduct(self) -> None:
         directory: RunDirectory | None = None
         try:
-            self._telling.directory = directory = RunDirectory()
+            self._run_log.directory = directory = RunDirectory()
             base = f"ipc://{directory.path}"
             self._transport = self._effects.transport = open_transport(base)
             inbox = self._transport.bind("s")
             self._pump.start()
             self._join_in(inbox)
-            for report in self._crew.launch(
+            for report in self._processes.launch(
                 run=self._id,
                 base=base,
                 supervisor=inbox.address,
@@ -269,9 +274,9 @@ class Run:
                 last.callback(self._transport.close)
             if self.caller is not None:
                 last.callback(self._close_caller)
-            if self.attendant is not None:
-                last.callback(self.attendant.stop)
-            last.callback(self._crew.end)
+            if self.service_thread is not None:
+                last.callback(self.service_thread.stop)
+            last.callback(self._processes.end)
 
     def _close_caller(self) -> None:
         """Closes the caller's sockets, at a moment when the caller's thread does not use them."""
@@ -281,16 +286,16 @@ class Run:
         until_s = time.monotonic() + 2 * WAIT_S
         while True:
             with node.lock:
-                node.attended += 1
-                if node.away or time.monotonic() > until_s:
+                node.service_count += 1
+                if node.in_user_code or time.monotonic() > until_s:
                     self._transport.close()
                     node.memory.close()
                     return
             time.sleep(0.001)
 
     def _close_hands(self) -> None:
-        for hand in self._crew.hands.values():
-            hand.close()
+        for handle in self._processes.handles.values():
+            handle.close()
         self._took_s = time.monotonic() - self._began_s
 
     def _join_in(self, inbox: Inbox) -> None:
@@ -299,22 +304,22 @@ class Run:
         segment = self.graph.caller
         if segment is None:
             return
-        hand = next(h for h in self._crew.hands.values() if h.member.is_caller)
+        handle = next(h for h in self._processes.handles.values() if h.member.is_caller)
         self.caller = Node(
             run=self._id,
-            ident=hand.ident,
+            ident=handle.ident,
             wiring=self.graph.wiring(segment.index),
             transport=self._transport,
             supervisor=inbox.address,
-            page=hand.page,
+            page=handle.page,
         )
         self.caller.report(wire.BOUND, self.caller.inbox.address)
         self.caller.report(wire.WIRED)
-        # Until the loop asks for an item, it is the attendant who serves.
+        # Until the loop asks for an item, it is the service thread who serves.
         self.caller.page.item = OUTSIDE
-        self.attendant = Attendant(self.caller)
-        self.attendant.arm()
-        self.attendant.start()
+        self.service_thread = ServiceThread(self.caller)
+        self.service_thread.arm()
+        self.service_thread.start()
 
 
 def _shared_bytes(wanted: int | None) -> int:

@@ -10,14 +10,14 @@ from minipipe.graph import Graph
 from minipipe.protocol.delivery.paths import Leaf
 from minipipe.protocol.run.lifecycle import SLOW_EXIT_S
 from minipipe.stream.page import ENDING, LEAVING, SAVING
-from minipipe.supervisor.processes import Crew
+from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.rundir import RunDirectory
 from minipipe.worker.skipped_items import suspect_path
 
 logger = logging.getLogger("minipipe")
 
 
-class Telling:
+class RunLog:
     """Says it, in whole sentences.
 
     Attributes:
@@ -25,44 +25,44 @@ class Telling:
             one.
     """
 
-    def __init__(self, graph: Graph, crew: Crew, grace_s: float) -> None:
+    def __init__(self, graph: Graph, processes: WorkerProcesses, grace_s: float) -> None:
         self.directory: RunDirectory | None = None
         self._graph = graph
-        self._crew = crew
+        self._processes = processes
         self._grace_s = grace_s
 
     def cut(self, worker: int) -> None:
         """What it did last took longer than a stop waits."""
-        hand = self._crew.hands[worker]
-        stage, more = hand.stage(), ""
+        handle = self._processes.handles[worker]
+        stage, more = handle.stage(), ""
         what = "the functor"
         if stage == LEAVING:
             what = "what the functor does when it is left (`finally`, `except`)"
         elif stage == SAVING:
             what = "local_term"
         elif stage == ENDING:
-            what, more = "the process", f"; it waited for {hand.waits_for()}"
-        elif hand.member.saves:
+            what, more = "the process", f"; it waited for {handle.waits_for()}"
+        elif handle.member.saves:
             more = "; so its local_term was not called"
         logger.warning(
             "%s of segment %r (worker %s, pid %d) was cut off, as it took longer than "
             "grace_s=%g allows%s",
-            *(what, hand.segment.name, hand.name, hand.pid, self._grace_s, more),
+            *(what, handle.segment.name, handle.name, handle.pid, self._grace_s, more),
         )
 
     def slow_exit(self, worker: int) -> None:
         """It has done its work, and its process goes on."""
-        hand = self._crew.hands[worker]
+        handle = self._processes.handles[worker]
         logger.warning(
             "segment %r (worker %s, pid %d) has done its work, but its process has not ended for "
             "%g s: it waits for %s",
-            *(hand.segment.name, hand.name, hand.pid, SLOW_EXIT_S, hand.waits_for()),
+            *(handle.segment.name, handle.name, handle.pid, SLOW_EXIT_S, handle.waits_for()),
         )
 
     def set_aside(self, item: Leaf, segment: int) -> None:
         """Names a poisonous item, and moves what a worker has written of it to its file."""
         where = self._graph.segments[segment]
-        name = self._crew.item_of(*item)
+        name = self._processes.item_of(*item)
         kept = ""
         path = None if where.declared is None else where.declared.dead_letter
         if path is not None and self.directory is not None:
@@ -84,7 +84,7 @@ class Telling:
 
     def death(self, worker: int, items: int) -> None:
         """It has died and was replaced; so many items are done again."""
-        death = self._crew.hands[worker].death
+        death = self._processes.handles[worker].death
         again = "1 item is" if items == 1 else f"{items} items are"
         if death is not None:
             logger.warning(

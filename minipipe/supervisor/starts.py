@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from minipipe.protocol.run import timeouts
 from minipipe.protocol.run.timeouts import STACK_S, Since
-from minipipe.supervisor.processes import Crew
-from minipipe.supervisor.worker_handle import Hand
+from minipipe.supervisor.processes import WorkerProcesses
+from minipipe.supervisor.worker_handle import WorkerHandle
 
 logger = logging.getLogger("minipipe")
 
@@ -27,8 +27,8 @@ class _Word:
 class Starts:
     """Says who is still starting after a minute, two, four; and which forked worker is stuck."""
 
-    def __init__(self, crew: Crew) -> None:
-        self._crew = crew
+    def __init__(self, processes: WorkerProcesses) -> None:
+        self._processes = processes
         self._starting = Since(timeouts.FIRST_STALL_S)
         self._stuck = Since(FORK_S, once=True)
         self._words: dict[int, _Word] = {}
@@ -39,22 +39,24 @@ class Starts:
 
     def look(self, now_s: float) -> None:
         """Looks who has been starting for long."""
-        hands = self._crew.hands
-        starting: dict[int, Hashable] = {i: "starting" for i, h in hands.items() if h.is_starting}
-        stuck = {i: h.idleness() for i, h in hands.items() if h.forked_beside}
+        handles = self._processes.handles
+        starting: dict[int, Hashable] = {i: "starting" for i, h in handles.items() if h.is_starting}
+        stuck = {i: h.idleness() for i, h in handles.items() if h.forked_beside}
         for worker, seconds in self._starting.look(now_s, starting):
-            hand = hands[worker]
+            handle = handles[worker]
             self._say(
-                hand, now_s, f"is still {hand.start_stage} after {seconds:.0f} s{_limit(hand)}"
+                handle,
+                now_s,
+                f"is still {handle.start_stage} after {seconds:.0f} s{_limit(handle)}",
             )
         at = {worker: what for worker, what in stuck.items() if what is not None}
         for worker, seconds in self._stuck.look(now_s, at):
-            self._say(hands[worker], now_s, self._why_stuck(hands[worker], seconds))
+            self._say(handles[worker], now_s, self._why_stuck(handles[worker], seconds))
 
-    def _say(self, hand: Hand, now_s: float, text: str) -> None:
-        if hand.can_tell_stack:
-            self._crew.ask_for_stack(hand.ident)
-        self._words[hand.ident] = _Word(now_s + STACK_S, text)
+    def _say(self, handle: WorkerHandle, now_s: float, text: str) -> None:
+        if handle.can_tell_stack:
+            self._processes.ask_for_stack(handle.ident)
+        self._words[handle.ident] = _Word(now_s + STACK_S, text)
 
     def tell_due(self, now_s: float) -> None:
         """Says what is to be said, with where the worker is."""
@@ -62,27 +64,27 @@ class Starts:
             if now_s < word.at_s:
                 continue
             del self._words[worker]
-            hand = self._crew.hands[worker]
-            if hand.final is not None:
+            handle = self._processes.handles[worker]
+            if handle.final is not None:
                 continue
-            hand.keep_stack()
-            where = f"; it is at:\n{hand.stack}" if hand.stack else ""
-            logger.warning("worker %r (pid %d) %s%s", hand.name, hand.pid, word.text, where)
+            handle.keep_stack()
+            where = f"; it is at:\n{handle.stack}" if handle.stack else ""
+            logger.warning("worker %r (pid %d) %s%s", handle.name, handle.pid, word.text, where)
 
-    def _why_stuck(self, hand: Hand, seconds: float) -> str:
-        item = self._crew.item_in(hand)
-        where = f"in its functor at {item}" if item else hand.start_stage
+    def _why_stuck(self, handle: WorkerHandle, seconds: float) -> str:
+        item = self._processes.item_in(handle)
+        where = f"in its functor at {item}" if item else handle.start_stage
         return (
-            f"has done nothing for {seconds:.0f} s {where}: {hand.why_forked}, so it was "
+            f"has done nothing for {seconds:.0f} s {where}: {handle.why_forked}, so it was "
             "forked from this process while other threads ran "
-            f"here ({', '.join(hand.forked_beside)}), and a lock that one of them held then stays "
-            "locked in the worker for ever (Python 3.12 warns of such forks); make the functor "
-            "picklable, or make what it holds in local_init"
+            f"here ({', '.join(handle.forked_beside)}), and a lock that one of them held then "
+            "stays locked in the worker for ever (Python 3.12 warns of such forks); make the "
+            "functor picklable, or make what it holds in local_init"
         )
 
 
-def _limit(hand: Hand) -> str:
+def _limit(handle: WorkerHandle) -> str:
     """What would end it, if nothing does."""
-    declared = hand.segment.declared
+    declared = handle.segment.declared
     has_limit = declared is None or declared.start_timeout_s or declared.timeout_s
     return "" if has_limit else " (start_timeout_s would end that)"

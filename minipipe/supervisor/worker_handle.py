@@ -24,7 +24,7 @@ STACK_BYTES = 65_536
 
 
 @dataclass
-class Hand:
+class WorkerHandle:
     """One worker, as the supervisor knows it."""
 
     ident: int
@@ -180,22 +180,22 @@ class Hand:
                 os.close(self.page_fd)
 
 
-def hands_of(graph: Graph) -> dict[int, Hand]:
+def handles_of(graph: Graph) -> dict[int, WorkerHandle]:
     """One hand for each worker, with ids that are never used twice (0 is the supervisor)."""
-    hands: dict[int, Hand] = {}
+    handles: dict[int, WorkerHandle] = {}
     with ExitStack() as undo:
-        undo.callback(_close_all, hands)
-        _add_hands(graph, hands)
+        undo.callback(_close_all, handles)
+        _add_hands(graph, handles)
         undo.pop_all()
-    return hands
+    return handles
 
 
-def _close_all(hands: dict[int, Hand]) -> None:
-    for hand in hands.values():
-        hand.close()
+def _close_all(handles: dict[int, WorkerHandle]) -> None:
+    for handle in handles.values():
+        handle.close()
 
 
-def _add_hands(graph: Graph, hands: dict[int, Hand]) -> None:
+def _add_hands(graph: Graph, handles: dict[int, WorkerHandle]) -> None:
     loop_of = {i: number for number, loop in enumerate(graph.loops.members) for i in loop}
     for segment in graph.segments:
         wiring = graph.wiring(segment.index)
@@ -204,7 +204,7 @@ def _add_hands(graph: Graph, hands: dict[int, Hand]) -> None:
         )
         declared = segment.declared
         for index in range(segment.n_processes):
-            ident = len(hands) + 1
+            ident = len(handles) + 1
             member = Member(
                 ident,
                 segment.index,
@@ -223,10 +223,10 @@ def _add_hands(graph: Graph, hands: dict[int, Hand]) -> None:
                 max_restarts=0 if declared is None else declared.max_restarts,
                 skips_poison=declared is not None and declared.poison == "skip",
             )
-            hands[ident] = hand_of(index, segment, member)
+            handles[ident] = hand_of(index, segment, member)
 
 
-def hand_of(index: int, segment: GraphSegment, member: Member) -> Hand:
+def hand_of(index: int, segment: GraphSegment, member: Member) -> WorkerHandle:
     """The hand of a new worker, with a status page; that of the caller is this process's own."""
     page_fd = -1 if member.is_caller else _memory()
     try:
@@ -235,10 +235,10 @@ def hand_of(index: int, segment: GraphSegment, member: Member) -> Hand:
         os.close(page_fd)
         raise
     name = segment.worker_name(index)
-    hand = Hand(member.id, index, name, segment, member, page, page_fd)
+    handle = WorkerHandle(member.id, index, name, segment, member, page, page_fd)
     if member.is_caller:
-        hand.pid = os.getpid()
-    return hand
+        handle.pid = os.getpid()
+    return handle
 
 
 def _memory() -> int:

@@ -1,1 +1,1 @@
-"""The body of a worker process: set-up, loops, the attendant, and how failures are told."""
+"""The body of a worker process: set-up, loops, the service thread, and how failures are told."""

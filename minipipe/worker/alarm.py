@@ -1,10 +1,10 @@
 """A periodic alarm that costs next to nothing while there is nothing to look for.
 
-The attendant must notice a functor that takes long.  While there is work it looks every
+The service thread must notice a functor that takes long.  While there is work it looks every
 millisecond; when there has been none for a while it looks only now and then, and the main
 thread sets the alarm again before it goes to a functor that may be slow.  With a timer of the
 kernel's that costs the main thread a system call and wakes nobody (an Event would wake the
-attendant at once).
+service thread at once).
 """
 
 from __future__ import annotations

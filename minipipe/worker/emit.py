@@ -12,8 +12,8 @@ from minipipe.protocol.wiring import Carried
 from minipipe.segments.functor import outputs_of
 from minipipe.stream import Outlet
 from minipipe.stream.arrived import Key
-from minipipe.worker.functor_runner import Body
-from minipipe.worker.work_item import Taken
+from minipipe.worker.functor_runner import FunctorRunner
+from minipipe.worker.work_item import WorkItem
 
 
 class Emitter:
@@ -23,16 +23,16 @@ class Emitter:
         one_for_one: whether a result is made of one item, the one that was taken up last.
     """
 
-    def __init__(self, body: Body, *, one_for_one: bool = True) -> None:
-        self._body = body
-        self._one_for_one = one_for_one and len(body.node.inlets) == 1
-        self._outlets = body.outlets
-        self._forks = len(body.outlets) > 1
-        self._hole_groups = body.node.wiring.hole_groups
-        self._inlet = next(iter(body.node.inlets.values()), None)
+    def __init__(self, runner: FunctorRunner, *, one_for_one: bool = True) -> None:
+        self._runner = runner
+        self._one_for_one = one_for_one and len(runner.node.inlets) == 1
+        self._outlets = runner.outlets
+        self._forks = len(runner.outlets) > 1
+        self._hole_groups = runner.node.wiring.tombstone_groups
+        self._inlet = next(iter(runner.node.inlets.values()), None)
         self._count = 0  # results so far: what the elements of one have in common
 
-    def put(self, result: Any, began_s: float, taken: Taken | None) -> bool:
+    def put(self, result: Any, began_s: float, taken: WorkItem | None) -> bool:
         """Sends a result under numbers of this worker's own; False if there was nothing to send.
 
         Raises:
@@ -42,13 +42,13 @@ class Emitter:
         for i in self._with_holes(elements):
             outlet = self._outlets[i]
             if not outlet.ready:
-                self._body.wait_for_room(outlet)
+                self._runner.wait_for_room(outlet)
             self._add(outlet, elements[i], snapshots.pop(i, None), taken)
             outlet.added(began_s, time.monotonic(), 1)
         self._count += 1
         return any(element is not None for element in elements)
 
-    def relay(self, result: Any, began_s: float, taken: Taken) -> tuple[bool, bool]:
+    def relay(self, result: Any, began_s: float, taken: WorkItem) -> tuple[bool, bool]:
         """Passes a result on under the identity of the item that it was made of.
 
         Returns whether there was anything in it, and whether anything, if only a hole, was sent
@@ -68,12 +68,12 @@ class Emitter:
                 if done and complete(path, done):
                     continue
                 if elements[i] is None and not self._may_be_hole(i):
-                    self._body.node.drop_at(taken.number, parcel, path)
+                    self._runner.node.drop_at(taken.number, parcel, path)
                     continue
                 done = under(path, done)
             outlet.relay(parcel.origin, parcel.epoch, path, done)
             if not outlet.ready:
-                self._body.wait_for_room(outlet)
+                self._runner.wait_for_room(outlet)
                 if self._is_stale():
                     break
             self._add(outlet, elements[i], snapshots.pop(i, None), taken)
@@ -104,16 +104,16 @@ class Emitter:
                 sent.add(group[0])
         return tuple(sorted(sent))
 
-    def _split(self, result: Any, taken: Taken | None) -> tuple[Any, ...]:
+    def _split(self, result: Any, taken: WorkItem | None) -> tuple[Any, ...]:
         if not self._forks:
             return (result,) if self._outlets else ()
         try:
-            return outputs_of(result, len(self._outlets), self._body.where)
+            return outputs_of(result, len(self._outlets), self._runner.where)
         except ValueError as error:
-            raise self._body.broken_at(error, taken) from error
+            raise self._runner.broken_at(error, taken) from error
 
     def _snapshots(
-        self, elements: tuple[Any, ...], taken: Taken | None
+        self, elements: tuple[Any, ...], taken: WorkItem | None
     ) -> tuple[tuple[Any, ...], dict[int, tuple[object, int]]]:
         """The elements, and a snapshot of each that needs one: all of them, before any is sent.
 
@@ -127,13 +127,13 @@ class Emitter:
         except Exception as error:  # pickling runs code of the user's classes
             for i, (token, _) in made.items():
                 self._outlets[i].discard(token)
-            body = self._body
+            runner = self._runner
             if taken is None:
-                body.not_sent(error, None, None, body.node.ident)
+                runner.not_sent(error, None, None, runner.node.ident)
             else:
                 parcel = taken.parcel
                 kept = parcel if self._one_for_one else None
-                body.not_sent(error, taken.number, taken.shown, parcel.origin, kept)
+                runner.not_sent(error, taken.number, taken.shown, parcel.origin, kept)
             return (None,) * len(elements), {}
         return elements, made
 
@@ -142,17 +142,17 @@ class Emitter:
         outlet: Outlet,
         element: Any,
         snapshot: tuple[object, int] | None,
-        taken: Taken | None,
+        taken: WorkItem | None,
     ) -> None:
         outlet.put(*((element, 0) if snapshot is None else snapshot))
-        outlet.holes_waiting += element is None
+        outlet.tombstones_waiting += element is None
         for carried in outlet.spec.carried:
             outlet.keys[carried.join].append(self._key(carried, taken))
 
-    def _key(self, carried: Carried, taken: Taken | None) -> Key:
+    def _key(self, carried: Carried, taken: WorkItem | None) -> Key:
         """What the item will meet its other parts by, at this join."""
         if taken is not None:
             known = taken.key(carried)
             if known is not None:
                 return known
-        return (self._body.node.ident, self._count)  # here is where the parts part
+        return (self._runner.node.ident, self._count)  # here is where the parts part

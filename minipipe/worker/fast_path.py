@@ -14,7 +14,7 @@ from minipipe.segments.markers import Sentinel
 from minipipe.stream import Inlet, Outlet, Role, Turn
 from minipipe.stream.outlet import FAST
 from minipipe.stream.page import ITEM_WORD
-from minipipe.worker.functor_runner import SKIPPED, Body
+from minipipe.worker.functor_runner import SKIPPED, FunctorRunner
 
 QUICK_S = 0.0005  # a functor that takes less as a rule is not watched from the first moment on
 
@@ -22,27 +22,27 @@ QUICK_S = 0.0005  # a functor that takes less as a rule is not watched from the 
 class LineLoop:
     """Works off what arrives, a parcel at a time."""
 
-    def __init__(self, body: Body, opened: Opened) -> None:
-        self._body = body
-        self._node = body.node
+    def __init__(self, runner: FunctorRunner, opened: Opened) -> None:
+        self._runner = runner
+        self._node = runner.node
         self._function = opened.call
-        self._inlet: Inlet = next(iter(body.node.inlets.values()))
-        self._outlet = body.outlets[0] if body.outlets else None
+        self._inlet: Inlet = next(iter(runner.node.inlets.values()))
+        self._outlet = runner.outlets[0] if runner.outlets else None
 
     def run(self) -> None:
         """Works off what arrives, until there will be no more."""
-        node, body, inlet, outlet = self._node, self._body, self._inlet, self._outlet
-        relays = inlet.spec.role is Role.RELAY
+        node, runner, inlet, outlet = self._node, self._runner, self._inlet, self._outlet
+        relays = inlet.spec.role is Role.STATELESS
         while True:
             if not inlet.ready:
-                body.wait_for_input(
+                runner.wait_for_input(
                     lambda: inlet.ready or (node.leaving if relays else inlet.ended)
                 )
                 if not inlet.ready:
                     break
             parcel = inlet.queue[0]
             began_s = time.monotonic()
-            items = body.unpack(inlet)
+            items = runner.unpack(inlet)
             items.reverse()  # they are popped, so that nothing but the functor holds them
             turn = inlet.begin(items)
             node.page.begin(parcel.origin, parcel.path)
@@ -56,20 +56,20 @@ class LineLoop:
             inlet.pace.observe(parcel.count, now_s - began_s)
             node.report_turn(inlet)
             inlet.end()
-        body.close()
+        runner.close()
 
     def _work_off(
         self, function: Callable[..., Any], inlet: Inlet, turn: Turn, now_s: float
     ) -> float:
         """Calls the functor for each item of a parcel, or until that is stale; the time then."""
-        node, body, outlet = self._node, self._body, self._outlet
-        stride = body.stride
+        node, runner, outlet = self._node, self._runner, self._outlet
+        poll_interval = runner.poll_interval
         begun, count = 0, turn.parcel.count
         while begun < count and not turn.stale:
-            stop = min(count, begun + stride.items)
+            stop = min(count, begun + poll_interval.items)
             if outlet is not None:
                 if not outlet.ready:
-                    body.wait_for_room(outlet)
+                    runner.wait_for_room(outlet)
                     now_s = time.monotonic()
                     if turn.stale:
                         break
@@ -86,9 +86,9 @@ class LineLoop:
                 outlet.added(began_s, now_s, begun - before)
                 if begun == count and not inlet.queue:
                     outlet.flush()  # first of all: somebody may be waiting for it
-            stride.took(now_s - began_s)
+            poll_interval.took(now_s - began_s)
             node.tend(now_s)
-            body.check()
+            runner.check()
         return now_s
 
     def _sink_some(
@@ -98,34 +98,34 @@ class LineLoop:
 
         The hot loop of a Sink: what is in it is paid for every item.
         """
-        node, body = self._node, self._body
+        node, runner = self._node, self._runner
         self._arm(inlet)
-        words, attended, pop = node.page.words, body.attended, turn.items.pop
-        charged = node.charged
+        words, service_count, pop = node.page.words, runner.service_count, turn.items.pop
+        crash_suspects = node.crash_suspects
         for number in turn.numbers[begun:stop]:
             item = pop()
-            if charged and body.sets_aside(number, turn.parcel):
+            if crash_suspects and runner.sets_aside(number, turn.parcel):
                 node.page.dropped += 1
                 continue
             words[ITEM_WORD] = number + 1
             try:
                 function(item)
             except BaseException as error:
-                if body.again(error, inlet, turn.parcel, function, number, item) is SKIPPED:
+                if runner.again(error, inlet, turn.parcel, function, number, item) is SKIPPED:
                     node.page.dropped += 1
-                attended = body.attended
+                service_count = runner.service_count
             words[ITEM_WORD] = 0
-            if node.attended != attended:
-                attended = body.attended = node.rejoin()
+            if node.service_count != service_count:
+                service_count = runner.service_count = node.take_back()
                 turn.reached(turn.numbers.index(number) + 1)
-                body.check()
+                runner.check()
         return stop
 
     def _arm(self, inlet: Inlet) -> None:
-        """Has the attendant watch the functor, unless it is quick as a rule."""
-        attendant = self._body.attendant
-        if not attendant.armed and not 0.0 < inlet.pace.pace_s < QUICK_S:
-            attendant.arm()
+        """Has the service thread watch the functor, unless it is quick as a rule."""
+        service_thread = self._runner.service_thread
+        if not service_thread.armed and not 0.0 < inlet.pace.service_time_s < QUICK_S:
+            service_thread.arm()
 
     def _work_some(
         self,
@@ -140,34 +140,34 @@ class LineLoop:
 
         The hot loop of a Transform: what is in it is paid for every item.
         """
-        node, body = self._node, self._body
+        node, runner = self._node, self._runner
         self._arm(inlet)
-        words, attended, pop = node.page.words, body.attended, turn.items.pop
-        charged = node.charged
+        words, service_count, pop = node.page.words, runner.service_count, turn.items.pop
+        crash_suspects = node.crash_suspects
         origin, path = turn.parcel.origin, outputs(turn.parcel.path)
-        numbered, exposed = outlet.ledger is None, node.exposed
+        numbered, writable_after_send = outlet.ledger is None, node.writable_after_send
         for number in turn.numbers[begun:stop]:
             item = pop()
-            poison = charged and body.sets_aside(number, turn.parcel)
+            poison = crash_suspects and runner.sets_aside(number, turn.parcel)
             words[ITEM_WORD] = number + 1
             try:
                 result = None if poison else function(item)
             except BaseException as error:
-                result = body.again(error, inlet, turn.parcel, function, number, item)
-                attended = body.attended
+                result = runner.again(error, inlet, turn.parcel, function, number, item)
+                service_count = runner.service_count
                 if result is SKIPPED:
                     result = None
             words[ITEM_WORD] = 0
             begun += 1
-            if node.attended != attended:
-                attended = body.attended = node.rejoin()
+            if node.service_count != service_count:
+                service_count = runner.service_count = node.take_back()
                 turn.reached(begun)
-                body.check()
+                runner.check()
                 if turn.stale:
                     break
                 outlet.reconsider()
                 if not outlet.ready:
-                    body.wait_for_room(outlet)
+                    runner.wait_for_room(outlet)
                     if turn.stale:
                         break
                 stop = begun  # who gets the next one is to be chosen again
@@ -181,21 +181,21 @@ class LineLoop:
                     if numbered:
                         outlet.numbers.append(number)
                 elif result is Sentinel:
-                    raise body.broken(SentinelError(body.where), number, item, origin, path)
+                    raise runner.broken(SentinelError(runner.where), number, item, origin, path)
                 else:
                     try:
                         outlet.add(result)
                         if numbered:
                             outlet.numbers.append(number)
                     except Exception as error:  # pickling runs code of the user's classes
-                        body.not_sent(error, number, item, origin, turn.parcel)
-                        attended = body.attended
+                        runner.not_sent(error, number, item, origin, turn.parcel)
+                        service_count = runner.service_count
                         node.page.dropped += 1
                         if numbered:
                             turn.drops.append(number)
-                if exposed:
+                if writable_after_send:
                     result = item = None
-                    node.settle_memory()
+                    node.isolate_sent_arrays()
             if begun >= stop:
                 break
         return begun

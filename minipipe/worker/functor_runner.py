@@ -26,10 +26,10 @@ from minipipe.stream.arrived import Arrived
 from minipipe.stream.node import WAIT_S
 from minipipe.stream.page import ITEM_WORD, OUTSIDE
 from minipipe.worker.failure import Failure, capture, is_read_only
-from minipipe.worker.poll_interval import Stride
-from minipipe.worker.service_thread import Attendant
-from minipipe.worker.skipped_items import Letters
-from minipipe.worker.work_item import Taken
+from minipipe.worker.poll_interval import PollInterval
+from minipipe.worker.service_thread import ServiceThread
+from minipipe.worker.skipped_items import DeadLetterWriter
+from minipipe.worker.work_item import WorkItem
 
 GENERATED = object()  # in place of the item, where a generator raised instead of yielding one
 CALLING, SENDING = "its functor", "sending what its functor gave"
@@ -43,61 +43,61 @@ class Broken(BaseException):
         self.failure = failure
 
 
-class Body:
-    """Calls one segment's functor, and keeps node and attendant out of its way."""
+class FunctorRunner:
+    """Calls one segment's functor, and keeps node and service thread out of its way."""
 
     def __init__(
         self,
         node: Node,
-        attendant: Attendant,
+        service_thread: ServiceThread,
         ignored: tuple[type[BaseException], ...],
         where: str,
     ) -> None:
         self.node = node
         self.ignored = ignored
         self.tolerates = False
-        self.letters = Letters(node, None, "", "", {}, "")
+        self.dead_letters = DeadLetterWriter(node, None, "", "", {}, "")
         self.where = where
         self.interruptible = True  # a stop may reach into the functor (not into local_term)
         self.leave: Callable[[], object] = lambda: None
         self._pid = os.getpid()
         self._told_of_copies = False
         self._without_letter = EverRarer()
-        self.attended = 0  # what `rejoin` gave last
-        self.attendant = attendant
+        self.service_count = 0  # what `take_back` gave last
+        self.service_thread = service_thread
         self.outlets = list(node.outlets.values())
-        self.stride = Stride()
+        self.poll_interval = PollInterval()
 
     # ------------------------------------------------------------ the functor
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Calls the user's code, outside of any item; the attendant serves meanwhile.
+        """Calls the user's code, outside of any item; the service thread serves meanwhile.
 
         May raise anything, and StopRun at any moment of the call.
         """
         words = self.node.page.words
-        if not self.attendant.armed:
-            self.attendant.arm()
+        if not self.service_thread.armed:
+            self.service_thread.arm()
         try:
             words[ITEM_WORD] = OUTSIDE
             return function(*args)
         finally:
             words[ITEM_WORD] = 0
-            self.attended = self.node.rejoin()
+            self.service_count = self.node.take_back()
 
     def call_at(self, number: int, function: Callable[..., Any], *args: Any) -> Any:
-        """Calls the functor at the item of this number; then sees what the attendant has met.
+        """Calls the functor at the item of this number; then sees what the service thread has met.
 
         The general way, for an item at a time.  What the functor raises passes through, with
         the word that shows where the main thread is still set: `after` clears it.
         """
         node = self.node
-        if not self.attendant.armed:
-            self.attendant.arm()
+        if not self.service_thread.armed:
+            self.service_thread.arm()
         node.page.words[ITEM_WORD] = number + 1
         result = function(*args)
         node.page.words[ITEM_WORD] = 0
-        if node.attended != self.attended:
-            self.attended = node.rejoin()
+        if node.service_count != self.service_count:
+            self.service_count = node.take_back()
             self.check()
             for outlet in self.outlets:
                 outlet.reconsider()
@@ -108,10 +108,10 @@ class Body:
 
         Of one that has killed one worker, what it is is kept, should this one die of it, too.
         """
-        deaths = self.node.charged.get((parcel.origin, number, outputs(parcel.path)), 0)
+        deaths = self.node.crash_suspects.get((parcel.origin, number, outputs(parcel.path)), 0)
         self.node.page.deaths = deaths
         if deaths == 1:
-            self.letters.suspect(number, parcel)
+            self.dead_letters.suspect(number, parcel)
         return deaths > 1
 
     def come_back(self) -> None:
@@ -120,7 +120,7 @@ class Body:
         (A stop is raised between any two bytecodes, also where the word is about to be cleared.)
         """
         self.node.page.words[ITEM_WORD] = 0
-        self.attended = self.node.rejoin()
+        self.service_count = self.node.take_back()
 
     def leave_if_forked(self, error: BaseException) -> None:
         """Ends a child that the functor forked and that comes out of the functor: it is no worker.
@@ -139,9 +139,9 @@ class Body:
         os._exit(code)
 
     def check(self) -> None:
-        """Raises StopRun if the run is to end, and what the attendant met."""
-        if self.attendant.failure is not None:
-            raise self.attendant.failure
+        """Raises StopRun if the run is to end, and what the service thread met."""
+        if self.service_thread.failure is not None:
+            raise self.service_thread.failure
         if self.node.stopped is not None:
             raise StopRun
 
@@ -173,7 +173,9 @@ class Body:
             and isinstance(error.__cause__, self.ignored)
         )
         there_is_one = number is not None and item is not GENERATED and item is not None
-        lettered = there_is_one and self.letters.wanted and (doing != SENDING or parcel is not None)
+        lettered = (
+            there_is_one and self.dead_letters.wanted and (doing != SENDING or parcel is not None)
+        )
         if not ignored and not (self.tolerates and isinstance(error, Exception)):
             broken = self.broken(error, number, item, origin, path, doing)
             if lettered and isinstance(error, Exception) and not isinstance(item, Unreadable):
@@ -251,7 +253,7 @@ class Body:
 
     def _write_letter(self, failure: Failure, item: Any, parcel: Arrived | None) -> None:
         try:
-            self.letters.write(failure, item, parcel)
+            self.dead_letters.write(failure, item, parcel)
         except Exception as error:  # a full disk; or pickling, which runs the user's code
             doing = f"writing the dead letter of an item that failed ({failure.type_name})"
             about = {"origin": failure.origin, "number": failure.number, "path": failure.path}
@@ -272,7 +274,7 @@ class Body:
         comes to, and SKIPPED if it goes on.
         """
         turn = inlet.turn
-        only_looked = inlet.access == "read" and inlet.spec.role is not Role.ANCHOR
+        only_looked = inlet.access == "read" and inlet.spec.role is not Role.STATEFUL
         if turn is None or not (only_looked and parcel.leases and is_read_only(error)):
             self.after(error, number, item, parcel.origin, parcel)
             return SKIPPED
@@ -304,7 +306,7 @@ class Body:
         about: dict[str, Any] = {"origin": origin, "number": number, "item": item, "path": path}
         return Broken(capture(error, doing, **about))
 
-    def broken_at(self, error: BaseException, taken: Taken | None) -> Broken:
+    def broken_at(self, error: BaseException, taken: WorkItem | None) -> Broken:
         """What to raise for an error that came with this item, or outside of any."""
         if taken is None:
             return self.broken(error, None, None, self.node.ident)

@@ -15,60 +15,62 @@ from minipipe.segments.functor_code import yields_nothing
 from minipipe.segments.markers import Sentinel
 from minipipe.stream import Role, wire
 from minipipe.worker.emit import Emitter
-from minipipe.worker.functor_runner import SKIPPED, Body
-from minipipe.worker.inputs import ByIdentity, Feed, InStep, Single
+from minipipe.worker.functor_runner import SKIPPED, FunctorRunner
+from minipipe.worker.inputs import Input, KeyedJoin, Single, ZipJoin
 from minipipe.worker.spec import Task
-from minipipe.worker.work_item import Taken
+from minipipe.worker.work_item import WorkItem
 
 
-def feed_of(body: Body, task: Task) -> Feed:
+def input_of(runner: FunctorRunner, task: Task) -> Input:
     """Where this worker's items come from."""
-    wiring = body.node.wiring
+    wiring = runner.node.wiring
     if len(wiring.inlets) == 1:
-        return Single(body)
+        return Single(runner)
     if wiring.pairs is None:
-        return InStep(body, task.strict)
-    return ByIdentity(body, wiring.pairs)
+        return ZipJoin(runner, task.strict)
+    return KeyedJoin(runner, wiring.pairs)
 
 
 class GeneralLoop:
     """Works off what arrives, an item at a time."""
 
-    def __init__(self, body: Body, task: Task, opened: Opened, *, regulates: bool) -> None:
-        self._body = body
-        self._node = body.node
+    def __init__(
+        self, runner: FunctorRunner, task: Task, opened: Opened, *, regulates: bool
+    ) -> None:
+        self._runner = runner
+        self._node = runner.node
         self._flag = task.term_flag
         self._careful = task.careful
-        self._feed = feed_of(body, task)
-        self._emitter = Emitter(body, one_for_one=not regulates)
-        self._inlet = next(iter(body.node.inlets.values()))
-        self._relays = self._inlet.spec.role is Role.RELAY
+        self._input = input_of(runner, task)
+        self._emitter = Emitter(runner, one_for_one=not regulates)
+        self._inlet = next(iter(runner.node.inlets.values()))
+        self._relays = self._inlet.spec.role is Role.STATELESS
         self._function = readable(opened.call)
         self._coroutine: Coroutine | None = None
         if regulates:
             kwargs = coroutine_kwargs(task.functor, task.init_kwargs)
-            self._coroutine = Coroutine(lambda: opened.call(**kwargs), body.where)
-            body.leave = self._coroutine.close
+            self._coroutine = Coroutine(lambda: opened.call(**kwargs), runner.where)
+            runner.leave = self._coroutine.close
         self._yields_nothing = regulates and yields_nothing(task.functor)
         self._ends = False  # by mp.Sentinel
 
     def run(self) -> None:
         """Works off what arrives, until there will be no more, or this segment ends itself."""
-        body, node = self._body, self._node
+        runner, node = self._runner, self._node
         if self._coroutine is not None:
             self._guarded(None, self._coroutine.prime)
-        while (taken := self._feed.take()) is not None:
+        while (taken := self._input.take()) is not None:
             if self._flag is not None and self._flag.is_set():
                 self._ends = True
             else:
                 self._work(taken)
-                self._feed.done()
-                self._inlet.holes += taken.is_hole
-                if node.exposed:
+                self._input.done()
+                self._inlet.tombstones += taken.is_tombstone
+                if node.writable_after_send:
                     taken = None
-                    node.settle_memory(careful=self._careful)
+                    node.isolate_sent_arrays(careful=self._careful)
                 node.tend(time.monotonic())
-                body.check()
+                runner.check()
             if self._ends:
                 break
         self._finish()
@@ -78,7 +80,7 @@ class GeneralLoop:
         if self._coroutine is not None:
             self._pass_on(None, self._coroutine.finish, self._coroutine.more)
             if self._coroutine.lost and not self._yields_nothing:
-                text = lost_tail(self._body.where, self._coroutine.lost)
+                text = lost_tail(self._runner.where, self._coroutine.lost)
                 node.report(wire.LOG, logging.WARNING, text)
         self._emitter.flush()
         if self._ends or node.leaving:
@@ -88,13 +90,13 @@ class GeneralLoop:
         node.passive = node.wiring.in_loop  # what it has counted is told whenever it changes
         if self._ends:
             node.report(wire.ENDED)
-        self._body.close()
+        self._runner.close()
 
     # ------------------------------------------------------------------ an item
-    def _work(self, taken: Taken) -> None:
+    def _work(self, taken: WorkItem) -> None:
         node = self._node
         node.page.begin(taken.parcel.origin, taken.parcel.path)
-        if taken.is_hole:  # dropped before: passed on for the join to know, and nothing else
+        if taken.is_tombstone:  # dropped before: passed on for the join to know, and nothing else
             self._emit(None, time.monotonic(), taken)
             return
         if self._coroutine is not None:
@@ -102,18 +104,18 @@ class GeneralLoop:
             self._pass_on(taken, lambda: readable(coroutine.send)(taken.shown), coroutine.more)
             return
         began_s = time.monotonic()
-        if node.charged and self._body.sets_aside(taken.number, taken.parcel):
+        if node.crash_suspects and self._runner.sets_aside(taken.number, taken.parcel):
             result = None
         else:
             result = self._guarded(taken, self._function, *taken.arguments)
         if result is Sentinel:
             self._end_itself(taken)
-        elif self._body.outlets and not self._emit(result, began_s, taken):
+        elif self._runner.outlets and not self._emit(result, began_s, taken):
             node.page.dropped += 1
 
-    def _emit(self, result: Any, began_s: float, taken: Taken) -> bool:
+    def _emit(self, result: Any, began_s: float, taken: WorkItem) -> bool:
         """Sends what was made of an item; False if that was nothing."""
-        if not self._body.outlets or self._coroutine is not None:
+        if not self._runner.outlets or self._coroutine is not None:
             return False
         if not self._relays:
             return self._emitter.put(result, began_s, taken)
@@ -126,13 +128,13 @@ class GeneralLoop:
             turn.drops.append(taken.number)
         return there_was
 
-    def _end_itself(self, taken: Taken | None) -> None:
+    def _end_itself(self, taken: WorkItem | None) -> None:
         if not self._node.wiring.in_loop:
-            raise self._body.broken_at(SentinelError(self._body.where), taken)
+            raise self._runner.broken_at(SentinelError(self._runner.where), taken)
         self._ends = True
 
     def _pass_on(
-        self, taken: Taken | None, first: Callable[[], Any], more: Callable[[], Any]
+        self, taken: WorkItem | None, first: Callable[[], Any], more: Callable[[], Any]
     ) -> None:
         """Advances the coroutine for as long as it gives something."""
         began_s = time.monotonic()
@@ -144,28 +146,28 @@ class GeneralLoop:
             self._emitter.put(output, began_s, taken)
             self._node.tend(time.monotonic())
             began_s = time.monotonic()
-            if self._node.exposed:
+            if self._node.writable_after_send:
                 output = None
-                self._node.settle_memory(careful=self._careful)
+                self._node.isolate_sent_arrays(careful=self._careful)
             output = self._guarded(taken, more)
 
-    def _guarded(self, taken: Taken | None, function: Callable[..., Any], *args: Any) -> Any:
+    def _guarded(self, taken: WorkItem | None, function: Callable[..., Any], *args: Any) -> Any:
         """What the functor gives; None if it raised something that is to be ignored."""
-        body = self._body
+        runner = self._runner
         if taken is None:
             try:
-                return body.call(function, *args)
+                return runner.call(function, *args)
             except BaseException as error:
-                body.after(error, None, None, body.node.ident)
+                runner.after(error, None, None, runner.node.ident)
                 return None
         try:
-            return body.call_at(taken.number, function, *args)
+            return runner.call_at(taken.number, function, *args)
         except BaseException as error:
             # One that joins has state, and is shown nothing that it could not write to.
             parcel, number = taken.parcel, taken.number
-            result = body.again(error, self._inlet, parcel, function, number, taken.shown)
+            result = runner.again(error, self._inlet, parcel, function, number, taken.shown)
             if result is not SKIPPED:
                 return result
-            if not body.outlets or self._coroutine is not None:
-                body.node.page.dropped += 1
+            if not runner.outlets or self._coroutine is not None:
+                runner.node.page.dropped += 1
             return None

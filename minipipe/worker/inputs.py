@@ -13,17 +13,17 @@ from minipipe.protocol.delivery.pairing import Pairing
 from minipipe.protocol.wiring import Carried
 from minipipe.stream import Inlet, Role, wire
 from minipipe.stream.arrived import Arrived, Key
-from minipipe.worker.functor_runner import Body
-from minipipe.worker.work_item import NO_KEYS, Taken
+from minipipe.worker.functor_runner import FunctorRunner
+from minipipe.worker.work_item import NO_KEYS, WorkItem
 
 PATIENCE_S = 0.1  # a join that waits this long beside a full stream asks whether that is why
 MANY_ITEMS, MANY_BYTES = 100_000, 1 << 30  # a stream on which so much waits is worth a warning
 
 
-class Feed(Protocol):
+class Input(Protocol):
     """Gives a segment's items one by one."""
 
-    def take(self) -> Taken | None:
+    def take(self) -> WorkItem | None:
         """The next item; None at the end of the input."""
 
     def done(self) -> None:
@@ -33,9 +33,9 @@ class Feed(Protocol):
 class Reader:
     """Reads one stream, item by item."""
 
-    def __init__(self, body: Body, inlet: Inlet) -> None:
+    def __init__(self, runner: FunctorRunner, inlet: Inlet) -> None:
         self.inlet = inlet
-        self._body = body
+        self._runner = runner
         self._position = 0
         self._began_s = 0.0
 
@@ -54,27 +54,29 @@ class Reader:
         while self.ready and self._peek() is None:
             self.pop()
             self.done()
-            self.inlet.holes += 1
+            self.inlet.tombstones += 1
 
     def _peek(self) -> Any:
         inlet, turn = self.inlet, self.inlet.turn
         if turn is None:
-            turn = inlet.begin(self._body.unpack(inlet))
+            turn = inlet.begin(self._runner.unpack(inlet))
             self._position = 0
         return turn.items[self._position]
 
-    def pop(self) -> Taken:
+    def pop(self) -> WorkItem:
         """Takes an item out."""
         inlet = self.inlet
         turn = inlet.turn
         self._began_s = time.monotonic()
         if turn is None:
-            turn = inlet.begin(self._body.unpack(inlet))
+            turn = inlet.begin(self._runner.unpack(inlet))
             self._position = 0
         position = self._position
         item, turn.items[position] = turn.items[position], None  # the functor's alone from now on
         self._position = position + 1
-        return Taken((item,), turn.numbers[position], turn.parcel, keys_at(turn.parcel, position))
+        return WorkItem(
+            (item,), turn.numbers[position], turn.parcel, keys_at(turn.parcel, position)
+        )
 
     def done(self) -> None:
         """The item last taken is worked off."""
@@ -87,26 +89,26 @@ class Reader:
             return
         inlet.pace.observe(1, time.monotonic() - self._began_s)
         if self._position == turn.parcel.count:
-            self._body.node.report_turn(inlet)
+            self._runner.node.report_turn(inlet)
             inlet.end()
 
 
 class Single:
     """The items of one stream."""
 
-    def __init__(self, body: Body) -> None:
-        self._body = body
-        self._inlet: Inlet = next(iter(body.node.inlets.values()))
-        self._reader = Reader(body, self._inlet)
-        self._relays = self._inlet.spec.role is Role.RELAY
+    def __init__(self, runner: FunctorRunner) -> None:
+        self._runner = runner
+        self._inlet: Inlet = next(iter(runner.node.inlets.values()))
+        self._reader = Reader(runner, self._inlet)
+        self._relays = self._inlet.spec.role is Role.STATELESS
 
-    def take(self) -> Taken | None:
-        node, inlet, reader = self._body.node, self._inlet, self._reader
+    def take(self) -> WorkItem | None:
+        node, inlet, reader = self._runner.node, self._inlet, self._reader
         if inlet.turn is not None and inlet.turn.stale:
             inlet.abandon()
         if not reader.ready:
             ends_by_itself = not self._relays  # a relay leaves when it is told to
-            self._body.wait_for_input(
+            self._runner.wait_for_input(
                 lambda: reader.ready or node.leaving or (ends_by_itself and inlet.ended)
             )
             if not reader.ready:
@@ -117,26 +119,26 @@ class Single:
         self._reader.done()
 
 
-class InStep:
+class ZipJoin:
     """One item of each of several streams that have nothing to do with each other."""
 
-    def __init__(self, body: Body, strict: bool) -> None:
-        self._body = body
+    def __init__(self, runner: FunctorRunner, strict: bool) -> None:
+        self._runner = runner
         self._strict = strict
-        self._readers = [Reader(body, inlet) for inlet in body.node.inlets.values()]
+        self._readers = [Reader(runner, inlet) for inlet in runner.node.inlets.values()]
         self._waited_since_s = 0.0
-        self._hollow = body.node.wiring.hollow
+        self._carries_tombstones = runner.node.wiring.carries_tombstones
         for reader in self._readers:
             reader.inlet.followed = False  # the number on the status page is one of several
 
-    def take(self) -> Taken | None:
-        readers, node = self._readers, self._body.node
-        if self._hollow:
+    def take(self) -> WorkItem | None:
+        readers, node = self._readers, self._runner.node
+        if self._carries_tombstones:
             for reader in readers:
                 reader.drop_holes()
         if not all(reader.ready for reader in readers):
             self._waited_since_s = time.monotonic()
-            self._body.wait_for_input(
+            self._runner.wait_for_input(
                 lambda: node.leaving or self._decided or self._relieve(), PATIENCE_S
             )
         if not all(reader.ready for reader in readers):
@@ -151,7 +153,7 @@ class InStep:
     @property
     def _decided(self) -> bool:
         """Whether all have an item, or one has ended."""
-        if self._hollow:
+        if self._carries_tombstones:
             for reader in self._readers:
                 reader.drop_holes()
         return all(r.ready for r in self._readers) or any(r.inlet.ended for r in self._readers)
@@ -161,9 +163,10 @@ class InStep:
 
         For streams that stem from one segment: it may be blocked by the full one, and could feed
         the empty one otherwise (artificial deadlock of bounded process networks: Parks 1995).
-        Whether it is, those on the way say (`protocol.flow.chasing`); one that is just slow is waited for.
+        Whether it is, those on the way say (`protocol.flow.chasing`); one that is just slow is
+        waited for.
         """
-        probes, now_s = self._body.node.probes, time.monotonic()
+        probes, now_s = self._runner.node.probes, time.monotonic()
         for reader in self._readers:
             inlet = reader.inlet
             if inlet.spec.stream in probes.full and reader.ready and inlet.holds_up:
@@ -183,61 +186,61 @@ class InStep:
         if items >= MANY_ITEMS or size_bytes >= MANY_BYTES:
             others = " and ".join(repr(r.inlet.spec.name) for r in self._readers if not r.ready)
             text = (
-                f"{self._body.where}: {items} items ({size_bytes >> 20} MiB) wait on stream "
+                f"{self._runner.where}: {items} items ({size_bytes >> 20} MiB) wait on stream "
                 f"{reader.inlet.spec.name!r}, since their common origin brings so few by {others}: "
                 "what is joined in step should come equally often"
             )
-            self._body.node.report(wire.LOG, logging.WARNING, text)
+            self._runner.node.report(wire.LOG, logging.WARNING, text)
 
     def _end(self) -> None:
         """One stream has ended: what the others still have or get is left over.
 
         What comes round in a loop is not: something always does when a loop comes to its end.
         """
-        body, node = self._body, self._body.node
+        runner, node = self._runner, self._runner.node
         for reader in self._readers:
             if reader.inlet.spec.fed_by_loop:
                 reader.inlet.discard()
         others = [r for r in self._readers if not (r.inlet.ended or r.inlet.spec.fed_by_loop)]
         if self._strict and not node.draining:
             if not node.leaving:
-                body.wait_for_input(
+                runner.wait_for_input(
                     lambda: any(r.ready for r in others) or all(r.inlet.ended for r in others)
                 )
             left = {r.inlet.spec.name: r.waiting for r in others if r.ready}
             if left:
-                error = UnpairedError(body.where, tuple(left.items()))
-                raise body.broken(error, None, None, node.ident)
+                error = UnpairedError(runner.where, tuple(left.items()))
+                raise runner.broken(error, None, None, node.ident)
             return
         for reader in others:
             reader.inlet.discard()
         if others and not node.draining:
             node.report(wire.ENDED)  # a source that feeds nobody else yields no more
         if not node.leaving:
-            body.wait_for_input(lambda: all(r.inlet.ended for r in others))
+            runner.wait_for_input(lambda: all(r.inlet.ended for r in others))
         left = {r.inlet.spec.name: r.inlet.discarded for r in others if r.inlet.discarded}
         if left:
             node.page.dropped += sum(left.values())
-            text = str(UnpairedError(body.where, tuple(left.items())))
+            text = str(UnpairedError(runner.where, tuple(left.items())))
             node.report(wire.LOG, logging.WARNING, text.removesuffix(_MEND))
 
 
 _MEND = " (strict=False makes this a warning)"
 
 
-class ByIdentity:
+class KeyedJoin:
     """The parts of one item, which went different ways."""
 
-    def __init__(self, body: Body, pairs: Carried) -> None:
-        self._body = body
+    def __init__(self, runner: FunctorRunner, pairs: Carried) -> None:
+        self._runner = runner
         self._pairs = pairs
-        self._inlets: Sequence[Inlet] = list(body.node.inlets.values())
+        self._inlets: Sequence[Inlet] = list(runner.node.inlets.values())
         self._pairing = Pairing(len(self._inlets))
-        self._whole: deque[Taken] = deque()
+        self._whole: deque[WorkItem] = deque()
         for inlet in self._inlets:
             inlet.followed = False
 
-    def take(self) -> Taken | None:
+    def take(self) -> WorkItem | None:
         inlets = self._inlets
         while not self._whole:
             for i, inlet in enumerate(inlets):
@@ -246,17 +249,17 @@ class ByIdentity:
             if self._whole:
                 break
             if all(inlet.ended for inlet in inlets):
-                if self._pairing.held and not self._body.node.leaving:
+                if self._pairing.held and not self._runner.node.leaving:
                     # Each way brings one part of an item, if only a hole: one brought two.
                     names = " or ".join(inlet.spec.name for inlet in inlets)
-                    raise self._body.broken_at(TwicePairedError(self._body.where, names), None)
+                    raise self._runner.broken_at(TwicePairedError(self._runner.where, names), None)
                 return None
-            self._body.wait_for_input(
+            self._runner.wait_for_input(
                 lambda: any(inlet.queue for inlet in inlets) or all(inlet.ended for inlet in inlets)
             )
         taken = self._whole.popleft()
-        node = self._body.node
-        if taken.is_hole:
+        node = self._runner.node
+        if taken.is_tombstone:
             node.page.dropped += sum(part is not None for part in taken.arguments)
         else:
             node.paired = (node.paired or 0) + 1
@@ -269,18 +272,18 @@ class ByIdentity:
         """Takes in a parcel: a join reads what there is, so that no way blocks another."""
         parcel = inlet.queue[0]
         began_s = time.monotonic()
-        turn = inlet.begin(self._body.unpack(inlet))
+        turn = inlet.begin(self._runner.unpack(inlet))
         for position, item in enumerate(turn.items):
-            part = Taken((item,), turn.numbers[position], parcel, keys_at(parcel, position))
+            part = WorkItem((item,), turn.numbers[position], parcel, keys_at(parcel, position))
             key = part.key(self._pairs)
             assert key is not None, "what lost its identity carries a key"
             try:
                 parts = self._pairing.add(i, key[0], key[1], key[2:], part)
             except ValueError as error:  # two outputs of a fork lead into one of its streams
-                twice = TwicePairedError(self._body.where, inlet.spec.name)
-                raise self._body.broken_at(twice, part) from error
+                twice = TwicePairedError(self._runner.where, inlet.spec.name)
+                raise self._runner.broken_at(twice, part) from error
             if parts is not None:
-                self._whole.append(together(cast("Sequence[Taken]", parts)))
+                self._whole.append(together(cast("Sequence[WorkItem]", parts)))
         turn.reached(parcel.count)
         inlet.pace.observe(parcel.count, time.monotonic() - began_s)
         inlet.end()
@@ -293,9 +296,9 @@ def keys_at(parcel: Arrived, position: int) -> Mapping[int, Key]:
     return {join: tuple(keys[position]) for join, keys in parcel.keys.items()}
 
 
-def together(parts: Sequence[Taken]) -> Taken:
+def together(parts: Sequence[WorkItem]) -> WorkItem:
     """Parts as one item, whose identity is that of the first."""
     first = parts[0]
     keys = {join: key for part in parts for join, key in part.keys.items()}
     arguments = tuple(argument for part in parts for argument in part.arguments)
-    return Taken(arguments, first.number, first.parcel, keys or NO_KEYS)
+    return WorkItem(arguments, first.number, first.parcel, keys or NO_KEYS)

@@ -7,10 +7,10 @@ LONG_S = 0.001
 MAX_ITEMS = 64
 
 
-class Stride:
+class PollInterval:
     """More for quick functors, one for slow ones.
 
-    If a functor that was quick suddenly is not, the attendant does in the meantime what the
+    If a functor that was quick suddenly is not, the service thread does in the meantime what the
     main thread would do between items.
     """
 

@@ -1,10 +1,10 @@
-"""The attendant: a thread that serves the sockets while the main thread is in a long functor.
+"""The service thread: a thread that serves the sockets while the main thread is in a long functor.
 
 Who may touch a node is agreed on without a lock in the usual case.  The main thread owns the
 node except while it is in the user's code, which it shows in one word of the status page
-(`Node.away`).  The attendant, seeing the same word for a whole tick, announces itself
-(`Node.attended`), looks again, and only then serves; the main thread, back from the functor,
-first clears the word and then looks whether it was announced (`Node.rejoin`).  One of the two
+(`Node.in_user_code`).  The service thread, seeing the same word for a whole tick, announces itself
+(`Node.service_count`), looks again, and only then serves; the main thread, back from the functor,
+first clears the word and then looks whether it was announced (`Node.take_back`).  One of the two
 always sees the other (Dekker's argument; the interpreter lock orders the accesses).  So a
 functor of a microsecond pays for two stores and a comparison, not for a lock.
 """
@@ -23,11 +23,11 @@ IDLE_TICKS = 1  # the main thread has waited this long: no need to look any more
 ATTEND_S = 0.02  # how long it waits at a time for messages during a long functor
 
 
-class Attendant(threading.Thread):
+class ServiceThread(threading.Thread):
     """Serves `node` while its main thread is in the user's code."""
 
     def __init__(self, node: Node) -> None:
-        super().__init__(name="minipipe-attendant", daemon=True)
+        super().__init__(name="minipipe-service", daemon=True)
         self.failure: BaseException | None = None
         self.armed = False
         self._node = node
@@ -55,13 +55,13 @@ class Attendant(threading.Thread):
         last, idle = 0, 0
         while not self._ending:
             self._alarm.wait()
-            away = node.away
+            in_user_code = node.in_user_code
             idle = idle + 1 if node.waiting else 0
-            if away and away == last:
-                self._attend(away)
+            if in_user_code and in_user_code == last:
+                self._attend(in_user_code)
             elif idle > IDLE_TICKS and self.armed:
                 self._rest()
-            last = away
+            last = in_user_code
 
     def _rest(self) -> None:
         """Looks only now and then, until the main thread arms it again."""
@@ -72,17 +72,17 @@ class Attendant(threading.Thread):
         if not self._node.waiting:
             self.arm()
 
-    def _attend(self, away: int) -> None:
+    def _attend(self, in_user_code: int) -> None:
         """Serves until the functor that is in work now has returned."""
         node = self._node
         while not self._ending:
             with node.lock:
-                node.attended += 1
-                if node.away != away:
+                node.service_count += 1
+                if node.in_user_code != in_user_code:
                     return
                 try:
                     node.serve()
-                    node.settle_turn(away)
+                    node.sync_progress(in_user_code)
                     node.flush(time.monotonic(), idle=True)
                 except BaseException as error:  # the main thread tells it
                     self.failure = error

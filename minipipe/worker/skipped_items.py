@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from minipipe.dead_letters import Letter, keep, sealed, write
+from minipipe.dead_letters import DeadLetterRecord, keep, sealed, write
 from minipipe.protocol.delivery.paths import Leaf, outputs
 from minipipe.stream import Node
 from minipipe.stream.arrived import Arrived
 from minipipe.worker.failure import Failure
 
 
-class Letters:
+class DeadLetterWriter:
     """Writes dead letters.
 
     Args:
@@ -88,10 +88,10 @@ class Letters:
         error: str,
         text: str,
         trace: str = "",
-    ) -> Letter:
+    ) -> DeadLetterRecord:
         run, name = self._node.membership.run, self._names.get(origin, str(origin))
         who = (self._segment, self._worker, name)
-        return Letter(run, time.time(), *who, number, path, error, text, trace)
+        return DeadLetterRecord(run, time.time(), *who, number, path, error, text, trace)
 
 
 def suspect_path(directory: str, segment: int, item: Leaf) -> str:

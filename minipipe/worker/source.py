@@ -14,7 +14,7 @@ from minipipe.stream import Outlet, StopRun
 from minipipe.stream.outlet import FAST
 from minipipe.stream.page import ITEM_WORD
 from minipipe.worker.emit import Emitter
-from minipipe.worker.functor_runner import GENERATED, Body
+from minipipe.worker.functor_runner import GENERATED, FunctorRunner
 from minipipe.worker.spec import Task
 
 # A generator is finished after it raised; `iter(object with __getitem__)` would ask for the same
@@ -25,15 +25,15 @@ _ENDED_BY_ERRORS = (GeneratorType, type(iter(type("_", (), {"__getitem__": None}
 class SourceLoop:
     """Yields what the functor gives, epoch by epoch."""
 
-    def __init__(self, body: Body, task: Task, opened: Opened) -> None:
-        self._body = body
-        self._node = body.node
+    def __init__(self, runner: FunctorRunner, task: Task, opened: Opened) -> None:
+        self._runner = runner
+        self._node = runner.node
         self._task = task
         self._opened = opened
         self._last: Iterator[Any] | None = None
         self._ended = False  # for good: by mp.Sentinel, or an ignored exception
-        one_by_one = len(body.outlets) > 1 or task.term_flag is not None
-        self._emitter = Emitter(body) if one_by_one else None
+        one_by_one = len(runner.outlets) > 1 or task.term_flag is not None
+        self._emitter = Emitter(runner) if one_by_one else None
 
     def run(self) -> None:
         """Yields all items, then waits until every one is settled and closes the region."""
@@ -41,66 +41,66 @@ class SourceLoop:
             if self._ended or self._node.draining:
                 break
             self._go_through(self._begin(epoch))
-        self._body.close()
+        self._runner.close()
 
     def _begin(self, epoch: int) -> Iterator[Any]:
-        body = self._body
+        runner = self._runner
         try:
             if epoch and is_made_in_worker(self._task.functor):
-                again = body.call(Opened.open, self._task.functor, self._task.init_kwargs)
+                again = runner.call(Opened.open, self._task.functor, self._task.init_kwargs)
                 self._opened.replace(again)
-            iterator: Iterator[Any] = body.call(self._opened.iterate, body.where)
+            iterator: Iterator[Any] = runner.call(self._opened.iterate, runner.where)
             if iterator is self._last:
-                raise SameIteratorError(body.where)
+                raise SameIteratorError(runner.where)
             self._last = iterator
         except StopRun:
             raise
         except BaseException as error:
-            raise body.broken(error, None, None, self._node.ident) from error
+            raise runner.broken(error, None, None, self._node.ident) from error
         if isinstance(iterator, GeneratorType):
-            body.leave = iterator.close  # what is open in it is closed also after a stop
+            runner.leave = iterator.close  # what is open in it is closed also after a stop
         return iterator
 
     def _go_through(self, iterator: Iterator[Any]) -> None:
-        body, node, stride = self._body, self._node, self._body.stride
-        outlet = body.outlets[0]
+        runner, node, poll_interval = self._runner, self._node, self._runner.poll_interval
+        outlet = runner.outlets[0]
         goes_on = True
         while goes_on and not node.draining:
             if not outlet.ready:
-                body.wait_for_room(outlet)
+                runner.wait_for_room(outlet)
             began_s = time.monotonic()
-            before, attended = outlet.next_number, body.attended
+            before, service_count = outlet.next_number, runner.service_count
             if self._emitter is not None:
                 goes_on = self._yield_one(iterator, self._emitter)
             else:
-                goes_on = self._yield_some(iterator, outlet, min(stride.items, outlet.room))
+                goes_on = self._yield_some(iterator, outlet, min(poll_interval.items, outlet.room))
             now_s = time.monotonic()
             if self._emitter is None:
                 outlet.added(began_s, now_s, outlet.next_number - before)
-            stride.took(now_s - began_s)
-            if body.attended == attended:
-                node.tend(now_s)  # else the attendant has just done it
-            body.check()
+            poll_interval.took(now_s - began_s)
+            if runner.service_count == service_count:
+                node.tend(now_s)  # else the service thread has just done it
+            runner.check()
 
     def _failed(self, error: BaseException, iterator: Iterator[Any], number: int) -> bool:
         """What an exception comes to; whether the iterator can go on."""
         self._ended = isinstance(iterator, _ENDED_BY_ERRORS)
-        self._body.after(error, number, GENERATED if self._ended else None, self._node.ident)
+        self._runner.after(error, number, GENERATED if self._ended else None, self._node.ident)
         self._node.page.dropped += 1
         return not self._ended
 
     def _yield_one(self, iterator: Iterator[Any], emitter: Emitter) -> bool:
         """Takes an item, an element of it for each of several downstreams; False at the end."""
-        body, node = self._body, self._node
+        runner, node = self._runner, self._node
         if self._task.term_flag is not None and self._task.term_flag.is_set():
             self._ended = True
             return False
-        number = body.outlets[0].next_number
+        number = runner.outlets[0].next_number
         began_s = time.monotonic()
         try:
-            item = body.call_at(number, iterator.__next__)
+            item = runner.call_at(number, iterator.__next__)
         except StopIteration:
-            body.come_back()
+            runner.come_back()
             return False
         except BaseException as error:
             return self._failed(error, iterator, number)
@@ -109,9 +109,9 @@ class SourceLoop:
             return False
         if not emitter.put(item, began_s, None):
             node.page.dropped += 1
-        if node.exposed:
+        if node.writable_after_send:
             item = None
-            node.settle_memory()
+            node.isolate_sent_arrays()
         return True
 
     def _yield_some(self, iterator: Iterator[Any], outlet: Outlet, count: int) -> bool:
@@ -119,30 +119,30 @@ class SourceLoop:
 
         The hot loop of a Source: what is in it is paid for every item.
         """
-        body, node, attendant = self._body, self._node, self._body.attendant
-        words, attended = node.page.words, body.attended
+        runner, node, service_thread = self._runner, self._node, self._runner.service_thread
+        words, service_count = node.page.words, runner.service_count
         take, append = iterator.__next__, outlet.tokens.append
-        number, exposed = outlet.next_number, node.exposed
-        if not attendant.armed:
-            attendant.arm()
+        number, writable_after_send = outlet.next_number, node.writable_after_send
+        if not service_thread.armed:
+            service_thread.arm()
         for _ in range(count):
             words[ITEM_WORD] = number + 1
             try:
                 item = take()
             except StopIteration:
-                body.come_back()
+                runner.come_back()
                 return False
             except BaseException as error:
                 return self._failed(error, iterator, number)
             words[ITEM_WORD] = 0
-            if node.attended != attended:
-                attended = body.attended = node.rejoin()
-                body.check()
+            if node.service_count != service_count:
+                service_count = runner.service_count = node.take_back()
+                runner.check()
                 outlet.reconsider()
                 if not outlet.ready:
-                    body.wait_for_room(outlet)
-                if not attendant.armed:
-                    attendant.arm()
+                    runner.wait_for_room(outlet)
+                if not service_thread.armed:
+                    service_thread.arm()
                 append = outlet.tokens.append
                 count = 0
             if type(item) in FAST:
@@ -157,15 +157,15 @@ class SourceLoop:
                 try:
                     outlet.add(item)
                 except Exception as error:  # pickling runs code of the user's classes
-                    body.not_sent(error, number, item, node.ident)
-                    attended = body.attended
+                    runner.not_sent(error, number, item, node.ident)
+                    service_count = runner.service_count
                     node.page.dropped += 1
                     item = None
                     continue
-                if exposed:
+                if writable_after_send:
                     item = None
-                    node.settle_memory()
+                    node.isolate_sent_arrays()
             if not count:
-                break  # the attendant was here: who gets the next one is to be chosen again
+                break  # the service thread was here: who gets the next one is to be chosen again
             number += 1
         return True

@@ -28,7 +28,7 @@ def functors_part(text: str) -> str:
     for block in text.split("\n\n"):
         lines = [line for line in block.splitlines() if line.startswith("  File ")]
         own = [i for i, line in enumerate(lines) if _is_ours(line)]
-        if own and not any("attendant.py" in line or "in _follow" in line for line in lines):
+        if own and not any("service_thread.py" in line or "in _follow" in line for line in lines):
             return "\n".join(lines[: own[0]] or lines)  # it may hang before it comes there
     return ""
 

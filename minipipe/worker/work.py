@@ -27,11 +27,11 @@ from minipipe.stream.page import FORKED, LEAVING, LOADING, OPENING, SAVING, Page
 from minipipe.transport import open_transport
 from minipipe.worker.failure import CLOSING, RETURNING, TERMINATING, Failure, capture
 from minipipe.worker.fast_path import LineLoop
-from minipipe.worker.functor_runner import Body, Broken
+from minipipe.worker.functor_runner import Broken, FunctorRunner
 from minipipe.worker.general import GeneralLoop
 from minipipe.worker.seeding import seed_when_imported
-from minipipe.worker.service_thread import Attendant
-from minipipe.worker.skipped_items import Letters
+from minipipe.worker.service_thread import ServiceThread
+from minipipe.worker.skipped_items import DeadLetterWriter
 from minipipe.worker.source import SourceLoop
 from minipipe.worker.spec import Task, WorkerSpec
 
@@ -58,13 +58,13 @@ def work(spec: WorkerSpec, load: Load, page: Page) -> None:
     if node.lender is not None:
         node.lender.on_barred = lambda: node.report(wire.LOG, logging.WARNING, barred(spec), True)
     set_pool(memory.pool)  # where `mp.empty` makes its arrays
-    attendant = Attendant(node)
-    attendant.start()
+    service_thread = ServiceThread(node)
+    service_thread.start()
     try:
-        _Life(spec, node, attendant).live(load)
+        WorkerMain(spec, node, service_thread).live(load)
         node.block(lambda: node.exiting, to_the_end=True)
     finally:
-        attendant.stop()
+        service_thread.stop()
         # EXIT comes when everybody is done, or has been stopped: what is still under way is for
         # nobody, and its reader may be gone.
         transport.close(linger_s=0.0)
@@ -83,14 +83,14 @@ class _Unloadable(Broken):
     """The functor, as it was pickled, cannot be loaded here."""
 
 
-class _Life:
+class WorkerMain:
     """One worker between birth and exit."""
 
-    def __init__(self, spec: WorkerSpec, node: Node, attendant: Attendant) -> None:
+    def __init__(self, spec: WorkerSpec, node: Node, service_thread: ServiceThread) -> None:
         self.spec = spec
         self.node = node
         self._bound = False
-        self.body = Body(node, attendant, (), f"{spec.kind} {spec.segment!r}")
+        self.runner = FunctorRunner(node, service_thread, (), f"{spec.kind} {spec.segment!r}")
         self.info = WorkerInfo(spec.segment, spec.name, spec.index, spec.num_workers, spec.seed)
 
     def live(self, load: Load) -> None:
@@ -105,26 +105,26 @@ class _Life:
             if not self.spec.is_late:
                 node.block(lambda: node.membership.born)
             opened = self._open(task)
-            if self.body.attendant.failure is not None:  # what it met while local_init ran
-                raise self.body.attendant.failure
+            if self.runner.service_thread.failure is not None:  # what it met while local_init ran
+                raise self.runner.service_thread.failure
             node.report(wire.WIRED)
             node.block(lambda: node.membership.born and node.started)
             self._loop(task, opened).run()
             self._log("End of stream")
         except StopRun:
             node.page.stage = LEAVING
-            self.body.come_back()  # local_term runs also then
+            self.runner.come_back()  # local_term runs also then
         except _Unloadable as unloadable:
-            self.body.come_back()
+            self.runner.come_back()
             node.report(wire.UNLOADABLE, dumps(unloadable.failure))
             return
         except Broken as broken:
-            self.body.come_back()
+            self.runner.come_back()
             self._bind()  # so that it can be told to exit
             self._fail(broken.failure)
             return
         except Exception as error:  # a mistake of our own: told like the user's, not as a death
-            self.body.come_back()
+            self.runner.come_back()
             self._fail(capture(error, "MiniPipe itself, at work"))
             return
         self._terminate(opened)
@@ -139,15 +139,15 @@ class _Life:
 
     def _interrupt_on_stop(self) -> None:
         """Lets a stop reach the main thread in the functor, as Ctrl-C would in a plain script."""
-        body, node = self.body, self.node
+        runner, node = self.runner, self.node
         main = threading.get_ident()
 
         def on_stop() -> None:
-            if body.interruptible and threading.get_ident() != main:
+            if runner.interruptible and threading.get_ident() != main:
                 signal.pthread_kill(main, signal.SIGINT)
 
         def on_signal(number: int, frame: object) -> None:
-            if node.stopped is not None and body.interruptible and node.away:
+            if node.stopped is not None and runner.interruptible and node.in_user_code:
                 node.page.stage = LEAVING  # seen by the supervisor: the functor is no deaf one
                 raise StopRun
 
@@ -166,10 +166,10 @@ class _Life:
             if self.spec.is_late or not isinstance(cause, Exception) or isinstance(cause, _FINAL):
                 raise
             raise _Unloadable(broken.failure) from cause
-        self.body.ignored = task.ignored
-        self.body.tolerates = task.tolerates
+        self.runner.ignored = task.ignored
+        self.runner.tolerates = task.tolerates
         spec = self.spec
-        self.body.letters = Letters(
+        self.runner.dead_letters = DeadLetterWriter(
             self.node, task.dead_letter, spec.segment, spec.name, spec.names, spec.directory
         )
         return task
@@ -184,11 +184,11 @@ class _Life:
     def _prepare(self, function: Callable[[], Any], doing: str, stage: int) -> Any:
         self.node.page.start = stage
         try:
-            return self.body.call(function)
+            return self.runner.call(function)
         except StopRun:
             raise
         except BaseException as error:
-            self.body.leave_if_forked(error)
+            self.runner.leave_if_forked(error)
             raise Broken(capture(error, doing)) from error
         finally:
             self.node.page.start = 0
@@ -196,18 +196,18 @@ class _Life:
     def _loop(self, task: Task, opened: Opened) -> SourceLoop | LineLoop | GeneralLoop:
         wiring, kind = self.spec.wiring, self.spec.kind
         if kind == "source":
-            return SourceLoop(self.body, task, opened)
+            return SourceLoop(self.runner, task, opened)
         simple = kind in ("transform", "sink") and task.term_flag is None and not wiring.in_loop
-        simple = simple and not (wiring.hole_groups or wiring.hollow)
+        simple = simple and not (wiring.tombstone_groups or wiring.carries_tombstones)
         if simple and len(wiring.inlets) == 1 and len(wiring.outlets) <= 1:
-            return LineLoop(self.body, opened)
-        return GeneralLoop(self.body, task, opened, regulates=kind == "regulator")
+            return LineLoop(self.runner, opened)
+        return GeneralLoop(self.runner, task, opened, regulates=kind == "regulator")
 
     def _terminate(self, opened: Opened | None) -> None:
-        self.body.interruptible = False
+        self.runner.interruptible = False
         self.node.page.stage = LEAVING
         try:
-            self.body.call(self.body.leave)
+            self.runner.call(self.runner.leave)
         except BaseException as error:
             self._fail(capture(error, CLOSING))
             return
@@ -217,11 +217,11 @@ class _Life:
             doing = TERMINATING
             self.node.page.stage = SAVING
             try:
-                result = self.body.call(opened.local_term)
+                result = self.runner.call(opened.local_term)
                 doing = RETURNING
                 blob = dumped(result)
             except BaseException as error:
-                self.body.leave_if_forked(error)
+                self.runner.leave_if_forked(error)
                 self._fail(capture(error, doing))
                 return
         if opened is not None:

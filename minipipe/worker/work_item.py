@@ -14,7 +14,7 @@ NO_KEYS: Mapping[int, Key] = {}
 
 
 @dataclass(slots=True)
-class Taken:
+class WorkItem:
     """An item for the functor: of each upstream one; and whose identity it has."""
 
     arguments: tuple[Any, ...]
@@ -23,7 +23,7 @@ class Taken:
     keys: Mapping[int, Key] = field(default_factory=lambda: NO_KEYS)
 
     @property
-    def is_hole(self) -> bool:
+    def is_tombstone(self) -> bool:
         """Whether a part of it was dropped on the way."""
         return any(argument is None for argument in self.arguments)
 

@@ -138,7 +138,7 @@ class Zygote:
                 return False
             head += self._read(REQUEST.size - len(head))
             what, worker, size = REQUEST.unpack(head)
-            body = self._read(size)
+            runner = self._read(size)
         except (ConnectionResetError, EOFError):
             return False
         if what != FORK:
@@ -151,7 +151,7 @@ class Zygote:
         except OSError as error:  # no memory, or too many processes: others are not to suffer
             refused = error.errno or errno.EAGAIN
         if pid == 0 and not refused:
-            return self._child(body, fds)
+            return self._child(runner, fds)
         for fd in fds:
             os.close(fd)
         if refused:
@@ -171,12 +171,12 @@ class Zygote:
             size -= len(chunk)
         return b"".join(chunks)
 
-    def _child(self, body: bytes, fds: list[int]) -> Born:
+    def _child(self, runner: bytes, fds: list[int]) -> Born:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(PARENT_ENDED, signal.SIG_DFL)
             self._control.close()
-            spec, functor = pickle.loads(body)
+            spec, functor = pickle.loads(runner)
             out, err, page, lifeline, *memory = fds
         except BaseException:
             if len(fds) > 1:

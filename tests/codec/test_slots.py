@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from minipipe.codec import Decoder, Encoder, Parcel, wire
 from minipipe.codec.slots import Access, Borrower, Lender, SlotGoneError
 from minipipe.errors import ItemTypeError, WireFormatError
-from minipipe.shm import SlotBarredError, SlotError, SlotPool, SlotReader, owner_of, supported
+from minipipe.shm import SlotBarredError, SlotError, SlotPool, SlotReader, find_slot, supported
 from tests.codec import strategies
 from tests.codec.sameness import same
 from tests.shm.harness import KIB, MIB, Neighbour, Scene, content, write
@@ -183,7 +183,7 @@ def test_a_view_of_what_lies_in_a_slot_is_not_copied(end: End, layout: str) -> N
     assert whole is not None
     whole[...] = BASE
     array = LAYOUTS[layout](whole)
-    place = owner_of(array)
+    place = find_slot(array)
     parcel = end.parcel(array)
     if place is not None and array.nbytes >= 64 * KIB:
         assert parcel.held == (place.held,)
@@ -211,7 +211,7 @@ def test_any_item_arrives_with_all_its_arrays_in_slots(tiny: End, item: Any) -> 
     arrived = tiny.received(parcel)[0]["it"]
     assert same(item, arrived)
     del arrived
-    tiny.lender.settle()
+    tiny.lender.isolate_sent()
     assert not tiny.pool._taken
 
 
@@ -350,7 +350,7 @@ def test_no_writer_changes_what_another_one_sees(
     }[origin]()
     end.encoder.exclusive = exclusive
     parcel = end.parcel(array)
-    end.lender.settle()
+    end.lender.isolate_sent()
     end.decoder.access = access
     (arrived,) = end.decoder.decode(parcel.body, parcel.frames)
     may_write = access == "private" or (access == "write" and exclusive and origin != "borrowed")
@@ -384,7 +384,7 @@ def test_what_the_owner_writes_later_reaches_nobody(
     array = end.empty(1)
     parcel = end.parcel([array])
     early.do(receive, parcel.body, "list")
-    end.lender.settle()
+    end.lender.isolate_sent()
     array[:] = 2
     late.do(receive, parcel.body, "list")
     parcel.release()
@@ -406,7 +406,7 @@ def test_an_array_that_is_sent_again_arrives_as_it_was_each_time(
         parcel = end.parcel(array)
         neighbour.do(receive, parcel.body, str(value))
         parcel.release()
-        end.lender.settle()
+        end.lender.isolate_sent()
     array[:] = 9
     for value in range(4):
         assert seen(neighbour, str(value)) == {0, value}
@@ -417,12 +417,12 @@ def test_a_view_that_is_kept_is_cut_off_as_well(end: End, neighbour: Neighbour) 
     kept = array[5_000:].reshape(-1, 5)[::-1]
     parcel = end.parcel(array)
     del array
-    end.lender.settle()
+    end.lender.isolate_sent()
     kept[...] = 2
     neighbour.do(receive, parcel.body, "it")
     parcel.release()
     assert seen(neighbour) == {1}
-    assert owner_of(kept) is None
+    assert find_slot(kept) is None
 
 
 def test_what_the_consumer_writes_does_not_change_what_the_owner_keeps(
@@ -434,7 +434,7 @@ def test_what_the_consumer_writes_does_not_change_what_the_owner_keeps(
     neighbour.do(receive, parcel.body, "it", "write")
     parcel.release()
     neighbour.do(write, "it", 7)
-    end.lender.settle()
+    end.lender.isolate_sent()
     assert set(array.tobytes()) == {1}
     assert seen(neighbour) == {7}
 
@@ -443,8 +443,8 @@ def test_a_slot_of_which_nothing_was_kept_is_not_cut_off(end: End) -> None:
     array = end.empty(1)
     parcel = end.parcel(array)
     del array
-    end.lender.settle()
-    assert not parcel.held[0].is_isolated and not end.lender.exposed
+    end.lender.isolate_sent()
+    assert not parcel.held[0].is_isolated and not end.lender.writable_after_send
     parcel.release()
     assert end.is_idle
 
@@ -452,8 +452,8 @@ def test_a_slot_of_which_nothing_was_kept_is_not_cut_off(end: End) -> None:
 def test_what_nobody_here_can_write_to_is_not_cut_off(end: End) -> None:
     array = end.trip(np.ones(SIZE))
     parcel = end.parcel(array)
-    end.lender.settle()
-    assert owner_of(array) is not None
+    end.lender.isolate_sent()
+    assert find_slot(array) is not None
     parcel.release()
 
 
@@ -463,7 +463,7 @@ def test_a_slot_that_was_cut_off_is_shared_again_when_it_is_used_anew(
     array = end.empty(1)
     address = array.ctypes.data
     parcel = end.parcel(array)
-    end.lender.settle()
+    end.lender.isolate_sent()
     parcel.release()
     array[:] = 2
     del array
@@ -528,11 +528,11 @@ def test_slots_that_were_cut_off_and_borrowed_again_are_let_go_of(end: End) -> N
 def test_an_isolated_array_outlives_its_pool_and_its_reader(end: End) -> None:
     array = end.empty(1)
     parcel = end.parcel(array)
-    end.lender.settle()
+    end.lender.isolate_sent()
     array[:5] = 2
     end.close()
     parcel.release()
-    end.lender.settle()
+    end.lender.isolate_sent()
     assert set(array.tobytes()) == {1, 2}
 
 
@@ -545,10 +545,10 @@ def test_what_cannot_be_cut_off_is_an_error_that_says_so(end: End, neighbour: Ne
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
     try:
         with pytest.raises(SlotError, match="ulimit -n"):
-            end.lender.settle()
+            end.lender.isolate_sent()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    end.lender.settle()
+    end.lender.isolate_sent()
     array[:] = 2
     neighbour.do(receive, parcel.body, "it")
     parcel.release()
@@ -559,7 +559,7 @@ def test_a_slot_that_cannot_be_shared_again_is_not_used_again(end: End) -> None:
     array = end.empty(1)
     address = array.ctypes.data
     parcel = end.parcel(array)
-    end.lender.settle()
+    end.lender.isolate_sent()
     parcel.release()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)

@@ -29,7 +29,7 @@ IN_STEP = "in step"
 
 def depth(*segments: mp.Segment) -> int | str | None:
     """Of the only join among these."""
-    found = list(system_graph(segments).partings.by_join.values())
+    found = list(system_graph(segments).join_plans.by_join.values())
     assert len(found) <= 1
     return found[0].depth if found else IN_STEP
 
@@ -37,7 +37,7 @@ def depth(*segments: mp.Segment) -> int | str | None:
 def keyed(*segments: mp.Segment) -> set[str]:
     """The streams beside whose items keys travel."""
     graph = system_graph(segments)
-    return {stream.name for stream in graph.streams if graph.partings.carried(stream.index)}
+    return {stream.name for stream in graph.streams if graph.join_plans.carried(stream.index)}
 
 
 def streams(count: int) -> list[mp.Stream]:
@@ -147,7 +147,7 @@ def test_branches_that_part_one_after_the_other_meet_by_the_first_fork() -> None
         mp.Transform(both, "inner", a, [c, d]),
         mp.Sink(lambda x, y, z: None, "join", [b, c, d]),
     )
-    (parting,) = system_graph(segments).partings.by_join.values()
+    (parting,) = system_graph(segments).join_plans.by_join.values()
     assert (parting.fork, parting.depth) == (("segment", 1), 0)
 
 

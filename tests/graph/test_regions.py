@@ -56,11 +56,11 @@ def test_a_join_a_flag_and_a_loop_are_state() -> None:
     )
     roles = {segment.name: segment.role for segment in graph.segments}
     assert roles == {
-        "source": Role.ANCHOR,
-        "loop": Role.ANCHOR,
-        "flagged": Role.ANCHOR,
-        "other": Role.ANCHOR,
-        "join": Role.ANCHOR,
+        "source": Role.STATEFUL,
+        "loop": Role.STATEFUL,
+        "flagged": Role.STATEFUL,
+        "other": Role.STATEFUL,
+        "join": Role.STATEFUL,
     }
     assert [s.name for s in graph.segments if s.in_loop] == ["loop"]
 

@@ -13,7 +13,7 @@ import minipipe as mp
 from minipipe.errors import UnpairedError
 from minipipe.inline import InlineRun
 from minipipe.inline.connections import Ident
-from minipipe.inline.joins import InStep
+from minipipe.inline.joins import ZipJoin
 from minipipe.segments.segment import Segment
 from tests.inline.harness import counts, cut, finished, system
 
@@ -204,7 +204,7 @@ def test_an_exception_in_a_join_shows_all_arguments() -> None:
 @settings(max_examples=100)
 @given(st.lists(st.integers(0, 2), max_size=30))
 def test_in_step_is_zip_whatever_the_order_of_arrival(inlets: list[int]) -> None:
-    join = InStep("join", ["a", "b", "c"], [False] * 3, strict=True)
+    join = ZipJoin("join", ["a", "b", "c"], [False] * 3, strict=True)
     arrived: list[list[int]] = [[], [], []]
     wholes = []
     for number, inlet in enumerate(inlets):
@@ -218,7 +218,7 @@ def test_in_step_is_zip_whatever_the_order_of_arrival(inlets: list[int]) -> None
 @settings(max_examples=100)
 @given(st.lists(st.booleans(), max_size=20), st.booleans())
 def test_in_step_counts_what_is_left_over(order: list[bool], first_ends_first: bool) -> None:
-    join = InStep("join", ["a", "b"], [False] * 2, strict=False)
+    join = ZipJoin("join", ["a", "b"], [False] * 2, strict=False)
     for number, inlet in enumerate(order):
         join.add(inlet, number, Ident(inlet, number))
     for inlet in (0, 1) if first_ends_first else (1, 0):

@@ -223,11 +223,11 @@ def _at_sender(state: State, source: int, message: tuple[Any, ...]) -> None:
         return  # rule 9: also a late confirmation of a dead Sink
     match message:
         case ("confirm", number, path):
-            state.ledger.settle([(number, number + 1)], path)
+            state.ledger.acknowledge([(number, number + 1)], path)
             _mark(state)
         case ("dropped", number, path, epoch):
             if epoch == recovery.epoch or state.shape.without == "epochs of drops":
-                state.ledger.settle([(number, number + 1)], path)
+                state.ledger.acknowledge([(number, number + 1)], path)
                 _mark(state)
         case ("fence", epoch, dead, receivers):
             if state.known.fence(REGION, epoch, dead):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import minipipe as mp
-from minipipe.shm import owner_of
+from minipipe.shm import find_slot
 
 SIZE = 100_000  # bytes: more than the least that a slot is for
 
@@ -30,7 +30,7 @@ def address(x: np.ndarray) -> int:
 
 
 def lies_in_slot(x: Any) -> bool:
-    return owner_of(x) is not None
+    return find_slot(x) is not None
 
 
 def slot_of(x: Any) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import minipipe as mp
 from minipipe.cli import main
-from minipipe.dead_letters import Letter, check_writable, keep, letters_in, write
+from minipipe.dead_letters import DeadLetterRecord, check_writable, keep, letters_in, write
 from minipipe.dead_letters.file import HEADER, sealed
 
 INLINE = pytest.mark.parametrize("inline", [False, True], ids=["processes", "inline"])
@@ -32,8 +32,8 @@ def no_nines(x: int) -> int:
     return x
 
 
-def letter(number: int, text: str = "no good") -> Letter:
-    return Letter(1, 1e9, "work", "work", "Source", number, (), "ValueError", text, "")
+def letter(number: int, text: str = "no good") -> DeadLetterRecord:
+    return DeadLetterRecord(1, 1e9, "work", "work", "Source", number, (), "ValueError", text, "")
 
 
 def file_of(path: Path, count: int = 3) -> bytes:

@@ -323,7 +323,7 @@ def test_items_out_of_order_in_a_parcel_are_booked_right() -> None:
 
     def pauses(item: int) -> int:
         if item % 500 == 0:
-            time.sleep(0.004)  # long enough for the attendant to come
+            time.sleep(0.004)  # long enough for the service thread to come
         return item
 
     segments = [

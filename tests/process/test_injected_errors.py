@@ -22,11 +22,11 @@ from minipipe.supervisor.failures import Failures
 from minipipe.supervisor.hosts.zygote import ZygoteClient
 from minipipe.supervisor.monitor import Monitor
 from minipipe.supervisor.output import OutputPump
-from minipipe.supervisor.processes import Crew
-from minipipe.supervisor.run_log import Telling
+from minipipe.supervisor.processes import WorkerProcesses
+from minipipe.supervisor.run_log import RunLog
 from minipipe.supervisor.rundir import RunDirectory
-from minipipe.supervisor.watchdog import Watch
-from minipipe.supervisor.worker_handle import Hand
+from minipipe.supervisor.watchdog import Watchdog
+from minipipe.supervisor.worker_handle import WorkerHandle
 from minipipe.transport.zeromq import ZeroMQTransport
 from minipipe.transport.zeromq_sockets import ZeroMQInbox, ZeroMQOutlet
 
@@ -40,19 +40,19 @@ EFFECTS: dict[str, tuple[Any, str]] = {
     "read a message": (conductor.wire, "read"),
     "unpickle a failure": (worker_messages.pickle, "loads"),
     "count a failure": (Failures, "skipped"),
-    "read the counters": (Hand, "stats"),
-    "read a page": (Hand, "look"),
-    "look at a call": (Watch, "look"),
+    "read the counters": (WorkerHandle, "stats"),
+    "read a page": (WorkerHandle, "look"),
+    "look at a call": (Watchdog, "look"),
     "log how full streams are": (Monitor, "tell"),
-    "see who has died": (Crew, "reports"),
-    "say how one has died": (Crew, "death"),
-    "start a replacement": (Crew, "replace"),
+    "see who has died": (WorkerProcesses, "reports"),
+    "say how one has died": (WorkerProcesses, "death"),
+    "start a replacement": (WorkerProcesses, "replace"),
     "make a page": (worker_handle, "_memory"),
     "make pipes": (os, "pipe"),
     "take over a pipe": (OutputPump, "add"),
     "ask the zygote": (ZygoteClient, "start"),
-    "kill a worker": (Crew, "kill"),
-    "log a death": (Telling, "death"),
+    "kill a worker": (WorkerProcesses, "kill"),
+    "log a death": (RunLog, "death"),
     "write a dead letter": (run_log, "add_record"),
 }
 # With none of these a worker cannot be told to stop, or to go.

@@ -56,15 +56,15 @@ def test_what_a_functor_passes_on_is_not_copied() -> None:
     """Three functions pass it on, as it is and as views; the sink sees the source's slot."""
 
     def where(x: np.ndarray) -> tuple[int, np.ndarray]:
-        from minipipe.shm import owner_of
+        from minipipe.shm import find_slot
 
-        return owner_of(x).held.arena.id, x[::-1]
+        return find_slot(x).held.arena.id, x[::-1]
 
     def again(pair: tuple[int, np.ndarray]) -> tuple[int, int, np.ndarray]:
-        from minipipe.shm import owner_of
+        from minipipe.shm import find_slot
 
         arena, x = pair
-        return arena, owner_of(x).held.arena.id, x.reshape(-1, 10).T
+        return arena, find_slot(x).held.arena.id, x.reshape(-1, 10).T
 
     pline = line(mp.Transform(where), mp.Transform(again), mp.Transform(same))
     for i, (first, second, x) in enumerate(pline):
@@ -129,9 +129,9 @@ def test_an_object_that_writes_to_what_others_see_is_told_how_to_get_its_own() -
 def test_subscribers_of_a_broadcast_see_one_copy_that_none_can_change() -> None:
     class Where(Collect):
         def run(self, x: np.ndarray) -> None:
-            from minipipe.shm import owner_of
+            from minipipe.shm import find_slot
 
-            held = owner_of(x).held
+            held = find_slot(x).held
             self.items.append((held.arena.id, held.index, held.generation, x.flags.writeable))
 
     branches = [mp.Sink(Where(), name) for name in "abc"]

@@ -19,11 +19,11 @@ from minipipe.protocol.run.lifecycle import (
     Finish,
     Kill,
     Lifecycle,
+    LogLaterFailure,
     Member,
     Outcome,
     SendStop,
     StopAsked,
-    TellLater,
     Tick,
     Wired,
 )
@@ -81,7 +81,7 @@ def test_errors_without_end_are_told_a_few_times() -> None:
     tell(lifecycle, Broke(FULL))
     told = [a for _ in range(99) for a in tell(lifecycle, Broke(OSError("again")))]
     assert len(told) == MAX_TOLD - 1
-    assert all(isinstance(a, TellLater) for a in told)
+    assert all(isinstance(a, LogLaterFailure) for a in told)
 
 
 @pytest.mark.parametrize("saves", (True, False))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from minipipe.errors import WorkerDiedError
 from minipipe.protocol.run.events import Member
 from minipipe.protocol.run.lifecycle import Bound, Died, Lifecycle, Spawn, Wired
-from minipipe.protocol.run.restarts import Mending
+from minipipe.protocol.run.restarts import Restarts
 
 MEMBER = Member(5, 2, is_stateless=True, restarts=True, max_restarts=3, skips_poison=True)
 
@@ -17,20 +17,20 @@ def death() -> WorkerDiedError:
 
 
 def test_deaths_by_items_that_are_set_aside_do_not_count() -> None:
-    mending = Mending(9)
+    restarts = Restarts(9)
     for number in range(20):
         for known in (0, 1):
-            assert mending.judge(MEMBER, death(), (3, number, ()), 0.0, known) is None
-    assert len(mending.found) == 20
+            assert restarts.judge(MEMBER, death(), (3, number, ()), 0.0, known) is None
+    assert len(restarts.found) == 20
 
 
 def test_other_deaths_count_beside_them() -> None:
-    mending = Mending(9)
+    restarts = Restarts(9)
     for known in (0, 1):
-        assert mending.judge(MEMBER, death(), (3, 0, ()), 0.0, known) is None
+        assert restarts.judge(MEMBER, death(), (3, 0, ()), 0.0, known) is None
     for number in (1, 2, 3):
-        assert mending.judge(MEMBER, death(), (3, number, ()), 0.0) is None
-    assert "death 4" in str(mending.judge(MEMBER, death(), None, 0.0))
+        assert restarts.judge(MEMBER, death(), (3, number, ()), 0.0) is None
+    assert "death 4" in str(restarts.judge(MEMBER, death(), None, 0.0))
 
 
 def test_workers_that_are_lost_with_their_zygote_are_one_death_and_all_are_replaced() -> None:

@@ -21,15 +21,17 @@ from minipipe.protocol.flow.credit import (
     Account,
     Accounts,
     Grant,
-    Pace,
+    ServiceTime,
 )
 
 PACES_S = st.sampled_from((0.0, 1e-6, 0.001, 0.1, 5.0))
 SIZES = st.sampled_from((0, 100, WINDOW_BYTES // 3, WINDOW_BYTES - 1, 3 * WINDOW_BYTES))
 
 
-def grant(taken: int, window: int, *, finished: int | None = None, pace_s: float = 0.0) -> Grant:
-    return Grant(taken, taken if finished is None else finished, window, pace_s)
+def grant(
+    taken: int, window: int, *, finished: int | None = None, service_time_s: float = 0.0
+) -> Grant:
+    return Grant(taken, taken if finished is None else finished, window, service_time_s)
 
 
 # ------------------------------------------------------------------ one consumer
@@ -59,9 +61,9 @@ class AccountMachine(RuleBasedStateMachine):
         self.taken = min(self.account.sent, self.taken + items)
         self.finished = min(self.taken, self.finished + of_them)
 
-    @rule(window=st.integers(1, 8), pace_s=PACES_S)
-    def write_a_grant(self, window: int, pace_s: float) -> None:
-        self.grants.append(Grant(self.taken, self.finished, window, pace_s))
+    @rule(window=st.integers(1, 8), service_time_s=PACES_S)
+    def write_a_grant(self, window: int, service_time_s: float) -> None:
+        self.grants.append(Grant(self.taken, self.finished, window, service_time_s))
 
     @precondition(lambda self: self.grants)
     @rule(data=st.data(), later_s=st.floats(0, 1))
@@ -207,14 +209,14 @@ class AccountsMachine(RuleBasedStateMachine):
         taken=st.integers(0, 5),
         finished=st.integers(0, 5),
         window=st.integers(1, 5),
-        pace_s=PACES_S,
+        service_time_s=PACES_S,
     )
-    def a_consumer_works_and_grants(self, data, taken, finished, window, pace_s) -> None:
+    def a_consumer_works_and_grants(self, data, taken, finished, window, service_time_s) -> None:
         ident = data.draw(st.sampled_from(sorted(self.truth)))
         it = self.truth[ident]
         it.taken = min(it.sent, it.taken + taken)
         it.finished = min(it.taken, it.finished + finished)
-        it.told = Grant(it.taken, it.finished, window, pace_s)
+        it.told = Grant(it.taken, it.finished, window, service_time_s)
         it.waiting = [(upto, size) for upto, size in it.waiting if upto > it.taken]
         self.accounts.granted(ident, it.told, self.now_s)
 
@@ -288,14 +290,16 @@ def test_among_equals_the_one_not_sent_to_for_longest_is_chosen() -> None:
 
 
 def test_an_idle_consumer_is_chosen_however_slow_it_is() -> None:
-    slow, quick = grant(0, 4, pace_s=10.0), grant(0, 4, pace_s=0.001)
+    slow, quick = grant(0, 4, service_time_s=10.0), grant(0, 4, service_time_s=0.001)
     accounts = accounts_of(c1=slow, c2=quick)
     accounts.booked(2, 1, 1, 0.0)
     assert accounts.choose(0.0) == 1
 
 
 def test_the_one_that_begins_a_further_item_first_is_chosen() -> None:
-    accounts = accounts_of(c1=grant(0, 4, pace_s=0.003), c2=grant(0, 4, pace_s=0.001))
+    accounts = accounts_of(
+        c1=grant(0, 4, service_time_s=0.003), c2=grant(0, 4, service_time_s=0.001)
+    )
     accounts.booked(1, 1, 1, 0.0)
     accounts.booked(2, 1, 1, 0.0)
     assert accounts.choose(0.0) == 2
@@ -304,17 +308,17 @@ def test_the_one_that_begins_a_further_item_first_is_chosen() -> None:
 
 
 def test_nothing_is_queued_behind_a_busy_worker_while_another_is_free_much_sooner() -> None:
-    accounts = accounts_of(c1=grant(0, 2, pace_s=1.0), c2=grant(0, 1, pace_s=0.005))
+    accounts = accounts_of(c1=grant(0, 2, service_time_s=1.0), c2=grant(0, 1, service_time_s=0.005))
     accounts.booked(1, 1, 1, 0.0)
     accounts.booked(2, 1, 1, 0.0)
     assert accounts.room_items(1) == 1
     assert accounts.choose(0.0) is None
-    accounts.granted(2, grant(1, 1, pace_s=0.005), 0.005)
+    accounts.granted(2, grant(1, 1, service_time_s=0.005), 0.005)
     assert accounts.choose(0.005) == 2
 
 
 def test_a_wait_shorter_than_a_message_there_and_back_is_not_avoided() -> None:
-    accounts = accounts_of(c1=grant(0, 2, pace_s=HOLD_BACK_S), c2=grant(0, 1))
+    accounts = accounts_of(c1=grant(0, 2, service_time_s=HOLD_BACK_S), c2=grant(0, 1))
     accounts.booked(1, 1, 1, 0.0)
     accounts.booked(2, 1, 1, 0.0)
     assert accounts.choose(0.0) == 1
@@ -328,11 +332,11 @@ def test_a_wait_shorter_than_a_message_there_and_back_is_not_avoided() -> None:
 )
 @settings(max_examples=30, deadline=None)
 def test_a_window_is_never_empty_and_never_beyond_its_limit(fixed, producers, turns) -> None:
-    pace = Pace(fixed, producers)
+    pace = ServiceTime(fixed, producers)
     for items, seconds in turns:
         pace.observe(items, seconds)
     if fixed is None:
-        lowest = AUTO_MIN_ITEMS if pace.pace_s > 0 else AUTO_FIRST_ITEMS
+        lowest = AUTO_MIN_ITEMS if pace.service_time_s > 0 else AUTO_FIRST_ITEMS
         assert lowest <= pace.window <= AUTO_MAX_ITEMS
     else:
         assert fixed <= pace.window * producers < fixed + producers
@@ -342,49 +346,49 @@ def test_a_window_is_never_empty_and_never_beyond_its_limit(fixed, producers, tu
 @example([(1, 1.0), (244, 1e-06)])
 @settings(max_examples=300, deadline=None)
 def test_the_pace_stays_between_the_slowest_and_the_quickest_turn(turns) -> None:
-    pace = Pace()
+    pace = ServiceTime()
     for items, seconds in turns:
         pace.observe(items, seconds)
     seen = [seconds / items for items, seconds in turns]
-    assert min(seen) * (1 - 1e-9) <= pace.pace_s <= max(seen) * (1 + 1e-9)
+    assert min(seen) * (1 - 1e-9) <= pace.service_time_s <= max(seen) * (1 + 1e-9)
 
 
 def test_a_slow_turn_is_believed_at_once() -> None:
-    pace = Pace()
+    pace = ServiceTime()
     pace.observe(1000, 0.001)
     pace.observe(1, 2.0)
-    assert pace.pace_s == pytest.approx(2.0)
+    assert pace.service_time_s == pytest.approx(2.0)
     assert pace.window == AUTO_MIN_ITEMS
 
 
 def test_a_quick_turn_is_believed_by_and_by() -> None:
-    pace = Pace()
+    pace = ServiceTime()
     pace.observe(1, 1.0)
     pace.observe(1, 0.0)
-    assert pace.pace_s == pytest.approx(0.8)
+    assert pace.service_time_s == pytest.approx(0.8)
     pace.observe(1, 0.0)
-    assert pace.pace_s == pytest.approx(0.64)
+    assert pace.service_time_s == pytest.approx(0.64)
 
 
 def test_many_quick_items_in_one_turn_count_like_many_turns() -> None:
-    one, many = Pace(), Pace()
+    one, many = ServiceTime(), ServiceTime()
     for pace in (one, many):
         pace.observe(1, 1.0)
     one.observe(5, 5 * 0.001)
     for _ in range(5):
         many.observe(1, 0.001)
-    assert one.pace_s == pytest.approx(many.pace_s)
+    assert one.service_time_s == pytest.approx(many.service_time_s)
 
 
 def test_a_turn_without_items_teaches_nothing() -> None:
-    pace = Pace()
+    pace = ServiceTime()
     pace.observe(1, 0.5)
     pace.observe(0, 100.0)
-    assert pace.pace_s == pytest.approx(0.5)
+    assert pace.service_time_s == pytest.approx(0.5)
 
 
 def test_an_automatic_window_holds_10_ms_of_work_shared_among_the_producers() -> None:
-    alone, shared = Pace(), Pace(producers=4)
+    alone, shared = ServiceTime(), ServiceTime(producers=4)
     for pace in (alone, shared):
         pace.observe(1, 0.000_1)
     assert alone.window in (99, 100)  # the division rounds
@@ -404,7 +408,7 @@ class Simulation:
         self.events: list[tuple[float, int, str, int, Grant | None]] = []
         self.serial = count()
         self.counts = [[0, 0, 0] for _ in paces_s]  # arrived, taken, finished
-        self.paces = [Pace() for _ in paces_s]
+        self.paces = [ServiceTime() for _ in paces_s]
         self.now_s = 0.0
 
     def at(self, time_s: float, what: str, who: int, said: Grant | None = None) -> None:
@@ -413,7 +417,7 @@ class Simulation:
     def say(self, who: int) -> None:
         _, taken, finished = self.counts[who]
         pace = self.paces[who]
-        said = Grant(taken, finished, pace.window, pace.pace_s)
+        said = Grant(taken, finished, pace.window, pace.service_time_s)
         self.at(self.now_s + self.delay_s, "grant", who, said)
 
     def begin(self, who: int) -> None:
@@ -457,11 +461,13 @@ class Simulation:
 
 def ideal_s(paces_s: list[float], items: int) -> float:
     """When `items` would be finished if everything were known beforehand and at once there."""
-    free = [(pace_s, pace_s) for pace_s in paces_s]  # when it would have finished one more
+    free = [
+        (service_time_s, service_time_s) for service_time_s in paces_s
+    ]  # when it would have finished one more
     heapq.heapify(free)
     for _ in range(items):
-        end_s, pace_s = heapq.heappop(free)
-        heapq.heappush(free, (end_s + pace_s, pace_s))
+        end_s, service_time_s = heapq.heappop(free)
+        heapq.heappush(free, (end_s + service_time_s, service_time_s))
     return end_s
 
 

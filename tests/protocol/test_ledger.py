@@ -59,7 +59,7 @@ class LedgerMachine(RuleBasedStateMachine):
         edges = st.integers(0, self.sent)
         pairs = data.draw(st.lists(st.tuples(edges, edges), min_size=1, max_size=3))
         runs = [(min(p), max(p)) for p in pairs if p[0] != p[1]]
-        done = self.ledger.settle(runs, path)
+        done = self.ledger.acknowledge(runs, path)
         assert done == self.settle_model([n for run in runs for n in range(*run)], path)
 
     @precondition(lambda self: self.sent)
@@ -76,7 +76,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), path=PATHS)
     def settle_one_parcel(self, data: st.DataObject, path: Path) -> None:
         numbers, _ = self.parcels[data.draw(st.sampled_from(sorted(self.parcels)))]
-        done = self.ledger.settle([(numbers.start, numbers.stop)], path)
+        done = self.ledger.acknowledge([(numbers.start, numbers.stop)], path)
         assert done == self.settle_model(numbers, path)
 
     def settle_model(self, numbers, path: Path) -> int:
@@ -92,10 +92,12 @@ class LedgerMachine(RuleBasedStateMachine):
             if not self.settled.keys() & set(parcel):
                 del self.parcels[first]
                 expected.add(first)
-        let_go = self.ledger.let_go()  # each payload once, as soon as nobody needs it again
-        assert {first for first in expected if self.payloads[first]() in let_go} == expected
-        assert len(let_go) == len(expected)
-        assert not self.ledger.let_go()
+        release = (
+            self.ledger.release_settled()
+        )  # each payload once, as soon as nobody needs it again
+        assert {first for first in expected if self.payloads[first]() in release} == expected
+        assert len(release) == len(expected)
+        assert not self.ledger.release_settled()
         return done
 
     @property

@@ -26,6 +26,8 @@ from minipipe.protocol.run.lifecycle import (
     Kill,
     Leaving,
     Lifecycle,
+    LogCutShort,
+    LogLaterFailure,
     Member,
     Outcome,
     Phase,
@@ -37,8 +39,6 @@ from minipipe.protocol.run.lifecycle import (
     SendStart,
     SendStop,
     StopAsked,
-    TellCut,
-    TellLater,
     TellSlowExit,
     Tick,
     Wired,
@@ -149,7 +149,7 @@ def test_a_stop_gives_its_grace_to_a_process_that_does_not_end() -> None:
     tell(lifecycle, Done(1), Done(3), Done(2), at_s=5.0)
     tell(lifecycle, Died(1, DEATH), Died(2, DEATH), STOP, at_s=7.0)
     assert lifecycle.deadline_s == 57.0
-    assert tell(lifecycle, Tick(), at_s=57.0) == [TellCut(3), Kill(3)]
+    assert tell(lifecycle, Tick(), at_s=57.0) == [LogCutShort(3), Kill(3)]
     assert tell(lifecycle, Tick(), at_s=99.0) == [Kill(3, hard=True)]
     assert tell(lifecycle, Tick(), at_s=999.0) == []
     assert tell(lifecycle, Died(3, DEATH), at_s=999.0) == [Finish(Outcome.FINISHED)]
@@ -162,7 +162,7 @@ def test_a_worker_that_heeds_a_stop_has_its_grace_for_what_it_does_on_the_way_ou
     assert tell(lifecycle, Tick(), at_s=5.0 + STOP_S) == [Kill(3)]
     tell(lifecycle, Died(3, DEATH), at_s=6.1)
     assert lifecycle.deadline_s == 55.0
-    assert tell(lifecycle, Tick(), at_s=55.0) == [TellCut(1), Kill(1)]
+    assert tell(lifecycle, Tick(), at_s=55.0) == [LogCutShort(1), Kill(1)]
 
 
 def test_all_of_a_workers_end_has_one_grace() -> None:
@@ -171,7 +171,7 @@ def test_all_of_a_workers_end_has_one_grace() -> None:
     tell(lifecycle, Leaving(3), at_s=15.0)
     assert tell(lifecycle, Done(3), at_s=25.0) == [SendExit(3)]
     assert lifecycle.deadline_s == 55.0
-    assert tell(lifecycle, Tick(), at_s=55.0) == [TellCut(3), Kill(3)]
+    assert tell(lifecycle, Tick(), at_s=55.0) == [LogCutShort(3), Kill(3)]
 
 
 def test_a_stateless_worker_leaves_when_all_receivers_of_its_regions_are_done() -> None:
@@ -211,7 +211,7 @@ def test_the_process_of_a_worker_that_failed_has_the_grace_of_all_to_end() -> No
     assert SendExit(3) in tell(lifecycle, Failed(3, ERROR), at_s=7.0)
     assert tell(lifecycle, Tick(), at_s=7.0 + STOP_S) == [Kill(1)]
     tell(lifecycle, Died(1, DEATH), at_s=8.1)
-    assert tell(lifecycle, Tick(), at_s=57.0) == [TellCut(3), Kill(3)]
+    assert tell(lifecycle, Tick(), at_s=57.0) == [LogCutShort(3), Kill(3)]
 
 
 def test_the_death_of_a_worker_that_failed_is_not_another_cause() -> None:
@@ -313,14 +313,14 @@ def test_a_worker_that_saves_gets_its_grace() -> None:
     assert tell(lifecycle, Tick(), at_s=5.0 + STOP_S) == [Kill(1)]
     assert lifecycle.deadline_s == 55.0
     assert tell(lifecycle, Tick(), at_s=54.9) == []
-    assert tell(lifecycle, Tick(), at_s=55.0) == [TellCut(3), Kill(3)]
+    assert tell(lifecycle, Tick(), at_s=55.0) == [LogCutShort(3), Kill(3)]
 
 
 def test_what_fails_in_the_last_words_after_a_stop_is_raised() -> None:
     saver = Member(3, 2, saves=True)
     lifecycle = running(SOURCE, saver)
     tell(lifecycle, STOP)
-    assert tell(lifecycle, Failed(1, DEATH)) == [TellLater(DEATH), SendExit(1)]
+    assert tell(lifecycle, Failed(1, DEATH)) == [LogLaterFailure(DEATH), SendExit(1)]
     assert tell(lifecycle, Failed(3, ERROR, at_the_end=True)) == [SendExit(3)]
     assert (lifecycle.outcome, lifecycle.cause) == (Outcome.FAILED, ERROR)
 
@@ -328,7 +328,7 @@ def test_what_fails_in_the_last_words_after_a_stop_is_raised() -> None:
 def test_a_second_failure_is_said() -> None:
     lifecycle = running(SOURCE, SINK)
     tell(lifecycle, Failed(1, ERROR))
-    assert TellLater(DEATH) in tell(lifecycle, Failed(3, DEATH, at_the_end=True))
+    assert LogLaterFailure(DEATH) in tell(lifecycle, Failed(3, DEATH, at_the_end=True))
     assert lifecycle.cause is ERROR
 
 
@@ -440,7 +440,7 @@ def test_nobody_is_killed_hard_while_another_one_may_be_saving() -> None:
     tell(lifecycle, STOP, at_s=0.0)
     assert tell(lifecycle, Tick(), at_s=STOP_S) == [Kill(1)]
     assert tell(lifecycle, Tick(), at_s=49.0) == []
-    assert tell(lifecycle, Tick(), at_s=50.0) == [TellCut(3), Kill(3)]
+    assert tell(lifecycle, Tick(), at_s=50.0) == [LogCutShort(3), Kill(3)]
     assert tell(lifecycle, Tick(), at_s=50.0 + EXIT_S) == [Kill(1, True), Kill(3, True)]
 
 
@@ -584,7 +584,7 @@ class Play:
     phases: dict[int, Phase] = field(default_factory=dict)
     excused: set[int] = field(default_factory=set)  # those whose death is expected
     knows: Counter[tuple[int, int]] = field(default_factory=Counter)
-    meet: set[tuple[int, int]] = field(default_factory=set)  # who has to know of whom
+    connect_peer: set[tuple[int, int]] = field(default_factory=set)  # who has to know of whom
 
     def __post_init__(self) -> None:
         self.lifecycle = Lifecycle(self.members, grace_s=GRACE_S)
@@ -703,7 +703,7 @@ class Play:
                     if not self.workers[other].member.regions & mine:
                         continue  # these have nothing to do with each other
                     if other != worker and Phase.BOUND <= phase < Phase.GONE:
-                        self.meet |= {(worker, other), (other, worker)}
+                        self.connect_peer |= {(worker, other), (other, worker)}
             case Wired(worker):
                 phases[worker] = max(phases[worker], Phase.WIRED)
             case Done(worker):
@@ -740,7 +740,7 @@ class Play:
         if isinstance(action, Finish):
             assert set(phases.values()) == {Phase.GONE}
             return
-        if isinstance(action, TellLater):
+        if isinstance(action, LogLaterFailure):
             assert self.ended_s is not None
             return
         self.seen[type(action), action.worker] += 1
@@ -773,7 +773,7 @@ class Play:
             self.finished_s = self.now_s
             assert action.outcome is self.outcome
             return
-        if isinstance(action, TellLater | TellCut):
+        if isinstance(action, LogLaterFailure | LogCutShort):
             return
         worker = self.workers[action.worker]
         ident = worker.member.id
@@ -813,7 +813,7 @@ def check_the_end(it: Play) -> None:
         assert it.finished_s <= it.killed_s + NETWORK_S
     assert it.lifecycle.outcome is it.outcome
     assert it.lifecycle.cause is it.cause
-    assert it.knows == Counter(it.meet), "each hears of each other exactly once"
+    assert it.knows == Counter(it.connect_peer), "each hears of each other exactly once"
     assert it.lifecycle.deadline_s is None
 
 

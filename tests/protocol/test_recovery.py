@@ -45,7 +45,7 @@ class RecoveryMachine(RuleBasedStateMachine):
     @rule(data=st.data(), path=st.sampled_from(PATHS))
     def confirm(self, data: st.DataObject, path: Path) -> None:
         number = data.draw(st.sampled_from(sorted(self.settled)))
-        self.ledger.settle([(number, number + 1)], path)
+        self.ledger.acknowledge([(number, number + 1)], path)
         self.settled[number].add(path)
         if complete(ROOT, self.settled[number]):
             del self.settled[number]
@@ -149,7 +149,7 @@ TestRecovery.settings = settings(max_examples=200, stateful_step_count=40, deadl
 def test_what_is_settled_or_held_is_not_sent_again(count, settled, held) -> None:
     ledger = Ledger(limit_bytes=1000, min_items=10)
     ledger.open(count, 1, "parcel")
-    ledger.settle([(n, n + 1) for n in settled if n < count])
+    ledger.acknowledge([(n, n + 1) for n in settled if n < count])
     recovery = Recovery(ledger)
     recovery.fence(1, [11])
     assert recovery.paused

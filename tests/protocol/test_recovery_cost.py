@@ -110,7 +110,7 @@ def test_what_is_sent_again_is_what_is_neither_settled_nor_held(drawn: Any) -> N
     for size in sizes:
         ledger.open(size, 1, None)
     for first, stop, path in settled:
-        ledger.settle([(first, stop)], path)
+        ledger.acknowledge([(first, stop)], path)
     recovery = Recovery(ledger)
     recovery.fence(1, [11])
     recovery.fenced(11, 1, [([(first, stop)], path) for first, stop, path in held])

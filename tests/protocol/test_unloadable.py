@@ -10,13 +10,13 @@ from minipipe.protocol.run.lifecycle import (
     Inherit,
     Kill,
     Lifecycle,
+    LogLaterFailure,
     Member,
     Outcome,
     SendInit,
     SendJoin,
     SendStart,
     StopAsked,
-    TellLater,
     Unloadable,
     Wired,
 )
@@ -65,5 +65,5 @@ def test_it_is_not_started_again_in_a_run_that_is_stopped() -> None:
 def test_after_a_stop_it_is_only_told() -> None:
     lifecycle = Lifecycle([SOURCE])
     lifecycle.handle(StopAsked(), 0.0)
-    assert lifecycle.handle(Unloadable(1, WHY), 0.1) == [TellLater(WHY), Kill(1)]
+    assert lifecycle.handle(Unloadable(1, WHY), 0.1) == [LogLaterFailure(WHY), Kill(1)]
     assert lifecycle.handle(Died(1, KILLED), 0.2) == [Finish(Outcome.STOPPED)]

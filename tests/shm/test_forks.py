@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minipipe.shm import SlotPool, owner_of
+from minipipe.shm import SlotPool, find_slot
 from tests.conftest import wait_until
 from tests.shm.harness import SIZE, Neighbour, Scene, array_of, drop, filled, keep, produce
 
@@ -64,7 +64,7 @@ def test_a_child_has_slots_of_its_own(pool: SlotPool, fork: Forker) -> None:
     array = pool.empty(SIZE, np.uint8)
     assert array is not None
     array[:] = 5
-    own = owner_of(array)
+    own = find_slot(array)
     assert own is not None
     own.held.retain()
     own.held.release()
@@ -76,7 +76,7 @@ def test_a_child_has_slots_of_its_own(pool: SlotPool, fork: Forker) -> None:
             other.reference().pid == os.getpid()
             and other.reference().arena != own.held.arena.id
             and set(array.tobytes()) == {5}
-            and owner_of(array) is None
+            and find_slot(array) is None
         )
 
     assert fork(in_child).succeeded

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minipipe.shm import SlotPool, SlotReader, memory_limit_bytes, obstacle, owner_of
+from minipipe.shm import SlotPool, SlotReader, find_slot, memory_limit_bytes, obstacle
 from minipipe.shm.allocator import IDLE_S
 from tests.conftest import descriptors, wait_until
 from tests.shm.harness import KIB, MIB, SIZE, Scene, array_of, filled
@@ -236,7 +236,7 @@ def test_arrays_outlive_their_pool(pool: SlotPool) -> None:
     array[:] = 5
     pool.close()
     assert array.sum() == 5 * SIZE
-    assert owner_of(array) is None
+    assert find_slot(array) is None
     assert pool.take(SIZE) is None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minipipe.shm import SlotPool, SlotReader, SlotRef, owner_of
+from minipipe.shm import SlotPool, SlotReader, SlotRef, find_slot
 from tests.shm.harness import (
     SIZE,
     Neighbour,
@@ -58,7 +58,7 @@ def test_an_array_of_any_layout_is_seen_elsewhere_as_it_is_here(
     assert whole is not None
     whole[...] = BASE
     array = LAYOUTS[layout](whole)
-    place = owner_of(array)
+    place = find_slot(array)
     assert place is not None
 
     neighbour.do(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minipipe.errors import WireFormatError
-from minipipe.shm import SlotError, SlotPool, SlotReader, SlotRef, owner_of
+from minipipe.shm import SlotError, SlotPool, SlotReader, SlotRef, find_slot
 from tests.conftest import descriptors
 from tests.shm.harness import MIB, SIZE, Scene, array_of, borrowed, filled
 
@@ -81,13 +81,13 @@ def test_the_sole_holder_may_write_in_place(scene: Scene) -> None:
     lease = borrowed(scene)
     array = array_of(lease, access="write")
     array[:] = 3
-    place = owner_of(array)
+    place = find_slot(array)
     assert place is not None and place.held is lease
     assert set(lease.array("u1", (SIZE,)).tobytes()) == {3}
 
 
 def test_a_private_array_is_not_passed_on_by_reference(scene: Scene) -> None:
-    assert owner_of(array_of(borrowed(scene), access="private")) is None
+    assert find_slot(array_of(borrowed(scene), access="private")) is None
 
 
 @pytest.mark.parametrize(
@@ -121,21 +121,21 @@ def test_an_array_that_does_not_fit_its_slot_is_refused(
 def test_a_place_is_found_only_for_what_lies_in_a_slot(scene: Scene) -> None:
     lease = borrowed(scene)
     array = array_of(lease)
-    place = owner_of(np.frombuffer(array.data[8:], np.int16)[::-2])
+    place = find_slot(np.frombuffer(array.data[8:], np.int16)[::-2])
     assert place is not None
     assert (place.held, place.offset) == (lease, SIZE - 2)
-    assert owner_of(np.zeros(SIZE)) is None
-    assert owner_of(array[:0]) is None
-    assert owner_of(array.copy()) is None
+    assert find_slot(np.zeros(SIZE)) is None
+    assert find_slot(array[:0]) is None
+    assert find_slot(array.copy()) is None
     beyond = np.lib.stride_tricks.as_strided(array, (2,), (MIB,))
-    assert owner_of(beyond) is None
+    assert find_slot(beyond) is None
 
 
 def test_arrays_outlive_their_reader(scene: Scene) -> None:
     array = array_of(borrowed(scene))
     scene.reader.close()
     assert set(array.tobytes()) == {7}
-    assert owner_of(array) is None
+    assert find_slot(array) is None
 
 
 def test_arenas_that_their_owner_has_closed_are_closed_here(

@@ -138,7 +138,7 @@ class Line:
     def finished(self) -> bool:
         receivers = [n for n in self.nodes if n.inlets]
         return self.outlet(self.source).closed and all(
-            self.inlet(n).ended for n in receivers if self.inlet(n).spec.role is not Role.RELAY
+            self.inlet(n).ended for n in receivers if self.inlet(n).spec.role is not Role.STATELESS
         )
 
     def run(self, rng: random.Random, limit: int = 20_000) -> None:

@@ -36,7 +36,7 @@ def test_a_death_explains_what_is_missing() -> None:
     membership.fence(REGION, EPOCH + 1, {99})
     absences.check(1e9)
     membership, absences = missing(os.getpid())
-    membership.bury({PRODUCER})
+    membership.mark_dead({PRODUCER})
     absences.check(1e9)
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()

@@ -36,8 +36,8 @@ def sizes_of_parcels(arrays: list[Any], encoder: Encoder) -> list[int]:
         outlet.added(1.0, 1.0, 1)
     outlet.flush()
     assert outlet.ledger is not None
-    outlet.ledger.settle([(0, len(arrays))])
-    line.source.let_go(outlet.ledger)
+    outlet.ledger.acknowledge([(0, len(arrays))])
+    line.source.release(outlet.ledger)
     line.close()
     return sent
 

@@ -225,7 +225,7 @@ def masks_that_arrive(seed: int, patch: pytest.MonkeyPatch) -> dict[int, set[Any
     arrived = Inlet.arrived
 
     def note(inlet: Inlet, parcel: Any) -> None:
-        if inlet.spec.role is Role.ANCHOR and parcel.epoch >= inlet.epoch:
+        if inlet.spec.role is Role.STATEFUL and parcel.epoch >= inlet.epoch:
             for run in parcel.runs:
                 for number in range(*run):
                     seen.setdefault(number, set()).add(parcel.path[0][1])
@@ -367,7 +367,7 @@ def test_repeats_dropped_by_the_receivers_instead_of_epochs_are_not_enough(
     def once(inlet: Inlet, parcel: Any) -> None:
         known = seen.setdefault(id(inlet), set())
         identities = {(parcel.origin, n, parcel.path) for run in parcel.runs for n in range(*run)}
-        if inlet.spec.role is Role.ANCHOR and identities & known:
+        if inlet.spec.role is Role.STATEFUL and identities & known:
             inlet.missed(parcel)
             return
         known |= identities

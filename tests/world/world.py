@@ -23,9 +23,9 @@ from minipipe.protocol.delivery.paths import Leaf
 from minipipe.protocol.run import lifecycle as life
 from minipipe.stream import Node, wire
 from minipipe.stream.page import Page
-from minipipe.supervisor.worker_handle import hands_of
+from minipipe.supervisor.worker_handle import handles_of
 from minipipe.worker.spec import Task, WorkerSpec
-from minipipe.worker.work import _Life
+from minipipe.worker.work import WorkerMain
 from tests.world.cargo import Cargo
 from tests.world.net import Links, SimTransport
 
@@ -110,7 +110,7 @@ class Worker:
             supervisor=world.address,
             page=self.page,
         )
-        attendant: Any = _NoAttendant()
+        service_thread: Any = _NoAttendant()
         spec = WorkerSpec(
             run=RUN,
             ident=self.member.id,
@@ -132,7 +132,7 @@ class Worker:
             sys_path=(),
             argv=(),
         )
-        _SimLife(self, spec, node, attendant).live(
+        _SimLife(self, spec, node, service_thread).live(
             lambda: Task(
                 world.functor_of(self, declared.functor_obj),
                 declared.init_kwargs,
@@ -146,15 +146,15 @@ class Worker:
         node.block(lambda: node.exiting, to_the_end=True)
 
     def attend(self) -> None:
-        """What the attendant does during a functor, if chance has it be a long one."""
+        """What the service thread does during a functor, if chance has it be a long one."""
         node = self.node
         assert node is not None
-        away = node.away
-        if not away:
+        in_user_code = node.in_user_code
+        if not in_user_code:
             return
-        node.attended += 1
+        node.service_count += 1
         node.serve()
-        node.settle_turn(away)
+        node.sync_progress(in_user_code)
         node.flush(time.monotonic(), idle=True)
 
 
@@ -166,7 +166,7 @@ class _NoAttendant:
         """It is never idle."""
 
 
-class _SimLife(_Life):
+class _SimLife(WorkerMain):
     def __init__(self, worker: Worker, *args: Any) -> None:
         super().__init__(*args)
         self._worker = worker
@@ -184,7 +184,7 @@ class World:
         kills: how many workers are killed, at most.
         kill_rate: how probable a death is at each move.
         falsely: how many live workers are declared dead, at most, and go on working.
-        attended: how probable it is that the attendant serves during a call of a functor.
+        attended: how probable it is that the service thread serves during a call of a functor.
         deadly: which items kill the workers of segments that leave poison out.  (Else the
             supervisor is not told at which item a worker has died, so nothing is poison.)
         cargo: what makes an item of the number that the functors know, and a number again of it.
@@ -198,7 +198,7 @@ class World:
         kills: int = 0,
         kill_rate: float = 0.01,
         falsely: int = 0,
-        attended: float = 0.3,
+        service_count: float = 0.3,
         mortal: Callable[[life.Member], bool] = lambda member: member.restarts,
         deadly: Callable[..., bool] | None = None,
         cargo: Cargo | None = None,
@@ -209,11 +209,11 @@ class World:
         self.kills = kills
         self.kill_rate = kill_rate
         self.falsely = falsely
-        self.attended = attended
+        self.service_count = service_count
         self.mortal = mortal
         self.deadly = deadly
         self.set_aside: list[tuple[int, ...]] = []  # segment, and identity
-        self.charged = 0  # the most items that one message has charged
+        self.crash_suspects = 0  # the most items that one message has charged
         self.links = Links()
         self.baton = threading.Semaphore(0)
         self.now_s = 1000.0
@@ -221,7 +221,7 @@ class World:
         self.transport = SimTransport(self.links, "supervisor", lambda: None)
         self.inbox = self.transport.bind("s")
         self.address = self.inbox.address
-        hands = hands_of(graph)
+        hands = handles_of(graph)
         for hand in hands.values():
             hand.close()
         self.workers = {
@@ -249,7 +249,7 @@ class World:
 
         def stepping(*items: Any) -> Any:
             worker.step()
-            if self.rng.random() < self.attended:
+            if self.rng.random() < self.service_count:
                 worker.attend()
             while self.deadly and worker.member.skips_poison and self.deadly(*items):
                 worker.doomed = True
@@ -389,14 +389,14 @@ class World:
 
     def _do(self, action: life.Action) -> None:
         match action:
-            case life.SendInit(worker, peers, epochs, dead, charged):
+            case life.SendInit(worker, peers, epochs, dead, crash_suspects):
                 listed = [(p.id, p.segment, p.address) for p in peers]
-                self._tell(worker, wire.INIT, epochs, dead, listed, charged)
+                self._tell(worker, wire.INIT, epochs, dead, listed, crash_suspects)
             case life.SendJoin(worker, peer):
                 self._tell(worker, wire.JOIN, peer.id, peer.segment, peer.address)
-            case life.SendFence(worker, region, epoch, dead, receivers, charged):
-                self.charged = max(self.charged, len(charged))
-                self._tell(worker, wire.FENCE, region, epoch, dead, receivers, charged)
+            case life.SendFence(worker, region, epoch, dead, receivers, crash_suspects):
+                self.crash_suspects = max(self.crash_suspects, len(crash_suspects))
+                self._tell(worker, wire.FENCE, region, epoch, dead, receivers, crash_suspects)
             case life.Spawn(member, instead_of):
                 before = next(
                     w for w in [*self.workers.values(), *self.zombies] if w.member.id == instead_of
@@ -417,7 +417,7 @@ class World:
                 self._handle(life.Died(worker, RuntimeError("left")))
             case life.SetAside(item, segment):
                 self.set_aside.append((segment, *item[1:]))
-            case life.TellDeath() | life.Acquit() | life.Finish():
+            case life.LogDeath() | life.Acquit() | life.Finish():
                 pass
             case life.Kill(worker):
                 doomed = self.workers[worker]

@@ -86,7 +86,7 @@ class Ledger:
             self._ahead.sent(self.next_number, count, size_bytes)
         return first
 
-    def settle(self, runs: Iterable[Interval], path: Path = ROOT) -> int:
+    def acknowledge(self, runs: Iterable[Interval], path: Path = ROOT) -> int:
         """Books these numbers as settled at `path`; returns how many are now done with.
 
         Numbers that are not open (settled before, by an earlier confirmation) are ignored.
@@ -110,7 +110,7 @@ class Ledger:
                 low, high = max(first, entry.first), min(stop, entry.stop)
                 if entry.settling is None:
                     entry.settling = Settling(entry.first, entry.stop)
-                new = entry.settling.settle(low, high, path)
+                new = entry.settling.acknowledge(low, high, path)
                 entry.open_items -= new
                 done += new
                 if not entry.open_items:
@@ -135,7 +135,7 @@ class Ledger:
         settling = self._entries[i].settling
         return settling is not None and is_done(some_path(outputs), settling.of(number))
 
-    def let_go(self) -> list[object]:
+    def release_settled(self) -> list[object]:
         """The payloads of parcels that were settled since last asked: nobody needs them again."""
         payloads, self._let_go = self._let_go, []
         return payloads

@@ -51,19 +51,19 @@ class Membership:
         """
         for region, epoch in epochs:
             self.epochs[region] = max(self.epoch(region), epoch)
-        self.bury(dead)
+        self.mark_dead(dead)
         self.born = True
         return [peer for peer in peers if self.join(peer)]
 
     def fence(self, region: int, epoch: int, dead: Iterable[Interval]) -> bool:
         """Takes in a death, or several; False if a later FENCE came before."""
-        self.bury(dead)
+        self.mark_dead(dead)
         if epoch <= self.epoch(region):
             return False
         self.epochs[region] = epoch
         return True
 
-    def bury(self, dead: Iterable[Interval]) -> None:
+    def mark_dead(self, dead: Iterable[Interval]) -> None:
         """Whatever these still say is not heard any more."""
         for first, stop in dead:
             self.dead.add(first, stop)

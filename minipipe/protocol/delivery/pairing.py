@@ -98,13 +98,13 @@ class Pairing:
         if number <= sender.mark:
             return 0
         sender.mark = number
-        let_go = 0
+        release = 0
         while (lowest := sender.lowest()) is not None and lowest < number:
-            let_go += sum(len(parts) for parts in sender.held[lowest].values())
+            release += sum(len(parts) for parts in sender.held[lowest].values())
             sender.forget(lowest)
-        self.held -= let_go
+        self.held -= release
         assert self.held >= 0
-        return let_go
+        return release
 
     def close(self, origin: int) -> int:
         """Holds nothing of this sender, which sends nothing any more; returns as `mark` does."""

@@ -147,7 +147,7 @@ class Recovery:
         both = Settling(entry.first, entry.stop)
         for first, stop, paths in entry.settling or ():
             for path in paths:
-                both.settle(first, stop, path)
+                both.acknowledge(first, stop, path)
         for first, stop, path in held:
-            both.settle(first, stop, path)
+            both.acknowledge(first, stop, path)
         return both

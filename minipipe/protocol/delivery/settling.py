@@ -37,7 +37,7 @@ class Settling:
         self._edges = [first, stop]
         self._paths = [NOTHING]  # between one edge and the next
 
-    def settle(self, first: int, stop: int, path: Path) -> int:
+    def acknowledge(self, first: int, stop: int, path: Path) -> int:
         """Settles [first, stop) at `path`; returns how many numbers are done with by that."""
         assert self._edges[0] <= first < stop <= self._edges[-1]
         low, high = self._cut(first), self._cut(stop)

@@ -29,18 +29,18 @@ class Grant:
     taken: int
     finished: int
     window: int
-    pace_s: float
-    stretch: int = 1  # how many times the usual number of bytes may wait
+    service_time_s: float
+    window_scale: int = 1  # how many times the usual number of bytes may wait
 
 
-class Pace:
+class ServiceTime:
     """How long a worker needs for an item, and from that, how many may wait for it."""
 
     def __init__(self, fixed: int | None = None, producers: int = 1) -> None:
         self.fixed = fixed
         self.producers = producers
-        self.pace_s = 0.0
-        self.stretch = 1  # a join lets more wait of one stream than fits, rather than block
+        self.service_time_s = 0.0
+        self.window_scale = 1  # a join lets more wait of one stream than fits, rather than block
 
     def observe(self, items: int, seconds: float) -> None:
         """Books that `items` took `seconds` together.
@@ -51,19 +51,19 @@ class Pace:
         if items < 1:
             return
         now = seconds / items
-        keep = 0.0 if now > self.pace_s or self.pace_s == 0.0 else 0.8**items
+        keep = 0.0 if now > self.service_time_s or self.service_time_s == 0.0 else 0.8**items
         # A mean of both, and not a step from one to the other, which would cancel digits.
-        self.pace_s = keep * self.pace_s + (1.0 - keep) * now
+        self.service_time_s = keep * self.service_time_s + (1.0 - keep) * now
 
     @property
     def window(self) -> int:
         """How many items each producer may have waiting here."""
         if self.fixed is not None:
-            return max(1, -(-self.fixed // self.producers)) * self.stretch
-        if self.pace_s <= 0.0:
-            return AUTO_FIRST_ITEMS * self.stretch
-        fit = int(AUTO_WAIT_S / max(self.pace_s, 1e-9)) // self.producers
-        return max(AUTO_MIN_ITEMS, min(AUTO_MAX_ITEMS, fit)) * self.stretch
+            return max(1, -(-self.fixed // self.producers)) * self.window_scale
+        if self.service_time_s <= 0.0:
+            return AUTO_FIRST_ITEMS * self.window_scale
+        fit = int(AUTO_WAIT_S / max(self.service_time_s, 1e-9)) // self.producers
+        return max(AUTO_MIN_ITEMS, min(AUTO_MAX_ITEMS, fit)) * self.window_scale
 
 
 @dataclass(slots=True)
@@ -75,8 +75,8 @@ class Account:
     taken: int = 0
     finished: int = 0
     window: int = 0
-    pace_s: float = 0.0
-    stretch: int = 1
+    service_time_s: float = 0.0
+    window_scale: int = 1
     waiting_bytes: int = 0
     last_sent: int = 0
     free_at_s: float = 0.0  # when it will have finished what it has, as far as one can tell
@@ -87,7 +87,7 @@ class Account:
     def room_items(self) -> int:
         """How many more items it may be sent now."""
         window = abs(self.window)
-        if self.waiting_bytes >= WINDOW_BYTES * self.stretch and window < UNLIMITED:
+        if self.waiting_bytes >= WINDOW_BYTES * self.window_scale and window < UNLIMITED:
             return 0
         return max(0, self.taken + window - self.sent)
 
@@ -96,7 +96,7 @@ class Account:
     ) -> None:
         """Books a parcel as sent; `kept`, if not None, is given back when it was taken up."""
         self.sent += items
-        self.free_at_s = max(self.free_at_s, now_s) + items * self.pace_s
+        self.free_at_s = max(self.free_at_s, now_s) + items * self.service_time_s
         self.last_sent = turn
         self.parcels.append((self.sent, size_bytes, kept))
         self.waiting_bytes += size_bytes
@@ -108,12 +108,12 @@ class Account:
         if grant.taken > self.sent or grant.finished > grant.taken:
             raise ValueError(f"{grant} does not fit {self.sent} items sent")
         if grant.finished > self.finished or grant.taken > self.taken:
-            self.free_at_s = now_s + (self.sent - grant.finished) * grant.pace_s
+            self.free_at_s = now_s + (self.sent - grant.finished) * grant.service_time_s
         self.taken = grant.taken
         self.finished = grant.finished
         self.window = grant.window
-        self.pace_s = grant.pace_s
-        self.stretch = grant.stretch
+        self.service_time_s = grant.service_time_s
+        self.window_scale = grant.window_scale
         back = []
         while self.parcels and self.parcels[0][0] <= self.taken:
             _, size_bytes, kept = self.parcels.popleft()

@@ -62,7 +62,7 @@ class Budget:
         self._said.more(new)
         return new
 
-    def is_said(self) -> bool:
+    def should_log(self) -> bool:
         """Whether the last failure is to be said; if so, it takes that for done."""
         return self._said.is_due()
 

@@ -30,7 +30,7 @@ class Outcome(Enum):
 
 
 # A segment, the identity of an item that its workers have died of, and how many of them.
-Charge = tuple[int, int, int, Outputs, int]
+CrashSuspect = tuple[int, int, int, Outputs, int]
 
 
 # ------------------------------------------------------------------ events
@@ -170,7 +170,7 @@ class SendInit:
     peers: tuple[Peer, ...]
     epochs: tuple[tuple[int, int], ...] = ()  # region, epoch
     dead: tuple[Interval, ...] = ()
-    charged: tuple[Charge, ...] = ()
+    crash_suspects: tuple[CrashSuspect, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class SendFence:
     epoch: int
     dead: tuple[Interval, ...]
     receivers: tuple[int, ...]
-    charged: tuple[Charge, ...] = ()  # items that workers have died of
+    crash_suspects: tuple[CrashSuspect, ...] = ()  # items that workers have died of
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class Inherit:
 
 
 @dataclass(frozen=True)
-class TellDeath:
+class LogDeath:
     """Says in the log that a worker has died and was replaced, and what that costs."""
 
     worker: int
@@ -210,14 +210,14 @@ class TellDeath:
 
 
 @dataclass(frozen=True)
-class TellLater:
+class LogLaterFailure:
     """Says in the log what has failed after the run had been stopped, or had failed already."""
 
     cause: BaseException
 
 
 @dataclass(frozen=True)
-class TellCut:
+class LogCutShort:
     """Says in the log that a worker is cut off in what it does last, as its grace has run out."""
 
     worker: int
@@ -310,9 +310,9 @@ Action = (
     | SendFence
     | Spawn
     | Inherit
-    | TellDeath
-    | TellLater
-    | TellCut
+    | LogDeath
+    | LogLaterFailure
+    | LogCutShort
     | TellSlowExit
     | SetAside
     | Acquit

@@ -29,6 +29,9 @@ from minipipe.protocol.run.events import (
     Inherit,
     Kill,
     Leaving,
+    LogCutShort,
+    LogDeath,
+    LogLaterFailure,
     Member,
     Outcome,
     Phase,
@@ -46,15 +49,12 @@ from minipipe.protocol.run.events import (
     SetAside,
     Spawn,
     StopAsked,
-    TellCut,
-    TellDeath,
-    TellLater,
     TellSlowExit,
     Tick,
     Unloadable,
     Wired,
 )
-from minipipe.protocol.run.restarts import Mending, Notice
+from minipipe.protocol.run.restarts import PendingDeathReport, Restarts
 
 __all__ = [
     "EXIT_S",
@@ -73,6 +73,9 @@ __all__ = [
     "Kill",
     "Leaving",
     "Lifecycle",
+    "LogCutShort",
+    "LogDeath",
+    "LogLaterFailure",
     "Member",
     "Outcome",
     "Phase",
@@ -90,9 +93,6 @@ __all__ = [
     "SetAside",
     "Spawn",
     "StopAsked",
-    "TellCut",
-    "TellDeath",
-    "TellLater",
     "TellSlowExit",
     "Tick",
     "Unloadable",
@@ -140,12 +140,12 @@ class Lifecycle:
     _broke: int = 0
     _workers: dict[int, _State] = field(default_factory=dict)
     _loops: dict[int, Quiescence] = field(default_factory=dict)
-    _mending: Mending = field(init=False)
+    _restarts: Restarts = field(init=False)
     _now_s: float = 0.0
 
     def __post_init__(self) -> None:
         self._workers = {m.id: _State(m) for m in self.members}
-        self._mending = Mending(max(self._workers, default=0) + 1)
+        self._restarts = Restarts(max(self._workers, default=0) + 1)
         loops = {m.loop for m in self.members if m.loop is not None}
         self._loops = {
             loop: Quiescence(m.id for m in self.members if m.loop == loop) for loop in loops
@@ -172,7 +172,7 @@ class Lifecycle:
         """When a Tick is due."""
         times = [self._kill_at_s(s) for s in self._workers.values() if s.phase < Phase.GONE]
         times += [self._slow_at_s(s) for s in self._workers.values()]
-        times += [self._mending.deadline_s, self._gives_up_at_s]
+        times += [self._restarts.deadline_s, self._gives_up_at_s]
         return min((t for t in times if t is not None), default=None)
 
     @property
@@ -256,8 +256,8 @@ class Lifecycle:
             case Died():
                 actions += self._died(event, now_s)
             case Resent(worker, region, epoch, items, settled):
-                self._mending.resent(worker, region, epoch, items)
-                dropped = self._mending.acquit(worker, settled)
+                self._restarts.resent(worker, region, epoch, items)
+                dropped = self._restarts.acquit(worker, settled)
                 actions += [
                     Acquit((origin, number, outputs), segment)
                     for segment, origin, number, outputs, _ in dropped
@@ -275,7 +275,7 @@ class Lifecycle:
                 pass
         actions += self._exits(now_s)
         actions += self._overdue(now_s)
-        actions += [TellDeath(n.worker, n.items) for n in self._mending.due(now_s)]
+        actions += [LogDeath(n.worker, n.items) for n in self._restarts.due(now_s)]
         gives_up_at_s = self._gives_up_at_s
         self.gave_up = gives_up_at_s is not None and now_s >= gives_up_at_s
         if self.gave_up or all(s.phase is Phase.GONE for s in self._workers.values()):
@@ -298,7 +298,7 @@ class Lifecycle:
         state = self._workers[worker]
         state.killed_at_s = self._now_s
         if self.stopping:
-            return [TellLater(cause), Kill(worker)]
+            return [LogLaterFailure(cause), Kill(worker)]
         state.unloadable = cause
         return [Kill(worker)]
 
@@ -309,13 +309,13 @@ class Lifecycle:
         # Those who have to do with it: FENCE goes to the same, and tells them when it is dead.
         regions = state.member.regions
         others = [s for s in self._present if s is not state and s.member.regions & regions]
-        mending = self._mending
+        restarts = self._restarts
         init = SendInit(
             worker,
             tuple(self._peer(s) for s in others),
-            mending.epochs(r for r in state.member.regions if mending.epoch(r)),
-            tuple(mending.dead),
-            mending.charged([state.member.segment]),
+            restarts.epochs(r for r in state.member.regions if restarts.epoch(r)),
+            tuple(restarts.dead),
+            restarts.crash_suspects([state.member.segment]),
         )
         return [init, *(SendJoin(s.member.id, new) for s in others)]
 
@@ -420,10 +420,10 @@ class Lifecycle:
             if state.told_leave or state.phase is Phase.DONE:
                 state.phase = Phase.GONE  # there is nothing left to do for it
                 return self._leave_if_done()
-            fatal = self._mending.judge(
+            fatal = self._restarts.judge(
                 state.member, cause, death.item, now_s, death.known, counts=death.counts
             )
-            found, self._mending.found = self._mending.found, []
+            found, self._restarts.found = self._restarts.found, []
             aside = [SetAside(item, state.member.segment) for item in found]
             if fatal is None:
                 return [*aside, *self._mend(state, now_s)]
@@ -440,23 +440,23 @@ class Lifecycle:
 
     def _mend(self, state: _State, now_s: float) -> list[Action]:
         """A new worker for a dead one; what was under way around it is sent again."""
-        mending, dead = self._mending, state.member.id
+        restarts, dead = self._restarts, state.member.id
         state.phase = Phase.GONE
         del self._workers[dead]
-        new = mending.replacement(state.member)
+        new = restarts.replacement(state.member)
         self._workers[new.id] = _State(new, is_late=True)
         (region,) = new.works_in | new.receives_from
         actions: list[Action] = [Spawn(new, dead)]
         senders: set[int] = set()
-        epoch = mending.bury(dead, region, announced=state.announced)
+        epoch = restarts.mark_dead(dead, region, announced=state.announced)
         if state.announced:  # else nobody has had to do with it
             members = [s.member for s in self._present if region in s.member.regions]
             receivers = tuple(m.id for m in members if region in m.receives_from)
-            charged = mending.charged([new.segment, *(m.segment for m in members)])
-            about = (region, epoch, tuple(mending.dead), receivers, charged)
+            crash_suspects = restarts.crash_suspects([new.segment, *(m.segment for m in members)])
+            about = (region, epoch, tuple(restarts.dead), receivers, crash_suspects)
             actions += [SendFence(m.id, *about) for m in members]
             senders = {m.id for m in members if region in m.sends_to}
-        mending.note(Notice(dead, region, epoch, now_s, senders))
+        restarts.note(PendingDeathReport(dead, region, epoch, now_s, senders))
         return actions
 
     def _failed_late(self, cause: BaseException, *, counts: bool) -> list[Action]:
@@ -467,7 +467,7 @@ class Lifecycle:
                 stopped does so because of that.)
         """
         if self.cause is not None or not counts:
-            return [TellLater(cause)]
+            return [LogLaterFailure(cause)]
         self.cause = cause
         if self.outcome is not Outcome.INTERRUPTED:
             self.outcome = Outcome.FAILED
@@ -547,7 +547,7 @@ class Lifecycle:
                 saves = state.member.saves and state.phase is Phase.WIRED and not state.failed
                 had_grace = saves or state.is_leaving or state.exit_at_s is not None
                 if had_grace and state.killed_at_s is None:
-                    actions.append(TellCut(state.member.id))
+                    actions.append(LogCutShort(state.member.id))
                 state.killed_hard = state.killed_at_s is not None
                 state.killed_at_s = now_s
                 actions.append(Kill(state.member.id, state.killed_hard))

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 from minipipe.errors import PoisonError, WorkerDiedError
 from minipipe.protocol.delivery.intervals import IntervalSet
 from minipipe.protocol.delivery.paths import Leaf, Outputs
-from minipipe.protocol.run.events import Charge, Member
+from minipipe.protocol.run.events import CrashSuspect, Member
 
 RESTARTS_S = 60.0  # `max_restarts` counts the deaths of a segment within this time
 NOTICE_S = 1.0  # so long the word of a death waits for how much has to be done again
 
 
 @dataclass
-class Notice:
+class PendingDeathReport:
     """A death that nothing was said of yet."""
 
     worker: int
@@ -31,18 +31,18 @@ class Notice:
 
 
 @dataclass
-class Mending:
+class Restarts:
     """What is known of deaths in one run."""
 
     next_id: int
     dead: IntervalSet = field(default_factory=IntervalSet)
     found: list[Leaf] = field(default_factory=list)  # poison of which nothing was said yet
-    notices: list[Notice] = field(default_factory=list)
+    notices: list[PendingDeathReport] = field(default_factory=list)
     _epochs: Counter[int] = field(default_factory=Counter)
     # By segment: when, and at which item, each of its workers died.
     _deaths: dict[int, list[tuple[float, Leaf | None]]] = field(default_factory=dict)
     # By segment and item: the deaths at which it was in a functor of that segment.
-    _charges: dict[tuple[int, Leaf], list[BaseException]] = field(default_factory=dict)
+    _crash_suspects: dict[tuple[int, Leaf], list[BaseException]] = field(default_factory=dict)
 
     # ------------------------------------------------------------------ the verdict
     def judge(
@@ -71,7 +71,7 @@ class Mending:
             deaths.append((now_s, item))
         deaths[:] = [death for death in deaths if death[0] > now_s - RESTARTS_S]
         if item is not None:
-            charges = self._charges.setdefault((member.segment, item), [])
+            charges = self._crash_suspects.setdefault((member.segment, item), [])
             if known >= len(charges):
                 charges.append(cause)
                 if len(charges) == 2:
@@ -90,7 +90,7 @@ class Mending:
         self.next_id += 1
         return new
 
-    def charged(self, segments: Iterable[int]) -> tuple[Charge, ...]:
+    def crash_suspects(self, segments: Iterable[int]) -> tuple[CrashSuspect, ...]:
         """The open items that workers of these segments have died of.
 
         At one death they are suspects, at two poison.
@@ -98,19 +98,21 @@ class Mending:
         wanted = frozenset(segments)
         return tuple(
             (segment, *item, len(deaths))
-            for (segment, item), deaths in self._charges.items()
+            for (segment, item), deaths in self._crash_suspects.items()
             if segment in wanted
         )
 
-    def acquit(self, sender: int, settled: Iterable[tuple[int, int, Outputs]]) -> list[Charge]:
+    def acquit(
+        self, sender: int, settled: Iterable[tuple[int, int, Outputs]]
+    ) -> list[CrashSuspect]:
         """Drops the charges of items that are settled, as their sender says; which these were.
 
         Nobody gets such an item again, so every message would carry its charge for nothing.
         """
-        dropped: list[Charge] = []
+        dropped: list[CrashSuspect] = []
         for segment, number, outputs in settled:
             item: Leaf = (sender, number, outputs)
-            deaths = self._charges.pop((segment, item), None)
+            deaths = self._crash_suspects.pop((segment, item), None)
             if deaths is not None:
                 dropped.append((segment, *item, len(deaths)))
         return dropped
@@ -124,7 +126,7 @@ class Mending:
         """Those of several regions."""
         return tuple((region, self._epochs[region]) for region in sorted(regions))
 
-    def bury(self, worker: int, region: int, *, announced: bool = True) -> int:
+    def mark_dead(self, worker: int, region: int, *, announced: bool = True) -> int:
         """Books a death; the epoch of the region from now on.
 
         Args:
@@ -136,7 +138,7 @@ class Mending:
         return self._epochs[region]
 
     # ------------------------------------------------------------------ what is said of it
-    def note(self, notice: Notice) -> None:
+    def note(self, notice: PendingDeathReport) -> None:
         """To be said of this death what it costs, as soon as that is known."""
         self.notices.append(notice)
 
@@ -148,7 +150,7 @@ class Mending:
                 notice.waits_for.discard(sender)
                 notice.items += items
 
-    def due(self, now_s: float) -> list[Notice]:
+    def due(self, now_s: float) -> list[PendingDeathReport]:
         """Deaths of which it is known what they cost, or that have waited long enough."""
         due = [n for n in self.notices if not n.waits_for or now_s >= n.at_s + NOTICE_S]
         self.notices = [n for n in self.notices if n not in due]
