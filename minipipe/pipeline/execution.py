@@ -21,7 +21,7 @@ from minipipe.stream import StopRun
 from minipipe.supervisor.caller import NestedError, Output, UndecodableError
 
 if TYPE_CHECKING:
-    from minipipe.supervisor import Run
+    from minipipe.supervisor.run import Run
 
 PATIENCE_S = 1.0  # at the interpreter's end: after this it says what it waits for
 
@@ -192,7 +192,7 @@ class ProcessExecution:
         seed: int | None,
         shared_bytes: int | None,
     ) -> None:
-        from minipipe.supervisor import Run
+        from minipipe.supervisor.run import Run
 
         self._graph = graph
         quiet_interrupts()

@@ -1,7 +1,5 @@
-"""Starts, watches and stops the worker processes of a run, as the lifecycle decides."""
+"""The caller's side of a run: starts, watches, mends and ends its processes.
 
-from __future__ import annotations
-
-from minipipe.supervisor.run import Run
-
-__all__ = ["Run"]
+`run` is the way in.  (Nothing is imported here: `caller` is needed on systems, too, where no
+process can be started.)
+"""

@@ -122,7 +122,7 @@ def send(scene: Scene, name: str) -> bytes:
 
 
 def settle(scene: Scene) -> None:
-    scene.kept["lender"].settle()
+    scene.kept["lender"].isolate_sent()
 
 
 def make(scene: Scene, name: str, value: int) -> None:

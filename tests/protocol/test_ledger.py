@@ -174,14 +174,14 @@ def test_a_parcel_holds_at_least_one_item(count: int) -> None:
 @pytest.mark.parametrize("run", [(0, 4), (-1, 1), (2, 2), (2, 1), (3, 4)])
 def test_a_confirmation_of_what_was_not_sent_is_an_error(run: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="was sent"):
-        ledger(3).settle([run])
+        ledger(3).acknowledge([run])
 
 
 # finding: the runs before the wrong one are taken out of entries and bytes, not out of items
 def test_a_wrong_confirmation_leaves_the_counts_true() -> None:
     made = ledger(2, 2)
     with pytest.raises(ValueError, match="was sent"):
-        made.settle([(0, 2), (3, 9)])
+        made.acknowledge([(0, 2), (3, 9)])
     still_open = sum(entry.stop - entry.first for entry in made.outstanding())
     assert made.open_items == still_open
     assert made.open_bytes == 100 * len(list(made.outstanding()))
@@ -202,41 +202,41 @@ def test_many_small_items_do_not_fill_the_ledger() -> None:
 
 def test_a_parcel_keeps_its_bytes_until_its_last_item_is_settled() -> None:
     made = ledger(3)
-    made.settle([(0, 2)])
+    made.acknowledge([(0, 2)])
     assert (made.open_items, made.open_bytes) == (1, 100)
-    made.settle([(2, 3)])
+    made.acknowledge([(2, 3)])
     assert (made.open_items, made.open_bytes) == (0, 0)
     assert made.empty
 
 
 def test_the_mark_stands_at_the_lowest_number_that_is_open() -> None:
     made = ledger(3, 3)
-    made.settle([(1, 2), (4, 6)])
+    made.acknowledge([(1, 2), (4, 6)])
     assert made.mark == 0
-    made.settle([(0, 1)])
+    made.acknowledge([(0, 1)])
     assert made.mark == 2
-    made.settle([(2, 3)])
+    made.acknowledge([(2, 3)])
     assert made.mark == 3
-    made.settle([(3, 4)])
+    made.acknowledge([(3, 4)])
     assert made.mark == 6
 
 
 def test_the_mark_passes_over_what_is_settled_path_by_path() -> None:
     made = ledger(4)
-    made.settle([(0, 3)], LEAVES[0])
-    made.settle([(0, 3)], LEAVES[1])
+    made.acknowledge([(0, 3)], LEAVES[0])
+    made.acknowledge([(0, 3)], LEAVES[1])
     assert made.mark == 0
-    made.settle([(0, 2)], LEAVES[2])
+    made.acknowledge([(0, 2)], LEAVES[2])
     assert made.mark == 2
-    made.settle([(2, 3)])
+    made.acknowledge([(2, 3)])
     assert made.mark == 3
 
 
 def test_what_comes_for_a_parcel_that_is_gone_leaves_the_one_before_it_alone() -> None:
     made = ledger(2, 2, 2)
-    made.settle([(2, 4)])
-    assert made.settle([(2, 4)], LEAVES[0]) == 0
-    assert made.settle([(3, 5)], LEAVES[0]) == 0
+    made.acknowledge([(2, 4)])
+    assert made.acknowledge([(2, 4)], LEAVES[0]) == 0
+    assert made.acknowledge([(3, 5)], LEAVES[0]) == 0
     assert [e.settling is None for e in made.outstanding()] == [True, False]
 
 
@@ -244,37 +244,37 @@ def test_a_broadcast_parcel_is_settled_by_one_confirmation_of_each_subscriber() 
     made = ledger(1000)
     slots: list[Path] = [((slot, (0, 1, 2, 3)),) for slot in range(4)]
     for slot in slots[:-1]:
-        assert made.settle([(0, 1000)], slot) == 0
+        assert made.acknowledge([(0, 1000)], slot) == 0
     (entry,) = made.outstanding()
     assert list(entry.settling or ()) == [(0, 1000, frozenset(slots[:-1]))]
-    assert made.settle([(0, 1000)], slots[-1]) == 1000
+    assert made.acknowledge([(0, 1000)], slots[-1]) == 1000
 
 
 def test_one_run_settles_several_parcels() -> None:
     made = ledger(2, 3, 4)
-    assert made.settle([(1, 8)]) == 7
+    assert made.acknowledge([(1, 8)]) == 7
     assert [(e.first, e.stop) for e in made.outstanding()] == [(0, 2), (5, 9)]
 
 
 def test_a_confirmation_that_comes_twice_counts_once() -> None:
     made = ledger(3)
-    assert made.settle([(0, 2), (1, 2)]) == 2
-    assert made.settle([(0, 2)]) == 0
-    assert made.settle([(0, 3)]) == 1
-    assert made.settle([(0, 3)]) == 0
+    assert made.acknowledge([(0, 2), (1, 2)]) == 2
+    assert made.acknowledge([(0, 2)]) == 0
+    assert made.acknowledge([(0, 3)]) == 1
+    assert made.acknowledge([(0, 3)]) == 0
 
 
 def test_a_forked_item_is_open_until_its_last_leaf() -> None:
     made = ledger(1)
-    assert [made.settle([(0, 1)], leaf) for leaf in LEAVES] == [0, 0, 1]
+    assert [made.acknowledge([(0, 1)], leaf) for leaf in LEAVES] == [0, 0, 1]
     assert made.empty
 
 
 def test_a_dropped_item_is_settled_whatever_leaves_an_earlier_attempt_had() -> None:
     made = ledger(2)
-    made.settle([(0, 1)], LEAVES[0])
-    assert made.settle([(0, 1)], ROOT) == 1
-    assert made.settle([(0, 1)], LEAVES[1]) == 0
+    made.acknowledge([(0, 1)], LEAVES[0])
+    assert made.acknowledge([(0, 1)], ROOT) == 1
+    assert made.acknowledge([(0, 1)], LEAVES[1]) == 0
     assert made.open_items == 1
 
 
@@ -290,7 +290,7 @@ def held(*receivers: int, limit_bytes: int = LIMIT_BYTES) -> Ledger:
 def send(made: Ledger, count: int, size_bytes: int) -> None:
     """Sends a parcel, which is settled at once."""
     first = made.open(count, size_bytes, None)
-    made.settle([(first, first + count)])
+    made.acknowledge([(first, first + count)])
 
 
 def test_what_is_settled_still_counts_while_a_receiver_may_hold_it() -> None:
@@ -326,7 +326,7 @@ def test_a_receiver_that_comes_later_may_get_what_is_open() -> None:
     made = held()
     made.open(MIN_ITEMS, LIMIT_BYTES, None)
     made.expect_at(7)
-    made.settle([(0, MIN_ITEMS)])
+    made.acknowledge([(0, MIN_ITEMS)])
     assert made.full
     made.at(7, MIN_ITEMS)
     assert not made.full
@@ -343,7 +343,7 @@ def test_word_from_a_receiver_that_holds_nothing_is_an_error() -> None:
 @settings(max_examples=20, deadline=None)
 def test_a_parcel_settled_item_by_item_in_any_order_ends_settled(order: list[int]) -> None:
     made = ledger(40)
-    assert sum(made.settle([(n, n + 1)]) for n in order) == 40
+    assert sum(made.acknowledge([(n, n + 1)]) for n in order) == 40
     assert made.empty
     assert made.mark == 40
 
@@ -354,8 +354,8 @@ def test_memory_does_not_grow_with_what_was_settled() -> None:
     gc.collect()
     for _ in range(2000):
         first = made.open(10, 100, None)
-        made.settle([(first, first + 5)], LEAVES[0])
-        made.settle([(first, first + 10)])
+        made.acknowledge([(first, first + 5)], LEAVES[0])
+        made.acknowledge([(first, first + 10)])
     assert len(list(made.outstanding())) == 1
     assert len(made._firsts) == 1
     assert made.open_items == 1

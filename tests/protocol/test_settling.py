@@ -33,7 +33,7 @@ class PerNumber:
     def __init__(self) -> None:
         self.paths: dict[int, set[Path]] = {n: set() for n in range(FIRST, STOP)}
 
-    def settle(self, first: int, stop: int, path: Path) -> int:
+    def acknowledge(self, first: int, stop: int, path: Path) -> int:
         done = 0
         for number in range(first, stop):
             if number in self.paths:
@@ -49,7 +49,7 @@ class PerNumber:
 def test_intervals_settle_just_what_single_numbers_would(steps) -> None:
     parcel, model = Settling(FIRST, STOP), PerNumber()
     for (first, stop), path in steps:
-        assert parcel.settle(first, stop, path) == model.settle(first, stop, path)
+        assert parcel.acknowledge(first, stop, path) == model.acknowledge(first, stop, path)
         pieces = list(parcel)
         assert [edge for first, stop, _ in pieces for edge in range(first, stop)] == list(
             range(FIRST, STOP)
@@ -68,9 +68,9 @@ def test_a_new_parcel_has_nothing_settled() -> None:
 
 def test_numbers_that_forked_differently_are_done_with_at_different_paths() -> None:
     parcel = Settling(0, 10)
-    assert parcel.settle(0, 5, ((0, (0,)),)) == 5  # sent to output 0 only
-    assert parcel.settle(5, 10, ((0, (0, 1)),)) == 0
-    assert parcel.settle(0, 10, ((1, (0, 1)),)) == 5
+    assert parcel.acknowledge(0, 5, ((0, (0,)),)) == 5  # sent to output 0 only
+    assert parcel.acknowledge(5, 10, ((0, (0, 1)),)) == 0
+    assert parcel.acknowledge(0, 10, ((1, (0, 1)),)) == 5
     assert list(parcel) == [(0, 10, DONE)]
 
 
@@ -78,20 +78,20 @@ def test_confirmations_in_small_pieces_end_in_one_interval() -> None:
     parcel = Settling(0, 100)
     left, right = ((0, (0, 1)),), ((1, (0, 1)),)
     for number in (*range(1, 100, 2), *range(0, 100, 2)):
-        assert parcel.settle(number, number + 1, left) == 0
+        assert parcel.acknowledge(number, number + 1, left) == 0
     assert list(parcel) == [(0, 100, frozenset({left}))]
-    assert parcel.settle(0, 100, right) == 100
+    assert parcel.acknowledge(0, 100, right) == 100
 
 
 def test_what_is_done_with_keeps_no_paths() -> None:
     parcel = Settling(0, 2)
-    parcel.settle(0, 2, ((0, (0, 1)),))
-    parcel.settle(0, 1, ROOT)
-    assert parcel.settle(0, 1, ((1, (0, 1)),)) == 0
+    parcel.acknowledge(0, 2, ((0, (0, 1)),))
+    parcel.acknowledge(0, 1, ROOT)
+    assert parcel.acknowledge(0, 1, ((1, (0, 1)),)) == 0
     assert list(parcel) == [(0, 1, DONE), (1, 2, frozenset({((0, (0, 1)),)}))]
 
 
 def test_it_shows_its_intervals() -> None:
     parcel = Settling(0, 2)
-    parcel.settle(0, 1, ROOT)
+    parcel.acknowledge(0, 1, ROOT)
     assert repr(parcel) == "Settling([(0, 1, frozenset({()})), (1, 2, frozenset())])"

@@ -21,7 +21,7 @@ from minipipe.protocol.run.lifecycle import (
     Wired,
 )
 
-SOURCE = Member(1, segment=0, is_source=True)
+SOURCE = Member(1, segment=0, is_source=True, sends_to=frozenset({0}))
 SINK = Member(2, segment=1, receives_from=frozenset({0}))
 WHY = ImportError("no module named 'gone'")
 KILLED = RuntimeError("killed by SIGKILL")

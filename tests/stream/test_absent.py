@@ -33,10 +33,10 @@ def test_what_a_living_one_sent_cannot_stay_missing() -> None:
 
 def test_a_death_explains_what_is_missing() -> None:
     membership, absences = missing(os.getpid())
-    membership.fence(REGION, EPOCH + 1, {99})
+    membership.fence(REGION, EPOCH + 1, [(99, 100)])
     absences.check(1e9)
     membership, absences = missing(os.getpid())
-    membership.mark_dead({PRODUCER})
+    membership.mark_dead([(PRODUCER, PRODUCER + 1)])
     absences.check(1e9)
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()
