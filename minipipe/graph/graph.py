@@ -84,7 +84,7 @@ class Graph:
     @cached_property
     def join_plans(self) -> JoinPlans:
         """Where the branches of joins have parted."""
-        return JoinPlans(self)
+        return JoinPlans(self.segments, self.streams)
 
     def _workers(self, segments: Iterable[int]) -> int:
         return sum(self.segments[i].n_processes for i in segments)

@@ -12,14 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from minipipe.errors import BuildError
+from minipipe.graph.parts import GraphSegment, GraphStream
 from minipipe.protocol.wiring import Carried
-
-if TYPE_CHECKING:
-    from minipipe.graph.graph import Graph
-    from minipipe.graph.parts import GraphSegment
 
 Fork = tuple[str, int]  # ("segment", index) or ("broadcast", stream)
 Place = tuple[int, int]  # a stream, and a segment that takes from it
@@ -38,7 +34,8 @@ class JoinPlan:
 class JoinPlans:
     """The partings of all joins of a graph."""
 
-    graph: Graph
+    segments: tuple[GraphSegment, ...]
+    streams: tuple[GraphStream, ...]
 
     @cached_property
     def by_join(self) -> dict[int, JoinPlan]:
@@ -100,7 +97,7 @@ class JoinPlans:
     # ------------------------------------------------------------------ partings
     def _joins_in_order(self) -> Iterable[GraphSegment]:
         """The joins that are in no loop, each behind those that feed it."""
-        waiting = [s for s in self.graph.segments if s.joins and not s.in_loop]
+        waiting = [s for s in self.segments if s.joins and not s.in_loop]
         done: set[int] = set()
         while waiting:
             free = [s for s in waiting if not self._upstream(s) & {w.index for w in waiting}]
@@ -121,7 +118,7 @@ class JoinPlans:
         return seen - {segment.index}
 
     def _producers(self, stream: int) -> list[GraphSegment]:
-        return [self.graph.segments[i] for i in self.graph.streams[stream].producers]
+        return [self.segments[i] for i in self.streams[stream].producers]
 
     def _passes(self, segment: GraphSegment, found: dict[int, JoinPlan]) -> bool:
         """Whether each item stays one item there."""
@@ -164,7 +161,7 @@ class JoinPlans:
                 forks |= {("segment", producer.index)}
             branches.append(forks)
         common = frozenset.intersection(*branches) if branches else frozenset()
-        if self.graph.streams[number].broadcast:
+        if self.streams[number].broadcast:
             common |= {("broadcast", number)}
         seen[place] = common
         return common
@@ -186,9 +183,9 @@ class JoinPlans:
     def _leaks(self, branch: frozenset[int], join: GraphSegment) -> bool:
         """Whether items of the way may go elsewhere instead (shared work)."""
         for number in branch:
-            stream = self.graph.streams[number]
+            stream = self.streams[number]
             for index in stream.consumers if not stream.broadcast else ():
-                consumer = self.graph.segments[index]
+                consumer = self.segments[index]
                 if consumer is not join and not branch.intersection(consumer.outputs):
                     return True
         return False
@@ -198,7 +195,7 @@ class JoinPlans:
         kind, index = fork
         depths: dict[int, frozenset[int]] = {}
         if kind == "segment":
-            segment = self.graph.segments[index]
+            segment = self.segments[index]
             if not segment.stateless:
                 return None
             found = self._arriving(segment.inputs[0], depths)
@@ -226,5 +223,5 @@ class JoinPlans:
         return known[stream]
 
     def _arriving(self, stream: int, known: dict[int, frozenset[int]]) -> frozenset[int]:
-        step = 1 if self.graph.streams[stream].broadcast else 0
+        step = 1 if self.streams[stream].broadcast else 0
         return frozenset(depth + step for depth in self._sent(stream, known))
