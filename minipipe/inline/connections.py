@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from minipipe.codec import Decoder, Unreadable
 from minipipe.dead_letters import keep
 from minipipe.errors import ItemTypeError
 from minipipe.graph.joins import Fork
-
-if TYPE_CHECKING:
-    from minipipe.inline.stage import Stage
 
 
 class Ident(NamedTuple):
@@ -39,10 +36,19 @@ class Ident(NamedTuple):
         return Ident(self.origin, self.number, tuple(steps))
 
 
+class Consumer(Protocol):
+    """What a connection leads to: a segment that takes items while it `takes`."""
+
+    takes: bool
+
+    def take(self, inlet: int, item: Any, ident: Ident) -> Iterable[Delivery]:
+        """Works an item off; gives, one by one, what that puts out."""
+
+
 class Connection(NamedTuple):
     """From an outlet to one segment that takes from its stream."""
 
-    stage: Stage | None  # None: the caller's loop
+    stage: Consumer | None  # None: the caller's loop
     inlet: int
     loop: int | None = None  # the number of the loop that it closes
 
