@@ -5,19 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from minipipe.codec import wire
 from minipipe.codec.dtypes import NAMES, read_dtype, write_dtype
+from minipipe.codec.nodes import NodeReader, NodeWriter, ReadNode, WriteNode
 from minipipe.codec.slots import as_bytes
-from minipipe.codec.wire import NotNativeError, ReadNode, WriteNode
+from minipipe.codec.wire import NotNativeError
 from minipipe.errors import WireFormatError
-
-if TYPE_CHECKING:
-    from minipipe.codec.reader import Reader
-    from minipipe.codec.writer import Writer
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -76,7 +73,7 @@ def raw_bytes(array: Array) -> memoryview:
     return as_bytes(array).data
 
 
-def _write_array(writer: Writer, value: Array) -> list[object]:
+def _write_array(writer: NodeWriter, value: Array) -> list[object]:
     words = write_dtype(value.dtype)
     is_fortran = value.flags.fnc
     order = _ORDERS[is_fortran]
@@ -94,12 +91,12 @@ def _write_array(writer: Writer, value: Array) -> list[object]:
     return [wire.ARRAY, words, int(is_fortran), writer.buffer(data), *value.shape]
 
 
-def _read_array(reader: Reader, node: list[Any]) -> object:
+def _read_array(reader: NodeReader, node: list[Any]) -> object:
     _, words, is_fortran, data, *shape = node
     return array_from(read_dtype(words), shape, _ORDERS[bool(is_fortran)], reader.buffer(data))
 
 
-def _read_slot_array(reader: Reader, node: list[Any]) -> object:
+def _read_slot_array(reader: NodeReader, node: list[Any]) -> object:
     _, words, ref, offset, strides, exclusive, *shape = node
     dtype = read_dtype(words)
     _checked_size(shape)

@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minipipe.codec import wire
-from minipipe.codec.wire import ReadNode, WriteNode
+from minipipe.codec.nodes import NodeReader, NodeWriter, ReadNode, WriteNode
 from minipipe.errors import WireFormatError
 
-if TYPE_CHECKING:
-    from minipipe.codec.reader import Reader
-    from minipipe.codec.writer import Writer
 
-
-def _write_list(writer: Writer, value: list[object]) -> list[object]:
+def _write_list(writer: NodeWriter, value: list[object]) -> list[object]:
     return [wire.LIST, writer.nodes(value)]
 
 
-def _read_list(reader: Reader, node: list[Any]) -> object:
+def _read_list(reader: NodeReader, node: list[Any]) -> object:
     _, items = node
     return reader.nodes(items)
 
 
-def _write_tuple(writer: Writer, value: tuple[object, ...]) -> list[object]:
+def _write_tuple(writer: NodeWriter, value: tuple[object, ...]) -> list[object]:
     return [wire.TUPLE, writer.nodes(value)]
 
 
-def _read_tuple(reader: Reader, node: list[Any]) -> object:
+def _read_tuple(reader: NodeReader, node: list[Any]) -> object:
     _, items = node
     return tuple(reader.nodes(items))
 
 
-def _write_dict(writer: Writer, value: dict[object, object]) -> list[object]:
+def _write_dict(writer: NodeWriter, value: dict[object, object]) -> list[object]:
     return [wire.DICT, writer.hashed(value.keys()), writer.nodes(value.values())]
 
 
-def _read_dict(reader: Reader, node: list[Any]) -> object:
+def _read_dict(reader: NodeReader, node: list[Any]) -> object:
     _, key_nodes, value_nodes = node
     keys = reader.hashed(key_nodes)
     found = dict(zip(keys, reader.nodes(value_nodes), strict=True))
@@ -44,29 +40,29 @@ def _read_dict(reader: Reader, node: list[Any]) -> object:
     return found
 
 
-def _write_set(writer: Writer, value: set[object]) -> list[object]:
+def _write_set(writer: NodeWriter, value: set[object]) -> list[object]:
     return [wire.SET, writer.hashed(value)]
 
 
-def _read_set(reader: Reader, node: list[Any]) -> object:
+def _read_set(reader: NodeReader, node: list[Any]) -> object:
     _, items = node
     return set(reader.hashed(items))
 
 
-def _write_frozenset(writer: Writer, value: frozenset[object]) -> list[object]:
+def _write_frozenset(writer: NodeWriter, value: frozenset[object]) -> list[object]:
     return [wire.FROZENSET, writer.hashed(value)]
 
 
-def _read_frozenset(reader: Reader, node: list[Any]) -> object:
+def _read_frozenset(reader: NodeReader, node: list[Any]) -> object:
     _, items = node
     return frozenset(reader.hashed(items))
 
 
-def _write_bytearray(writer: Writer, value: bytearray) -> list[object]:
+def _write_bytearray(writer: NodeWriter, value: bytearray) -> list[object]:
     return [wire.BYTEARRAY, writer.buffer(bytes(value))]
 
 
-def _read_bytearray(reader: Reader, node: list[Any]) -> object:
+def _read_bytearray(reader: NodeReader, node: list[Any]) -> object:
     _, data = node
     return bytearray(reader.buffer(data))
 

@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minipipe.codec import wire
 from minipipe.codec.arrays import array_from
 from minipipe.codec.dtypes import read_dtype, write_dtype
-from minipipe.codec.wire import NotNativeError, ReadNode, WriteNode
+from minipipe.codec.nodes import NodeReader, NodeWriter, ReadNode, WriteNode
+from minipipe.codec.wire import NotNativeError
 from minipipe.errors import WireFormatError
 
-if TYPE_CHECKING:
-    from minipipe.codec.reader import Reader
-    from minipipe.codec.writer import Writer
 
-
-def _write_scalar(writer: Writer, value: np.generic) -> list[object]:
+def _write_scalar(writer: NodeWriter, value: np.generic) -> list[object]:
     if value.dtype.type is not type(value):
         raise NotNativeError("its class is a subclass of NumPy's")
     data = value.tobytes()
     return [wire.SCALAR, write_dtype(value.dtype), writer.buffer(data)]
 
 
-def _read_scalar(reader: Reader, node: list[Any]) -> object:
+def _read_scalar(reader: NodeReader, node: list[Any]) -> object:
     _, words, data = node
     return array_from(read_dtype(words), [], "C", reader.buffer(data))[()]
 
 
-def _write_text(writer: Writer, value: np.str_ | np.bytes_) -> list[object]:
+def _write_text(writer: NodeWriter, value: np.str_ | np.bytes_) -> list[object]:
     # Not through an array, which would cut zeros off its end.
     plain = str.__str__(value) if isinstance(value, str) else bytes(value)
     return [wire.NUMPY_TEXT, writer.leaf(plain)]
 
 
-def _read_text(reader: Reader, node: list[Any]) -> object:
+def _read_text(reader: NodeReader, node: list[Any]) -> object:
     _, text = node
     plain = reader.node(text)
     if type(plain) is str:
@@ -45,11 +42,11 @@ def _read_text(reader: Reader, node: list[Any]) -> object:
     raise WireFormatError(f"a NumPy text is a {type(plain).__name__}")
 
 
-def _write_dtype(writer: Writer, value: np.dtype[Any]) -> list[object]:
+def _write_dtype(writer: NodeWriter, value: np.dtype[Any]) -> list[object]:
     return [wire.DTYPE, write_dtype(value)]
 
 
-def _read_dtype(reader: Reader, node: list[Any]) -> object:
+def _read_dtype(reader: NodeReader, node: list[Any]) -> object:
     _, words = node
     return read_dtype(words)
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minipipe.codec import reductions, wire
 from minipipe.codec.arrays import frozen_copy
-from minipipe.codec.wire import ReadNode
+from minipipe.codec.nodes import NodeReader, NodeWriter, ReadNode
 from minipipe.errors import WireFormatError
 from minipipe.process import by_value
-
-if TYPE_CHECKING:
-    from minipipe.codec.reader import Reader
-    from minipipe.codec.writer import Writer
 
 
 def dump(
@@ -65,7 +61,7 @@ def load(
         raise wire.UnpicklingError(unpickler.last) from exc
 
 
-def write(writer: Writer, item: object) -> list[object]:
+def write(writer: NodeWriter, item: object) -> list[object]:
     """Returns the node of a pickled item."""
     buffers: list[memoryview] = []
 
@@ -80,7 +76,7 @@ def write(writer: Writer, item: object) -> list[object]:
     return [wire.PICKLE, writer.buffer(data), *map(writer.buffer, buffers)]
 
 
-def _read(reader: Reader, node: list[Any]) -> object:
+def _read(reader: NodeReader, node: list[Any]) -> object:
     if not reader.trust.allow_pickle:
         raise WireFormatError("it holds a pickle, which only allow_pickle=True would accept")
     _, data, *buffers = node

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from minipipe.codec import (
     arrays,
@@ -16,10 +16,9 @@ from minipipe.codec import (
     values,
     wire,
 )
-from minipipe.codec.slots import Borrower, Leases
-from minipipe.codec.wire import ReadNode
+from minipipe.codec.nodes import ReadNode, Trust
+from minipipe.codec.slots import Borrower
 from minipipe.errors import WireFormatError
-from minipipe.protocol.wiring import Access
 
 _READERS: dict[int, ReadNode] = {
     **containers.READERS,
@@ -31,18 +30,6 @@ _READERS: dict[int, ReadNode] = {
     **tables.READERS,
     **pickled.READERS,
 }
-
-
-class Trust(Protocol):
-    """What a reader may believe: whom it trusts, and the classes it was told of."""
-
-    allow_pickle: bool
-    borrower: Borrower | None
-    access: Access
-    leases: Leases
-
-    def class_named(self, name: str | bytes) -> type:
-        """Returns the class that a message refers to."""
 
 
 class Reader:

@@ -10,16 +10,13 @@ import copyreg
 import dataclasses
 import enum
 from types import MemberDescriptorType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 from minipipe.codec import wire
-from minipipe.codec.wire import NotNativeError, ReadNode, WriteNode
+from minipipe.codec.nodes import NodeReader, NodeWriter, ReadNode, WriteNode
+from minipipe.codec.wire import NotNativeError
 from minipipe.errors import WireFormatError
-
-if TYPE_CHECKING:
-    from minipipe.codec.reader import Reader
-    from minipipe.codec.writer import Writer
 
 _OWN_PICKLING = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs_ex__")
 
@@ -94,7 +91,7 @@ def why_not(kind: type) -> str:
     return _shape_of(kind).why_not
 
 
-def _write_dataclass(writer: Writer, value: Any) -> list[object]:
+def _write_dataclass(writer: NodeWriter, value: Any) -> list[object]:
     cls = type(value)
     state: dict[Any, object] = {**getattr(value, "__dict__", {})}
     for name, member in _slots_of(cls).items():
@@ -108,7 +105,7 @@ def _write_dataclass(writer: Writer, value: Any) -> list[object]:
     return [wire.DATACLASS, writer.class_name(cls), names, writer.nodes(state.values())]
 
 
-def _read_dataclass(reader: Reader, node: list[Any]) -> object:
+def _read_dataclass(reader: NodeReader, node: list[Any]) -> object:
     _, class_name, name_nodes, value_nodes = node
     cls = _class(reader, class_name, "dataclass")
     names = [reader.text(name) for name in reader.nodes(name_nodes)]
@@ -127,13 +124,13 @@ def _read_dataclass(reader: Reader, node: list[Any]) -> object:
     return value
 
 
-def _write_namedtuple(writer: Writer, value: Any) -> list[object]:
+def _write_namedtuple(writer: NodeWriter, value: Any) -> list[object]:
     if getattr(value, "__dict__", None):
         raise NotNativeError("it is a namedtuple with attributes")
     return [wire.NAMEDTUPLE, writer.class_name(type(value)), writer.nodes(value)]
 
 
-def _read_namedtuple(reader: Reader, node: list[Any]) -> object:
+def _read_namedtuple(reader: NodeReader, node: list[Any]) -> object:
     _, class_name, value_nodes = node
     cls = _class(reader, class_name, "namedtuple")
     values = reader.nodes(value_nodes)
@@ -145,14 +142,14 @@ def _read_namedtuple(reader: Reader, node: list[Any]) -> object:
     return tuple.__new__(cls, values)
 
 
-def _write_enum(writer: Writer, value: enum.Enum) -> list[object]:
+def _write_enum(writer: NodeWriter, value: enum.Enum) -> list[object]:
     cls = type(value)
     if cls.__members__.get(value.name) is not value:
         raise NotNativeError("it is no member of its Enum")
     return [wire.ENUM, writer.class_name(cls), writer.leaf(value.name)]
 
 
-def _read_enum(reader: Reader, node: list[Any]) -> object:
+def _read_enum(reader: NodeReader, node: list[Any]) -> object:
     _, class_name, name_node = node
     cls: Any = _class(reader, class_name, "enum")
     name = reader.text(name_node)
@@ -162,13 +159,13 @@ def _read_enum(reader: Reader, node: list[Any]) -> object:
     return member
 
 
-def _write_flag(writer: Writer, value: enum.Flag) -> list[object]:
+def _write_flag(writer: NodeWriter, value: enum.Flag) -> list[object]:
     if type(value.value) is not int:
         raise NotNativeError("it is a Flag whose value is not an int")
     return [wire.FLAG, writer.class_name(type(value)), writer.leaf(value.value)]
 
 
-def _read_flag(reader: Reader, node: list[Any]) -> object:
+def _read_flag(reader: NodeReader, node: list[Any]) -> object:
     _, class_name, value_node = node
     cls: Any = _class(reader, class_name, "enum")
     value = reader.node(value_node)
@@ -177,7 +174,7 @@ def _read_flag(reader: Reader, node: list[Any]) -> object:
     return cls(value)
 
 
-def _class(reader: Reader, name: Any, kind: str) -> type:
+def _class(reader: NodeReader, name: Any, kind: str) -> type:
     cls = reader.class_named(name)
     if _shape_of(cls).kind != kind:
         raise WireFormatError(f"{cls.__module__}.{cls.__qualname__} is no {kind} here")

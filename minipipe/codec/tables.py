@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minipipe.codec import wire
-from minipipe.codec.wire import NotNativeError, ReadNode, WriteNode
+from minipipe.codec.nodes import NodeReader, NodeWriter, ReadNode, WriteNode
+from minipipe.codec.wire import NotNativeError
 from minipipe.errors import WireFormatError
-
-if TYPE_CHECKING:
-    from minipipe.codec.reader import Reader
-    from minipipe.codec.writer import Writer
 
 # Before, a table could bring a pickled extension type that was loaded unasked: CVE-2023-47248.
 _FIRST_SAFE_PYARROW = (14, 0, 1)
@@ -36,7 +33,7 @@ def writer_for(kind: type) -> WriteNode | None:
     return None
 
 
-def _write_table(writer: Writer, value: Any) -> list[object]:
+def _write_table(writer: NodeWriter, value: Any) -> list[object]:
     arrow = sys.modules["pyarrow"]
     if value.num_columns == 0 or any(_is_extended(field.type) for field in value.schema):
         raise NotNativeError("it is a table of no columns, or with extension types")
@@ -57,12 +54,12 @@ def _ipc(arrow: Any, table: Any) -> memoryview:
     return memoryview(sink.getvalue())
 
 
-def _read_arrow(reader: Reader, node: list[Any]) -> object:
+def _read_arrow(reader: NodeReader, node: list[Any]) -> object:
     _, is_batch, data = node
     return _table(reader, data, is_batch=bool(is_batch))
 
 
-def _table(reader: Reader, node: Any, *, is_batch: bool = False) -> Any:
+def _table(reader: NodeReader, node: Any, *, is_batch: bool = False) -> Any:
     data = np.array(np.frombuffer(reader.buffer(node), np.uint8))
     try:
         arrow = importlib.import_module("pyarrow")
@@ -80,7 +77,7 @@ def _table(reader: Reader, node: Any, *, is_batch: bool = False) -> Any:
     return table
 
 
-def _write_frame(writer: Writer, value: Any) -> list[object]:
+def _write_frame(writer: NodeWriter, value: Any) -> list[object]:
     if not _is_plain(value):
         raise NotNativeError("it is a DataFrame that Arrow would not return exactly as it is")
     arrow = sys.modules["pyarrow"]
@@ -123,7 +120,7 @@ def _is_exact(dtype: Any, pandas: Any) -> bool:
     return isinstance(dtype, pandas.StringDtype)
 
 
-def _read_frame(reader: Reader, node: list[Any]) -> object:
+def _read_frame(reader: NodeReader, node: list[Any]) -> object:
     _, data = node
     table = _table(reader, data)
     try:

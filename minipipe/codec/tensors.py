@@ -7,19 +7,16 @@ import math
 import pickle
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minipipe.codec import wire
 from minipipe.codec.arrays import frozen_copy, is_shape
+from minipipe.codec.nodes import NodeReader, NodeWriter, ReadNode, WriteNode
 from minipipe.codec.slots import OTHERS_SEE
-from minipipe.codec.wire import NotNativeError, ReadNode, RefusedError, WriteNode
+from minipipe.codec.wire import NotNativeError, RefusedError
 from minipipe.errors import WireFormatError
-
-if TYPE_CHECKING:
-    from minipipe.codec.reader import Reader
-    from minipipe.codec.writer import Writer
 
 # A list, because getattr(torch, name) on a name from the wire could be anything.
 _DTYPES = frozenset(
@@ -63,7 +60,7 @@ def reduce_in_place(value: object) -> tuple[Any, ...] | None:
     return None if reduced is None else (_in_place, reduced[1])
 
 
-def _write(writer: Writer, value: Any) -> list[object]:
+def _write(writer: NodeWriter, value: Any) -> list[object]:
     (dtype, shape, axes, requires_grad), data = _take_apart(value)
     part = writer.lend(np.frombuffer(data, np.uint8)) if data.nbytes else None
     if part is not None:
@@ -102,12 +99,12 @@ def _refuse_graph(tensor: Any) -> None:
         raise RefusedError("it is part of an autograd graph, which cannot travel: detach() it")
 
 
-def _read(reader: Reader, node: list[Any]) -> object:
+def _read(reader: NodeReader, node: list[Any]) -> object:
     _, dtype, shape, axes, requires_grad, data = node
     return _rebuild(dtype, shape, axes, requires_grad, reader.buffer(data))
 
 
-def _read_slot(reader: Reader, node: list[Any]) -> object:
+def _read_slot(reader: NodeReader, node: list[Any]) -> object:
     _, dtype, shape, axes, requires_grad, ref, offset = node
     torch, kind, strides = _layout(dtype, shape, axes)
     size_bytes = math.prod(shape) * kind.itemsize

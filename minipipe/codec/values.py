@@ -5,118 +5,115 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID, SafeUUID
 from zoneinfo import ZoneInfo
 
 from minipipe.codec import wire
-from minipipe.codec.wire import NotNativeError, ReadNode, WriteNode
+from minipipe.codec.nodes import NodeReader, NodeWriter, ReadNode, WriteNode
+from minipipe.codec.wire import NotNativeError
 from minipipe.errors import WireFormatError
-
-if TYPE_CHECKING:
-    from minipipe.codec.reader import Reader
-    from minipipe.codec.writer import Writer
 
 _PATHS: tuple[type[PurePath], ...] = (PurePosixPath, PureWindowsPath, PosixPath, WindowsPath)
 _SAFETY = (SafeUUID.unknown, SafeUUID.safe, SafeUUID.unsafe)
 
 
-def _write_complex(writer: Writer, value: complex) -> list[object]:
+def _write_complex(writer: NodeWriter, value: complex) -> list[object]:
     return [wire.COMPLEX, value.real, value.imag]
 
 
-def _read_complex(reader: Reader, node: list[Any]) -> object:
+def _read_complex(reader: NodeReader, node: list[Any]) -> object:
     _, real, imag = node
     return complex(real, imag)
 
 
-def _write_date(writer: Writer, value: date) -> list[object]:
+def _write_date(writer: NodeWriter, value: date) -> list[object]:
     return [wire.DATE, value.toordinal()]
 
 
-def _read_date(reader: Reader, node: list[Any]) -> object:
+def _read_date(reader: NodeReader, node: list[Any]) -> object:
     _, ordinal = node
     return date.fromordinal(ordinal)
 
 
-def _write_time(writer: Writer, value: time) -> list[object]:
+def _write_time(writer: NodeWriter, value: time) -> list[object]:
     fields = (value.hour, value.minute, value.second, value.microsecond, value.fold)
     return [wire.TIME, *fields, writer.node(value.tzinfo)]
 
 
-def _read_time(reader: Reader, node: list[Any]) -> object:
+def _read_time(reader: NodeReader, node: list[Any]) -> object:
     _, hour, minute, second, microsecond, fold, zone = node
     tzinfo: Any = reader.node(zone)
     return time(hour, minute, second, microsecond, tzinfo, fold=fold)
 
 
-def _write_datetime(writer: Writer, value: datetime) -> list[object]:
+def _write_datetime(writer: NodeWriter, value: datetime) -> list[object]:
     day = (value.year, value.month, value.day)
     moment = (value.hour, value.minute, value.second, value.microsecond, value.fold)
     return [wire.DATETIME, *day, *moment, writer.node(value.tzinfo)]
 
 
-def _read_datetime(reader: Reader, node: list[Any]) -> object:
+def _read_datetime(reader: NodeReader, node: list[Any]) -> object:
     _, year, month, day, hour, minute, second, microsecond, fold, zone = node
     tzinfo: Any = reader.node(zone)
     return datetime(year, month, day, hour, minute, second, microsecond, tzinfo, fold=fold)
 
 
-def _write_timedelta(writer: Writer, value: timedelta) -> list[object]:
+def _write_timedelta(writer: NodeWriter, value: timedelta) -> list[object]:
     return [wire.TIMEDELTA, value.days, value.seconds, value.microseconds]
 
 
-def _read_timedelta(reader: Reader, node: list[Any]) -> object:
+def _read_timedelta(reader: NodeReader, node: list[Any]) -> object:
     _, days, seconds, microseconds = node
     return timedelta(days, seconds, microseconds)
 
 
-def _write_timezone(writer: Writer, value: timezone) -> list[object]:
+def _write_timezone(writer: NodeWriter, value: timezone) -> list[object]:
     # Whether it was given a name can only be learned from the arguments that it pickles with.
     offset, *name = value.__getinitargs__()  # type: ignore[attr-defined]
     parts = (offset.days, offset.seconds, offset.microseconds)
     return [wire.TIMEZONE, *parts, *map(writer.leaf, name)]
 
 
-def _read_timezone(reader: Reader, node: list[Any]) -> object:
+def _read_timezone(reader: NodeReader, node: list[Any]) -> object:
     _, days, seconds, microseconds, *name = node
     return timezone(timedelta(days, seconds, microseconds), *map(reader.text, name))
 
 
-def _write_zoneinfo(writer: Writer, value: ZoneInfo) -> list[object]:
+def _write_zoneinfo(writer: NodeWriter, value: ZoneInfo) -> list[object]:
     if value.key is None or ZoneInfo(value.key) is not value:
         raise NotNativeError("it is a ZoneInfo that no key leads to")
     return [wire.ZONEINFO, value.key]
 
 
-def _read_zoneinfo(reader: Reader, node: list[Any]) -> object:
+def _read_zoneinfo(reader: NodeReader, node: list[Any]) -> object:
     _, key = node
     return ZoneInfo(reader.text(key))
 
 
-def _write_decimal(writer: Writer, value: Decimal) -> list[object]:
+def _write_decimal(writer: NodeWriter, value: Decimal) -> list[object]:
     return [wire.DECIMAL, writer.leaf(str(value))]
 
 
-def _read_decimal(reader: Reader, node: list[Any]) -> object:
+def _read_decimal(reader: NodeReader, node: list[Any]) -> object:
     _, text = node
     return Decimal(reader.text(text))
 
 
-def _write_uuid(writer: Writer, value: UUID) -> list[object]:
+def _write_uuid(writer: NodeWriter, value: UUID) -> list[object]:
     return [wire.UUID_, value.bytes, _SAFETY.index(value.is_safe)]
 
 
-def _read_uuid(reader: Reader, node: list[Any]) -> object:
+def _read_uuid(reader: NodeReader, node: list[Any]) -> object:
     _, data, safety = node
     return UUID(bytes=data, is_safe=_SAFETY[safety])
 
 
-def _write_path(writer: Writer, value: PurePath) -> list[object]:
+def _write_path(writer: NodeWriter, value: PurePath) -> list[object]:
     return [wire.PATH, _PATHS.index(type(value)), writer.leaf(str(value))]
 
 
-def _read_path(reader: Reader, node: list[Any]) -> object:
+def _read_path(reader: NodeReader, node: list[Any]) -> object:
     _, index, text = node
     kind = _PATHS[index]
     try:

@@ -33,16 +33,6 @@ A class is `"module:qualname"`, or the 16-byte token of its definition.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-if TYPE_CHECKING:
-    from minipipe.codec.reader import Reader
-    from minipipe.codec.writer import Writer
-
-WriteNode: TypeAlias = "Callable[[Writer, Any], list[object]]"
-ReadNode: TypeAlias = "Callable[[Reader, list[Any]], object]"
-
 FORMAT_VERSION = 1
 
 OUT_OF_BAND_BYTES = 4096

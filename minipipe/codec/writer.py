@@ -17,8 +17,9 @@ from minipipe.codec import (
     values,
     wire,
 )
+from minipipe.codec.nodes import WriteNode
 from minipipe.codec.slots import Array, Lender, SlotPart
-from minipipe.codec.wire import NotNativeError, WriteNode
+from minipipe.codec.wire import NotNativeError
 from minipipe.shm import SlotHandle
 
 _WRITERS: dict[type, WriteNode] = {**containers.WRITERS, **values.WRITERS, **arrays.WRITERS}
