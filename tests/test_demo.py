@@ -162,11 +162,11 @@ def test_resampling_every_pixel_from_where_it_is_changes_nothing(split: digits.D
 
 
 @pytest.mark.parametrize("away", [-1000, -10, 10, 1000])
-def test_what_is_resampled_from_outside_of_the_image_is_black(in_user_code: float) -> None:
+def test_what_is_resampled_from_outside_of_the_image_is_black(away: float) -> None:
     images = np.ones((1, 8, 8), np.float32)
     rows, columns = np.indices((8, 8), np.float32).reshape(2, 1, 64)
 
-    assert not augment._resample(images, rows + np.float32(in_user_code + 0.5), columns).any()
+    assert not augment._resample(images, rows + np.float32(away + 0.5), columns).any()
 
 
 def test_a_decoded_row_has_the_size_that_the_memory_limit_counts_with(files: list[str]) -> None:

@@ -320,7 +320,7 @@ class WorkerProcesses:
         if number is None:
             return ""
         handle = self.handles.get(origin)
-        at = f" at {'.'.join(map(str, outputs))}" if outputs else ""
+        at = f", branch {'.'.join(map(str, outputs))}" if outputs else ""
         return f"item {number} of {handle.name!r}{at}" if handle else f"item {number}{at}"
 
     def item_in(self, handle: WorkerHandle) -> str:

@@ -205,7 +205,8 @@ class Run:
 
     def stats(self) -> RunStats:
         """What every worker has done so far."""
-        state = "ended" if self.ended else "stopping" if self._lifecycle.stopping else "running"
+        stopping = self._lifecycle.stopping or bool(self._conductor.wishes)
+        state = "ended" if self.ended else "stopping" if stopping else "running"
         took_s = self._took_s if self.ended else time.monotonic() - self._began_s
         return RunStats(
             state,

@@ -200,7 +200,7 @@ class FunctorRunner:
             return
         skips.ignore()
         if in_full:
-            at = f" at {'.'.join(map(str, path))}" if path else ""
+            at = f", branch {'.'.join(map(str, path))}" if path else ""
             skipped = "this" if number is None else f"item {number}{at}"
             said = f"{type(error).__name__}: {text_of(error)}"
             if item is GENERATED:  # not one of many

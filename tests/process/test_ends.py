@@ -31,7 +31,7 @@ class OddError(Exception):
         self.code = code
 
 
-class RefCounts:
+class Keeper:
     """A sink with something to save."""
 
     def local_init(self) -> None:
@@ -63,7 +63,7 @@ def pipeline(transform=slowly, sink=None, source=endless, n: int = 2, **options)
         [
             mp.Source(source, "load"),
             mp.Transform(transform, "trans", n_processes=n, **options),
-            mp.Sink(RefCounts() if sink is None else sink, "save"),
+            mp.Sink(Keeper() if sink is None else sink, "save"),
         ]
     )
 
@@ -152,7 +152,7 @@ def test_the_loop_raises_what_happened_in_a_worker() -> None:
 
 @pytest.mark.parametrize("kind", ["Source", "Transform", "Sink"])
 def test_local_init_that_raises_ends_the_run(kind: str) -> None:
-    class Fails(RefCounts):
+    class Fails(Keeper):
         def local_init(self) -> None:
             raise OSError("no such device")
 
@@ -160,7 +160,7 @@ def test_local_init_that_raises_ends_the_run(kind: str) -> None:
         def run(self):
             yield 1
 
-    segments = [mp.Source(endless), mp.Transform(slowly), mp.Sink(RefCounts())]
+    segments = [mp.Source(endless), mp.Transform(slowly), mp.Sink(Keeper())]
     index = ["Source", "Transform", "Sink"].index(kind)
     functor = FailingSource() if kind == "Source" else Fails()
     segments[index] = getattr(mp, kind)(functor, "broken")
@@ -170,7 +170,7 @@ def test_local_init_that_raises_ends_the_run(kind: str) -> None:
 
 
 def test_local_term_that_raises_is_told() -> None:
-    class Fails(RefCounts):
+    class Fails(Keeper):
         def local_term(self):
             raise OSError("disk full")
 
@@ -249,7 +249,7 @@ def test_a_crash_in_native_code_names_the_item() -> None:
 
 
 def test_a_worker_killed_while_it_starts_ends_the_run() -> None:
-    class Slow(RefCounts):
+    class Slow(Keeper):
         def local_init(self) -> None:
             time.sleep(60)
 
@@ -336,7 +336,7 @@ def test_a_functor_that_cannot_be_interrupted_is_killed() -> None:
 
 
 def test_local_term_has_its_grace_and_no_more() -> None:
-    class Slow(RefCounts):
+    class Slow(Keeper):
         def local_term(self):
             time.sleep(1000)
 
@@ -370,7 +370,7 @@ def test_a_stopped_consumer_stops_the_source_within_its_budget() -> None:
         while True:
             yield chunk.copy()
 
-    pline = mp.PipeLine([mp.Source(chunks, "load"), mp.Sink(RefCounts(), "save")]).run()
+    pline = mp.PipeLine([mp.Source(chunks, "load"), mp.Sink(Keeper(), "save")]).run()
     flowing(pline)
     victim = pline.stats()["save"].pid
     os.kill(victim, signal.SIGSTOP)
@@ -401,7 +401,7 @@ SCRIPT = """
 import os, sys, threading, time
 import minipipe as mp
 
-class RefCounts:
+class Keeper:
     def run(self, item):
         time.sleep(0.002)
     def local_term(self):
@@ -419,7 +419,7 @@ def trans(x):
     return x
 
 pline = mp.PipeLine([mp.Source(load, "load"), mp.Transform(trans, n_processes=2),
-                     mp.Sink(RefCounts(), "save")])
+                     mp.Sink(Keeper(), "save")])
 {init}
 pline.run()
 while {waits} and not pline.stats()["save"].items_in:

@@ -76,7 +76,7 @@ def test_a_leaf_that_dies_twice_is_set_aside_alone_and_kept_with_its_path(
         (letter.number, tuple(letter.path), letter.item()) for letter in letters_in(path)
     )
     assert letters == [(7, (0,), 14), (7, (1,), 15), (10, (1,), 21)]
-    for leaf in ("7 of 'src' at 0", "7 of 'src' at 1", "10 of 'src' at 1"):
+    for leaf in ("7 of 'src', branch 0", "7 of 'src', branch 1", "10 of 'src', branch 1"):
         assert f"item {leaf} has killed two workers of segment 'work'" in caplog.text
 
 

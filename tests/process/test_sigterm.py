@@ -20,7 +20,7 @@ SCRIPT = """
 import os, signal, sys, threading, time
 import minipipe as mp
 
-class RefCounts:
+class Keeper:
     def run(self, item):
         time.sleep(0.002)
     def local_term(self):
@@ -41,7 +41,7 @@ def ready():
 segments = [mp.Source(load, "load"), mp.Transform(lambda x: x, n_processes=2)]
 """
 CLOSE = """
-p = mp.PipeLine([*segments, mp.Sink(RefCounts())]).run()
+p = mp.PipeLine([*segments, mp.Sink(Keeper())]).run()
 while not p.stats()["Sink"].items_in: time.sleep(0.01)
 ready()
 p.close()
@@ -49,7 +49,7 @@ p.close()
 OWN_CODE = CLOSE.replace("p.close()", "time.sleep(1000)")
 INTERPRETER = CLOSE.replace("p.close()", "")
 LOOP = """
-class Passes(RefCounts):
+class Passes(Keeper):
     def run(self, item):
         return item
 for i, x in enumerate(mp.PipeLine([mp.Source(load), mp.Transform(Passes())])):

@@ -43,7 +43,7 @@ class Links:
             keep: how many of so many messages of one link.
         """
         for (sender, address), messages in self.under_way.items():
-            if find_slot(address) == process:
+            if owner_of(address) == process:
                 messages.clear()
             elif sender == process:
                 kept = keep(len(messages))
@@ -51,7 +51,7 @@ class Links:
                     messages.pop()
 
 
-def find_slot(address: str) -> str:
+def owner_of(address: str) -> str:
     """The process that listens at an address."""
     return address.partition("/")[0]
 
