@@ -1,0 +1,77 @@
+"""Errors of what travels between processes, and of what it travels through."""
+
+from __future__ import annotations
+
+from minipipe.errors.base import MiniPipeError
+from minipipe.errors.options import did_you_mean
+
+
+class WireFormatError(MiniPipeError, ValueError):
+    """Bytes that arrived are not what this version of MiniPipe writes."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class ItemTypeError(MiniPipeError, TypeError):
+    """An item, or a part of it, cannot travel between processes."""
+
+    def __init__(self, where: str, type_name: str, why: str) -> None:
+        super().__init__(where, type_name, why)
+        self.where = where
+        self.type_name = type_name
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.where} of type {self.type_name} cannot be sent: {self.why}"
+
+
+class UnreadableItemError(MiniPipeError, ValueError):
+    """An item that has arrived could not be made again: its class has not accepted what it gave.
+
+    Its cause is what was raised there.
+    """
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(what, why)
+        self.what = what
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"an item cannot be unpickled: {self.what} failed ({self.why})"
+
+
+class UnknownTransportError(MiniPipeError, ValueError):
+    """An address whose scheme no transport answers to."""
+
+    def __init__(self, scheme: str, address: str, known: tuple[str, ...]) -> None:
+        super().__init__(scheme, address, known)
+        self.scheme = scheme
+        self.address = address
+        self.known = known
+
+    def __str__(self) -> str:
+        return (
+            f"unknown transport {self.scheme!r} in {self.address!r} "
+            f"(known: {', '.join(self.known)}){did_you_mean(self.scheme, self.known)}"
+        )
+
+
+class TransportError(MiniPipeError, OSError):
+    """A socket could not be bound, connected or used."""
+
+
+class RunDirectoryLostError(MiniPipeError, OSError):
+    """Somebody has removed the run's directory while the run was on."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return (
+            f"the run's directory {self.path!r} was removed while the run was on, and with it the "
+            "sockets of its workers, so the run was stopped: it has to stay until the run's end "
+            "(TMPDIR says where it is made)"
+        )
