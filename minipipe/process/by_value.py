@@ -9,7 +9,6 @@ checkpoint that was pickled in a worker, and a pool that a functor starts finds 
 from __future__ import annotations
 
 import ast
-import builtins
 import copyreg
 import functools
 import inspect
@@ -18,7 +17,6 @@ import sys
 import typing
 from collections.abc import Callable, Mapping
 from functools import reduce
-from importlib.machinery import ModuleSpec
 from io import BytesIO
 from types import FunctionType, ModuleType
 from typing import Any
@@ -26,6 +24,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from cloudpickle import cloudpickle
 
+from minipipe.process import main_module
 from minipipe.process.importing import travel_by_value_if_hidden
 from minipipe.process.skeletons import in_a_class, with_slots
 
@@ -37,42 +36,6 @@ _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement
 _CACHED: type = type(functools.lru_cache(len))
 _MAINS = ("__main__", "__mp_main__")  # the latter in a process that multiprocessing has spawned
 _HINTS = [getattr(typing, name, None) for name in ("NewType", "ParamSpec", "TypeVarTuple")]
-
-
-# ------------------------------------------------------------------ the other side's `__main__`
-def about_main() -> dict[str, str]:
-    """What makes a worker's `__main__` that of this process, beside what its functor brings."""
-    main = sys.modules["__main__"]
-    names = ("__name__", "__file__", "__package__", "__doc__")
-    about = {name: getattr(main, name, None) for name in names}
-    about["__spec__"] = getattr(getattr(main, "__spec__", None), "name", None)
-    return {name: value for name, value in about.items() if isinstance(value, str)}
-
-
-def become_main(about: Mapping[str, str]) -> None:
-    """This process's `__main__` is the script's from now on, empty as yet."""
-    main = ModuleType(about.get("__name__", "__main__"))
-    vars(main).update(about, __builtins__=builtins)
-    # multiprocessing's spawn goes by it where the script was started by `python -m`.
-    name = about.get("__spec__")
-    main.__spec__ = None if name is None else ModuleSpec(name, None, origin=about.get("__file__"))
-    sys.modules["__main__"] = main
-    sys.modules[main.__name__] = main
-
-
-def _main() -> dict[str, Any]:
-    """The namespace of `__main__`. (Pickles refer to it by name.)"""
-    return vars(sys.modules["__main__"])
-
-
-class _Main:
-    """Stands in a pickle for the namespace of `__main__`, wherever it is loaded."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _main, ()
-
-
-_MAIN = _Main()
 
 
 # ------------------------------------------------------------------ taking apart
@@ -134,18 +97,18 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         maker, args, state = reduced[:3]
         args, state = with_slots(cls, maker, args, state)
         name = self._name_in_main(cls, cls.__qualname__)
-        hints = _hints(inspect.get_annotations(cls), _main()) if name else {}
+        hints = _hints(inspect.get_annotations(cls), main_module.namespace()) if name else {}
         return _skeleton, (maker, *args), (name, hints, state), None, None, _settle_class
 
     def _dynamic_function_reduce(self, func: FunctionType) -> Any:
         maker, args, (fields, slots), *_ = super()._dynamic_function_reduce(func)
-        if func.__globals__ is not _main() or not self._joins_main:
+        if func.__globals__ is not main_module.namespace() or not self._joins_main:
             return maker, args, (fields, slots), None, None, cloudpickle._function_setstate
         code, _, *others = args
         name = self._name_in_main(func, func.__qualname__)
         slots["__globals__"] |= _hints(func.__annotations__, func.__globals__)
         state = name, fields, slots
-        return maker, (code, _MAIN, *others), state, None, None, _settle_function
+        return maker, (code, main_module.NAMESPACE, *others), state, None, None, _settle_function
 
     def _named(self, obj: Any, name: str) -> Any:
         """How to take apart what would be looked up under its name."""
@@ -158,12 +121,13 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return _hint, (kind, obj.__name__, obj.__module__, *args)
         if not _is_plain(kind):
             return name
-        named = name if _main().get(name) is obj else None  # items, too, mean the one there
+        # Items, too, mean the one there.
+        named = name if main_module.namespace().get(name) is obj else None
         return _single, (kind, named), obj.__getstate__(), None, None, _settle_single
 
     def _name_in_main(self, obj: Any, name: str) -> str | None:
         """The name under which the script has it, if it does."""
-        return name if self._joins_main and _main().get(name) is obj else None
+        return name if self._joins_main and main_module.namespace().get(name) is obj else None
 
 
 def _is_found(obj: Any, module: str, name: str) -> bool:
@@ -260,21 +224,15 @@ def _settle_class(cls: type, state: tuple[str | None, dict[str, Any], Any]) -> N
         # One that is known keeps what it has: it may be the script's own, or have counted.
         _skeletons.discard(cls)
         cloudpickle._class_setstate(cls, contents)
-    _join_main({**hints, name: cls} if name else hints)
+    main_module.join({**hints, name: cls} if name else hints)
 
 
 def _settle_function(func: FunctionType, state: tuple[str | None, Any, dict[str, Any]]) -> None:
     name, fields, slots = state
-    _join_main(slots["__globals__"])
+    main_module.join(slots["__globals__"])
     cloudpickle._function_setstate(func, (fields, {**slots, "__globals__": {}}))
     if name:
-        _join_main({name: func})
-
-
-def _join_main(names: Mapping[str, Any]) -> None:
-    main = _main()
-    for name, value in names.items():
-        main.setdefault(name, value)
+        main_module.join({name: func})
 
 
 def _cache(func: Callable[..., Any], maxsize: int | None, typed: bool) -> Any:
@@ -288,13 +246,13 @@ def _hint(kind: Any, name: str, module: str, *args: Any) -> Any:
 
 
 def _single(kind: type, name: str | None) -> Any:
-    found = _main().get(name) if name else None
+    found = main_module.namespace().get(name) if name else None
     if found is not None and type(found) is kind:
         return found
     made: Any = object.__new__(kind)
     _singles[id(made)] = made
     if name:
-        _join_main({name: made})
+        main_module.join({name: made})
     return made
 
 

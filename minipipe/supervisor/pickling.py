@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minipipe.codec import tensors
-from minipipe.process import by_value, memory_maps
+from minipipe.process import by_value, main_module, memory_maps
 from minipipe.segments.segment import Segment
 from minipipe.supervisor.functor_memory import SHARED_FROM_BYTES, FunctorMemory, forget, memory_for
 from minipipe.worker.pickled_functor import PickledFunctor
@@ -29,7 +29,7 @@ def pickle_functor(declared: Segment, task: Task) -> tuple[PickledFunctor, Funct
         buffers.append(view)
         return False
 
-    main = by_value.about_main()
+    main = main_module.about_main()
     data = dump(task, keep)
     if not buffers and len(data) < SHARED_FROM_BYTES:
         forget(declared)

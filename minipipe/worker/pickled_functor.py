@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from minipipe.process.by_value import become_main
+from minipipe.process.main_module import become_main
 from minipipe.worker.spec import Task
 
 
