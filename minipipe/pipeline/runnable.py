@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from minipipe.errors import LifecycleError, OptionError, reject_unknown
+from minipipe.errors import LifecycleError, reject_unknown
 from minipipe.graph import Graph
 from minipipe.inline import tell_differences
 from minipipe.pipeline.dead_letter_files import check_dead_letters, tell_letters_of_before
-from minipipe.pipeline.execution import Execution, InlineExecution, ProcessExecution
-from minipipe.process.describe import in_a_line
+from minipipe.pipeline.execution import Execution, check_has_output
+from minipipe.pipeline.inline_execution import InlineExecution
+from minipipe.pipeline.loop import Loop
+from minipipe.pipeline.process_execution import ProcessExecution
+from minipipe.pipeline.run_options import check_run_options, checked_inline
 from minipipe.process.importing import check_no_import
-from minipipe.process.logs import logger, set_level
+from minipipe.process.logs import set_level
 from minipipe.process.platforms import check_processes_work_here
 from minipipe.protocol.run.stats import RunStats
 from minipipe.segments.functor_code import refuse_lost
@@ -87,10 +88,7 @@ class Runnable(ABC):
         self._wait_if_left()
         self._check_not_running("build()")
         set_level(log_lvl)
-        if inline is None:
-            inline = os.environ.get("MINIPIPE_INLINE", "0") not in ("", "0")
-        if not isinstance(inline, bool):
-            raise OptionError(f"inline is True or False, got {inline!r}")
+        inline = checked_inline(inline)
         if not inline:
             check_processes_work_here()
         self._ignored = (
@@ -144,12 +142,7 @@ class Runnable(ABC):
             StartError: its processes cannot be started.
         """
         reject_unknown(unknown, ("grace_s", "seed", "shared_bytes"), "run")
-        if isinstance(grace_s, bool) or not isinstance(grace_s, (int, float)) or grace_s < 0:
-            raise OptionError(f"grace_s of run is a number of seconds, got {grace_s!r}")
-        if shared_bytes is not None and (type(shared_bytes) is not int or shared_bytes < 0):
-            raise OptionError(f"shared_bytes of run is a number of bytes, got {shared_bytes!r}")
-        if seed is not None and (type(seed) is not int or seed < 0):
-            raise OptionError(f"seed of run is a whole number of at least 0, or None, got {seed!r}")
+        check_run_options(grace_s=grace_s, seed=seed, shared_bytes=shared_bytes)
         check_no_import()
         self._wait_if_left()
         self._check_not_running("run()")
@@ -201,12 +194,7 @@ class Runnable(ABC):
         if self._graph is None:
             self.build()
         assert self._graph is not None
-        if self._graph.caller is None:
-            last = next(s for s in reversed(self._graph.segments) if s.kind == "sink")
-            raise LifecycleError(
-                f"the pipeline ends in sink {last.name!r}, so nothing comes out to iterate over: "
-                "leave the Sink away, or use run() and close()"
-            )
+        check_has_output(self._graph)
         self._wait_if_left()
         if self._running():
             if self._loop is not None and self._loop() is not None:
@@ -310,31 +298,3 @@ class Runnable(ABC):
     def __repr__(self) -> str:
         names = ", ".join(segment.name for segment in self.pipes)
         return f"<{type(self).__name__} {names or '(empty)'}: {self._state()}>"
-
-
-class Loop:
-    """One pass over a pipeline's output; leaving it early stops the run."""
-
-    def __init__(self, execution: Execution) -> None:
-        self._execution = execution
-        self._left = False
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        if self._left:
-            raise StopIteration
-        return self._execution.take()
-
-    def close(self) -> None:
-        """Stops the run, if it has not ended; nothing more comes."""
-        self._left = True
-        failure = self._execution.leave(waits=True)
-        if failure is not None:
-            raise failure
-
-    def __del__(self) -> None:
-        failure = self._execution.abandon()
-        if failure is not None:  # nobody may be there to catch it; close() raises it as well
-            logger.error("after the loop was left, %s", in_a_line(failure))

@@ -1,0 +1,133 @@
+"""One pass inline: in the caller's process and thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from minipipe.errors import LifecycleError
+from minipipe.graph import Graph
+from minipipe.inline import PAUSE, InlineRun
+from minipipe.pipeline.at_exit import begin, died_of, end, note_left
+from minipipe.pipeline.execution import RunTimeoutError, check_end_is_read, summary
+from minipipe.pipeline.forgotten import tell_forgotten
+from minipipe.process.logs import SUMMARY, logger
+from minipipe.protocol.run.lifecycle import Outcome
+from minipipe.protocol.run.stats import RunStats
+from minipipe.supervisor.caller import NestedError
+
+
+class InlineExecution:
+    """In the caller's process and thread, when the caller asks."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        ignored: tuple[type[BaseException], ...] | None,
+        seed: int | None,
+    ) -> None:
+        self._graph = graph
+        self._run = InlineRun(graph, ignored, seed)
+        self._items: Any = self._run.steps()  # a generator, which knows whether it is at work
+        self._lock = threading.RLock()  # several threads may read one loop
+        self._told = False
+        self.began_at = self._run.began_at
+        begin(self)
+
+    @property
+    def ended(self) -> bool:
+        return self._run.ended
+
+    @property
+    def results(self) -> dict[str, Any]:
+        return self._run.results
+
+    def take(self) -> Any:
+        with self._lock:
+            if self._items.gi_running:
+                raise NestedError("by a functor, a signal handler, or a finalizer")
+            try:
+                while (item := next(self._items)) is PAUSE:
+                    pass
+            except StopIteration:
+                self._tell_forgotten()
+                raise
+            return item
+
+    def leave(self, *, waits: bool = False) -> BaseException | None:
+        if self._run.ended:
+            return None  # whoever read the loop was told
+        self.stop(drain=False, wait=True)
+        note_left(self._interrupted_line)
+        return self._run.failure
+
+    def abandon(self) -> BaseException | None:
+        return self.leave()
+
+    def _interrupted_line(self) -> str:
+        return f"minipipe: {summary('interrupted', self.stats())}"
+
+    def wait_if_left(self) -> None:
+        pass  # nothing goes on by itself
+
+    def close(self, timeout_s: float | None) -> dict[str, Any]:
+        end(self)
+        if self._run.failure is not None:
+            raise self._run.failure
+        if not self._run.ended:
+            check_end_is_read(self._graph)
+            if self._items.gi_running:
+                raise LifecycleError(
+                    "close() while the pipeline runs inline, in another thread or further up in "
+                    "this one: that one's close() is what drives it"
+                )
+            until_s = None if timeout_s is None else time.monotonic() + timeout_s
+            for _ in self._items:
+                if until_s is not None and time.monotonic() > until_s:
+                    begin(self)
+                    raise RunTimeoutError(
+                        f"the run has not ended within {timeout_s} s and stands still, as it is "
+                        f"inline: call close() again to go on, or stop() to end it\n{self.stats()}"
+                    )
+            self._tell_forgotten()
+            logger.log(SUMMARY, "%s", summary("finished", self.stats()))
+        return self.results
+
+    def stop(self, *, drain: bool, wait: bool) -> None:
+        if not drain and self._lock.acquire(blocking=False):
+            try:
+                if not self._items.gi_running:
+                    end(self)
+                    self._end()
+                    return
+            finally:
+                self._lock.release()
+        # By a functor, a signal handler or another thread: whoever drives it sees that.
+        self._run.wish = "drain" if drain else "stop"
+
+    def _tell_forgotten(self) -> None:
+        if not self._told and self._run.outcome is Outcome.FINISHED:
+            self._told = True
+            tell_forgotten(self._graph, self.stats())
+
+    def _end(self) -> None:
+        """Ends it where it stands; what a `local_term` raises is for who closes it."""
+        try:
+            self._items.close()
+        except Exception as error:
+            if error is not self._run.failure:
+                raise
+        self._run.ended = True
+
+    def terminate(self) -> None:
+        """SIGTERM: ends it where it is driven by another thread than the one that gets that."""
+        self._run.wish = "stop"
+
+    def end_with_interpreter(self) -> None:
+        """The script has ended without close(): does what it would have done."""
+        if self._graph.caller is None and died_of() is None:
+            self.close(None)
+
+    def stats(self) -> RunStats:
+        return self._run.stats()
