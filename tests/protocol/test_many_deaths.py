@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from minipipe.protocol.run.events import SendFence, SendInit
+from minipipe.protocol.run.actions import SendFence, SendInit
 from minipipe.protocol.run.lifecycle import Bound, Died, Lifecycle, Member, Phase, Wired
 
 SENDER = Member(1, 0, is_source=True, sends_to=frozenset({0}))
