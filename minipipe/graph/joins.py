@@ -2,9 +2,9 @@
 
 A join pairs by identity if all its branches come from one fork (a segment with several
 downstreams, or a broadcast), by ways on which each item stays one item: functions, objects of
-one item for one, other joins of this kind.  What is dropped on such a way is sent on as a hole,
-so that the join knows.  Segments with state number anew what they pass on, so on from there a key
-travels beside each item: the identity that it had at the fork.
+one item for one, other joins of this kind.  What is dropped on such a way is sent on as a
+tombstone, so that the join knows.  Segments with state number anew what they pass on, so on from
+there a key travels beside each item: the identity that it had at the fork.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class JoinPlan:
 
 @dataclass(frozen=True)
 class JoinPlans:
-    """The partings of all joins of a graph."""
+    """The plans of all joins of a graph."""
 
     segments: tuple[GraphSegment, ...]
     streams: tuple[GraphStream, ...]
@@ -49,11 +49,11 @@ class JoinPlans:
 
     @cached_property
     def carries_tombstones(self) -> frozenset[int]:
-        """The streams on which holes travel."""
+        """The streams on which tombstones travel."""
         return frozenset(i for p in self.by_join.values() for branch in p.branches for i in branch)
 
     def tombstone_groups(self, segment: GraphSegment) -> tuple[tuple[int, ...], ...]:
-        """Groups of outputs: where none of a group has an item, one of it gets a hole."""
+        """Groups of outputs: where none of a group has an item, one of it gets a tombstone."""
         groups = {
             tuple(i for i, stream in enumerate(segment.outputs) if stream in branch)
             for parting in self.by_join.values()
@@ -94,7 +94,7 @@ class JoinPlans:
     def _loses(self, producer: GraphSegment, parting: JoinPlan, keyed: set[int]) -> bool:
         return not producer.stateless or bool(keyed.intersection(producer.inputs))
 
-    # ------------------------------------------------------------------ partings
+    # --------------------------------------------------------------------- plans
     def _joins_in_order(self) -> Iterable[GraphSegment]:
         """The joins that are in no loop, each behind those that feed it."""
         waiting = [s for s in self.segments if s.joins and not s.in_loop]

@@ -90,7 +90,7 @@ class Wiring:
     in_loop: bool = False
     pairs: Carried | None = None  # of a join by identity: what its keys are
     tombstone_groups: tuple[tuple[int, ...], ...] = ()  # outputs of which one gets what is dropped
-    carries_tombstones: bool = False  # holes may arrive
+    carries_tombstones: bool = False  # tombstones may arrive
 
     @cached_property
     def correspondents(self) -> frozenset[int]:

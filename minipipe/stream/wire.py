@@ -28,7 +28,7 @@ WIRE_VERSION = 1
 # that the body names by it, and the definition, or None if the receiver has that
 # (`protocol.delivery.recent`).
 HELLO = 1  # stream, segment, address, publisher: I put to this stream, and you take from it
-GRANT = 2  # stream, taken, finished, window, pace in microseconds, stretch
+GRANT = 2  # stream, taken, finished, window, service time in microseconds, window scale
 # The frames follow.
 ITEMS = 3  # stream, epoch, origin, runs, path, done, select, keys, slots, classes, body
 CONFIRM = 4  # region, epoch, runs, path
@@ -36,12 +36,13 @@ DROPPED = 5  # region, epoch, runs, path
 CLOSE = 7  # region: this sender sends no more, and all it sent is settled
 MARK = 6  # region, number: all below is settled
 AT = 9  # region, number: the lowest that this receiver still holds
-# Join, number, stream, down: is that join's stream empty as its other one is full? (pure.chasing)
+# Join, number, stream, down: is that join's stream empty as its other one is full?
+# (`protocol.flow.chasing`)
 PROBE = 11
 FENCED = 10  # region, epoch, held: runs and path of what was taken and is not confirmed
 
 # From the supervisor.
-INIT = 20  # epochs (region, epoch), dead ids (intervals), peers, charged
+INIT = 20  # epochs (region, epoch), dead ids (intervals), peers, crash suspects
 JOIN = 21  # peer
 START = 22
 DRAIN = 23
@@ -51,7 +52,7 @@ EXIT = 26
 # A death: what is under way in the region is dropped.  Charged are items that workers have died of
 # (segment, origin, number, outputs, how many): one is kept in a file before it is tried again, and
 # dropped instead if it has killed two.
-FENCE = 27  # region, epoch, dead ids (intervals), receivers, charged
+FENCE = 27  # region, epoch, dead ids (intervals), receivers, crash suspects
 
 # To the supervisor.
 BOUND = 40  # address
@@ -67,7 +68,7 @@ ENDED = 46  # a segment in a loop has ended itself: its other workers are to lea
 SKIPPED = 48  # ignored, text, unnumbered, failed, failure
 UNLOADABLE = 49  # failure, pickled: this worker cannot load its functor, and binds no inbox
 # Region, epoch, items: this sender sends so many again.  Settled: what it knows to be done of the
-# charged items (segment, number, outputs), so that nobody need hear of these any more.
+# crash suspects (segment, number, outputs), so that nobody need hear of these any more.
 RESENT = 47  # region, epoch, items, settled
 
 

@@ -181,7 +181,7 @@ class WorkerHandle:
 
 
 def handles_of(graph: Graph) -> dict[int, WorkerHandle]:
-    """One hand for each worker, with ids that are never used twice (0 is the supervisor)."""
+    """One handle for each worker, with ids that are never used twice (0 is the supervisor)."""
     handles: dict[int, WorkerHandle] = {}
     with ExitStack() as undo:
         undo.callback(_close_all, handles)
@@ -227,7 +227,7 @@ def _add_hands(graph: Graph, handles: dict[int, WorkerHandle]) -> None:
 
 
 def hand_of(index: int, segment: GraphSegment, member: Member) -> WorkerHandle:
-    """The hand of a new worker, with a status page; that of the caller is this process's own."""
+    """The handle of a new worker, with a status page; that of the caller is this process's own."""
     page_fd = -1 if member.is_caller else _memory()
     try:
         page = Page() if member.is_caller else Page(mmap.mmap(page_fd, SIZE_BYTES))

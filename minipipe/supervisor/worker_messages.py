@@ -28,7 +28,7 @@ class WorkerMessages:
     Args:
         run: its id; what does not belong to it is dropped.
         graph: what runs.
-        crew: all workers.
+        processes: of all workers.
         connect: opens the link to a worker, whose address is known now.
     """
 

@@ -51,8 +51,8 @@ class Emitter:
     def relay(self, result: Any, began_s: float, taken: WorkItem) -> tuple[bool, bool]:
         """Passes a result on under the identity of the item that it was made of.
 
-        Returns whether there was anything in it, and whether anything, if only a hole, was sent
-        or needed not be sent again.
+        Returns whether there was anything in it, and whether anything, if only a tombstone, was
+        sent or needed not be sent again.
         """
         parcel = taken.parcel
         elements, snapshots = self._snapshots(self._split(result, taken), taken)
@@ -97,7 +97,7 @@ class Emitter:
         return any(output in group for group in self._hole_groups)
 
     def _with_holes(self, elements: Sequence[Any]) -> tuple[int, ...]:
-        """The outputs that something goes to: an element, or, for a join to know, a hole."""
+        """The outputs that something goes to: an element, or, for a join to know, a tombstone."""
         sent = {i for i, element in enumerate(elements) if element is not None}
         for group in self._hole_groups:
             if not sent.intersection(group):

@@ -2,7 +2,7 @@
 
 All counters are absolute, so a grant that is lost, repeated or overtaken does no harm.  The
 consumer says how many items of this producer it has taken up and finished, how many may wait
-(the window), and how long it needs for one (the pace); the producer derives the rest.
+(the window), and how long it needs for one (the service time); the producer derives the rest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 AUTO_WAIT_S = 0.010  # an automatic window holds about this much work
 AUTO_MIN_ITEMS = 2
 AUTO_FIRST_ITEMS = 1  # until the first item is finished, nobody knows how slow a worker is
-AUTO_MAX_ITEMS = 4096  # an error of the pace by 1000 then costs seconds, not hours
+AUTO_MAX_ITEMS = 4096  # an error of the service time by 1000 then costs seconds, not hours
 HOLD_BACK_S = 0.002  # a wait worth avoiding: more than a message there and back
 WINDOW_BYTES = 64 * 1024 * 1024
 UNLIMITED = 2**40  # the window of an edge that closes a loop

@@ -122,7 +122,7 @@ class Resent:
     region: int
     epoch: int
     items: int
-    settled: tuple[tuple[int, int, Outputs], ...] = ()  # of what is charged (segment, ...)
+    settled: tuple[tuple[int, int, Outputs], ...] = ()  # of the crash suspects (segment, ...)
 
 
 Counts = tuple[tuple[int, int, int], ...]  # stream, the other worker, items so far

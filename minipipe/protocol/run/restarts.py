@@ -105,9 +105,9 @@ class Restarts:
     def acquit(
         self, sender: int, settled: Iterable[tuple[int, int, Outputs]]
     ) -> list[CrashSuspect]:
-        """Drops the charges of items that are settled, as their sender says; which these were.
+        """Drops the crash suspects that are settled, as their sender says; which these were.
 
-        Nobody gets such an item again, so every message would carry its charge for nothing.
+        Nobody gets such an item again, so every message would name it for nothing.
         """
         dropped: list[CrashSuspect] = []
         for segment, number, outputs in settled:
