@@ -112,7 +112,7 @@ class ZygoteClient:
         self._killed = False  # by us
         self._rest = b""
         ours, theirs = socket.socketpair()
-        root = str(Path(__file__).parents[2])
+        root = str(Path(__file__).parents[__name__.count(".")])  # it has the package in it
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
         # -P: nothing is imported from the current directory.
         arguments = [root, str(theirs.fileno()), directory, str(tracker)]
