@@ -156,10 +156,19 @@ def test_every_class_and_function_that_is_named_exists(page: str) -> None:
     assert [name for name in sorted(set(named(page))) if not is_there(name)] == []
 
 
+def section(title: str) -> str:
+    """What stands under a heading of ARCHITECTURE.md."""
+    return text_of("ARCHITECTURE.md").split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def steps() -> list[tuple[str, str, str]]:
+    """The way of a batch: number, file, functions."""
+    rows = re.compile(r"^\| (\d+) \| `([\w/]+\.py)` \| ([^|]+) \|", re.MULTILINE)
+    return rows.findall(section("The way of a batch"))
+
+
 def test_what_is_said_to_be_in_a_file_is_in_it() -> None:
-    text = text_of("ARCHITECTURE.md")
-    pairs = _IN_FILE.findall(text)
-    pairs += re.findall(r"^\| \d+ \| `([\w/]+\.py)` \| ([^|]+) \|", text, re.MULTILINE)
+    pairs = [*_IN_FILE.findall(text_of("ARCHITECTURE.md")), *(row[1:] for row in steps())]
     assert len(pairs) > 40
     wrong = [
         f"{path}: {name}"
@@ -171,8 +180,7 @@ def test_what_is_said_to_be_in_a_file_is_in_it() -> None:
 
 
 def test_every_folder_is_in_the_table_of_rooms() -> None:
-    text = text_of("ARCHITECTURE.md")
-    rooms = text[text.index("## The rooms") : text.index("## The way of a batch")]
+    rooms = section("The rooms")
     listed = {
         room.rstrip("/")
         for line in rooms.split("\n")
@@ -185,15 +193,13 @@ def test_every_folder_is_in_the_table_of_rooms() -> None:
 
 
 def test_the_way_of_a_batch_meets_no_file_twice() -> None:
-    rows = re.findall(r"^\| (\d+) \| `([\w/]+\.py)` \|", text_of("ARCHITECTURE.md"), re.MULTILINE)
-    assert [int(number) for number, _ in rows] == list(range(1, len(rows) + 1))
-    files = [path for _, path in rows]
+    assert [int(number) for number, _, _ in steps()] == list(range(1, len(steps()) + 1))
+    files = [path for _, path, _ in steps()]
     assert len(files) > 10 and len(set(files)) == len(files)
 
 
 def test_no_change_of_the_table_touches_more_than_two_files() -> None:
-    text = text_of("ARCHITECTURE.md")
-    table = text[text.index("## To change X, touch Y") : text.index("## Words")]
+    table = section("To change X, touch Y")
     rows = [line for line in table.split("\n") if line.startswith("| ")][1:]
     assert len(rows) > 15
     for row in rows:
@@ -202,8 +208,7 @@ def test_no_change_of_the_table_touches_more_than_two_files() -> None:
 
 
 def test_every_record_on_the_wire_is_in_the_table() -> None:
-    text = text_of("ARCHITECTURE.md")
-    table = text[text.index("## The records") : text.index("Classes that cannot be imported")]
+    table = section("The records")
     listed = {
         name
         for line in table.split("\n")
