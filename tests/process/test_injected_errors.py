@@ -43,7 +43,7 @@ EFFECTS: dict[str, tuple[Any, str]] = {
     "read the counters": (WorkerHandle, "stats"),
     "read a page": (WorkerHandle, "look"),
     "look at a call": (Watchdog, "look"),
-    "log how full streams are": (Monitor, "tell"),
+    "log how full streams are": (Monitor, "log_if_due"),
     "see who has died": (WorkerProcesses, "reports"),
     "say how one has died": (WorkerProcesses, "death"),
     "start a replacement": (WorkerProcesses, "replace"),
