@@ -8,7 +8,7 @@ for all of these, and send again what nobody has.  Decided in `protocol.delivery
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from minipipe.protocol.delivery.intervals import Interval
 from minipipe.protocol.delivery.membership import SUPERVISOR
@@ -16,17 +16,26 @@ from minipipe.protocol.delivery.paths import Path
 from minipipe.protocol.run.events import CrashSuspect
 from minipipe.protocol.wiring import Role
 from minipipe.stream import wire
-from minipipe.stream.outlet import Shipment
-
-if TYPE_CHECKING:
-    from minipipe.stream.node import Node
+from minipipe.stream.ends import Ends
+from minipipe.stream.feedback import Feedback
+from minipipe.stream.orders import Orders
+from minipipe.stream.outbox import Outbox
+from minipipe.stream.page import ITEM_WORD
+from minipipe.stream.peers import Peers
+from minipipe.stream.shipment import Shipment
 
 
 class Fences:
-    """A node's part in every recovery."""
+    """A worker's part in every recovery."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(
+        self, ends: Ends, peers: Peers, *, outbox: Outbox, feedback: Feedback, orders: Orders
+    ) -> None:
+        self._ends = ends
+        self._peers = peers
+        self._outbox = outbox
+        self._feedback = feedback
+        self._orders = orders
         self._again: set[int] = set()  # regions in which something is to be sent again
         # By region: items of this sender's that workers there have died of.
         self._charged: dict[int, list[CrashSuspect]] = {}
@@ -45,31 +54,23 @@ class Fences:
         crash_suspects: Sequence[CrashSuspect] = (),
     ) -> None:
         """These are dead, and what is under way in the region does not count any more."""
-        node = self._node
-        if node.in_user_code:
-            node.sync_progress(
-                node.in_user_code
-            )  # how far the functor has come, which is to be told
-        node.note_crash_suspects(crash_suspects)
-        self._charged[region] = [
-            note_crash_suspects
-            for note_crash_suspects in crash_suspects
-            if note_crash_suspects[1] == node.ident
-        ]
-        known = node.membership
-        fresh = known.fence(region, epoch, dead)
+        ends, peers = self._ends, self._peers
+        in_user_code = self._orders.page.words[ITEM_WORD]
+        if in_user_code:
+            ends.sync_progress(in_user_code)  # how far the functor has come, which is to be told
+        self._orders.note_crash_suspects(crash_suspects)
+        self._charged[region] = [suspect for suspect in crash_suspects if suspect[1] == peers.ident]
+        fresh = peers.membership.fence(region, epoch, dead)
         self._bury()
         if not fresh:
             return
-        for inlet in node.inlets.values():
-            if inlet.spec.region == region:
-                node.report_turn(inlet)  # before FENCED, on the same links
-                inlet.fence(epoch)
+        for inlet in ends.inlets_of(region):
+            self._feedback.report_turn(inlet)  # before FENCED, on the same links
+            inlet.fence(epoch)
         self._say_fenced(region, epoch)
-        for outlet in node.outlets.values():
-            if outlet.spec.region == region:
-                outlet.fence(epoch)
-        recovery = node.recoveries.get(region)
+        for outlet in ends.outlets_of(region):
+            outlet.fence(epoch)
+        recovery = ends.recoveries.get(region)
         if recovery is not None:
             recovery.fence(epoch, receivers)
             if not recovery.paused:
@@ -83,7 +84,7 @@ class Fences:
         held: Sequence[tuple[Sequence[int], Sequence[Any]]],
     ) -> None:
         """A receiver says what it has of ours and has not confirmed."""
-        recovery = self._node.recoveries.get(region)
+        recovery = self._ends.recoveries.get(region)
         if recovery is None:
             return
         said = [(wire.unflat(runs), wire.path_of(path)) for runs, path in held]
@@ -92,12 +93,12 @@ class Fences:
 
     def send_again(self) -> None:
         """Sends again what there is room for."""
-        node = self._node
+        ends = self._ends
         for region in list(self._again):
-            recovery = node.recoveries[region]
+            recovery = ends.recoveries[region]
             while (again := recovery.next()) is not None:
                 shipment = cast("Shipment", again.entry.payload)
-                sent = node.outlets[shipment.stream].send_again(again)
+                sent = ends.outlets[shipment.stream].send_again(again)
                 if not sent:
                     break
                 recovery.sent(again.first + sent)
@@ -105,39 +106,34 @@ class Fences:
                 self._again.discard(region)
 
     def _begin(self, region: int) -> None:
-        node, recovery = self._node, self._node.recoveries[region]
+        recovery = self._ends.recoveries[region]
         items = recovery.items
         settled = [
             (segment, number, outputs)
             for segment, _, number, outputs, _ in self._charged.pop(region, ())
             if recovery.ledger.is_settled(number, outputs)
         ]
-        node.send(SUPERVISOR, (wire.RESENT, region, recovery.epoch, items, settled))
+        self._outbox.send(SUPERVISOR, (wire.RESENT, region, recovery.epoch, items, settled))
         if recovery.busy:
             self._again.add(region)
             self.send_again()
 
     def _bury(self) -> None:
-        """Nothing is kept of those that are dead: each part of the node looks for them itself."""
-        node = self._node
-        dead = node.membership.dead
-        node.outbox.forget(dead)
-        node.unsubscribe(dead)
+        """Nothing is kept of those that are dead: each part of the worker looks for them itself."""
+        ends, dead = self._ends, self._peers.membership.dead
+        self._peers.forget(dead)
         # They may be producers or consumers in a region whose own FENCE is older than this one.
-        for inlet in node.inlets.values():
-            inlet.forget(dead)
-        for outlet in node.outlets.values():
+        for inlet in ends.inlets.values():
+            inlet.producers.forget(dead)
+        for outlet in ends.outlets.values():
             outlet.forget(dead)
-        for recovery in node.recoveries.values():
+        for recovery in ends.recoveries.values():
             recovery.lost(dead)
 
     def _say_fenced(self, region: int, epoch: int) -> None:
         """Tells every sender of the region what this worker holds of it, if it receives there."""
-        node = self._node
         inlets = [
-            inlet
-            for inlet in node.inlets.values()
-            if inlet.spec.region == region and inlet.spec.role is not Role.STATELESS
+            inlet for inlet in self._ends.inlets_of(region) if inlet.spec.role is not Role.STATELESS
         ]
         if not inlets:
             return
@@ -146,9 +142,8 @@ class Fences:
             for parcel, runs in inlet.held:
                 held.setdefault(parcel.origin, []).append((_flat(runs), parcel.path))
         senders = frozenset().union(*(inlet.spec.region_senders for inlet in inlets))
-        for ident in [node.ident, *node.membership.peers]:
-            if node.segment_of(ident) in senders:
-                node.send(ident, (wire.FENCED, region, epoch, held.get(ident, ())))
+        for ident in self._peers.workers_of(senders):
+            self._outbox.send(ident, (wire.FENCED, region, epoch, held.get(ident, ())))
 
 
 def _flat(runs: Sequence[Interval]) -> Sequence[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minipipe.protocol.delivery.intervals import Interval
 from minipipe.protocol.delivery.membership import SUPERVISOR, Peer
@@ -14,21 +14,46 @@ from minipipe.protocol.run.events import CrashSuspect
 from minipipe.protocol.wiring import Role
 from minipipe.shm import SlotRef
 from minipipe.stream import wire
+from minipipe.stream.absent import Absences
 from minipipe.stream.arrived import Arrived, Key
+from minipipe.stream.ends import Ends
 from minipipe.stream.fanout import topics_for
+from minipipe.stream.fences import Fences
+from minipipe.stream.memory import Memory
+from minipipe.stream.orders import Orders
+from minipipe.stream.outbox import Outbox
+from minipipe.stream.peers import Peers
+from minipipe.stream.probes import Probes
+from minipipe.stream.shipment import release_settled
 from minipipe.transport import Buffer
-
-if TYPE_CHECKING:
-    from minipipe.stream.node import Node
 
 logger = logging.getLogger("minipipe")
 
 
 class Handlers:
-    """Takes messages in, for a node."""
+    """Takes messages in, for a worker."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(
+        self,
+        ends: Ends,
+        peers: Peers,
+        *,
+        outbox: Outbox,
+        memory: Memory,
+        absences: Absences,
+        orders: Orders,
+        fences: Fences,
+        probes: Probes,
+    ) -> None:
+        self._ends = ends
+        self._peers = peers
+        self._membership = peers.membership
+        self._outbox = outbox
+        self._memory = memory
+        self._absences = absences
+        self._orders = orders
+        self._fences = fences
+        self._probes = probes
         self._early: list[wire.Message] = []
         self._by_op: dict[int, Callable[..., None]] = {
             wire.HELLO: self._on_hello,
@@ -52,7 +77,7 @@ class Handlers:
 
     def take(self, message: wire.Message) -> None:
         """Takes a message in, or keeps it until this worker has been told who is there."""
-        membership = self._node.membership
+        membership = self._membership
         if membership.born:
             self._take(message)
         elif message.run == membership.run:
@@ -64,13 +89,13 @@ class Handlers:
             self._early.append(message)
             return
         self._take(message)
-        if self._node.membership.born:
+        if self._membership.born:
             early, self._early = self._early, []
             for waiting in early:
                 self._take(waiting)
 
     def _take(self, message: wire.Message) -> None:
-        if not self._node.membership.admits(message.run, message.sender):
+        if not self._membership.admits(message.run, message.sender):
             return
         for record in message.records:
             op = record[0]
@@ -79,7 +104,7 @@ class Handlers:
                 continue
             handler = self._by_op.get(op)
             if handler is None:
-                logger.warning("worker %d does not know record %r", self._node.ident, op)
+                logger.warning("worker %d does not know record %r", self._peers.ident, op)
                 continue
             handler(message.sender, *record[1:])
 
@@ -100,7 +125,7 @@ class Handlers:
         classes: Sequence[bytes | None],
         body: bytes | tuple[Any, ...],
     ) -> None:
-        inlet = self._node.inlets[stream]
+        inlet = self._ends.inlets[stream]
         if len(runs) == 2:
             intervals = [(runs[0], runs[1])]
             count = runs[1] - runs[0]
@@ -118,14 +143,14 @@ class Handlers:
         if keys:
             parcel.keys = dict(keys)
         if classes:  # also of a parcel that is dropped: its sender counts on it
-            parcel.classes = inlet.named(sender, classes)
+            parcel.classes = inlet.producers.named(sender, classes)
         if slots:
-            leases = self._node.memory.borrow(slots)
+            leases = self._memory.borrow(slots)
             if leases is None:
                 # Its sender has ended: it counts as not received, and somebody sends it again.
                 inlet.missed(parcel)
                 pid, now_s = SlotRef.read(slots[: len(SlotRef._fields)]).pid, time.monotonic()
-                self._node.absences.missed(now_s, inlet.spec.region, epoch, sender, pid)
+                self._absences.missed(now_s, inlet.spec.region, epoch, sender, pid)
                 return
             parcel.leases = leases
         inlet.arrived(parcel)
@@ -133,12 +158,12 @@ class Handlers:
     def _on_hello(
         self, sender: int, stream: int, segment: int, address: str, publisher: str
     ) -> None:
-        node = self._node
-        node.outbox.open(Peer(sender, segment, address))
-        inlet = node.inlets[stream]
-        inlet.hello(sender, segment)
+        peers = self._peers
+        self._outbox.open(Peer(sender, segment, address))
+        inlet = self._ends.inlets[stream]
+        inlet.producers.hello(sender, segment)
         if publisher:
-            node.subscribe(sender, publisher, topics_for(node.ident, alone=inlet.spec.alone))
+            peers.subscribe(sender, publisher, topics_for(peers.ident, alone=inlet.spec.alone))
         # Its window is news to it whatever the window is, so the next flush grants.
 
     def _on_grant(
@@ -152,48 +177,43 @@ class Handlers:
         window_scale: int,
     ) -> None:
         said = Grant(taken, finished, window, service_time_us * 1e-6, window_scale)
-        grant = self._node.outbox.granted(stream, sender, said)
+        grant = self._outbox.granted(stream, sender, said)
         if grant is not None:
-            self._node.outlets[stream].granted(sender, grant, time.monotonic())
+            self._ends.outlets[stream].consumers.granted(sender, grant, time.monotonic())
 
     def _on_confirm(
         self, sender: int, region: int, epoch: int, runs: Sequence[int], path: Sequence[Any]
     ) -> None:
-        recovery = self._node.recoveries.get(region)
+        recovery = self._ends.recoveries.get(region)
         if recovery is not None:
             recovery.ledger.acknowledge(wire.unflat(runs), wire.path_of(path))
-            self._node.release(recovery.ledger)
+            release_settled(recovery.ledger)
 
     def _on_dropped(
         self, sender: int, region: int, epoch: int, runs: Sequence[int], path: Sequence[Any]
     ) -> None:
         # Of an older epoch: that attempt does not count (rule 9).
-        if epoch == self._node.membership.epoch(region):
+        if epoch == self._membership.epoch(region):
             self._on_confirm(sender, region, epoch, runs, path)
 
     def _on_close(self, sender: int, region: int) -> None:
-        segment = self._node.segment_of(sender)
-        for inlet in self._node.inlets.values():
+        segment = self._peers.segment_of(sender)
+        for inlet in self._ends.inlets_of(region):
             spec = inlet.spec
-            if (
-                spec.region == region
-                and spec.role is not Role.STATELESS
-                and segment in spec.closers
-            ):
+            if spec.role is not Role.STATELESS and segment in spec.closers:
                 inlet.closed(sender, inner=segment in spec.loop)
 
     def _on_mark(self, sender: int, region: int, mark: int) -> None:
-        for inlet in self._node.inlets.values():
-            if inlet.spec.region == region:
-                inlet.marked(sender, mark)
+        for inlet in self._ends.inlets_of(region):
+            inlet.marked(sender, mark)
 
     def _on_at(self, sender: int, region: int, number: int) -> None:
-        recovery = self._node.recoveries.get(region)
+        recovery = self._ends.recoveries.get(region)
         if recovery is not None:
             recovery.ledger.at(sender, number)
 
     def _on_probe(self, sender: int, *fields: Any) -> None:
-        self._node.probes.on_probe(*fields)
+        self._probes.on_probe(*fields)
 
     # ------------------------------------------------------ from the supervisor
     def _on_init(
@@ -204,42 +224,35 @@ class Handlers:
         peers: Sequence[tuple[int, int, str]],
         crash_suspects: Sequence[CrashSuspect] = (),
     ) -> None:
-        node = self._node
-        listed = [Peer(*p) for p in peers]
-        if any(node.wiring.segment in spec.consumers for spec in node.wiring.outlets):
-            # In a loop of one: what it puts comes back to itself.
-            listed.append(Peer(node.ident, node.wiring.segment, node.inbox.address))
-        new = node.membership.init(epochs, dead, listed)
-        node.note_crash_suspects(crash_suspects)
+        new = self._membership.init(epochs, dead, self._peers.listed(peers))
+        self._orders.note_crash_suspects(crash_suspects)
         for region, epoch in epochs:
-            node.begin_epoch(region, epoch)
+            self._ends.begin_epoch(region, epoch)
         for peer in new:
-            node.connect_peer(peer)
+            self._peers.connect(peer)
 
     def _on_join(self, sender: int, ident: int, segment: int, address: str) -> None:
         peer = Peer(ident, segment, address)
-        if self._node.membership.join(peer):
-            self._node.connect_peer(peer)
+        if self._membership.join(peer):
+            self._peers.connect(peer)
 
     def _on_fence(self, sender: int, *fields: Any) -> None:
-        self._node.fences.on_fence(*fields)
+        self._fences.on_fence(*fields)
 
     def _on_fenced(self, sender: int, *fields: Any) -> None:
-        self._node.fences.on_fenced(sender, *fields)
+        self._fences.on_fenced(sender, *fields)
 
     def _on_start(self, sender: int) -> None:
-        self._node.started = True
+        self._orders.started = True
 
     def _on_drain(self, sender: int) -> None:
-        self._node.draining = True
+        self._orders.draining = True
 
     def _on_leave(self, sender: int) -> None:
-        self._node.leaving = True
+        self._orders.leaving = True
 
     def _on_stop(self, sender: int, outcome: str) -> None:
-        if self._node.stopped is None:
-            self._node.stopped = outcome
-            self._node.on_stop()
+        self._orders.stop(outcome)
 
     def _on_exit(self, sender: int) -> None:
-        self._node.exiting = True
+        self._orders.exiting = True

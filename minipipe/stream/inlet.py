@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
-from minipipe.codec import Access, Named
-from minipipe.errors import WireFormatError
+from minipipe.codec import Access
 from minipipe.protocol.delivery.intervals import Interval, runs_of
 from minipipe.protocol.delivery.order import ALL, Order
 from minipipe.protocol.delivery.paths import outputs
-from minipipe.protocol.delivery.recent import Recent
-from minipipe.protocol.flow.credit import UNLIMITED, WINDOW_BYTES, Grant, ServiceTime
+from minipipe.protocol.flow.credit import WINDOW_BYTES, Grant, ServiceTime
 from minipipe.protocol.wiring import InletSpec, Role
 from minipipe.stream.arrived import Arrived, Turn
-
-
-@dataclass(slots=True)
-class _Producer:
-    """Absolute counters towards one producer."""
-
-    unlimited: bool = False  # it closes a loop
-    arrived: int = 0
-    taken: int = 0
-    finished: int = 0
-    told: Grant | None = None
-    freed_bytes: int = 0  # taken up since it was told
-    classes: Recent[Named] = field(default_factory=Recent)  # whose definitions it has sent
+from minipipe.stream.parcel_decoder import ParcelDecoder
+from minipipe.stream.producers import Producers
 
 
 class Inlet:
     """One worker's end of one stream that it takes from."""
 
-    def __init__(self, spec: InletSpec) -> None:
+    def __init__(self, spec: InletSpec, decoder: ParcelDecoder) -> None:
         self.spec = spec
         self.access: Access = spec.access
         self.queue: deque[Arrived] = deque()
@@ -50,38 +35,17 @@ class Inlet:
         self.confirmed = 0
         self._unconfirmed: list[Arrived] = []  # of an anchor: read, and to be told with the rest
         self.pace = ServiceTime(spec.buffer_size, spec.producers)
-        self._tells_all = False
+        self.producers = Producers(spec, self.pace)
         # The epoch that items begin in; of a relay, those of a higher one wait for its FENCE.
         self.epoch = 0
         self._seen_epoch = 0  # of a relay: the highest that an item has come in
-        self._producers: dict[int, _Producer] = {}
+        self._producers = self.producers.by_ident
+        self._took = self.producers.took
+        self._decode = decoder.decode
         # Of one that takes items in order: what it has of each sender, and whose turn it is not.
         self._orders: dict[int, Order[Arrived]] = {}
 
     # ------------------------------------------------------------- arriving
-    def hello(self, producer: int, segment: int) -> None:
-        """A producer has said that it puts to this stream: it will get a grant."""
-        known = self._producers.setdefault(producer, _Producer())
-        known.unlimited = segment in self.spec.unlimited
-
-    def named(self, producer: int, said: Sequence[Any]) -> dict[bytes, Named]:
-        """The classes that a parcel of this producer names by token.
-
-        Args:
-            said: each token, and the definition, or None if it came before.
-        """
-        kept = self._producers[producer].classes
-        named: dict[bytes, Named] = {}
-        for token, blob in zip(said[::2], said[1::2], strict=True):
-            known = kept.get(token)
-            if known is None:
-                if blob is None:
-                    raise WireFormatError(f"class {token!r:.80} is named and was never defined")
-                known = Named(token, blob)
-            named[token] = known
-        kept.used(named)
-        return named
-
     def arrived(self, parcel: Arrived) -> None:
         """Takes a parcel in, or drops it, if it is of an epoch that is over."""
         producer = self._producers[parcel.producer]
@@ -142,11 +106,6 @@ class Inlet:
         """What a parcel refers to is gone: it was not received, and nobody waits for its credit."""
         self._producers[parcel.producer].arrived += parcel.count
         self._took(parcel, parcel.count)
-
-    def forget(self, dead: Container[int]) -> None:
-        """These wait for no credit any more."""
-        for ident in [ident for ident in self._producers if ident in dead]:
-            del self._producers[ident]
 
     def fence(self, epoch: int) -> None:
         """Takes in that items of lower epochs, should any still come, count for nothing.
@@ -240,21 +199,7 @@ class Inlet:
         """Whether a producer waits for this inlet, and for nothing else of it, to have room."""
         if 2 * self.size_bytes >= WINDOW_BYTES * self.pace.window_scale:
             return True
-        return any(
-            producer.told is not None
-            and producer.arrived >= producer.told.taken + abs(producer.told.window)
-            for producer in self._producers.values()
-        )
-
-    @property
-    def producers(self) -> list[int]:
-        """The workers that put to it, as far as they have said so."""
-        return list(self._producers)
-
-    def relieve(self) -> None:
-        """Lets twice as much wait as now, and tells the producers at once."""
-        self.pace.window_scale *= 2
-        self._tells_all = True
+        return self.producers.wait_for_room
 
     @property
     def owes(self) -> bool:
@@ -266,18 +211,20 @@ class Inlet:
         """Whether all senders have closed that are not in the same loop."""
         return self.outer_closed >= self.spec.outer_senders
 
-    def arrived_from(self) -> dict[int, int]:
-        """How many items each producer's parcels brought."""
-        return {ident: producer.arrived for ident, producer in self._producers.items()}
-
     @property
     def ended(self) -> bool:
         """All senders of the region have closed, and everything was worked off."""
         return len(self.closed_by) >= self.spec.senders and not self.queue and self.turn is None
 
     # --------------------------------------------------------------- taking
-    def begin(self, items: list[Any]) -> Turn:
-        """The oldest parcel, whose decoded items these are, is in work from now on."""
+    def next_batch(self) -> Turn:
+        """The oldest parcel, decoded: it is in work from now on.
+
+        Raises:
+            Exception: whatever unpickling raises, which runs code of the user's classes; then the
+                parcel still waits.
+        """
+        items = self._decode(self.queue[0], self.access)
         parcel = self.queue.popleft()
         numbers: Sequence[int]
         if len(parcel.runs) == 1:
@@ -297,57 +244,11 @@ class Inlet:
         self.turn = None
         turn.parcel.release()
 
-    def _took(self, parcel: Arrived, count: int) -> None:
-        producer = self._producers.get(parcel.producer)
-        if producer is None:
-            return  # it is dead, and waits for no credit
-        producer.finished += count
-        if parcel.whole is None:
-            producer.taken += count
-            producer.freed_bytes += parcel.size_bytes
-
     # ------------------------------------------------------------ reporting
     def grants(self, *, idle: bool) -> list[tuple[int, Grant]]:
-        """What producers should hear now.
-
-        Not every item is worth a message: a producer hears when half its window was taken up
-        (of items, or of bytes),
-        when the window has changed by half or doubled, and, where workers share the stream,
-        whenever this one has nothing to do (the least loaded is chosen by that).
-        """
-        window, service_time_s = self.pace.window, self.pace.service_time_s
+        """What producers should hear now; `idle`: there is nothing to do."""
         withdraws = self.discards and not self.spec.alone  # what it drops, others could take
-        tells_all, self._tells_all = self._tells_all, False
-        due: list[tuple[int, Grant]] = []
-        for ident, producer in self._producers.items():
-            taken, finished = producer.taken, producer.finished
-            turn = self.turn
-            if turn is not None and turn.parcel.producer == ident:
-                taken += turn.begun if turn.parcel.whole is None else 0
-                finished += turn.finished
-            told = producer.told
-            if told is not None:
-                assert taken >= told.taken and finished >= told.finished, (taken, finished, told)
-                new = taken - told.taken
-                news = new > 0 or finished > told.finished
-                if told.window < 0 and not news:
-                    continue
-                if not (
-                    tells_all
-                    or 2 * new >= told.window
-                    or 2 * producer.freed_bytes >= WINDOW_BYTES * told.window_scale
-                    or withdraws
-                    or (window >= 2 * told.window and not producer.unlimited)
-                    or (2 * window <= told.window and not producer.unlimited)
-                    or (news and not self.spec.alone and (idle or turn is not None))
-                ):
-                    continue
-            allowed = UNLIMITED if producer.unlimited else window
-            allowed = -allowed if withdraws else allowed
-            producer.freed_bytes = 0
-            producer.told = Grant(taken, finished, allowed, service_time_s, self.pace.window_scale)
-            due.append((ident, producer.told))
-        return due
+        return self.producers.grants(self.turn, withdraws=withdraws, idle=idle)
 
     def confirmations(self) -> list[tuple[Arrived, list[Interval]]]:
         """The items to confirm now, each with a parcel that says whose they are.

@@ -1,4 +1,4 @@
-"""One worker's end of everything: inbox, links, inlets, outlets, and what it was told.
+"""One worker's sockets: what comes by its inbox is taken in, and what it owes is sent.
 
 The worker's main thread owns it, except while that is in the user's functor (`in_user_code`):
 during a long one the service thread serves it.  How the two keep out of each other's way is said
@@ -10,33 +10,30 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Container, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from minipipe.codec import NO_LEASES, Access, Decoder, Encoder
+from minipipe.codec import Encoder
 from minipipe.errors import WireFormatError
-from minipipe.protocol.delivery.intervals import Interval
-from minipipe.protocol.delivery.ledger import Ledger
-from minipipe.protocol.delivery.membership import SUPERVISOR, Membership, Peer
-from minipipe.protocol.delivery.paths import Leaf, Path
-from minipipe.protocol.delivery.recovery import Recovery
-from minipipe.protocol.flow.credit import Grant
-from minipipe.protocol.run.events import CrashSuspect
-from minipipe.protocol.wiring import OutletSpec, Wiring
+from minipipe.protocol.delivery.membership import SUPERVISOR, Membership
+from minipipe.protocol.wiring import Wiring
 from minipipe.shm import SlotHandle
 from minipipe.stream import wire
 from minipipe.stream.absent import Absences
-from minipipe.stream.arrived import Arrived
-from minipipe.stream.counts import loop_counts, publish
+from minipipe.stream.counts import publish
+from minipipe.stream.ends import Ends
+from minipipe.stream.feedback import Feedback
 from minipipe.stream.fences import Fences
 from minipipe.stream.handlers import Handlers
-from minipipe.stream.inlet import Inlet
 from minipipe.stream.memory import Memory
 from minipipe.stream.ordering import Ordering
+from minipipe.stream.orders import Orders
 from minipipe.stream.outbox import Outbox, inbox_name
-from minipipe.stream.outlet import Outlet, Shipment
-from minipipe.stream.page import ITEM_WORD, OUTSIDE, Page
+from minipipe.stream.page import ITEM_WORD, Page
+from minipipe.stream.parcel_decoder import ParcelDecoder
+from minipipe.stream.peers import Peers
 from minipipe.stream.probes import Probes
+from minipipe.stream.rest import Rest
 from minipipe.stream.skips import Skips
 from minipipe.transport import Buffer, Inbox, Transport
 
@@ -81,69 +78,45 @@ class Node:
             () if self.lender is None else self.lender.writable_after_send
         )
         self.absences = Absences(self.membership)
-        self.encoder = Encoder(lender=self.lender)
-        self.decoder = Decoder(borrower=self.memory.borrower)
-        self._publishers: dict[int, list[str]] = {}  # by producer: where this one has subscribed
-        self.recoveries: dict[int, Recovery] = {}  # by region: numbers are of sender and region
-        self.inlets = {spec.stream: Inlet(spec) for spec in wiring.inlets}
-        self.outbox = Outbox(self.membership, ident, transport, supervisor, page, wiring.outlets)
-        dispatch = self.outbox.dispatch
-        self.outlets = {
-            spec.stream: Outlet(spec, ident, self.encoder, dispatch, self._recovery_of(spec))
-            for spec in wiring.outlets
-        }
-        self.send = self.outbox.send
-        self.started = False
-        self.draining = False
-        self.leaving = False
-        self.exiting = False
-        self.stopped: str | None = None  # the outcome of the run, once told to stop
-        self.on_stop: Callable[[], None] = lambda: None
-        self.passive = False  # in a loop: it can do nothing until something comes
-        self.ended = False  # in a loop: it takes no more items, and drops what comes
+        self.parcel_decoder = ParcelDecoder(self.memory.borrower)
+        outbox = Outbox(self.membership, ident, transport, supervisor, page, wiring.outlets)
+        self.outbox, self.send = outbox, outbox.send
+        self.ends = Ends.of(
+            wiring,
+            ident,
+            encoder=Encoder(lender=self.lender),
+            decoder=self.parcel_decoder,
+            dispatch=outbox.dispatch,
+        )
+        self.inlets, self.outlets = self.ends.inlets, self.ends.outlets
+        self.recoveries = self.ends.recoveries
+        self.orders = Orders(wiring.segment, page)
+        self.peers = Peers(
+            ident, wiring, self.membership, inbox=self.inbox, outbox=outbox, outlets=self.outlets
+        )
+        self.feedback = Feedback(outbox)
+        self.report_turn = self.feedback.report_turn
+        self.rest = Rest(self.ends, self.peers, outbox)
         # Of a join by identity: how many items it has put together.
         self.paired = None if wiring.pairs is None else 0
-        self._rested: tuple[Any, ...] | None = None  # what the supervisor was told of the loop
-        # Items that workers of this segment have died of, and how many.
-        self.crash_suspects: dict[Leaf, int] = {}
         self.skips = Skips()
-        self.fences = Fences(self)
-        self.ordering = Ordering(self)
-        self.probes = Probes(self)
-        self._handlers = Handlers(self)
+        self.fences = Fences(
+            self.ends, self.peers, outbox=outbox, feedback=self.feedback, orders=self.orders
+        )
+        self.ordering = Ordering(self.ends, self.peers, outbox)
+        self.probes = Probes(ident, self.ends, outbox)
+        self._handlers = Handlers(
+            self.ends,
+            self.peers,
+            outbox=outbox,
+            memory=self.memory,
+            absences=self.absences,
+            orders=self.orders,
+            fences=self.fences,
+            probes=self.probes,
+        )
         self._flushed_s = 0.0
         self._told_all_s = 0.0
-
-    def _recovery_of(self, spec: OutletSpec) -> Recovery | None:
-        if not spec.is_sender:
-            return None
-        made = Ledger(limit_bytes=spec.ledger_bytes, min_items=spec.ledger_items)
-        return self.recoveries.setdefault(spec.region, Recovery(made))
-
-    def note_crash_suspects(self, crash_suspects: Sequence[CrashSuspect]) -> None:
-        """These items have killed workers, and no others that are still open: so many of each."""
-        self.crash_suspects.clear()  # the very dict: the loop that works has it
-        for segment, origin, number, outputs, deaths in crash_suspects:
-            if segment == self.wiring.segment:
-                self.crash_suspects[origin, number, outputs] = deaths
-        if not self.crash_suspects:
-            self.page.deaths = 0
-
-    def begin_epoch(self, region: int, epoch: int) -> None:
-        """This worker was born when the region was in this epoch."""
-        for inlet in self.inlets.values():
-            if inlet.spec.region == region:
-                inlet.fence(epoch)
-        for outlet in self.outlets.values():
-            if outlet.spec.region == region:
-                outlet.fence(epoch)
-        if region in self.recoveries:
-            self.recoveries[region].fence(epoch, ())
-
-    def release(self, ledger: Ledger) -> None:
-        """What was settled is kept no longer, nor is the shared memory that it refers to."""
-        for shipment in ledger.release_settled():
-            cast("Shipment", shipment).release()
 
     # -------------------------------------------------------------- ownership
     @property
@@ -161,9 +134,7 @@ class Node:
 
     def sync_progress(self, in_user_code: int) -> None:
         """Brings the parcel in work up to date, from the item that the functor is at."""
-        for inlet in self.inlets.values():
-            if inlet.followed and inlet.turn is not None and in_user_code != OUTSIDE:
-                inlet.turn.at(in_user_code - 1)
+        self.ends.sync_progress(in_user_code)
 
     # --------------------------------------------------------------- sending
     def report(self, *record: Any) -> None:
@@ -193,11 +164,10 @@ class Node:
                 outlet.flush_if_due(now_s)
         for inlet in self.inlets.values():
             self.report_turn(inlet)
-            for producer, grant in inlet.grants(idle=idle):
-                self._grant(inlet, producer, grant)
+            self.feedback.grant(inlet, idle=idle)
         self.ordering.send_marks()
-        if self.passive and idle:
-            self._tell_rest()
+        if self.rest.passive and idle:
+            self.rest.report()
         everything = idle or now_s - self._told_all_s >= LATER_S
         if everything:
             self._told_all_s = now_s
@@ -215,58 +185,6 @@ class Node:
             self.serve()
             self.flush(now_s)
 
-    def report_turn(self, inlet: Inlet) -> None:
-        """Tells the origin what became of the items of the parcel in work."""
-        for parcel, runs in inlet.confirmations():
-            self.acknowledge(wire.CONFIRM, inlet, parcel, runs)
-        drops = inlet.drops()
-        if drops is not None:
-            self.acknowledge(wire.DROPPED, inlet, *drops)
-
-    def acknowledge(
-        self,
-        op: int,
-        inlet: Inlet,
-        parcel: Arrived,
-        runs: list[Interval],
-        path: Path | None = None,
-    ) -> None:
-        """Tells the origin of these items that they are confirmed, or dropped, at their path."""
-        path = parcel.path if path is None else path
-        record = (op, inlet.spec.region, parcel.epoch, wire.flat(runs), path)
-        self.outbox.send_batched(parcel.origin, record, parcel.size_bytes)
-
-    def drop_at(self, number: int, parcel: Arrived, path: Path) -> None:
-        """Tells the origin of an item that nothing comes of it at this path beyond a fork."""
-        inlet = next(iter(self.inlets.values()))
-        self.acknowledge(wire.DROPPED, inlet, parcel, [(number, number + 1)], path)
-
-    def _grant(self, inlet: Inlet, producer: int, grant: Grant) -> None:
-        self.send(
-            producer,
-            (
-                wire.GRANT,
-                inlet.spec.stream,
-                grant.taken,
-                grant.finished,
-                grant.window,
-                round(grant.service_time_s * 1e6),
-                grant.window_scale,
-            ),
-        )
-
-    def _tell_rest(self) -> None:
-        """In a loop: tells the supervisor that nothing is left to do here, and what was passed on.
-
-        From all members' counts it sees whether the whole loop has come to rest.
-        """
-        if not (self.ended or all(i.only_the_loop_feeds_it for i in self.inlets.values())):
-            return
-        now = (wire.REST, self.ended, *loop_counts(self))
-        if now != self._rested:
-            self._rested = now
-            self.send(SUPERVISOR, now)
-
     def isolate_sent_arrays(self, *, careful: bool = False) -> None:
         """What was put to the outlets stays as it is, whatever the functor does with it later.
 
@@ -282,13 +200,6 @@ class Node:
             else:
                 self.lender.isolate_sent()
 
-    def segment_of(self, ident: int) -> int:
-        """The segment of a worker; -1 if that is not known."""
-        if ident == self.ident:
-            return self.wiring.segment
-        peer = self.membership.peers.get(ident)
-        return -1 if peer is None else peer.segment
-
     def reach(self, number: int | None) -> None:
         """Counts the items of the parcel in work up to this one as taken."""
         if number is not None:
@@ -296,7 +207,7 @@ class Node:
 
     def publish(self) -> None:
         """Writes the counters to the status page."""
-        publish(self)
+        publish(self.page, self.ends, self.paired)
 
     # -------------------------------------------------------------- receiving
     def serve(self) -> None:
@@ -313,7 +224,7 @@ class Node:
     def _look_for_subscriptions(self) -> None:
         now_s = time.monotonic()
         for stream, consumer, grant in self.outbox.subscriptions():
-            self.outlets[stream].granted(consumer, grant, now_s)
+            self.outlets[stream].consumers.granted(consumer, grant, now_s)
 
     def _serve_one(self) -> bool:
         """Takes in one message; False if there is none."""
@@ -341,7 +252,7 @@ class Node:
         more = self._serve_one()
         lull = True
         while True:
-            if self.stopped is not None and not to_the_end:
+            if self.orders.stopped is not None and not to_the_end:
                 raise StopRun
             if until():
                 return
@@ -380,78 +291,6 @@ class Node:
         for inlet in self.inlets.values():
             if inlet.owes or inlet.spec.ordered:
                 self.report_turn(inlet)
-            for producer, grant in inlet.grants(idle=True):
-                self._grant(inlet, producer, grant)
+            self.feedback.grant(inlet, idle=True)
         self.ordering.send_marks()
         self.outbox.flush(everything=False)
-
-    def decode(self, parcel: Arrived, access: Access) -> list[Any]:
-        """The items of a parcel; `access`: what may be done with their arrays in shared memory."""
-        whole = parcel.whole
-        if whole is not None:
-            if whole.items is None:
-                whole.items = self.decode(whole, access)
-            parcel.unreadable = whole.unreadable
-            begin, end = parcel.position, parcel.position + parcel.count
-            items, whole.items[begin:end] = whole.items[begin:end], [None] * parcel.count
-            return items
-        return self._unpacked(parcel, access)
-
-    def _unpacked(self, parcel: Arrived, access: Access) -> list[Any]:
-        if isinstance(parcel.body, tuple):
-            items = list(parcel.body)
-        else:
-            self.decoder.access = access
-            about = (parcel.leases or NO_LEASES, parcel.classes)
-            items = self.decoder.decode(parcel.body, parcel.frames, *about, each=True)
-            parcel.unreadable = self.decoder.failed
-        if parcel.select:
-            return [item for first, stop in parcel.select for item in items[first:stop]]
-        return items
-
-    def original(self, parcel: Arrived, number: int) -> Any:
-        """An item of a parcel in work as it came, whatever the functor has done to it."""
-        whole = parcel if parcel.whole is None else parcel.whole
-        numbers = [n for first, stop in whole.runs for n in range(first, stop)]
-        return self._unpacked(whole, "private")[numbers.index(number)]
-
-    # ------------------------------------------------------------------ peers
-    def connect_peer(self, peer: Peer) -> None:
-        """Connects to a new peer, if there is anything to say to it."""
-        for outlet in self.outlets.values():
-            spec = outlet.spec
-            if peer.segment in spec.consumers:
-                self.outbox.open(peer)
-                outlet.group_of(peer.segment).add(peer.id)
-                where = (self.inbox.address, self.outbox.publisher(spec, peer))
-                self.send(peer.id, (wire.HELLO, spec.stream, self.wiring.segment, *where))
-            if peer.segment in spec.receivers and outlet.closed:
-                self.outbox.open(peer)
-                self.send(peer.id, (wire.CLOSE, spec.region))
-            if peer.segment in spec.ordered_receivers and outlet.ledger is not None:
-                self.outbox.open(peer)
-                outlet.ledger.expect_at(peer.id)
-        # Also to those who will only be told of an end, or of a death: once the run is on, nobody
-        # depends on the run's directory any more.
-        if peer.segment in self.wiring.correspondents or self.outbox.waits_for(peer.id):
-            self.outbox.open(peer)
-
-    def subscribe(self, producer: int, address: str, topics: Sequence[bytes]) -> None:
-        """From now on, what this producer broadcasts there comes here."""
-        self._publishers.setdefault(producer, []).append(address)
-        self.inbox.subscribe(address, topics)
-
-    def unsubscribe(self, dead: Container[int]) -> None:
-        """Nothing more comes of these: their connections would be tried for ever."""
-        for producer in [ident for ident in self._publishers if ident in dead]:
-            for address in self._publishers.pop(producer):
-                self.inbox.unsubscribe(address)
-
-    def close_region(self, outlet: Outlet) -> None:
-        """Tells all receivers that nothing more comes; the ledger is empty (rule 20)."""
-        assert outlet.ledger is not None and outlet.ledger.empty
-        outlet.closed = True
-        for peer in self.membership.peers.values():
-            if peer.segment in outlet.spec.receivers:
-                self.outbox.open(peer)
-                self.send(peer.id, (wire.CLOSE, outlet.spec.region))

@@ -6,51 +6,43 @@ Rule 21 of the delivery protocol (ARCHITECTURE.md); what is held is decided in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from minipipe.stream import wire
-
-if TYPE_CHECKING:
-    from minipipe.stream.node import Node
+from minipipe.stream.ends import Ends
+from minipipe.stream.outbox import Outbox
+from minipipe.stream.peers import Peers
 
 
 class Ordering:
-    """What a node says about order."""
+    """What a worker says about order."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        wiring = node.wiring
+    def __init__(self, ends: Ends, peers: Peers, outbox: Outbox) -> None:
+        self._ends = ends
+        self._peers = peers
+        self._outbox = outbox
+        inlets = [inlet.spec for inlet in ends.inlets.values()]
+        outlets = [outlet.spec for outlet in ends.outlets.values()]
         # By region: the segments that take in order what is sent from here, and where that is.
         self._receivers = {
             spec.region: spec.ordered_receivers
-            for spec in wiring.outlets
+            for spec in outlets
             if spec.is_sender and spec.ordered_receivers
         }
-        self._senders = {spec.region: spec.region_senders for spec in wiring.inlets if spec.ordered}
+        self._senders = {spec.region: spec.region_senders for spec in inlets if spec.ordered}
         self._marked: dict[tuple[int, int], int] = {}  # what each receiver was told, by region
         self._at: dict[tuple[int, int], int] = {}  # and each sender
 
     def send_marks(self) -> None:
         """Tells those who wait for it what has changed (MARK, AT)."""
         for region, segments in self._receivers.items():
-            mark = self._node.recoveries[region].ledger.mark
-            for receiver in self._workers_of(segments):
+            mark = self._ends.recoveries[region].ledger.mark
+            for receiver in self._peers.workers_of(segments):
                 if mark > self._marked.get((region, receiver), 0):
                     self._marked[region, receiver] = mark
-                    self._node.send(receiver, (wire.MARK, region, mark))
+                    self._outbox.send(receiver, (wire.MARK, region, mark))
         for region, segments in self._senders.items():
-            inlets = [
-                inlet
-                for inlet in self._node.inlets.values()
-                if inlet.spec.region == region and inlet.spec.ordered
-            ]
-            for sender in self._workers_of(segments):
+            inlets = [inlet for inlet in self._ends.inlets_of(region) if inlet.spec.ordered]
+            for sender in self._peers.workers_of(segments):
                 lowest = min(inlet.lowest(sender) for inlet in inlets)
                 if lowest > self._at.get((region, sender), 0):
                     self._at[region, sender] = lowest
-                    self._node.send(sender, (wire.AT, region, lowest))
-
-    def _workers_of(self, segments: frozenset[int]) -> list[int]:
-        node = self._node
-        workers = [node.ident, *node.membership.peers]
-        return [ident for ident in workers if node.segment_of(ident) in segments]
+                    self._outbox.send(sender, (wire.AT, region, lowest))

@@ -14,8 +14,8 @@ from minipipe.stream import wire
 from minipipe.stream.fanout import Fanout
 from minipipe.stream.link import Link
 from minipipe.stream.memory import references
-from minipipe.stream.outlet import Shipment
 from minipipe.stream.page import Page
+from minipipe.stream.shipment import Shipment
 from minipipe.transport import Buffer, Transport
 
 # A message each for every large item would cost as much as the item; much more than this is a

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
-from minipipe.codec import ATOMS, Encoder, Parcel, SharedArray
-from minipipe.protocol.delivery.intervals import Interval, runs_of
+from minipipe.codec import ATOMS, Encoder, SharedArray
+from minipipe.protocol.delivery.intervals import runs_of
 from minipipe.protocol.delivery.ledger import Ledger
-from minipipe.protocol.delivery.paths import ROOT, Path, complete
+from minipipe.protocol.delivery.paths import ROOT, Path
 from minipipe.protocol.delivery.recovery import Again, Recovery
-from minipipe.protocol.flow.credit import UNLIMITED, Accounts, Grant
 from minipipe.protocol.wiring import OutletSpec
-from minipipe.shm import SlotHandle
 from minipipe.stream.arrived import NOTHING_DONE, Done, Key
-from minipipe.stream.memory import release, retain
+from minipipe.stream.consumers import Consumers, Targets
+from minipipe.stream.shipment import Keys, Shipment
 
 PARCEL_S = 0.002  # no item waits longer than this for others to share its parcel
 PARCEL_BYTES = 256 * 1024
@@ -28,45 +25,6 @@ PAUSE_S = 0.000_2
 ATOM_BYTES = 9  # what a number needs in msgpack, at most
 # Immutable, and of a size that need not be looked at.
 FAST = frozenset((int, float, bool))
-
-Keys = Sequence[tuple[int, Sequence[Key]]]
-
-
-@dataclass(slots=True)
-class Shipment:
-    """A parcel, and what is written on it."""
-
-    stream: int
-    epoch: int
-    origin: int
-    runs: list[Interval]
-    path: Path
-    keys: Keys
-    contents: Parcel | tuple[Any, ...]  # or, without the codec, plain numbers
-    done: Done = NOTHING_DONE
-    select: tuple[Interval, ...] = ()  # the positions that are meant, if not all
-
-    def release(self) -> None:
-        """Nobody needs the shared memory any more that it refers to."""
-        if isinstance(self.contents, Parcel):
-            self.contents.release()
-
-    def part(self, epoch: int, first: int, count: int, done: Done) -> Shipment:
-        """The items from position `first` on, to be sent again."""
-        number = self.runs[0][0] + first
-        whole = first == 0 and count == self.runs[0][1] - number
-        return Shipment(
-            self.stream,
-            epoch,
-            self.origin,
-            [(number, number + count)],
-            self.path,
-            tuple((join, keys[first : first + count]) for join, keys in self.keys),
-            self.contents,
-            done,
-            () if whole else ((first, first + count),),
-        )
-
 
 # Consumers; whether a broadcast may go to everybody at once, who are then all of its consumers.
 Dispatch = Callable[[OutletSpec, Sequence[int], Shipment, bool], None]
@@ -95,9 +53,7 @@ class Outlet:
         recovery: Recovery | None,
     ) -> None:
         self.spec = spec
-        # One group of consumers, each item going to one of them; of a broadcast, one for each
-        # subscribing segment.
-        self.groups = [Accounts() for _ in spec.groups]
+        self.consumers = Consumers(spec)
         self.recovery = recovery  # None: it relays
         self.ledger: Ledger | None = None if recovery is None else recovery.ledger
         self.items_out = 0
@@ -106,7 +62,6 @@ class Outlet:
         self.closed = False
         self._encoder = encoder
         self._dispatch = dispatch
-        self._mask = tuple(range(len(spec.groups)))
         self._origin, self._epoch, self._path, self._done = ident, 0, ROOT, NOTHING_DONE
         # What the parcel under way holds.  The worker's loop appends to them itself: `tokens`
         # gets what is in `FAST` as it is, all else goes through `add`.
@@ -117,8 +72,7 @@ class Outlet:
         self.room = 0  # how many more the consumers chosen for it have credit for
         self._size = 0
         self._load = 0.0  # the same, with slots for a fraction: how large the parcel is
-        # For the parcel under way: each group that gets it, and who of that group.
-        self._targets: list[tuple[Accounts, int]] | None = None
+        self._targets: Targets | None = None  # of the parcel under way
         self._began_s = 0.0  # when the oldest token was made; 0: there is none
 
     @property
@@ -160,73 +114,26 @@ class Outlet:
 
     def _choose(self) -> bool:
         """Chooses who gets the next parcel; False if that is nobody now."""
-        chosen = self._chosen(self._path, self._done)
+        chosen = self.consumers.chosen(self._path, self._done)
         if chosen is None:
             return False
         self._targets, self.room = chosen
         return True
 
-    def _chosen(self, path: Path, done: Done) -> tuple[list[tuple[Accounts, int]], int] | None:
-        """Of each group that has not got it yet, who gets it, and how many of them at most."""
-        now_s = time.monotonic()
-        targets: list[tuple[Accounts, int]] = []
-        room = UNLIMITED
-        for slot, accounts in enumerate(self.groups):
-            if done and self.spec.broadcast and complete((*path, (slot, self._mask)), done):
-                continue
-            target = accounts.choose(now_s)
-            if target is None:
-                return None
-            targets.append((accounts, target))
-            room = min(room, accounts.room_items(target))
-        return targets, room
-
     def reconsider(self) -> None:
         """Time has passed since the consumer was chosen: another one may be the better by now."""
-        if not self.tokens and not self.sole:
+        if not self.tokens and not self.consumers.sole:
             self.room = 0
-
-    @property
-    def sole(self) -> bool:
-        """Whether there is nobody to choose from."""
-        groups = self.groups
-        return groups[0].sole if len(groups) == 1 else all(group.sole for group in groups)
 
     @property
     def held_up_by(self) -> list[int]:
         """The consumers that have no room; all of them, if it is the ledger that is full."""
-        full = self.ledger is not None and self.ledger.full
-        return [
-            consumer
-            for accounts in self.groups
-            for consumer in accounts.consumers
-            if full or not accounts.room_items(consumer)
-        ]
-
-    def group_of(self, segment: int) -> Accounts:
-        """The group that the workers of this consuming segment are in."""
-        for members, accounts in zip(self.spec.groups, self.groups, strict=True):
-            if segment in members:
-                return accounts
-        raise KeyError(segment)
-
-    def granted(self, consumer: int, grant: Grant, now_s: float) -> None:
-        """Takes in what a consumer grants."""
-        for accounts in self.groups:
-            for kept in accounts.granted(consumer, grant, now_s):
-                release(cast("Sequence[SlotHandle]", kept))  # it has them mapped
-
-    def sent_to(self) -> dict[int, int]:
-        """How many items each consumer was sent."""
-        return {c: n for accounts in self.groups for c, n in accounts.sent().items()}
+        return self.consumers.held_up_by(full=self.ledger is not None and self.ledger.full)
 
     # ---------------------------------------------------------------- after a death
     def forget(self, dead: Container[int]) -> None:
         """Sends nothing more to these."""
-        for accounts in self.groups:
-            for ident in [ident for ident in accounts.consumers if ident in dead]:
-                for kept in accounts.remove(ident):
-                    release(cast("Sequence[SlotHandle]", kept))
+        self.consumers.forget(dead)
         self.room, self._targets = 0, None
 
     def fence(self, epoch: int) -> None:
@@ -235,25 +142,18 @@ class Outlet:
         What a relay was about to send counts for nothing any more: it will be made again.
         """
         self.room, self._targets = 0, None
-        if self.recovery is None:
-            self.purge(epoch)
-        else:
+        if self.recovery is not None:
             self._epoch = epoch
-
-    def purge(self, epoch: int) -> None:
-        """Forgets what a relay was about to send, if it is of a lower epoch than this."""
-        if self._epoch >= epoch:
-            return
-        for token in self.tokens:
-            self._encoder.discard(token)
-        self._emptied()
-        self.tombstones_waiting = 0
-        self.room, self._targets = 0, None
+        elif self._epoch < epoch:
+            for token in self.tokens:
+                self._encoder.discard(token)
+            self._emptied()
+            self.tombstones_waiting = 0
 
     def send_again(self, again: Again) -> int:
         """Sends a part of what is open again, as far as there is room; how many that were."""
         shipment = cast("Shipment", again.entry.payload)
-        chosen = self._chosen(ROOT, again.done)
+        chosen = self.consumers.chosen(ROOT, again.done)
         if chosen is None:
             return 0
         targets, room = chosen
@@ -373,8 +273,8 @@ class Outlet:
         self.tombstones, self.tombstones_waiting = self.tombstones + self.tombstones_waiting, 0
         if ledger is not None:
             ledger.open(count, size, shipment)
-        if targets and self.sole and not rest and not (ledger is not None and ledger.full):
-            # Nobody else is to be considered.
+        full = ledger is not None and ledger.full
+        if targets and self.consumers.sole and not rest and not full:  # nobody else is considered
             self._targets = targets
             self.room = min(accounts.room_items(target) for accounts, target in targets)
 
@@ -383,19 +283,8 @@ class Outlet:
         self._size, self._load = 0, 0.0
         self.keys = {join: [] for join in self.keys}
 
-    def _send(self, shipment: Shipment, targets: Sequence[tuple[Accounts, int]], size: int) -> None:
-        everybody = len(targets) == len(self.groups)
+    def _send(self, shipment: Shipment, targets: Targets, size: int) -> None:
+        consumers = self.consumers
+        everybody = len(targets) == len(consumers.groups)
         self._dispatch(self.spec, [target for _, target in targets], shipment, everybody)
-        now_s = time.monotonic()
-        count = sum(stop - first for first, stop in shipment.runs)
-        # A sender keeps slots until all of the parcel is settled; a relay until its consumers
-        # have taken it up, and so have the slots mapped.
-        held: Sequence[SlotHandle] = ()
-        if self.recovery is None and isinstance(shipment.contents, Parcel):
-            held = shipment.contents.held
-            if not targets:
-                release(held)
-        for i, (accounts, target) in enumerate(targets):
-            if held and i:
-                retain(held)
-            accounts.booked(target, count, size, now_s, held or None)
+        consumers.booked(shipment, targets, size, keeps_slots=self.recovery is None)

@@ -1,4 +1,4 @@
-"""A join's question whether a stream is empty because another one is full, at a node's sockets.
+"""A join's question whether a stream is empty because another one is full, at a worker's sockets.
 
 Decided in `protocol.flow.chasing`.
 """
@@ -6,19 +6,17 @@ Decided in `protocol.flow.chasing`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from minipipe.protocol.flow.chasing import Chase, Question
 from minipipe.stream import wire
+from minipipe.stream.ends import Ends
 from minipipe.stream.inlet import Inlet
+from minipipe.stream.outbox import Outbox
 from minipipe.stream.outlet import Outlet
-
-if TYPE_CHECKING:
-    from minipipe.stream.node import Node
 
 
 class Probes:
-    """What a node waits for, and what it says of that.
+    """What a worker waits for, and what it says of that.
 
     Attributes:
         hungry: the main thread waits for input.
@@ -26,29 +24,29 @@ class Probes:
         full: of a join: the streams that were found to keep another one empty.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, ident: int, ends: Ends, outbox: Outbox) -> None:
         self.hungry = False
         self.blocked: Sequence[Outlet] = ()
         self.full: set[int] = set()
-        self._node = node
-        self._chase = Chase(node.ident)
+        self._ends = ends
+        self._outbox = outbox
+        self._chase = Chase(ident)
 
     def ask(self, empty: Iterable[Inlet]) -> None:
         """Asks the producers of these streams; the answer, if there is one, is in `full`."""
         self.full.clear()
-        self._send(self._chase.ask({inlet.spec.stream: inlet.producers for inlet in empty}))
+        self._send(self._chase.ask({inlet.spec.stream: inlet.producers.idents for inlet in empty}))
 
     def on_probe(self, join: int, number: int, stream: int, down: bool) -> None:
         """Somebody has asked this node, as a producer or consumer of the stream."""
         if self._chase.is_answer(join, number, down=down):
             self.full.add(stream)
             return
-        node = self._node
         empty: dict[int, Iterable[int]] = {}
         if self.hungry:
-            for inlet in node.inlets.values():
+            for inlet in self._ends.inlets.values():
                 if not (inlet.queue or inlet.turn or inlet.ended):
-                    empty[inlet.spec.stream] = inlet.producers
+                    empty[inlet.spec.stream] = inlet.producers.idents
         full = {outlet.spec.stream: outlet.held_up_by for outlet in self._holding()}
         self._send(self._chase.passed_on(join, number, empty=empty, full=full))
 
@@ -59,9 +57,9 @@ class Probes:
         open.
         """
         full = {o.spec.region for o in self.blocked if o.ledger is not None and o.ledger.full}
-        outlets = self._node.outlets.values()
+        outlets = self._ends.outlets.values()
         return [o for o in outlets if o in self.blocked or (o.ledger and o.spec.region in full)]
 
     def _send(self, questions: Iterable[Question]) -> None:
         for worker, *about in questions:
-            self._node.send(worker, (wire.PROBE, *about))
+            self._outbox.send(worker, (wire.PROBE, *about))

@@ -73,6 +73,7 @@ class Output:
 
     def __init__(self, node: Node, service_thread: ServiceThread) -> None:
         self._node = node
+        self._orders = node.orders
         self._service_thread = service_thread
         self._inlet: Inlet = next(iter(node.inlets.values()))
         self._position = 0  # in the parcel in work
@@ -141,7 +142,7 @@ class Output:
                 self._service_count = node.take_back()
             if self._service_thread.failure is not None:
                 raise self._service_thread.failure
-            if node.stopped is not None:
+            if self._orders.stopped is not None:
                 raise StopRun
             item, in_user_code = self._next(node, self._inlet)
             return item
@@ -169,13 +170,12 @@ class Output:
                     node.publish()
                     node.report(wire.DONE)
                     raise StopIteration
-            parcel = inlet.queue[0]
             try:
-                items = node.decode(parcel, inlet.access)
+                turn = inlet.next_batch()
             except Exception as error:  # unpickling runs code of the user's classes
+                parcel = inlet.queue[0]
                 raise _undecodable(parcel, parcel.runs[0][0], inlet) from error
             self._position = 0
-            turn = inlet.begin(items)
         position = self._position
         item, turn.items[position] = turn.items[position], None  # it belongs to the loop now
         self._position = position + 1

@@ -283,7 +283,9 @@ class Run:
         """Closes the caller's sockets, at a moment when the caller's thread does not use them."""
         node = self.caller
         assert node is not None and self._transport is not None
-        node.stopped = node.stopped or "ended"  # a reader that waits sees it, within WAIT_S
+        node.orders.stopped = (
+            node.orders.stopped or "ended"
+        )  # a reader that waits sees it, within WAIT_S
         until_s = time.monotonic() + 2 * WAIT_S
         while True:
             with node.lock:

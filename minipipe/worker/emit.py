@@ -68,7 +68,9 @@ class Emitter:
                 if done and complete(path, done):
                     continue
                 if elements[i] is None and not self._may_be_hole(i):
-                    self._runner.node.drop_at(taken.number, parcel, path)
+                    assert self._inlet is not None
+                    feedback = self._runner.node.feedback
+                    feedback.drop_at(self._inlet, taken.number, parcel, path)
                     continue
                 done = under(path, done)
             outlet.relay(parcel.origin, parcel.epoch, path, done)

@@ -32,19 +32,18 @@ class LineLoop:
     def run(self) -> None:
         """Works off what arrives, until there will be no more."""
         node, runner, inlet, outlet = self._node, self._runner, self._inlet, self._outlet
-        relays = inlet.spec.role is Role.STATELESS
+        orders, relays = node.orders, inlet.spec.role is Role.STATELESS
         while True:
             if not inlet.ready:
                 runner.wait_for_input(
-                    lambda: inlet.ready or (node.leaving if relays else inlet.ended)
+                    lambda: inlet.ready or (orders.leaving if relays else inlet.ended)
                 )
                 if not inlet.ready:
                     break
-            parcel = inlet.queue[0]
             began_s = time.monotonic()
-            items = runner.unpack(inlet)
-            items.reverse()  # they are popped, so that nothing but the functor holds them
-            turn = inlet.begin(items)
+            turn = runner.next_batch(inlet)
+            turn.items.reverse()  # they are popped, so that nothing but the functor holds them
+            parcel = turn.parcel
             node.page.begin(parcel.origin, parcel.path)
             if outlet is not None and relays:
                 outlet.relay(parcel.origin, parcel.epoch, parcel.path, parcel.done)
@@ -101,7 +100,7 @@ class LineLoop:
         node, runner = self._node, self._runner
         self._arm(inlet)
         words, service_count, pop = node.page.words, runner.service_count, turn.items.pop
-        crash_suspects = node.crash_suspects
+        crash_suspects = node.orders.crash_suspects
         for number in turn.numbers[begun:stop]:
             item = pop()
             if crash_suspects and runner.sets_aside(number, turn.parcel):
@@ -143,7 +142,7 @@ class LineLoop:
         node, runner = self._node, self._runner
         self._arm(inlet)
         words, service_count, pop = node.page.words, runner.service_count, turn.items.pop
-        crash_suspects = node.crash_suspects
+        crash_suspects = node.orders.crash_suspects
         origin, path = turn.parcel.origin, outputs(turn.parcel.path)
         numbered, writable_after_send = outlet.ledger is None, node.writable_after_send
         for number in turn.numbers[begun:stop]:

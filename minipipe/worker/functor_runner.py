@@ -21,7 +21,7 @@ from minipipe.errors import ItemTypeError, UnreadableItemError
 from minipipe.process.describe import text_of
 from minipipe.protocol.delivery.paths import Outputs, outputs
 from minipipe.protocol.run.thinning import EverRarer
-from minipipe.stream import Inlet, Node, Outlet, Role, StopRun, wire
+from minipipe.stream import Inlet, Node, Outlet, Role, StopRun, Turn, wire
 from minipipe.stream.arrived import Arrived
 from minipipe.stream.node import WAIT_S
 from minipipe.stream.page import ITEM_WORD, OUTSIDE
@@ -54,6 +54,7 @@ class FunctorRunner:
         where: str,
     ) -> None:
         self.node = node
+        self._orders = node.orders
         self.ignored = ignored
         self.tolerates = False
         self.dead_letters = DeadLetterWriter(node, None, "", "", {}, "")
@@ -108,7 +109,8 @@ class FunctorRunner:
 
         Of one that has killed one worker, what it is is kept, should this one die of it, too.
         """
-        deaths = self.node.crash_suspects.get((parcel.origin, number, outputs(parcel.path)), 0)
+        item = (parcel.origin, number, outputs(parcel.path))
+        deaths = self._orders.crash_suspects.get(item, 0)
         self.node.page.deaths = deaths
         if deaths == 1:
             self.dead_letters.suspect(number, parcel)
@@ -142,7 +144,7 @@ class FunctorRunner:
         """Raises StopRun if the run is to end, and what the service thread met."""
         if self.service_thread.failure is not None:
             raise self.service_thread.failure
-        if self.node.stopped is not None:
+        if self._orders.stopped is not None:
             raise StopRun
 
     def after(
@@ -287,7 +289,7 @@ class FunctorRunner:
         if not self._told_of_copies:
             self._told_of_copies = True
             self.node.report(wire.LOG, logging.WARNING, text)
-        item = self.node.decode(parcel, "private")[turn.numbers.index(number)]
+        item = self.node.parcel_decoder.decode(parcel, "private")[turn.numbers.index(number)]
         try:
             return self.call_at(number, function, item)
         except BaseException as second:
@@ -328,22 +330,22 @@ class FunctorRunner:
     def wait_for_input(self, until: Callable[[], bool], patience_s: float = WAIT_S) -> None:
         """Waits until `until()`; asks it every `patience_s`, if nothing happens."""
         node = self.node
-        node.passive, node.probes.hungry = node.wiring.in_loop, True
+        node.rest.passive, node.probes.hungry = node.wiring.in_loop, True
         try:
             node.block(until, wait_s=patience_s)
         finally:
-            node.passive = node.probes.hungry = False
+            node.rest.passive = node.probes.hungry = False
 
-    def unpack(self, inlet: Inlet) -> list[Any]:
-        """The items of the oldest parcel that waits.
+    def next_batch(self, inlet: Inlet) -> Turn:
+        """The oldest parcel that waits, decoded: it is in work from now on.
 
         Raises:
             Broken: a class of the user's did not accept what it had given.
         """
-        parcel = inlet.queue[0]
         try:
-            return self.node.decode(parcel, inlet.access)
+            return inlet.next_batch()
         except Exception as error:  # unpickling runs code of the user's classes
+            parcel = inlet.queue[0]
             first = parcel.runs[0][0]
             doing = f"unpacking items from {inlet.spec.feeders!r}"
             path = outputs(parcel.path)
@@ -362,5 +364,5 @@ class FunctorRunner:
         self.node.block(lambda: all(outlet.settled for outlet in senders))
         self.node.probes.blocked = ()
         for outlet in senders:
-            self.node.close_region(outlet)
+            self.node.peers.close_region(outlet)
         self.node.flush(time.monotonic(), idle=True)

@@ -83,11 +83,11 @@ class GeneralLoop:
                 text = lost_tail(self._runner.where, self._coroutine.lost)
                 node.report(wire.LOG, logging.WARNING, text)
         self._emitter.flush()
-        if self._ends or node.leaving:
+        if self._ends or node.orders.leaving:
             for inlet in node.inlets.values():
                 inlet.discard()
-        node.ended = True
-        node.passive = node.wiring.in_loop  # what it has counted is told whenever it changes
+        node.rest.ended = True
+        node.rest.passive = node.wiring.in_loop  # what it has counted is told whenever it changes
         if self._ends:
             node.report(wire.ENDED)
         self._runner.close()
@@ -104,7 +104,7 @@ class GeneralLoop:
             self._pass_on(taken, lambda: readable(coroutine.send)(taken.shown), coroutine.more)
             return
         began_s = time.monotonic()
-        if node.crash_suspects and self._runner.sets_aside(taken.number, taken.parcel):
+        if node.orders.crash_suspects and self._runner.sets_aside(taken.number, taken.parcel):
             result = None
         else:
             result = self._guarded(taken, self._function, *taken.arguments)

@@ -59,7 +59,7 @@ class Reader:
     def _peek(self) -> Any:
         inlet, turn = self.inlet, self.inlet.turn
         if turn is None:
-            turn = inlet.begin(self._runner.unpack(inlet))
+            turn = self._runner.next_batch(inlet)
             self._position = 0
         return turn.items[self._position]
 
@@ -69,7 +69,7 @@ class Reader:
         turn = inlet.turn
         self._began_s = time.monotonic()
         if turn is None:
-            turn = inlet.begin(self._runner.unpack(inlet))
+            turn = self._runner.next_batch(inlet)
             self._position = 0
         position = self._position
         item, turn.items[position] = turn.items[position], None  # the functor's alone from now on
@@ -109,7 +109,7 @@ class Single:
         if not reader.ready:
             ends_by_itself = not self._relays  # a relay leaves when it is told to
             self._runner.wait_for_input(
-                lambda: reader.ready or node.leaving or (ends_by_itself and inlet.ended)
+                lambda: reader.ready or node.orders.leaving or (ends_by_itself and inlet.ended)
             )
             if not reader.ready:
                 return None
@@ -139,7 +139,7 @@ class ZipJoin:
         if not all(reader.ready for reader in readers):
             self._waited_since_s = time.monotonic()
             self._runner.wait_for_input(
-                lambda: node.leaving or self._decided or self._relieve(), PATIENCE_S
+                lambda: node.orders.leaving or self._decided or self._relieve(), PATIENCE_S
             )
         if not all(reader.ready for reader in readers):
             self._end()
@@ -170,7 +170,7 @@ class ZipJoin:
         for reader in self._readers:
             inlet = reader.inlet
             if inlet.spec.stream in probes.full and reader.ready and inlet.holds_up:
-                inlet.relieve()
+                inlet.producers.relieve()
                 self._warn(reader)
         probes.full.clear()
         if now_s - self._waited_since_s >= PATIENCE_S:
@@ -202,8 +202,8 @@ class ZipJoin:
             if reader.inlet.spec.fed_by_loop:
                 reader.inlet.discard()
         others = [r for r in self._readers if not (r.inlet.ended or r.inlet.spec.fed_by_loop)]
-        if self._strict and not node.draining:
-            if not node.leaving:
+        if self._strict and not node.orders.draining:
+            if not node.orders.leaving:
                 runner.wait_for_input(
                     lambda: any(r.ready for r in others) or all(r.inlet.ended for r in others)
                 )
@@ -214,9 +214,9 @@ class ZipJoin:
             return
         for reader in others:
             reader.inlet.discard()
-        if others and not node.draining:
+        if others and not node.orders.draining:
             node.report(wire.ENDED)  # a source that feeds nobody else yields no more
-        if not node.leaving:
+        if not node.orders.leaving:
             runner.wait_for_input(lambda: all(r.inlet.ended for r in others))
         left = {r.inlet.spec.name: r.inlet.discarded for r in others if r.inlet.discarded}
         if left:
@@ -249,7 +249,7 @@ class KeyedJoin:
             if self._whole:
                 break
             if all(inlet.ended for inlet in inlets):
-                if self._pairing.held and not self._runner.node.leaving:
+                if self._pairing.held and not self._runner.node.orders.leaving:
                     # Each way brings one part of an item, if only a hole: one brought two.
                     names = " or ".join(inlet.spec.name for inlet in inlets)
                     raise self._runner.broken_at(TwicePairedError(self._runner.where, names), None)
@@ -270,9 +270,9 @@ class KeyedJoin:
 
     def _read(self, i: int, inlet: Inlet) -> None:
         """Takes in a parcel: a join reads what there is, so that no way blocks another."""
-        parcel = inlet.queue[0]
         began_s = time.monotonic()
-        turn = inlet.begin(self._runner.unpack(inlet))
+        turn = self._runner.next_batch(inlet)
+        parcel = turn.parcel
         for position, item in enumerate(turn.items):
             part = WorkItem((item,), turn.numbers[position], parcel, keys_at(parcel, position))
             key = part.key(self._pairs)

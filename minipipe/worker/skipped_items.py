@@ -58,7 +58,7 @@ class DeadLetterWriter:
         """
         assert self._path is not None and failure.number is not None
         if parcel is not None:
-            item = self._node.original(parcel, failure.number)
+            item = self._node.parcel_decoder.original(parcel, failure.number)
         about = (failure.type_name, failure.text, failure.trace)
         letter = self._letter(failure.number, failure.origin, failure.path, *about)
         write(self._path, letter, keep(item))
@@ -77,7 +77,7 @@ class DeadLetterWriter:
         place = suspect_path(self._directory, segment, (parcel.origin, number, path))
         new = f"{place}.{self._node.ident}"  # a second one may have got the item meanwhile
         with open(new, "wb") as file:
-            file.write(sealed(letter, keep(self._node.original(parcel, number))))
+            file.write(sealed(letter, keep(self._node.parcel_decoder.original(parcel, number))))
         os.replace(new, place)
 
     def _letter(

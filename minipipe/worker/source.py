@@ -38,7 +38,7 @@ class SourceLoop:
     def run(self) -> None:
         """Yields all items, then waits until every one is settled and closes the region."""
         for epoch in range(self._task.epochs):
-            if self._ended or self._node.draining:
+            if self._ended or self._node.orders.draining:
                 break
             self._go_through(self._begin(epoch))
         self._runner.close()
@@ -63,9 +63,9 @@ class SourceLoop:
 
     def _go_through(self, iterator: Iterator[Any]) -> None:
         runner, node, poll_interval = self._runner, self._node, self._runner.poll_interval
-        outlet = runner.outlets[0]
+        outlet, orders = runner.outlets[0], node.orders
         goes_on = True
-        while goes_on and not node.draining:
+        while goes_on and not orders.draining:
             if not outlet.ready:
                 runner.wait_for_room(outlet)
             began_s = time.monotonic()

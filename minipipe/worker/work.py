@@ -62,7 +62,7 @@ def work(spec: WorkerSpec, load: Load, page: Page) -> None:
     service_thread.start()
     try:
         WorkerMain(spec, node, service_thread).live(load)
-        node.block(lambda: node.exiting, to_the_end=True)
+        node.block(lambda: node.orders.exiting, to_the_end=True)
     finally:
         service_thread.stop()
         # EXIT comes when everybody is done, or has been stopped: what is still under way is for
@@ -108,7 +108,7 @@ class WorkerMain:
             if self.runner.service_thread.failure is not None:  # what it met while local_init ran
                 raise self.runner.service_thread.failure
             node.report(wire.WIRED)
-            node.block(lambda: node.membership.born and node.started)
+            node.block(lambda: node.membership.born and node.orders.started)
             self._loop(task, opened).run()
             self._log("End of stream")
         except StopRun:
@@ -147,12 +147,12 @@ class WorkerMain:
                 signal.pthread_kill(main, signal.SIGINT)
 
         def on_signal(number: int, frame: object) -> None:
-            if node.stopped is not None and runner.interruptible and node.in_user_code:
+            if node.orders.stopped is not None and runner.interruptible and node.in_user_code:
                 node.page.stage = LEAVING  # seen by the supervisor: the functor is no deaf one
                 raise StopRun
 
         signal.signal(signal.SIGINT, on_signal)
-        node.on_stop = on_stop
+        node.orders.on_stop = on_stop
 
     def _load(self, load: Load) -> Task:
         set_worker_info(self.info)
@@ -211,7 +211,7 @@ class WorkerMain:
         except BaseException as error:
             self._fail(capture(error, CLOSING))
             return
-        self.info.outcome = self.node.stopped or "finished"
+        self.info.outcome = self.node.orders.stopped or "finished"
         result = None
         if opened is not None and opened.local_term is not None:
             doing = TERMINATING

@@ -101,7 +101,7 @@ class Line:
             outlet.added(self.clock, self.clock, 1)
         outlet.flush()
         if self.ended and ledger.empty and not outlet.closed:
-            node.close_region(outlet)
+            node.peers.close_region(outlet)
 
     def _work(self, node: Node) -> None:
         inlet = self.inlet(node)
@@ -110,8 +110,8 @@ class Line:
         outlet = next(iter(node.outlets.values()), None)
         if outlet is not None and not outlet.ready:
             return
-        parcel = inlet.queue[0]
-        turn = inlet.begin(node.decode(parcel, inlet.access))
+        turn = inlet.next_batch()
+        parcel = turn.parcel
         if outlet is not None:
             outlet.relay(parcel.origin, parcel.epoch, parcel.path)
         for number, item in zip(turn.numbers, turn.items, strict=True):

@@ -115,7 +115,7 @@ def test_a_grant_that_comes_twice_or_late_does_no_harm(line: Line) -> None:
     for taken, window in ((0, 4), (0, 4), (0, 2)):
         line.tell(source, (wire.GRANT, stream, taken, taken, window, 10, 1), sender=2)
     source.serve()
-    assert line.outlet(source).groups[0].room_items(2) == 2
+    assert line.outlet(source).consumers.groups[0].room_items(2) == 2
 
 
 def test_what_is_no_message_is_dropped_and_said(line: Line, caplog) -> None:
@@ -141,7 +141,7 @@ def test_a_wait_ends_with_the_run(line: Line) -> None:
     line.tell(sink, (wire.STOP, "stopped"))
     with pytest.raises(StopRun):
         sink.block(lambda: False)
-    assert sink.stopped == "stopped"
+    assert sink.orders.stopped == "stopped"
 
 
 @pytest.mark.parametrize(

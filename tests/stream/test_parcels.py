@@ -11,6 +11,7 @@ from minipipe.codec import Encoder
 from minipipe.protocol.flow.credit import Grant
 from minipipe.stream.memory import Memory
 from minipipe.stream.outlet import PARCEL_BYTES, Outlet
+from minipipe.stream.shipment import release_settled
 from tests.stream.harness import Line
 
 
@@ -28,8 +29,8 @@ def sizes_of_parcels(arrays: list[Any], encoder: Encoder) -> list[int]:
         ),
         made.recovery,
     )
-    outlet.group_of(1).add(2)
-    outlet.granted(2, Grant(0, 0, 10_000, 0.0), 0.0)
+    outlet.consumers.group_of(1).add(2)
+    outlet.consumers.granted(2, Grant(0, 0, 10_000, 0.0), 0.0)
     for array in arrays:
         assert outlet.ready
         outlet.add(array)
@@ -37,7 +38,7 @@ def sizes_of_parcels(arrays: list[Any], encoder: Encoder) -> list[int]:
     outlet.flush()
     assert outlet.ledger is not None
     outlet.ledger.acknowledge([(0, len(arrays))])
-    line.source.release(outlet.ledger)
+    release_settled(outlet.ledger)
     line.close()
     return sent
 

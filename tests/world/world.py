@@ -143,7 +143,7 @@ class Worker:
                 declared.careful,
             )
         )
-        node.block(lambda: node.exiting, to_the_end=True)
+        node.block(lambda: node.orders.exiting, to_the_end=True)
 
     def attend(self) -> None:
         """What the service thread does during a functor, if chance has it be a long one."""

@@ -1,0 +1,102 @@
+"""The other workers of the run, as far as this one has to do with them."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+
+from minipipe.protocol.delivery.membership import Membership, Peer
+from minipipe.protocol.wiring import Wiring
+from minipipe.stream import wire
+from minipipe.stream.outbox import Outbox
+from minipipe.stream.outlet import Outlet
+from minipipe.transport import Inbox
+
+
+class Peers:
+    """Connections of one worker to others, and from them.
+
+    Attributes:
+        ident: of this worker.
+        membership: who takes part in the run, as it was told.
+    """
+
+    def __init__(
+        self,
+        ident: int,
+        wiring: Wiring,
+        membership: Membership,
+        *,
+        inbox: Inbox,
+        outbox: Outbox,
+        outlets: Mapping[int, Outlet],
+    ) -> None:
+        self.ident = ident
+        self.membership = membership
+        self._wiring = wiring
+        self._inbox = inbox
+        self._outbox = outbox
+        self._outlets = outlets
+        self._publishers: dict[int, list[str]] = {}  # by producer: where this one has subscribed
+
+    def listed(self, peers: Sequence[tuple[int, int, str]]) -> list[Peer]:
+        """Those that INIT names, and this worker itself, if it is its own consumer."""
+        listed = [Peer(*p) for p in peers]
+        segment = self._wiring.segment
+        if any(segment in spec.consumers for spec in self._wiring.outlets):
+            # In a loop of one: what it puts comes back to itself.
+            listed.append(Peer(self.ident, segment, self._inbox.address))
+        return listed
+
+    def segment_of(self, ident: int) -> int:
+        """The segment of a worker; -1 if that is not known."""
+        if ident == self.ident:
+            return self._wiring.segment
+        peer = self.membership.peers.get(ident)
+        return -1 if peer is None else peer.segment
+
+    def workers_of(self, segments: Container[int]) -> list[int]:
+        """All workers of these segments, this one included."""
+        workers = [self.ident, *self.membership.peers]
+        return [ident for ident in workers if self.segment_of(ident) in segments]
+
+    def connect(self, peer: Peer) -> None:
+        """Connects to a new peer, if there is anything to say to it."""
+        outbox = self._outbox
+        for outlet in self._outlets.values():
+            spec = outlet.spec
+            if peer.segment in spec.consumers:
+                outbox.open(peer)
+                outlet.consumers.group_of(peer.segment).add(peer.id)
+                where = (self._inbox.address, outbox.publisher(spec, peer))
+                outbox.send(peer.id, (wire.HELLO, spec.stream, self._wiring.segment, *where))
+            if peer.segment in spec.receivers and outlet.closed:
+                outbox.open(peer)
+                outbox.send(peer.id, (wire.CLOSE, spec.region))
+            if peer.segment in spec.ordered_receivers and outlet.ledger is not None:
+                outbox.open(peer)
+                outlet.ledger.expect_at(peer.id)
+        # Also to those who will only be told of an end, or of a death: once the run is on, nobody
+        # depends on the run's directory any more.
+        if peer.segment in self._wiring.correspondents or outbox.waits_for(peer.id):
+            outbox.open(peer)
+
+    def subscribe(self, producer: int, address: str, topics: Sequence[bytes]) -> None:
+        """From now on, what this producer broadcasts there comes here."""
+        self._publishers.setdefault(producer, []).append(address)
+        self._inbox.subscribe(address, topics)
+
+    def forget(self, dead: Container[int]) -> None:
+        """Nothing more comes of these: their connections would be tried for ever."""
+        self._outbox.forget(dead)
+        for producer in [ident for ident in self._publishers if ident in dead]:
+            for address in self._publishers.pop(producer):
+                self._inbox.unsubscribe(address)
+
+    def close_region(self, outlet: Outlet) -> None:
+        """Tells all receivers that nothing more comes; the ledger is empty (rule 20)."""
+        assert outlet.ledger is not None and outlet.ledger.empty
+        outlet.closed = True
+        for peer in self.membership.peers.values():
+            if peer.segment in outlet.spec.receivers:
+                self._outbox.open(peer)
+                self._outbox.send(peer.id, (wire.CLOSE, outlet.spec.region))

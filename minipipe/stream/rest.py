@@ -1,0 +1,46 @@
+"""When a loop comes to rest: what a worker in it says of itself.
+
+Decided, from what all members say, in `protocol.delivery.quiescence`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minipipe.protocol.delivery.membership import SUPERVISOR
+from minipipe.stream import wire
+from minipipe.stream.counts import loop_counts
+from minipipe.stream.ends import Ends
+from minipipe.stream.outbox import Outbox
+from minipipe.stream.peers import Peers
+
+
+class Rest:
+    """Of a worker in a loop.
+
+    Attributes:
+        passive: it can do nothing until something comes.
+        ended: it takes no more items, and drops what comes.
+    """
+
+    def __init__(self, ends: Ends, peers: Peers, outbox: Outbox) -> None:
+        self.passive = False
+        self.ended = False
+        self._ends = ends
+        self._peers = peers
+        self._outbox = outbox
+        self._told: tuple[Any, ...] | None = None
+
+    def report(self) -> None:
+        """Tells the supervisor that nothing is left to do here, and what was passed on.
+
+        From all members' counts it sees whether the whole loop has come to rest.
+        """
+        inlets = self._ends.inlets.values()
+        if not (self.ended or all(inlet.only_the_loop_feeds_it for inlet in inlets)):
+            return
+        loop = next((inlet.spec.loop for inlet in inlets), frozenset())
+        now = (wire.REST, self.ended, *loop_counts(self._ends, self._peers.workers_of(loop)))
+        if now != self._told:
+            self._told = now
+            self._outbox.send(SUPERVISOR, now)

@@ -1,0 +1,57 @@
+"""A parcel on its way out, as its sender keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from minipipe.codec import Parcel
+from minipipe.protocol.delivery.intervals import Interval
+from minipipe.protocol.delivery.ledger import Ledger
+from minipipe.protocol.delivery.paths import Path
+from minipipe.stream.arrived import NOTHING_DONE, Done, Key
+
+Keys = Sequence[tuple[int, Sequence[Key]]]
+
+
+@dataclass(slots=True)
+class Shipment:
+    """A parcel, and what is written on it."""
+
+    stream: int
+    epoch: int
+    origin: int
+    runs: list[Interval]
+    path: Path
+    keys: Keys
+    contents: Parcel | tuple[Any, ...]  # or, without the codec, plain numbers
+    done: Done = NOTHING_DONE
+    select: tuple[Interval, ...] = ()  # the positions that are meant, if not all
+
+    def release(self) -> None:
+        """Nobody needs the shared memory any more that it refers to."""
+        if isinstance(self.contents, Parcel):
+            self.contents.release()
+
+    def part(self, epoch: int, first: int, count: int, done: Done) -> Shipment:
+        """The items from position `first` on, to be sent again."""
+        number = self.runs[0][0] + first
+        whole = first == 0 and count == self.runs[0][1] - number
+        return Shipment(
+            self.stream,
+            epoch,
+            self.origin,
+            [(number, number + count)],
+            self.path,
+            tuple((join, keys[first : first + count]) for join, keys in self.keys),
+            self.contents,
+            done,
+            () if whole else ((first, first + count),),
+        )
+
+
+def release_settled(ledger: Ledger) -> None:
+    """What was settled is kept no longer, nor is the shared memory that it refers to."""
+    for shipment in ledger.release_settled():
+        cast("Shipment", shipment).release()
