@@ -84,7 +84,7 @@ class Turn:
     in_functor: bool = False
     told_finished: int = 0  # of these, confirmed (function Sinks)
     drops: list[int] = field(default_factory=list)
-    stale: bool = False  # of a relay: of an epoch that is over, so what comes of it is for nobody
+    stale: bool = False  # if stateless: of an epoch that is over; what is made is for nobody
 
     @property
     def finished(self) -> int:

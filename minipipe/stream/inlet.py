@@ -33,12 +33,12 @@ class Inlet:
         self.items_in = 0
         self.tombstones = 0  # of these, what stood for something dropped before
         self.confirmed = 0
-        self._unconfirmed: list[Arrived] = []  # of an anchor: read, and to be told with the rest
+        self._unconfirmed: list[Arrived] = []  # if stateful: read, and to be confirmed
         self.pace = ServiceTime(spec.buffer_size, spec.producers)
         self.producers = Producers(spec, self.pace)
-        # The epoch that items begin in; of a relay, those of a higher one wait for its FENCE.
+        # The epoch that items begin in; if stateless, those of a higher one wait for its FENCE.
         self.epoch = 0
-        self._seen_epoch = 0  # of a relay: the highest that an item has come in
+        self._seen_epoch = 0  # if stateless: the highest that an item has come in
         self._producers = self.producers.by_ident
         self._took = self.producers.took
         self._decode = decoder.decode
@@ -136,7 +136,7 @@ class Inlet:
     def ready(self) -> bool:
         """Whether a parcel waits that may be begun.
 
-        Not before its FENCE: a relay would send what it makes to whom it takes to be alive.
+        Not before its FENCE: what is made of it would go to whom this worker takes to be alive.
         """
         return bool(self.queue) and self.queue[0].epoch <= self.epoch
 
@@ -253,7 +253,7 @@ class Inlet:
     def confirmations(self) -> list[tuple[Arrived, list[Interval]]]:
         """The items to confirm now, each with a parcel that says whose they are.
 
-        Of an anchor, what has arrived since last asked; of a function Sink, what it has finished.
+        Of a stateful one, what has arrived since last asked; of a function Sink, what is finished.
         """
         if self.spec.role is Role.STATEFUL:
             read, self._unconfirmed = self._unconfirmed, []
@@ -271,7 +271,7 @@ class Inlet:
         return [(turn.parcel, runs)]
 
     def drops(self) -> tuple[Arrived, list[Interval]] | None:
-        """Of a relay's parcel in work: the items that gave None since last asked."""
+        """Of the parcel in work of a stateless one: the items that gave None since last asked."""
         turn = self.turn
         if turn is None or not turn.drops:
             return None

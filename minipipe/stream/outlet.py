@@ -54,7 +54,7 @@ class Outlet:
     ) -> None:
         self.spec = spec
         self.consumers = Consumers(spec)
-        self.recovery = recovery  # None: it relays
+        self.recovery = recovery  # None: it is stateless
         self.ledger: Ledger | None = None if recovery is None else recovery.ledger
         self.items_out = 0
         self.tombstones = 0  # of these, what stands for something dropped
@@ -66,7 +66,7 @@ class Outlet:
         # What the parcel under way holds.  The worker's loop appends to them itself: `tokens`
         # gets what is in `FAST` as it is, all else goes through `add`.
         self.tokens: list[object] = []
-        self.numbers: list[int] = []  # of the tokens, if this relays
+        self.numbers: list[int] = []  # of the tokens, if stateless
         # Of the tokens, for each join that wants to know: what they had as identity at its fork.
         self.keys: dict[int, list[Key]] = {carried.join: [] for carried in spec.carried}
         self.room = 0  # how many more the consumers chosen for it have credit for
@@ -139,7 +139,7 @@ class Outlet:
     def fence(self, epoch: int) -> None:
         """Takes in that the epoch is another one.
 
-        What a relay was about to send counts for nothing any more: it will be made again.
+        What a stateless worker was about to send counts for nothing any more: it is made again.
         """
         self.room, self._targets = 0, None
         if self.recovery is not None:
