@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,17 +98,39 @@ def check_arity(
     if kind == "source" and not shape.has_run and (_is_iterable(functor) or not callable(functor)):
         return
     call = functor.run if shape.has_run else functor
-    try:
-        signature = inspect.signature(call)
-    except (ValueError, TypeError):
-        return  # some builtins have none; the call itself will tell
     arguments = [None] * inputs if kind in ("transform", "sink") else []
     keywords = coroutine_kwargs(functor, init_kwargs) if kind == "regulator" else {}
     try:
-        signature.bind(*arguments, **keywords)
+        _bind(call, arguments, keywords)
     except TypeError as error:
-        name = f"{getattr(call, '__qualname__', repr(call))}{signature}"
+        name = f"{getattr(call, '__qualname__', repr(call))}{inspect.signature(call)}"
         raise BuildError(_wrong_arity(name, kind, where, inputs, error)) from None
+
+
+def _bind(call: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
+    """Tries whether `call` takes these arguments; one without a signature tells when called.
+
+    What a decorator returns looks, by `functools.wraps`, as if it took what the function inside
+    takes, which it may call in another way (with an item unpacked, with a connection): what
+    itself takes the arguments is right, too.
+
+    Raises:
+        TypeError: it does not.
+    """
+    try:
+        signature = inspect.signature(call)
+    except (ValueError, TypeError):
+        return  # some builtins have none
+    try:
+        signature.bind(*arguments, **keywords)
+    except TypeError:
+        try:
+            own = inspect.signature(call, follow_wrapped=False)
+        except (ValueError, TypeError):
+            own = signature  # of lru_cache, which calls what is inside just so
+        if own == signature:
+            raise
+        own.bind(*arguments, **keywords)
 
 
 def _check_class(
@@ -136,11 +158,10 @@ def _check_class(
     method = inspect.getattr_static(functor, name, None)
     if kind not in ("transform", "sink") or not inspect.isfunction(method):
         return
-    signature = inspect.signature(method)
     try:
-        signature.bind(None, *[None] * inputs)
+        _bind(method, [None] * (1 + inputs), {})
     except TypeError as error:
-        called = f"{method.__qualname__}{signature}"
+        called = f"{method.__qualname__}{inspect.signature(method)}"
         raise BuildError(_wrong_arity(called, kind, where, inputs, error)) from None
 
 
