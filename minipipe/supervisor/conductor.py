@@ -11,7 +11,7 @@ from minipipe.errors import WireFormatError
 from minipipe.protocol.run import lifecycle as life
 from minipipe.stream import wire
 from minipipe.supervisor.effects import Effects
-from minipipe.supervisor.hosts.zygote import Report
+from minipipe.supervisor.hosts.base import Report
 from minipipe.supervisor.monitor import Monitor
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.rundir import DirectoryWatch

@@ -4,42 +4,24 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from minipipe.errors import StartError, WorkerDiedError
 from minipipe.graph import Graph
-from minipipe.protocol.delivery.paths import Leaf, Outputs
 from minipipe.protocol.run.lifecycle import Member
 from minipipe.protocol.run.stats import WorkerStats
-from minipipe.shm import oom_kills
-from minipipe.stream.page import LOADING
 from minipipe.supervisor.capture import Captured, check_fork, inherited
-from minipipe.supervisor.hosts.zygote import (
-    Descriptors,
-    Exited,
-    Forks,
-    Report,
-    Started,
-    ZygoteClient,
-    ZygoteLost,
-)
+from minipipe.supervisor.counts import Counts
+from minipipe.supervisor.hosts.base import Descriptors, Host, Report
+from minipipe.supervisor.hosts.fork import Forks
+from minipipe.supervisor.hosts.zygote import ZygoteClient
 from minipipe.supervisor.output import OutputPump
 from minipipe.supervisor.tracking import Tracking
 from minipipe.supervisor.worker_handle import WorkerHandle, hand_of, handles_of
-from minipipe.worker.descendants import UNKNOWN
 from minipipe.worker.spec import WorkerSpec
-from minipipe.worker.zygote import HALT, KILL, RESUME, STACK
-
-ZYGOTE_END_S = 2.0
-# Of the dead so many are known one by one, and all for so long: late words of theirs may come.
-KEPT = 32
-LATE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -66,10 +48,9 @@ class WorkerProcesses:
     def __post_init__(self) -> None:
         self.handles = handles_of(self.graph)
         self._first = tuple(self.handles)
-        self._past: dict[tuple[int, int], WorkerStats] = {}  # of the long dead, by their place
+        self._past = Counts()
         self._place: _Place | None = None
         self._zygotes: dict[tuple[tuple[str, str], ...], ZygoteClient] = {}
-        self._forks = Forks()
         self._tracking = Tracking()
         try:
             self._lifeline_read, self._lifeline_write = os.pipe()
@@ -78,7 +59,7 @@ class WorkerProcesses:
             for handle in self.handles.values():
                 handle.close()
             raise
-        self._oom_kills = oom_kills()
+        self._forks = Forks(self._tracking.fd, self._not_for_children)
 
     def launch(
         self,
@@ -121,7 +102,7 @@ class WorkerProcesses:
         handle = hand_of(old.index, old.segment, member)
         # Others than before: somebody who asks for stats may be going through the old ones.
         self.handles = {**self.handles, member.id: handle}
-        self._forget_the_long_dead()
+        self.handles = self._past.without_long_dead(self.handles)
         captured = self.captured[handle.segment.index]
         if captured.pickled is None and handle.segment.declared is not None:
             check_fork(handle.segment.declared, captured.why)
@@ -151,12 +132,11 @@ class WorkerProcesses:
         spec = self._spec(handle, place)
         fds = self._descriptors(handle, place.pump)
         try:
+            host: Host = self._forks
             if captured.pickled is not None:
-                zygote = self._zygote(captured.environment, place.directory)
-                zygote.start(spec, captured, fds)
-            else:
-                tracker, not_for_it = self._tracking.fd, self._not_for_children()
-                started = self._forks.start(spec, captured, fds, not_for_it, tracker)
+                host = self._zygote(captured.environment, place.directory)
+            started = host.start(spec, captured, fds)
+            if started is not None:
                 handle.forked_beside, handle.why_forked = started.beside, captured.why
                 yield started
         finally:
@@ -167,13 +147,14 @@ class WorkerProcesses:
         key = tuple(sorted(environment.items()))
         if key not in self._zygotes or self._zygotes[key].lost:
             if key in self._zygotes:
-                self._zygotes[key].close(ZYGOTE_END_S)
+                self._zygotes[key].close()
             self._zygotes[key] = ZygoteClient(environment, directory, self._tracking.fd)
         return self._zygotes[key]
 
     def _not_for_children(self) -> list[int]:
         """What would keep a dead supervisor's workers from noticing, if they inherited it."""
-        return [self._lifeline_write, *(z.fileno() for z in self._zygotes.values() if not z.lost)]
+        sockets = [fd for zygote in self._zygotes.values() for fd in zygote.filenos()]
+        return [self._lifeline_write, *sockets]
 
     def _spec(self, handle: WorkerHandle, place: _Place) -> WorkerSpec:
         segment = handle.segment
@@ -227,25 +208,11 @@ class WorkerProcesses:
         out, err = ends
         return Descriptors(out, err, handle.page_fd, self._lifeline_read)
 
-    def _forget_the_long_dead(self) -> None:
-        """Keeps of them what they have counted, by their place, and nothing else."""
-        dead = [handle for handle in self.handles.values() if handle.final is not None]
-        before_s = time.monotonic() - LATE_S
-        past = dict(self._past)
-        for handle in dead[:-KEPT]:
-            if handle.closed_s < before_s and handle.final is not None:
-                place = (handle.segment.index, handle.index)
-                known = past.get(place)
-                past[place] = handle.final if known is None else known.plus(handle.final)
-                self.handles = {i: h for i, h in self.handles.items() if h is not handle}
-        self._past = past
-
     def stats(self, state: Callable[[int], str]) -> tuple[WorkerStats, ...]:
         """What all workers have counted; `state`: of a living one."""
         # First the living: one that is forgotten in between is then in both, rather than in none.
         handles = self.handles.values()
-        past = self._past.values()
-        return (*past, *(handle.stats(state(handle.ident)) for handle in handles))
+        return (*self._past.of_long_dead, *(h.stats(state(h.ident)) for h in handles))
 
     def items_in(self, segment: int) -> int:
         """How many items all workers of a segment have taken so far; of a Source: have made."""
@@ -256,42 +223,44 @@ class WorkerProcesses:
         return sum(worker.items_in for worker in workers)
 
     # ----------------------------------------------------------------- watching
+    @property
+    def _hosts(self) -> list[Host]:
+        return [*self._zygotes.values(), self._forks]
+
+    def _hosts_of(self, ident: int) -> list[Host]:
+        return [host for host in self._hosts if host.has(ident)]
+
     def filenos(self) -> list[int]:
         """What is readable when `reports` has news."""
-        zygotes = [z.fileno() for z in self._zygotes.values() if not z.lost]
-        return zygotes + self._forks.filenos() + self._tracking.filenos()
+        return [fd for h in self._hosts for fd in h.filenos()] + self._tracking.filenos()
 
     @property
     def look_every_s(self) -> float | None:
         """How often to ask for `reports`, whatever is readable; None: that is enough."""
-        return self._forks.look_every_s
+        times = [h.look_every_s for h in self._hosts]
+        return min((time_s for time_s in times if time_s is not None), default=None)
 
     def reports(self, readable: list[int]) -> Iterator[Report]:
         """What has happened to processes."""
-        for zygote in self._zygotes.values():
-            if not zygote.lost and zygote.fileno() in readable:
-                yield from zygote.reports()
-        yield from self._forks.reports()
+        for host in self._hosts:
+            yield from host.reports(readable)
         self._tracking.pass_on()
 
     def ask_for_stack(self, ident: int) -> None:
         """Has a worker write down where it is, whatever it does (`WorkerHandle.keep_stack`)."""
         self.handles[ident].expect_stack()
-        self._signal(ident, STACK)
+        for host in self._hosts_of(ident):
+            host.ask_for_stack(ident)
 
     def halt(self, ident: int) -> None:
         """Stops a worker (SIGSTOP), which `WorkerHandle.is_stopped` then shows."""
-        self._signal(ident, HALT)
+        for host in self._hosts_of(ident):
+            host.halt(ident)
 
     def resume(self, ident: int) -> None:
         """Lets a worker that was halted go on."""
-        self._signal(ident, RESUME)
-
-    def _signal(self, ident: int, what: bytes) -> None:
-        self._forks.signal(ident, what)
-        for zygote in self._zygotes.values():
-            if ident in zygote.workers and not zygote.lost:
-                zygote.signal(ident, what)
+        for host in self._hosts_of(ident):
+            host.resume(ident)
 
     def kill(self, ident: int, *, hard: bool = False) -> None:
         """SIGKILL; an `Exited` follows.
@@ -299,10 +268,8 @@ class WorkerProcesses:
         `hard`: to the zygote, which did not carry it out (somebody has stopped it); its workers
         die with it.
         """
-        self._forks.kill(ident)
-        for zygote in self._zygotes.values():
-            if ident in zygote.workers and not zygote.lost:
-                zygote.kill_itself() if hard else zygote.signal(ident, KILL)
+        for host in self._hosts_of(ident):
+            host.kill(ident, hard=hard)
 
     def end(self) -> None:
         """Nothing of the crew is there afterwards."""
@@ -310,58 +277,8 @@ class WorkerProcesses:
             for fd in (self._lifeline_read, self._lifeline_write):
                 last.callback(os.close, fd)
             last.callback(self._tracking.close)
-            for zygote in self._zygotes.values():
-                last.callback(zygote.close, ZYGOTE_END_S)
-            last.callback(self._forks.close)
-
-    # ------------------------------------------------------------------- telling
-    def item_of(self, origin: int, number: int | None, outputs: Outputs = ()) -> str:
-        """An item's identity in words."""
-        if number is None:
-            return ""
-        handle = self.handles.get(origin)
-        at = f", branch {'.'.join(map(str, outputs))}" if outputs else ""
-        return f"item {number} of {handle.name!r}{at}" if handle else f"item {number}{at}"
-
-    def item_in(self, handle: WorkerHandle) -> str:
-        """The item that a worker's functor is at, or was at when it died, in words."""
-        return self.item_of(handle.origin_of_item(), handle.page.number, handle.page.outputs)
-
-    def death(self, handle: WorkerHandle, status: int | None) -> WorkerDiedError:
-        """What to say of a worker that ended unasked."""
-        how, why = _in_words(status)
-        reached = handle.is_bound or handle.page.start == LOADING
-        if not reached and status not in (None, UNKNOWN):
-            how = f"died while starting, before it reached its functor: it {how}"
-            why = why if os.WIFSIGNALED(status) else "; why, its last words on stderr may say"
-        if handle.hung:
-            how, why = f"was killed, as it {handle.hung}", ""
-        elif status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == 9:
-            why = self._likely_killer()
-        died = WorkerDiedError(
-            handle.segment.name, handle.name, handle.pid, how, self.item_in(handle), why
-        )
-        captured = self.captured.get(handle.segment.index)
-        if captured is not None and captured.why:
-            died = died.because(captured.what_forks_lack)
-        handle.death = died.then(handle.segment.on_death, handle.stack)
-        return handle.death
-
-    def _likely_killer(self) -> str:
-        """Whether a SIGKILL that we have not sent was the kernel's."""
-        kills = oom_kills()
-        if kills is None or self._oom_kills is None:
-            return ", often the kernel out of memory"
-        if kills == self._oom_kills:
-            return ", not for want of memory by the kernel's count"
-        self._oom_kills += 1  # one count explains one death
-        return ", as the kernel was out of memory (it counts such kills)"
-
-    @staticmethod
-    def item_at(handle: WorkerHandle) -> Leaf | None:
-        """The item that a worker's functor is at, or was at when it died."""
-        number = handle.page.number
-        return None if number is None else (handle.page.origin, number, handle.page.outputs)
+            for host in self._hosts:
+                last.callback(host.close)
 
 
 def _cwd() -> str | None:
@@ -369,24 +286,3 @@ def _cwd() -> str | None:
         return os.getcwd()
     except FileNotFoundError:
         return None  # it was deleted: nothing to go to
-
-
-def _in_words(status: int | None) -> tuple[str, str]:
-    if status is None:
-        return "was lost together with the process that had started it", ""
-    if status == UNKNOWN:
-        return "ended, and something else in this process has taken its exit status", ""
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return f"ended with exit code {code}", " (os._exit in its functor, or in a library?)"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    why = ""
-    if name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL"):
-        why = "; where, its stack on stderr says"
-    return f"was killed by {name}", why
-
-
-__all__ = ["Exited", "Report", "StartError", "Started", "WorkerProcesses", "ZygoteLost"]

@@ -28,6 +28,7 @@ from minipipe.supervisor.capture import capture, check_apart
 from minipipe.supervisor.conductor import Conductor
 from minipipe.supervisor.descriptors import check_descriptors
 from minipipe.supervisor.effects import Effects
+from minipipe.supervisor.item_names import item_of
 from minipipe.supervisor.monitor import Monitor
 from minipipe.supervisor.output import OutputPump
 from minipipe.supervisor.processes import WorkerProcesses
@@ -201,7 +202,7 @@ class Run:
 
     def item_of(self, origin: int, number: int, outputs: Outputs) -> str:
         """An item's identity in words."""
-        return self._processes.item_of(origin, number, outputs)
+        return item_of(self._processes.handles, origin, number, outputs)
 
     def stats(self) -> RunStats:
         """What every worker has done so far."""

@@ -10,6 +10,7 @@ from minipipe.graph import Graph
 from minipipe.protocol.delivery.paths import Leaf
 from minipipe.protocol.run.lifecycle import SLOW_EXIT_S
 from minipipe.stream.page import ENDING, LEAVING, SAVING
+from minipipe.supervisor.item_names import item_of
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.rundir import RunDirectory
 from minipipe.worker.skipped_items import suspect_path
@@ -62,7 +63,7 @@ class RunLog:
     def set_aside(self, item: Leaf, segment: int) -> None:
         """Names a poisonous item, and moves what a worker has written of it to its file."""
         where = self._graph.segments[segment]
-        name = self._processes.item_of(*item)
+        name = item_of(self._processes.handles, *item)
         kept = ""
         path = None if where.declared is None else where.declared.dead_letter
         if path is not None and self.directory is not None:

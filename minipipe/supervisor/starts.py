@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from minipipe.protocol.run import timeouts
 from minipipe.protocol.run.timeouts import STACK_S, Since
+from minipipe.supervisor.item_names import item_in
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.worker_handle import WorkerHandle
 
@@ -72,7 +73,7 @@ class Starts:
             logger.warning("worker %r (pid %d) %s%s", handle.name, handle.pid, word.text, where)
 
     def _why_stuck(self, handle: WorkerHandle, seconds: float) -> str:
-        item = self._processes.item_in(handle)
+        item = item_in(self._processes.handles, handle)
         where = f"in its functor at {item}" if item else handle.start_stage
         return (
             f"has done nothing for {seconds:.0f} s {where}: {handle.why_forked}, so it was "

@@ -8,6 +8,7 @@ from collections.abc import Hashable
 
 from minipipe.protocol.run import timeouts
 from minipipe.protocol.run.timeouts import Sentences, Stall, Step, Timeouts
+from minipipe.supervisor.item_names import item_in
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.starts import Starts
 from minipipe.supervisor.worker_handle import WorkerHandle
@@ -139,7 +140,7 @@ class Watchdog:
             if handle.is_stopped():
                 parts.append(f"{handle.name!r} (pid {handle.pid}) is stopped (SIGSTOP)")
             elif handle.call() is not None:
-                item = self._processes.item_in(handle)
+                item = item_in(self._processes.handles, handle)
                 what = "your loop" if handle.member.is_caller else "its functor"
                 parts.append(f"{handle.name!r} (pid {handle.pid}) is in {what} at {item}")
         where = "; ".join(parts) or "no worker is in its functor"

@@ -14,6 +14,7 @@ from typing import Any
 
 from minipipe.errors import WorkerDiedError
 from minipipe.graph import Graph, GraphSegment
+from minipipe.protocol.delivery.paths import Leaf
 from minipipe.protocol.run.lifecycle import Member
 from minipipe.protocol.run.stats import WorkerStats
 from minipipe.stream.page import LOADING, OPENING, SIZE_BYTES, Page
@@ -143,6 +144,12 @@ class WorkerHandle:
         except OSError:
             return None  # it is gone, or this is no Linux
         return call, self.start_stage, fields[11], fields[12]  # CPU time, of the user and system
+
+    @property
+    def item(self) -> Leaf | None:
+        """The item that its functor is at, or was at when it died."""
+        number = self.page.number
+        return None if number is None else (self.page.origin, number, self.page.outputs)
 
     def origin_of_item(self) -> int:
         """The worker that numbered the item that its functor is at."""

@@ -13,8 +13,10 @@ from minipipe.errors import StartError
 from minipipe.graph import Graph, GraphSegment
 from minipipe.protocol.run import lifecycle as life
 from minipipe.stream import wire
+from minipipe.supervisor.deaths import Deaths
 from minipipe.supervisor.failures import Failures
-from minipipe.supervisor.hosts.zygote import Exited, Refused, Report, Started, ZygoteLost
+from minipipe.supervisor.hosts.base import Exited, Refused, Report, Started, ZygoteLost
+from minipipe.supervisor.item_names import item_of
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.worker_handle import WorkerHandle
 from minipipe.worker.failure import LAST_WORDS, Failure
@@ -41,6 +43,7 @@ class WorkerMessages:
     ) -> None:
         self._run = run
         self._processes = processes
+        self._deaths = Deaths(processes)
         self._connect = connect
         self._said_once: set[str] = set()
         self._failures = Failures(graph, processes.items_in, self._where)
@@ -116,11 +119,11 @@ class WorkerMessages:
                 yield life.Failed(worker, _cannot_start(handle.segment, report.code))
             counts = handle.segment.index not in segments
             segments.add(handle.segment.index)
-            yield life.Died(worker, self._processes.death(handle, None), counts=counts)
+            yield life.Died(worker, self._deaths.error_of(handle, None), counts=counts)
 
     def _died(self, handle: WorkerHandle, status: int) -> life.Event:
-        item, known = self._processes.item_at(handle), handle.page.deaths
-        return life.Died(handle.ident, self._processes.death(handle, status), item, known)
+        item, known = handle.item, handle.page.deaths
+        return life.Died(handle.ident, self._deaths.error_of(handle, status), item, known)
 
     def _done(self, handle: WorkerHandle, fields: list[Any]) -> Iterator[life.Event]:
         if handle.death is not None:
@@ -145,7 +148,7 @@ class WorkerMessages:
 
     def _where(self, handle: WorkerHandle, failure: Failure) -> str:
         """Where something has failed, in words."""
-        item = self._processes.item_of(failure.origin, failure.number, failure.path)
+        item = item_of(self._processes.handles, failure.origin, failure.number, failure.path)
         value = f" ({failure.value})" if item and not handle.member.is_source else ""
         where = (
             f"in {failure.doing} of segment {handle.segment.name!r} "

@@ -18,6 +18,7 @@ import pytest
 import minipipe as mp
 from minipipe.stream import wire
 from minipipe.supervisor import conductor, run_log, worker_handle, worker_messages
+from minipipe.supervisor.deaths import Deaths
 from minipipe.supervisor.failures import Failures
 from minipipe.supervisor.hosts.zygote import ZygoteClient
 from minipipe.supervisor.monitor import Monitor
@@ -45,7 +46,7 @@ EFFECTS: dict[str, tuple[Any, str]] = {
     "look at a call": (Watchdog, "look"),
     "log how full streams are": (Monitor, "log_if_due"),
     "see who has died": (WorkerProcesses, "reports"),
-    "say how one has died": (WorkerProcesses, "death"),
+    "say how one has died": (Deaths, "error_of"),
     "start a replacement": (WorkerProcesses, "replace"),
     "make a page": (worker_handle, "_memory"),
     "make pipes": (os, "pipe"),

@@ -1,0 +1,113 @@
+"""A host of worker processes: what starts them, kills them and reports their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from minipipe.supervisor.capture import Captured
+from minipipe.worker.spec import WorkerSpec
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker's process exists."""
+
+    worker: int
+    pid: int
+    beside: tuple[str, ...] = ()  # other threads that ran here when it was forked from here
+    dead: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Exited:
+    """A worker's process is gone, with this wait status."""
+
+    worker: int
+    status: int
+
+    @property
+    def dead(self) -> tuple[int, ...]:
+        return (self.worker,)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A worker's process could not be made, for this reason (an errno)."""
+
+    worker: int
+    reason: int
+
+    @property
+    def dead(self) -> tuple[int, ...]:
+        return (self.worker,)
+
+
+@dataclass(frozen=True)
+class ZygoteLost:
+    """A zygote is gone, and with it the workers that it had started."""
+
+    workers: tuple[int, ...]
+    never_ready: bool = False  # it had not even begun
+    code: int | None = None  # what it ended with, then
+
+    @property
+    def dead(self) -> tuple[int, ...]:
+        return self.workers
+
+
+Report = Started | Refused | Exited | ZygoteLost
+
+
+@dataclass(frozen=True)
+class Descriptors:
+    """What a worker is given; its own ends, to be closed here once it has them."""
+
+    out: int
+    err: int
+    page: int
+    lifeline: int
+
+
+class Host(Protocol):
+    """A kind of place where worker processes run: a zygote's children, forks of this process."""
+
+    def start(self, spec: WorkerSpec, captured: Captured, fds: Descriptors) -> Started | None:
+        """Starts a worker; None: it was only asked for, `reports` will have its `Started`.
+
+        Raises:
+            StartError: that is not possible.
+        """
+
+    def has(self, worker: int) -> bool:
+        """Whether it has this worker, as far as is known."""
+
+    def kill(self, worker: int, *, hard: bool = False) -> None:
+        """Kills a worker (SIGKILL); `Exited` follows.
+
+        Args:
+            hard: that was in vain: kills what stands between it and this process, too.
+        """
+
+    def ask_for_stack(self, worker: int) -> None:
+        """Has a worker write down where it is, whatever it does."""
+
+    def halt(self, worker: int) -> None:
+        """Stops a worker (SIGSTOP)."""
+
+    def resume(self, worker: int) -> None:
+        """Lets a worker that was halted go on."""
+
+    def filenos(self) -> list[int]:
+        """What is readable when `reports` has news."""
+
+    @property
+    def look_every_s(self) -> float | None:
+        """How often to ask for `reports`, whatever is readable; None: `filenos` are enough."""
+
+    def reports(self, readable: list[int]) -> Iterator[Report]:
+        """What has happened to its workers since last asked."""
+
+    def close(self) -> None:
+        """Ends it, and whatever it may still have."""
