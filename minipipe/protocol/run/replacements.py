@@ -1,0 +1,81 @@
+"""Deaths: a worker that died is replaced, or the run ends with that."""
+
+from __future__ import annotations
+
+from minipipe.protocol.run.actions import (
+    Action,
+    Inherit,
+    SendFence,
+    SendStop,
+    SetAside,
+    Spawn,
+)
+from minipipe.protocol.run.completion import Completion
+from minipipe.protocol.run.events import Died, Outcome, Phase
+from minipipe.protocol.run.restarts import PendingDeathReport
+from minipipe.protocol.run.run_state import RunState, WorkerState
+from minipipe.protocol.run.stopping import Stopping
+
+
+class Replacements:
+    """Decides what becomes of a run when a worker's process is gone."""
+
+    def __init__(self, run: RunState, completion: Completion, stopping: Stopping) -> None:
+        self._run = run
+        self._completion = completion
+        self._stopping = stopping
+
+    def died(self, death: Died, now_s: float) -> list[Action]:
+        """A worker's process is gone, as it was told, or not."""
+        worker, cause = death.worker, death.cause
+        state = self._run.workers[worker]
+        if state.phase is Phase.GONE:
+            return []
+        if state.unloadable is not None and not self._run.stopping:
+            why, state.unloadable, state.killed_at_s = state.unloadable, None, None
+            state.killed_hard = False
+            return [Inherit(worker, why)]
+        expected = state.exit_at_s is not None or state.killed_at_s is not None or state.failed
+        aside: list[Action] = []
+        if not expected and not self._run.stopping and state.member.restarts:
+            if state.told_leave or state.phase is Phase.DONE:
+                state.phase = Phase.GONE  # there is nothing left to do for it
+                return self._completion.leave_if_done()
+            fatal = self._run.restarts.judge(
+                state.member, cause, death.item, now_s, death.known, counts=death.counts
+            )
+            found, self._run.restarts.found = self._run.restarts.found, []
+            aside = [SetAside(item, state.member.segment) for item in found]
+            if fatal is None:
+                return [*aside, *self._mend(state, now_s)]
+            cause = fatal
+        # Decided before it counts as gone: a death is not a way to be done.
+        actions: list[Action] = []
+        if not expected and self._run.stopping:
+            saves = state.member.saves and state.phase is Phase.WIRED
+            actions = self._stopping.failed_late(cause, counts=saves)
+        elif not expected:
+            actions = self._stopping.stop(Outcome.FAILED, cause, now_s)
+        state.phase = Phase.GONE
+        return aside + [a for a in actions if not (isinstance(a, SendStop) and a.worker == worker)]
+
+    def _mend(self, state: WorkerState, now_s: float) -> list[Action]:
+        """A new worker for a dead one; what was under way around it is sent again."""
+        restarts, dead = self._run.restarts, state.member.id
+        state.phase = Phase.GONE
+        del self._run.workers[dead]
+        new = restarts.replacement(state.member)
+        self._run.workers[new.id] = WorkerState(new, is_late=True)
+        (region,) = new.works_in | new.receives_from
+        actions: list[Action] = [Spawn(new, dead)]
+        senders: set[int] = set()
+        epoch = restarts.mark_dead(dead, region, announced=state.announced)
+        if state.announced:  # else nobody has had to do with it
+            members = [s.member for s in self._run.present if region in s.member.regions]
+            receivers = tuple(m.id for m in members if region in m.receives_from)
+            crash_suspects = restarts.crash_suspects([new.segment, *(m.segment for m in members)])
+            about = (region, epoch, tuple(restarts.dead), receivers, crash_suspects)
+            actions += [SendFence(m.id, *about) for m in members]
+            senders = {m.id for m in members if region in m.sends_to}
+        restarts.note(PendingDeathReport(dead, region, epoch, now_s, senders))
+        return actions

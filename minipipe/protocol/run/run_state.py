@@ -1,0 +1,59 @@
+"""The state of a run and of its workers, which the parts of the lifecycle share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from minipipe.protocol.run.events import Member, Outcome, Phase
+from minipipe.protocol.run.restarts import Restarts
+
+
+@dataclass
+class WorkerState:
+    """How far one worker is, and what it was told."""
+
+    member: Member
+    phase: Phase = Phase.STARTING
+    is_late: bool = False  # it takes the place of another one: announced when it is ready
+    announced: bool = False  # it was told of the others, and they of it
+    address: str = ""
+    failed: bool = False
+    told_leave: bool = False
+    drained: bool = False
+    takes_no_more: bool = False  # what still comes to it, it drops
+    is_leaving: bool = False  # a stop has reached it: what it does on the way out has its grace
+    exit_at_s: float | None = None
+    told_slow: bool = False
+    killed_at_s: float | None = None
+    killed_hard: bool = False
+    unloadable: BaseException | None = None  # why it is to be started again by fork
+
+
+@dataclass
+class RunState:
+    """What is known of a run as a whole, and of each of its workers."""
+
+    workers: dict[int, WorkerState]
+    restarts: Restarts
+    grace_s: float
+    outcome: Outcome | None = None  # decided at the first thing that ends it
+    cause: BaseException | None = None
+    started: bool = False
+    stop_at_s: float | None = None
+    broken: BaseException | None = None  # the last error of the supervisor's own
+    now_s: float = 0.0
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it is cut short: workers have a limited time for their ends."""
+        return self.stop_at_s is not None
+
+    @property
+    def present(self) -> list[WorkerState]:
+        """Those that were announced and are not gone."""
+        return [s for s in self.workers.values() if s.announced and s.phase < Phase.GONE]
+
+    @property
+    def all_done(self) -> bool:
+        """Everybody has ended well and is on the way out: nothing can change that any more."""
+        return all(s.phase >= Phase.DONE and not s.failed for s in self.workers.values())

@@ -1,0 +1,83 @@
+"""The start of a run and of replacements: from a process to a worker that may begin."""
+
+from __future__ import annotations
+
+from minipipe.protocol.delivery.membership import Peer
+from minipipe.protocol.run.actions import (
+    Action,
+    Kill,
+    LogLaterFailure,
+    SendInit,
+    SendJoin,
+    SendStart,
+    SendStop,
+)
+from minipipe.protocol.run.events import Outcome, Phase
+from minipipe.protocol.run.run_state import RunState, WorkerState
+
+
+class Starting:
+    """Decides what new workers, and the others about them, are told."""
+
+    def __init__(self, run: RunState) -> None:
+        self._run = run
+
+    def bound(self, worker: int, address: str) -> list[Action]:
+        """A worker's inbox has an address: it is told of the others, and they of it."""
+        state = self._run.workers[worker]
+        if state.phase is not Phase.STARTING:
+            return []
+        state.phase, state.address = Phase.BOUND, address
+        actions: list[Action] = [] if state.is_late else self._announce(state)
+        if self._run.stopping:
+            actions.append(SendStop(worker, self._run.outcome or Outcome.STOPPED))
+        return actions
+
+    def unloadable(self, worker: int, cause: BaseException) -> list[Action]:
+        """A worker that cannot load its functor is killed, and started again by fork."""
+        state = self._run.workers[worker]
+        state.killed_at_s = self._run.now_s
+        if self._run.stopping:
+            return [LogLaterFailure(cause), Kill(worker)]
+        state.unloadable = cause
+        return [Kill(worker)]
+
+    def wired(self, worker: int) -> list[Action]:
+        """A worker is ready: the run starts when all are."""
+        state = self._run.workers[worker]
+        if state.phase is not Phase.BOUND:
+            return []
+        state.phase = Phase.WIRED
+        if not state.is_late:
+            return self._start_if_ready()
+        actions = self._announce(state)  # ready only now, as its local_init may take long
+        return actions + ([SendStart(worker)] if self._run.started else self._start_if_ready())
+
+    def _announce(self, state: WorkerState) -> list[Action]:
+        """Tells a worker of the others, and them of it."""
+        state.announced = True
+        worker, new = state.member.id, self._peer(state)
+        # Those who have to do with it: FENCE goes to the same, and tells them when it is dead.
+        regions = state.member.regions
+        others = [s for s in self._run.present if s is not state and s.member.regions & regions]
+        restarts = self._run.restarts
+        init = SendInit(
+            worker,
+            tuple(self._peer(s) for s in others),
+            restarts.epochs(r for r in state.member.regions if restarts.epoch(r)),
+            tuple(restarts.dead),
+            restarts.crash_suspects([state.member.segment]),
+        )
+        return [init, *(SendJoin(s.member.id, new) for s in others)]
+
+    def _start_if_ready(self) -> list[Action]:
+        if self._run.started or self._run.stopping:
+            return []
+        if any(s.phase < Phase.WIRED for s in self._run.workers.values()):
+            return []
+        self._run.started = True
+        return [SendStart(s.member.id) for s in self._run.present]
+
+    @staticmethod
+    def _peer(state: WorkerState) -> Peer:
+        return Peer(state.member.id, state.member.segment, state.address)
