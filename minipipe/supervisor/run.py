@@ -7,7 +7,6 @@ death, a wish of the user's), asks `protocol.run.lifecycle` what to do, and does
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 import time
@@ -21,9 +20,8 @@ from minipipe.protocol.delivery.paths import Outputs
 from minipipe.protocol.run import lifecycle as life
 from minipipe.protocol.run.stats import RunStats
 from minipipe.shm import memory_limit_bytes, obstacle
-from minipipe.stream import Node, wire
-from minipipe.stream.node import WAIT_S
-from minipipe.stream.page import OUTSIDE
+from minipipe.stream import Node
+from minipipe.supervisor.caller_node import close_caller, join_in, node_of_caller
 from minipipe.supervisor.capture import capture, check_apart
 from minipipe.supervisor.conductor import Conductor
 from minipipe.supervisor.descriptors import check_descriptors
@@ -34,9 +32,10 @@ from minipipe.supervisor.output import OutputPump
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.run_log import RunLog
 from minipipe.supervisor.rundir import DirectoryWatch, RunDirectory
+from minipipe.supervisor.wake import Wake
 from minipipe.supervisor.watchdog import Watchdog
 from minipipe.supervisor.worker_messages import WorkerMessages
-from minipipe.transport import Inbox, Transport, open_transport
+from minipipe.transport import Transport, open_transport
 from minipipe.worker.service_thread import ServiceThread
 
 logger = logging.getLogger("minipipe")
@@ -127,14 +126,12 @@ class Run:
         self._transport: Transport | None = None
         self._pump = OutputPump()
         undo.callback(self._pump.end, 0.0)
-        self._wake_read, self._wake_write = os.pipe()
-        self._wake_lock = threading.RLock()  # a signal handler may stop() in the middle of a stop()
-        self._wake_closed = False
-        undo.callback(self._close_wake)
+        self._wake = Wake()
+        undo.callback(self._wake.close)
         monitor = Monitor(graph, self._processes)
         self._conductor = Conductor(
             *(self._lifecycle, self._processes, self._effects, hearing, watch, monitor),
-            wake=self._wake_read,
+            wake=self._wake.fd,
         )
         self._thread = threading.Thread(target=self._conduct, name="minipipe-run", daemon=True)
 
@@ -181,18 +178,7 @@ class Run:
     ) -> None:
         """Wishes for the end; does not wait.  Any thread, also a signal handler."""
         self._conductor.wishes.append(life.StopAsked(drain, outcome, cause, kill))
-        self._wake()
-
-    def _wake(self) -> None:
-        with self._wake_lock:  # or the number might be another file's by now
-            if not self._wake_closed:
-                os.write(self._wake_write, b"!")
-
-    def _close_wake(self) -> None:
-        with self._wake_lock:
-            self._wake_closed = True
-            os.close(self._wake_read)
-            os.close(self._wake_write)
+        self._wake.wake()
 
     @property
     def results(self) -> dict[str, Any]:
@@ -224,7 +210,16 @@ class Run:
             self._transport = self._effects.transport = open_transport(base)
             inbox = self._transport.bind("s")
             self._pump.start()
-            self._join_in(inbox)
+            if self.graph.caller is not None:
+                self.caller = node_of_caller(
+                    run=self._id,
+                    graph=self.graph,
+                    processes=self._processes,
+                    transport=self._transport,
+                    supervisor=inbox.address,
+                )
+                self.service_thread = ServiceThread(self.caller)
+                join_in(self.caller, self.service_thread)
             for report in self._processes.launch(
                 run=self._id,
                 base=base,
@@ -263,7 +258,7 @@ class Run:
             self.failure = error if self.failure is None else self.failure
         finally:
             self._ended.set()
-            self._close_wake()
+            self._wake.close()
             self._launched.set()
 
     def _clear(self, directory: RunDirectory | None) -> None:
@@ -274,56 +269,16 @@ class Run:
             last.callback(self._pump.end, OUTPUT_S)
             if self._transport is not None:
                 last.callback(self._transport.close)
-            if self.caller is not None:
-                last.callback(self._close_caller)
+                if self.caller is not None:
+                    last.callback(close_caller, self.caller, self._transport)
             if self.service_thread is not None:
                 last.callback(self.service_thread.stop)
             last.callback(self._processes.end)
-
-    def _close_caller(self) -> None:
-        """Closes the caller's sockets, at a moment when the caller's thread does not use them."""
-        node = self.caller
-        assert node is not None and self._transport is not None
-        node.orders.stopped = (
-            node.orders.stopped or "ended"
-        )  # a reader that waits sees it, within WAIT_S
-        until_s = time.monotonic() + 2 * WAIT_S
-        while True:
-            with node.lock:
-                node.service_count += 1
-                if node.in_user_code or time.monotonic() > until_s:
-                    self._transport.close()
-                    node.memory.close()
-                    return
-            time.sleep(0.001)
 
     def _close_hands(self) -> None:
         for handle in self._processes.handles.values():
             handle.close()
         self._took_s = time.monotonic() - self._began_s
-
-    def _join_in(self, inbox: Inbox) -> None:
-        """The caller's loop takes part like any worker, in this process."""
-        assert self._transport is not None
-        segment = self.graph.caller
-        if segment is None:
-            return
-        handle = next(h for h in self._processes.handles.values() if h.member.is_caller)
-        self.caller = Node(
-            run=self._id,
-            ident=handle.ident,
-            wiring=self.graph.wiring(segment.index),
-            transport=self._transport,
-            supervisor=inbox.address,
-            page=handle.page,
-        )
-        self.caller.report(wire.BOUND, self.caller.inbox.address)
-        self.caller.report(wire.WIRED)
-        # Until the loop asks for an item, it is the service thread who serves.
-        self.caller.page.item = OUTSIDE
-        self.service_thread = ServiceThread(self.caller)
-        self.service_thread.arm()
-        self.service_thread.start()
 
 
 def _shared_bytes(wanted: int | None) -> int:

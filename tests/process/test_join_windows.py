@@ -29,7 +29,7 @@ class SlowAtFirst:
 
 def window(psys: Any, segment: str, inlet: int) -> int:
     """How many items may wait at this inlet of a segment's worker now."""
-    hands = psys._execution._run._crew.hands.values()
+    hands = psys._execution._run._processes.handles.values()
     (hand,) = [h for h in hands if h.segment.name == segment]
     return int(hand.fullness(inlet)[1])
 

@@ -56,7 +56,7 @@ def test_one_that_was_halted_goes_on_if_its_call_had_ended(
 
     def after_the_end(crew: WorkerProcesses, ident: int) -> None:
         go.touch()
-        page = crew.hands[ident].page
+        page = crew.handles[ident].page
         wait_until(lambda: page.number != 3, "the item to end")
         halt(crew, ident)
         halts.append(ident)

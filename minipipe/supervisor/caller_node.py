@@ -1,0 +1,60 @@
+"""The caller's loop as a worker of this process: how it takes part in a run, and how it ends."""
+
+from __future__ import annotations
+
+import time
+
+from minipipe.graph import Graph
+from minipipe.stream import Node, wire
+from minipipe.stream.node import WAIT_S
+from minipipe.stream.page import OUTSIDE
+from minipipe.supervisor.processes import WorkerProcesses
+from minipipe.transport import Transport
+from minipipe.worker.service_thread import ServiceThread
+
+
+def node_of_caller(
+    *, run: int, graph: Graph, processes: WorkerProcesses, transport: Transport, supervisor: str
+) -> Node:
+    """The node of the caller's loop, which takes part like any worker, in this process.
+
+    Args:
+        run: its id.
+        supervisor: the address of its inbox.
+    """
+    segment = graph.caller
+    assert segment is not None
+    handle = next(h for h in processes.handles.values() if h.member.is_caller)
+    return Node(
+        run=run,
+        ident=handle.ident,
+        wiring=graph.wiring(segment.index),
+        transport=transport,
+        supervisor=supervisor,
+        page=handle.page,
+    )
+
+
+def join_in(caller: Node, service_thread: ServiceThread) -> None:
+    """The caller's loop is there and ready: the supervisor hears that, as from any worker."""
+    caller.report(wire.BOUND, caller.inbox.address)
+    caller.report(wire.WIRED)
+    # Until the loop asks for an item, it is the service thread who serves.
+    caller.page.item = OUTSIDE
+    service_thread.arm()
+    service_thread.start()
+
+
+def close_caller(node: Node, transport: Transport) -> None:
+    """Closes the caller's sockets, at a moment when the caller's thread does not use them."""
+    # A reader that waits sees it, within WAIT_S.
+    node.orders.stopped = node.orders.stopped or "ended"
+    until_s = time.monotonic() + 2 * WAIT_S
+    while True:
+        with node.lock:
+            node.service_count += 1
+            if node.in_user_code or time.monotonic() > until_s:
+                transport.close()
+                node.memory.close()
+                return
+        time.sleep(0.001)
