@@ -156,6 +156,16 @@ def test_every_class_and_function_that_is_named_exists(page: str) -> None:
     assert [name for name in sorted(set(named(page))) if not is_there(name)] == []
 
 
+def test_every_link_to_a_section_of_architecture_leads_there() -> None:
+    headings = re.findall(r"^## (.*)$", text_of("ARCHITECTURE.md"), re.MULTILINE)
+    there = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    links = re.findall(r"\]\(#([\w-]+)\)", text_of("ARCHITECTURE.md"))
+    for page in ("README.md", *PAGES):
+        links += re.findall(r"\]\(ARCHITECTURE\.md#([\w-]+)\)", text_of(page))
+    assert len(links) > 10
+    assert set(links) - there == set()
+
+
 def section(title: str) -> str:
     """What stands under a heading of ARCHITECTURE.md."""
     return text_of("ARCHITECTURE.md").split(f"\n## {title}\n")[1].split("\n## ")[0]
