@@ -46,19 +46,18 @@ class WorkerProcesses:
     handles: dict[int, WorkerHandle] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.handles = handles_of(self.graph)
-        self._first = tuple(self.handles)
-        self._past = Counts()
-        self._place: _Place | None = None
-        self._zygotes: dict[tuple[tuple[str, str], ...], ZygoteClient] = {}
-        self._tracking = Tracking()
-        try:
-            self._lifeline_read, self._lifeline_write = os.pipe()
-        except OSError:
-            self._tracking.close()
+        with ExitStack() as undo:  # what was made is given back, if the rest is not
+            self.handles = handles_of(self.graph)
             for handle in self.handles.values():
-                handle.close()
-            raise
+                undo.callback(handle.close)
+            self._first = tuple(self.handles)
+            self._past = Counts()
+            self._place: _Place | None = None
+            self._zygotes: dict[tuple[tuple[str, str], ...], ZygoteClient] = {}
+            self._tracking = Tracking()
+            undo.callback(self._tracking.close)
+            self._lifeline_read, self._lifeline_write = os.pipe()
+            undo.pop_all()
         self._forks = Forks(self._tracking.fd, self._not_for_children)
 
     def launch(
