@@ -16,7 +16,7 @@ from minipipe.protocol.delivery.paths import ROOT
 from minipipe.protocol.delivery.recovery import Recovery
 
 if TYPE_CHECKING:
-    from tests.model.changes import Run
+    from tests.model.supervision import Supervision
 
 Value = tuple[int, int]  # the pass that it is of, and which of it
 STATELESS = "T"
@@ -27,7 +27,7 @@ SENDERS = "SA"
 class Member:
     """One worker: Source, stateless, with state in the middle, or a final receiver."""
 
-    def __init__(self, run: Run, ident: int, stage: int) -> None:
+    def __init__(self, run: Supervision, ident: int, stage: int) -> None:
         self.run, self.id, self.stage = run, ident, stage
         self.kind = run.shape.stages[stage][0]
         self.known = Membership(1)

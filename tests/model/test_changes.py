@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.model.changes import Run, Shape
+from tests.model.changes import Run
+from tests.model.supervision import Shape
 
 COURSES = 5_000 if os.environ.get("MINIPIPE_EXHAUSTIVE") else 100
 SEARCHED = 3_000  # courses: each rule that is left out is found within 200
