@@ -15,6 +15,7 @@ from minipipe.stream import Inlet, Outlet, Role, Turn
 from minipipe.stream.outlet import FAST
 from minipipe.stream.page import ITEM_WORD
 from minipipe.worker.functor_runner import SKIPPED, FunctorRunner
+from minipipe.worker.skipping import broken
 
 QUICK_S = 0.0005  # a functor that takes less as a rule is not watched from the first moment on
 
@@ -180,7 +181,7 @@ class LineLoop:
                     if numbered:
                         outlet.numbers.append(number)
                 elif result is Sentinel:
-                    raise runner.broken(SentinelError(runner.where), number, item, origin, path)
+                    raise broken(SentinelError(runner.where), number, item, origin, path)
                 else:
                     try:
                         outlet.add(result)

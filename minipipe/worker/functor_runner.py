@@ -1,7 +1,7 @@
 """What every worker's main thread needs: to call the functor, to wait, to end.
 
-What it does with items is in `source`, `line` (one stream in, one out: the quick way) and
-`general` (everything else).
+What it does with items is in `source`, `fast_path` (one stream in, one out) and `general`
+(everything else); what comes of exceptions, in `skipping`.
 """
 
 from __future__ import annotations
@@ -14,33 +14,19 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-import cloudpickle
-
-from minipipe.codec import Unreadable
-from minipipe.errors import ItemTypeError, UnreadableItemError
-from minipipe.process.describe import text_of
-from minipipe.protocol.delivery.paths import Outputs, outputs
-from minipipe.protocol.run.thinning import EverRarer
+from minipipe.errors import ItemTypeError
+from minipipe.protocol.delivery.paths import outputs
 from minipipe.stream import Inlet, Node, Outlet, Role, StopRun, Turn, wire
 from minipipe.stream.arrived import Arrived
 from minipipe.stream.node import WAIT_S
 from minipipe.stream.page import ITEM_WORD, OUTSIDE
-from minipipe.worker.failure import Failure, capture, is_read_only
+from minipipe.worker.failure import capture, is_read_only
 from minipipe.worker.poll_interval import PollInterval
 from minipipe.worker.service_thread import ServiceThread
-from minipipe.worker.skipped_items import DeadLetterWriter
+from minipipe.worker.skipping import CALLING, SENDING, Broken, Skipping, broken
 from minipipe.worker.work_item import WorkItem
 
-GENERATED = object()  # in place of the item, where a generator raised instead of yielding one
-CALLING, SENDING = "its functor", "sending what its functor gave"
 SKIPPED = object()  # in place of a result: the functor raised what is to be ignored
-
-
-class Broken(BaseException):
-    """The functor raised; carries what to tell.  For the worker's own use."""
-
-    def __init__(self, failure: Failure) -> None:
-        self.failure = failure
 
 
 class FunctorRunner:
@@ -50,20 +36,16 @@ class FunctorRunner:
         self,
         node: Node,
         service_thread: ServiceThread,
-        ignored: tuple[type[BaseException], ...],
         where: str,
     ) -> None:
         self.node = node
         self._orders = node.orders
-        self.ignored = ignored
-        self.tolerates = False
-        self.dead_letters = DeadLetterWriter(node, None, "", "", {}, "")
+        self.skipping = Skipping(node, where)
         self.where = where
         self.interruptible = True  # a stop may reach into the functor (not into local_term)
         self.leave: Callable[[], object] = lambda: None
         self._pid = os.getpid()
         self._told_of_copies = False
-        self._without_letter = EverRarer()
         self.service_count = 0  # what `take_back` gave last
         self.service_thread = service_thread
         self.outlets = list(node.outlets.values())
@@ -113,7 +95,7 @@ class FunctorRunner:
         deaths = self._orders.crash_suspects.get(item, 0)
         self.node.page.deaths = deaths
         if deaths == 1:
-            self.dead_letters.suspect(number, parcel)
+            self.skipping.dead_letters.suspect(number, parcel)
         return deaths > 1
 
     def come_back(self) -> None:
@@ -166,62 +148,7 @@ class FunctorRunner:
         self.come_back()
         if isinstance(error, StopRun):
             raise error
-        path = () if parcel is None else outputs(parcel.path)
-        if isinstance(item, Unreadable):
-            doing = f"unpickling what came from {self._feeders}"
-        ignored = isinstance(error, self.ignored) or (
-            # Of what went wrong on the way in or out the true reason is the cause.
-            isinstance(error, ItemTypeError | UnreadableItemError)
-            and isinstance(error.__cause__, self.ignored)
-        )
-        there_is_one = number is not None and item is not GENERATED and item is not None
-        lettered = (
-            there_is_one and self.dead_letters.wanted and (doing != SENDING or parcel is not None)
-        )
-        if not ignored and not (self.tolerates and isinstance(error, Exception)):
-            broken = self.broken(error, number, item, origin, path, doing)
-            if lettered and isinstance(error, Exception) and not isinstance(item, Unreadable):
-                self._write_last_letter(broken.failure, item, parcel)
-            raise broken
-        skips = self.node.skips
-        sampling = skips.ignored if ignored else skips.failures
-        in_full = sampling.picks(time.monotonic()) or item is GENERATED
-        if lettered or (in_full and not ignored):
-            about: dict[str, Any] = {"origin": origin, "number": number, "item": item, "path": path}
-            failure = capture(error, doing, raised=in_full and not ignored, **about)
-            if lettered and isinstance(item, Unreadable):
-                self._tell_of_no_letter(number)
-            elif lettered:
-                self._write_letter(failure, item, parcel)
-        if not ignored:
-            # What came in no parcel is never done again, so each time it counts.
-            skips.fail(origin, None if parcel is None else number, path)
-            if in_full:
-                self.node.reach(number)
-                self.node.report_skips(failure=cloudpickle.dumps(failure))
-            return
-        skips.ignore()
-        if in_full:
-            at = f", branch {'.'.join(map(str, path))}" if path else ""
-            skipped = "this" if number is None else f"item {number}{at}"
-            said = f"{type(error).__name__}: {text_of(error)}"
-            if item is GENERATED:  # not one of many
-                ends = "was skipped and the stream ends, as a generator cannot go on"
-                text = f"{self.where}: {skipped} {ends}: {said}"
-                self.node.report(wire.LOG, logging.WARNING, text)
-            else:
-                self.node.report_skips(f"{self.where}: {skipped} was skipped: {said}")
-
-    def _tell_of_no_letter(self, number: int | None) -> None:
-        self._without_letter.more(1)
-        if self._without_letter.is_due():
-            said = f"{self.where}: no dead letter of item {number}, which cannot be unpickled"
-            text = f"{said}{self._without_letter.so_far}"
-            self.node.report(wire.LOG, logging.WARNING, text)
-
-    @property
-    def _feeders(self) -> str:
-        return " and ".join(repr(inlet.spec.feeders) for inlet in self.node.inlets.values())
+        self.skipping.judge(error, number, item, origin, parcel, doing)
 
     def not_sent(
         self,
@@ -240,26 +167,8 @@ class FunctorRunner:
         """
         if not isinstance(error, ItemTypeError):
             path = () if parcel is None else outputs(parcel.path)
-            raise self.broken(error, number, item, origin, path, SENDING) from error
+            raise broken(error, number, item, origin, path, SENDING) from error
         self.after(error, number, item, origin, parcel, SENDING)
-
-    def _write_last_letter(self, failure: Failure, item: Any, parcel: Arrived | None) -> None:
-        """Writes the item that ends the run, which is told also if that fails."""
-        try:
-            self._write_letter(failure, item, parcel)
-        except Broken as unwritten:
-            said = (
-                f"{self.where}: no dead letter of item {failure.number}: {unwritten.failure.text}"
-            )
-            self.node.report(wire.LOG, logging.WARNING, said)
-
-    def _write_letter(self, failure: Failure, item: Any, parcel: Arrived | None) -> None:
-        try:
-            self.dead_letters.write(failure, item, parcel)
-        except Exception as error:  # a full disk; or pickling, which runs the user's code
-            doing = f"writing the dead letter of an item that failed ({failure.type_name})"
-            about = {"origin": failure.origin, "number": failure.number, "path": failure.path}
-            raise Broken(capture(error, doing, item=item, **about)) from error  # type: ignore[arg-type]
 
     def again(
         self,
@@ -296,25 +205,13 @@ class FunctorRunner:
             self.after(second, number, item, parcel.origin, parcel)
             return SKIPPED
 
-    @staticmethod
-    def broken(
-        error: BaseException,
-        number: int | None,
-        item: Any,
-        origin: int,
-        path: Outputs = (),
-        doing: str = CALLING,
-    ) -> Broken:
-        about: dict[str, Any] = {"origin": origin, "number": number, "item": item, "path": path}
-        return Broken(capture(error, doing, **about))
-
     def broken_at(self, error: BaseException, taken: WorkItem | None) -> Broken:
         """What to raise for an error that came with this item, or outside of any."""
         if taken is None:
-            return self.broken(error, None, None, self.node.ident)
+            return broken(error, None, None, self.node.ident)
         parcel = taken.parcel
         about = (parcel.origin, outputs(parcel.path))
-        return self.broken(error, taken.number, taken.shown, *about)
+        return broken(error, taken.number, taken.shown, *about)
 
     def wait_for_room(self, outlet: Outlet) -> None:
         """Waits until an item could be added to the outlet, or what it was made of is stale."""

@@ -16,7 +16,8 @@ from minipipe.segments.markers import Sentinel
 from minipipe.stream import Role, wire
 from minipipe.worker.emit import Emitter
 from minipipe.worker.functor_runner import SKIPPED, FunctorRunner
-from minipipe.worker.inputs import Input, KeyedJoin, Single, ZipJoin
+from minipipe.worker.inputs import Input, Single
+from minipipe.worker.joins import KeyedJoin, ZipJoin
 from minipipe.worker.spec import Task
 from minipipe.worker.work_item import WorkItem
 

@@ -14,7 +14,8 @@ from minipipe.stream import Outlet, StopRun
 from minipipe.stream.outlet import FAST
 from minipipe.stream.page import ITEM_WORD
 from minipipe.worker.emit import Emitter
-from minipipe.worker.functor_runner import GENERATED, FunctorRunner
+from minipipe.worker.functor_runner import FunctorRunner
+from minipipe.worker.skipping import GENERATED, broken
 from minipipe.worker.spec import Task
 
 # A generator is finished after it raised; `iter(object with __getitem__)` would ask for the same
@@ -56,7 +57,7 @@ class SourceLoop:
         except StopRun:
             raise
         except BaseException as error:
-            raise runner.broken(error, None, None, self._node.ident) from error
+            raise broken(error, None, None, self._node.ident) from error
         if isinstance(iterator, GeneratorType):
             runner.leave = iterator.close  # what is open in it is closed also after a stop
         return iterator

@@ -27,11 +27,12 @@ from minipipe.stream.page import FORKED, LEAVING, LOADING, OPENING, SAVING, Page
 from minipipe.transport import open_transport
 from minipipe.worker.failure import CLOSING, RETURNING, TERMINATING, Failure, capture
 from minipipe.worker.fast_path import LineLoop
-from minipipe.worker.functor_runner import Broken, FunctorRunner
+from minipipe.worker.functor_runner import FunctorRunner
 from minipipe.worker.general import GeneralLoop
 from minipipe.worker.seeding import seed_when_imported
 from minipipe.worker.service_thread import ServiceThread
 from minipipe.worker.skipped_items import DeadLetterWriter
+from minipipe.worker.skipping import Broken
 from minipipe.worker.source import SourceLoop
 from minipipe.worker.spec import Task, WorkerSpec
 
@@ -90,7 +91,7 @@ class WorkerMain:
         self.spec = spec
         self.node = node
         self._bound = False
-        self.runner = FunctorRunner(node, service_thread, (), f"{spec.kind} {spec.segment!r}")
+        self.runner = FunctorRunner(node, service_thread, f"{spec.kind} {spec.segment!r}")
         self.info = WorkerInfo(spec.segment, spec.name, spec.index, spec.num_workers, spec.seed)
 
     def live(self, load: Load) -> None:
@@ -166,10 +167,10 @@ class WorkerMain:
             if self.spec.is_late or not isinstance(cause, Exception) or isinstance(cause, _FINAL):
                 raise
             raise _Unloadable(broken.failure) from cause
-        self.runner.ignored = task.ignored
-        self.runner.tolerates = task.tolerates
-        spec = self.spec
-        self.runner.dead_letters = DeadLetterWriter(
+        skipping, spec = self.runner.skipping, self.spec
+        skipping.ignored = task.ignored
+        skipping.tolerates = task.tolerates
+        skipping.dead_letters = DeadLetterWriter(
             self.node, task.dead_letter, spec.segment, spec.name, spec.names, spec.directory
         )
         return task

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import minipipe as mp
-from minipipe.worker import inputs
+from minipipe.worker import joins
 from tests.conftest import wait_until
 from tests.process.functors import Collect, streams
 
@@ -81,7 +81,7 @@ def test_streams_of_one_origin_that_come_unequally_often_are_warned_of(
         def __init__(self) -> None:
             self.lock = threading.Lock()
 
-    monkeypatch.setattr(inputs, "MANY_ITEMS", 50)
+    monkeypatch.setattr(joins, "MANY_ITEMS", 50)
     a, b = streams(2)
     items = [(i, i if i % 200 == 199 else None) for i in range(400)]
     psys = mp.PipeSystem(

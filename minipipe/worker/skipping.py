@@ -1,0 +1,153 @@
+"""What an exception of the functor comes to: the item is skipped, or the run ends."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import cloudpickle
+
+from minipipe.codec import Unreadable
+from minipipe.errors import ItemTypeError, UnreadableItemError
+from minipipe.process.describe import text_of
+from minipipe.protocol.delivery.paths import Outputs, outputs
+from minipipe.protocol.run.thinning import EverRarer
+from minipipe.stream import Node, wire
+from minipipe.stream.arrived import Arrived
+from minipipe.worker.failure import Failure, capture
+from minipipe.worker.skipped_items import DeadLetterWriter
+
+GENERATED = object()  # in place of the item, where a generator raised instead of yielding one
+CALLING, SENDING = "its functor", "sending what its functor gave"
+
+
+class Broken(BaseException):
+    """The functor raised; carries what to tell.  For the worker's own use."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+
+
+def broken(
+    error: BaseException,
+    number: int | None,
+    item: Any,
+    origin: int,
+    path: Outputs = (),
+    doing: str = CALLING,
+) -> Broken:
+    """What to raise for an error that came with this item, or outside of any (no number)."""
+    about: dict[str, Any] = {"origin": origin, "number": number, "item": item, "path": path}
+    return Broken(capture(error, doing, **about))
+
+
+class Skipping:
+    """What one worker skips, and writes of that.
+
+    Attributes:
+        ignored: the exceptions that are skipped, however many.
+        tolerates: whether some failures may be skipped, out of the segment's budget.
+        dead_letters: where the items are written.
+    """
+
+    def __init__(self, node: Node, where: str) -> None:
+        self.ignored: tuple[type[BaseException], ...] = ()
+        self.tolerates = False
+        self.dead_letters = DeadLetterWriter(node, None, "", "", {}, "")
+        self._node = node
+        self._where = where
+        self._without_letter = EverRarer()
+
+    def judge(
+        self,
+        error: BaseException,
+        number: int | None,
+        item: Any,
+        origin: int,
+        parcel: Arrived | None,
+        doing: str,
+    ) -> None:
+        """Skips the item, and says so, or ends the run.
+
+        Args:
+            parcel: what the item came in, if it is the functor's only argument.
+            doing: during what it was raised.
+
+        Raises:
+            Broken: the exception is not to be skipped.
+        """
+        path = () if parcel is None else outputs(parcel.path)
+        if isinstance(item, Unreadable):
+            doing = f"unpickling what came from {self._feeders}"
+        ignored = isinstance(error, self.ignored) or (
+            # Of what went wrong on the way in or out the true reason is the cause.
+            isinstance(error, ItemTypeError | UnreadableItemError)
+            and isinstance(error.__cause__, self.ignored)
+        )
+        there_is_one = number is not None and item is not GENERATED and item is not None
+        lettered = (
+            there_is_one and self.dead_letters.wanted and (doing != SENDING or parcel is not None)
+        )
+        if not ignored and not (self.tolerates and isinstance(error, Exception)):
+            ends = broken(error, number, item, origin, path, doing)
+            if lettered and isinstance(error, Exception) and not isinstance(item, Unreadable):
+                self._write_last_letter(ends.failure, item, parcel)
+            raise ends
+        skips = self._node.skips
+        sampling = skips.ignored if ignored else skips.failures
+        in_full = sampling.picks(time.monotonic()) or item is GENERATED
+        if lettered or (in_full and not ignored):
+            about: dict[str, Any] = {"origin": origin, "number": number, "item": item, "path": path}
+            failure = capture(error, doing, raised=in_full and not ignored, **about)
+            if lettered and isinstance(item, Unreadable):
+                self._tell_of_no_letter(number)
+            elif lettered:
+                self._write_letter(failure, item, parcel)
+        if not ignored:
+            # What came in no parcel is never done again, so each time it counts.
+            skips.fail(origin, None if parcel is None else number, path)
+            if in_full:
+                self._node.reach(number)
+                self._node.report_skips(failure=cloudpickle.dumps(failure))
+            return
+        skips.ignore()
+        if in_full:
+            at = f", branch {'.'.join(map(str, path))}" if path else ""
+            skipped = "this" if number is None else f"item {number}{at}"
+            said = f"{type(error).__name__}: {text_of(error)}"
+            if item is GENERATED:  # not one of many
+                why = "was skipped and the stream ends, as a generator cannot go on"
+                text = f"{self._where}: {skipped} {why}: {said}"
+                self._node.report(wire.LOG, logging.WARNING, text)
+            else:
+                self._node.report_skips(f"{self._where}: {skipped} was skipped: {said}")
+
+    def _tell_of_no_letter(self, number: int | None) -> None:
+        self._without_letter.more(1)
+        if self._without_letter.is_due():
+            said = f"{self._where}: no dead letter of item {number}, which cannot be unpickled"
+            text = f"{said}{self._without_letter.so_far}"
+            self._node.report(wire.LOG, logging.WARNING, text)
+
+    @property
+    def _feeders(self) -> str:
+        return " and ".join(repr(inlet.spec.feeders) for inlet in self._node.inlets.values())
+
+    def _write_last_letter(self, failure: Failure, item: Any, parcel: Arrived | None) -> None:
+        """Writes the item that ends the run, which is told also if that fails."""
+        try:
+            self._write_letter(failure, item, parcel)
+        except Broken as unwritten:
+            said = (
+                f"{self._where}: no dead letter of item {failure.number}: {unwritten.failure.text}"
+            )
+            self._node.report(wire.LOG, logging.WARNING, said)
+
+    def _write_letter(self, failure: Failure, item: Any, parcel: Arrived | None) -> None:
+        try:
+            self.dead_letters.write(failure, item, parcel)
+        except Exception as error:  # a full disk; or pickling, which runs the user's code
+            doing = f"writing the dead letter of an item that failed ({failure.type_name})"
+            about = {"origin": failure.origin, "number": failure.number, "path": failure.path}
+            raise Broken(capture(error, doing, item=item, **about)) from error  # type: ignore[arg-type]
