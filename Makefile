@@ -28,6 +28,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
+	PYTHONPATH=. $(BIN)/python scripts/check_structure.py
 
 # Pipelines drawn at random under random faults: make chaos FAULTS=1000 SECONDS=3600 SEED=1
 chaos: $(STAMP)
