@@ -23,6 +23,9 @@ class EndsWithInterpreter(Terminable, Protocol):
     def end_with_interpreter(self) -> None:
         """Waits for its end, or stops it; raises what went wrong."""
 
+    def hurry(self) -> None:
+        """Stops it, the second time without any grace."""
+
 
 _unended: set[EndsWithInterpreter] = set()
 LEFT_S = 3.0
@@ -98,22 +101,47 @@ def died_of() -> BaseException | None:
 def _wait_for_runs() -> None:
     """The script has ended, a run has not: waits for it, or, if the script failed, stops it."""
     failed = interrupted = False
-    for run in list(_unended):
+    status = 0
+    patience = 10  # so often a handler may raise
+    runs = list(_unended)
+    while runs:
+        run = runs[0]
         try:
             run.end_with_interpreter()
         except BaseException as error:  # the last chance to report it
-            if _is_quiet(error):
+            by_handler = not run.ended  # a signal handler of the user's has raised it
+            if by_handler:
+                for other in runs:
+                    if other is not run or not isinstance(error, SystemExit):
+                        other.hurry()
+            if isinstance(error, SystemExit):
+                status = _status_of(error)
+            elif _is_quiet(error):
                 print(error, file=sys.stderr)
-                interrupted = True
+                interrupted = failed = True
             else:
                 traceback.print_exc()
-            failed = True
+                failed = True
+            if by_handler and patience > 0:
+                patience -= 1
+                continue  # it saves what there is to save
+        del runs[0]
     if termination.arrived():
         die_of(signal.SIGTERM)
     elif interrupted:
         die_of(signal.SIGINT)  # as a shell expects of what Ctrl-C has ended
+    elif status:
+        end_with(status)
     elif failed and died_of() is None:  # else the status says already that something failed
         end_with(1)
+
+
+def _status_of(error: SystemExit) -> int:
+    """The exit status that Python would make of it."""
+    if error.code is None or isinstance(error.code, int):
+        return (error.code or 0) & 0xFF
+    print(error.code, file=sys.stderr)
+    return 1
 
 
 def _wait_first() -> None:

@@ -120,6 +120,9 @@ class InlineExecution:
                 raise
         self._run.ended = True
 
+    def hurry(self) -> None:
+        self.stop(drain=False, wait=False)
+
     def terminate(self) -> None:
         """SIGTERM: ends it where it is driven by another thread than the one that gets that."""
         self._run.wish = "stop"

@@ -53,6 +53,7 @@ class ProcessExecution:
         self._pid = os.getpid()
         self._interrupted = False
         self._terminated = False
+        self._hurried = False
         self._left = False  # nobody holds the loop any more
         self._stopped = False  # on somebody's wish, and without draining: nobody needs to read
         self._told = self._told_forgotten = False
@@ -218,6 +219,11 @@ class ProcessExecution:
         self._run.stop(outcome=Outcome.INTERRUPTED, kill=self._terminated)
         self._terminated = True
 
+    def hurry(self) -> None:
+        """A signal handler of the user's ends the script: stops it, the second time at once."""
+        self._run.stop(kill=self._hurried)
+        self._hurried = self._stopped = True
+
     def stats(self) -> RunStats:
         return self._run.stats()
 
@@ -238,7 +244,8 @@ class ProcessExecution:
         try:
             self._wait(PATIENCE_S)
         except RunTimeoutError:
-            logger.log(SUMMARY, "the script has ended, a run has not (Ctrl-C ends it)")
+            if not self._hurried:
+                logger.log(SUMMARY, "the script has ended, a run has not (Ctrl-C ends it)")
         self.close(None)
 
     def _wait(self, timeout_s: float | None) -> None:
@@ -255,6 +262,9 @@ class ProcessExecution:
                 break
             except Terminated:
                 until_s = None  # `terminate` has stopped it
+            except SystemExit:
+                self.hurry()  # the script's end waits for it
+                raise
             except KeyboardInterrupt:
                 until_s = None
                 kill = self._interrupted or self._left

@@ -164,7 +164,7 @@ class Run:
         except RuntimeError as error:
             # A signal's exception that comes when the condition has just let go of its lock: its
             # own clean-up then fails, and hides what was raised.
-            if isinstance(error.__context__, KeyboardInterrupt):
+            if isinstance(error.__context__, KeyboardInterrupt | SystemExit):
                 raise error.__context__ from None
             raise
 

@@ -104,6 +104,55 @@ def test_a_second_sigterm_does_not_wait_for_local_term(tmp_path: Path) -> None:
     assert len(err.strip().splitlines()) == 1, err
 
 
+WAITS = """
+def ready_in_wait():
+    main = threading.main_thread().ident
+    def calls():
+        return [f.f_code.co_name for f, _ in traceback.walk_stack(sys._current_frames()[main])]
+    while "_wait" not in calls():
+        time.sleep(0.05)
+    ready()
+import traceback
+threading.Thread(target=ready_in_wait, daemon=True).start()
+"""
+EXITS = "signal.signal(signal.SIGTERM, lambda n, f: sys.exit(3))"
+
+
+@pytest.mark.parametrize(
+    "way", [CLOSE.replace("ready()", WAITS), INTERPRETER.replace("ready()", WAITS), LOOP, LOOP_BODY]
+)
+def test_a_handler_that_exits_ends_an_endless_run_with_its_grace(tmp_path: Path, way: str) -> None:
+    process = script(tmp_path, way, before=EXITS)
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert "kept stopped" in out, err
+    assert process.returncode == 3, err
+    assert "Traceback" not in err
+
+
+def test_a_handler_that_exits_twice_does_not_wait_for_local_term(tmp_path: Path) -> None:
+    process = script(
+        tmp_path, CLOSE.replace("ready()", WAITS), term="time.sleep(1000)", before=EXITS
+    )
+    process.terminate()
+    assert process.stdout is not None
+    assert process.stdout.readline() == "saving\n"
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    assert "was cut off" not in err
+
+
+def test_a_handler_that_raises_while_the_interpreter_waits_ends_the_run(tmp_path: Path) -> None:
+    own = "signal.signal(signal.SIGTERM, lambda n, f: 1 / 0)"
+    process = script(tmp_path, INTERPRETER.replace("ready()", WAITS), before=own)
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert "kept stopped" in out, err
+    assert "ZeroDivisionError" in err
+    assert process.returncode == 1
+
+
 @pytest.mark.parametrize("during", [False, True])
 def test_a_handler_of_the_users_is_theirs(tmp_path: Path, during: bool) -> None:
     own = "signal.signal(signal.SIGTERM, lambda n, f: (print('mine'), p.stop()))"
