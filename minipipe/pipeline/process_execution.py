@@ -68,7 +68,9 @@ class ProcessExecution:
             self._interrupted = True
             self._wait(None)
             self._raise()
-        except BaseException:
+        except BaseException:  # it could not start; or a signal handler of the user's has raised
+            self._run.stop(outcome=Outcome.INTERRUPTED, kill=True)
+            self._run.wait()
             end(self)
             raise
         if self._run.caller is not None and self._run.service_thread is not None:

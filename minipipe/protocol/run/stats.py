@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 
@@ -49,6 +50,9 @@ class RunStats:
     state: str
     seconds: float
     workers: tuple[WorkerStats, ...]
+
+    def __iter__(self) -> Iterator[WorkerStats]:
+        return iter(self.workers)
 
     def __getitem__(self, worker: str) -> WorkerStats:
         for stats in reversed(self.workers):  # the one that took the place of a dead one
