@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import tempfile
@@ -70,6 +71,14 @@ def descriptors() -> set[str]:
 
 def pipeline_threads() -> set[str]:
     return {t.name for t in threading.enumerate() if t.name.startswith("minipipe")}
+
+
+@pytest.fixture(autouse=True)
+def log_level_is_as_before() -> Iterator[None]:
+    """Puts back what `build(log_lvl=...)` of a test has set for the whole process."""
+    level = logging.getLogger("minipipe").level
+    yield
+    logging.getLogger("minipipe").setLevel(level)
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ MAX_LINES = 79
 
 # Regular expressions, in the order of what is printed.
 EXPECTED = {
-    "segments/broadcast.py": [
+    "broadcast.py": [
         r"rate 0\.3: 200 batches, weights off by 0\.0",
         r"rate 0\.1: 200 batches, weights off by 0\.0",
         r"rate 0\.01: 200 batches, weights off by 0\.[2-4]",

@@ -50,7 +50,8 @@ def sample(pid: int) -> Sample | None:
         return None
     if pid == os.getpid():
         gc.collect()
-        sockets = [o for o in gc.get_objects() if isinstance(o, zmq.Socket)]
+        # By type: isinstance would ask proxies of others (torch's warn of that).
+        sockets = [o for o in gc.get_objects() if issubclass(type(o), zmq.Socket)]
         found.sockets = sum(not socket.closed for socket in sockets)
         found.files = sum(len(os.listdir(path)) for path in run_directories())
     return found
