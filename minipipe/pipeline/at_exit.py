@@ -26,6 +26,9 @@ class EndsWithInterpreter(Terminable, Protocol):
     def hurry(self) -> None:
         """Stops it, the second time without any grace."""
 
+    def forget_if_left(self) -> None:
+        """Is over for good, if its loop was left and it has ended: nobody else will ask."""
+
 
 _unended: set[EndsWithInterpreter] = set()
 LEFT_S = 3.0
@@ -35,6 +38,8 @@ _left: list[tuple[float, Callable[[], str]]] = []
 
 def begin(run: EndsWithInterpreter) -> None:
     """A run is on: a SIGTERM stops it, and the interpreter's end waits for it."""
+    for other in list(_unended):
+        other.forget_if_left()  # or each `next(iter(pline))` would be remembered for ever
     _unended.add(run)
     termination.begin(run)
 

@@ -120,6 +120,9 @@ class InlineExecution:
                 raise
         self._run.ended = True
 
+    def forget_if_left(self) -> None:
+        """A loop that is left ends at once here."""
+
     def hurry(self) -> None:
         self.stop(drain=False, wait=False)
 

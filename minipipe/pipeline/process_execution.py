@@ -51,9 +51,7 @@ class ProcessExecution:
         )
         self.began_at = self._run.began_at
         self._pid = os.getpid()
-        self._interrupted = False
-        self._terminated = False
-        self._hurried = False
+        self._interrupted = self._terminated = self._hurried = False
         self._left = False  # nobody holds the loop any more
         self._stopped = False  # on somebody's wish, and without draining: nobody needs to read
         self._told = self._told_forgotten = False
@@ -177,6 +175,11 @@ class ProcessExecution:
         self._log_failure_of_left()
         if self._interrupted or self._terminated:
             self._raise()
+
+    def forget_if_left(self) -> None:
+        if self._left and self._is_ours and self._run.ended:
+            end(self)
+            self._log_failure_of_left()
 
     def _log_failure_of_left(self) -> None:
         if self._left and self._run.failure is not None and not self._told:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from minipipe.worker import zygote
+from minipipe.worker.descendants import UNKNOWN
 from tests.conftest import wait_until
 from tests.refusal import NUMBERS, run_refused
 
@@ -125,5 +126,5 @@ def test_a_child_is_collected_where_there_is_no_waitid(monkeypatch: pytest.Monke
     found: list[int] = []
     wait_until(lambda: found.extend(filter(None, [zygote.collect(child.pid)])) or found, "its end")
     assert os.waitstatus_to_exitcode(found[0]) == -signal.SIGKILL
-    assert zygote.collect(child.pid) == zygote.UNKNOWN
+    assert zygote.collect(child.pid) == UNKNOWN
     child.communicate()

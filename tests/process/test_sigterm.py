@@ -169,6 +169,10 @@ def test_a_handler_of_the_users_is_theirs(tmp_path: Path, during: bool) -> None:
 
 
 def test_without_a_run_sigterm_is_what_it_was() -> None:
+    pline = mp.PipeLine([mp.Source(range(3)), mp.Transform(abs)])
+    next(iter(pline))
+    wait_until(lambda: pline.stats().state == "ended", "the end of a run that was left")
+    assert list(mp.PipeLine([mp.Source(range(3)), mp.Transform(abs)])) == [0, 1, 2]
     before = signal.getsignal(signal.SIGTERM)
     with mp.PipeLine([mp.Source(range(3)), mp.Sink(lambda x: None)]):
         assert signal.getsignal(signal.SIGTERM) is not before

@@ -52,7 +52,7 @@ def test_it_is_said_also_while_processes_are_asked_for(
 
 
 def test_a_start_that_is_quick_is_not_said(caplog: pytest.LogCaptureFixture) -> None:
-    progress = monitor.Monitor(SimpleNamespace(streams=()), SimpleNamespace(hands={}))
+    progress = monitor.Monitor(SimpleNamespace(streams=()), SimpleNamespace(handles={}))
     for _ in range(1000):
         progress.asked_for_one(5.0)
     progress.starting(0, 5.0 + 0.9 * monitor.STARTING_S)
