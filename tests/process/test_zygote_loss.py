@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.process.functors import Collect
 
 
 def whose(item: int) -> tuple[int, int]:
+    time.sleep(0.01)  # so that there is work left when its zygote is killed
     return item, os.getppid()
 
 
