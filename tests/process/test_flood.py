@@ -18,7 +18,7 @@ import pytest
 import minipipe as mp
 from tests.conftest import DEADLOCK_S, wait_until
 
-MANY = 200_000
+MANY = 1_000_000
 GROWTH_BYTES = 64 * 1024 * 1024
 
 
@@ -68,7 +68,7 @@ def test_skipping_without_pause_neither_fills_the_memory_nor_delays_a_stop(
 
     wait_until(lambda: skipped() > MANY // 10, "some items to be skipped")
     before = memory_bytes()
-    wait_until(lambda: skipped() > MANY, "many items to be skipped", 60)
+    wait_until(lambda: skipped() > MANY, "many items to be skipped", 100)
     assert memory_bytes() - before < GROWTH_BYTES
     stops(pline)
     lines = [r.getMessage() for r in caplog.records if "skipped" in r.getMessage()]
@@ -85,7 +85,8 @@ def test_a_budget_counts_each_of_many_failures_and_the_error_has_the_last(limit:
         list(pline)
     error = caught.value
     assert error.failures > (5000 if limit == 5000 else 0.4 * error.items)
-    assert 0.45 * error.items < error.failures < 0.55 * error.items + 2
+    # Not more than there were; reports may be some ms behind the items, until the end (below).
+    assert error.failures < 0.55 * error.items + 2
     assert len(re.findall("ValueError: no good", error.last)) >= 3
     assert "in fails_half" in error.last
     assert isinstance(error.__cause__, ValueError)
