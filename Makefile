@@ -5,12 +5,19 @@ EXTRAS := demo,test,dev
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test quick check chaos soak bench bench-peers format clean
+.PHONY: demo test coverage quick check chaos soak bench bench-peers format clean
 
 demo: $(STAMP)
 	$(BIN)/python -m minipipe demo
 
+# Several tests at a time: most of them wait for processes, more than they compute.
+JOBS ?= 3
 test: $(STAMP)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+# Apart from the tests proper, which run the package as users do: coverage in each worker takes
+# signal handlers, makes starts slow, and hid what it changed.
+coverage: $(STAMP)
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage combine --quiet
@@ -21,7 +28,7 @@ test: $(STAMP)
 QUICK := tests/protocol tests/codec tests/stream tests/graph tests/inline tests/transport tests/regulators \
 	tests/shm tests/process/test_run.py tests/process/test_ends.py
 quick: $(STAMP)
-	$(BIN)/python -m pytest $(QUICK) $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(QUICK) $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -10,6 +10,7 @@ import pytest
 
 from minipipe.shm import SlotPool, arrays, find_slot, supported
 from minipipe.shm.arrays import ObjectArrayError, empty, empty_like
+from tests.conftest import named
 
 SIZE = 100_000
 
@@ -38,7 +39,7 @@ def pool() -> Iterator[SlotPool]:
         ((300, 40), ("f8", (2, 3))),
         ((300, 400), "U3"),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_in_a_worker_a_large_array_lies_in_a_slot_and_is_what_numpy_would_have_made(
     pool: SlotPool, shape: Any, dtype: Any, order: Any
@@ -91,7 +92,7 @@ def test_what_is_too_small_or_too_large_for_a_slot_is_an_ordinary_array(pool: Sl
         assert empty(shape, np.uint8).flags.owndata
 
 
-@pytest.mark.parametrize("dtype", [object, "O", [("x", "O")], ("O", 3)], ids=repr)
+@pytest.mark.parametrize("dtype", [object, "O", [("x", "O")], ("O", 3)], ids=named)
 def test_objects_are_refused_everywhere(dtype: Any) -> None:
     with pytest.raises(ObjectArrayError, match=r"mp\.empty makes .*NumPy's own function"):
         empty(SIZE, dtype)

@@ -8,6 +8,7 @@ import pickle
 import pytest
 
 import minipipe as mp
+from tests.conftest import named
 
 
 @pytest.mark.parametrize(
@@ -117,13 +118,13 @@ LAZY = [
 ]
 
 
-@pytest.mark.parametrize("functor", LAZY, ids=repr)
+@pytest.mark.parametrize("functor", LAZY, ids=named)
 def test_a_transform_of_a_generator_function_is_refused_and_flat_map_is_named(functor):
     with pytest.raises(mp.BuildError, match=r"Transform 't' is a generator function .* mp\.FlatM"):
         mp.Transform(functor, "t")
 
 
-@pytest.mark.parametrize("functor", LAZY, ids=repr)
+@pytest.mark.parametrize("functor", LAZY, ids=named)
 def test_a_sink_of_a_generator_function_is_refused_as_nothing_of_it_would_run(functor):
     with pytest.raises(
         mp.BuildError, match=r"Sink 's' is a generator function .* nothing of it wo"
@@ -131,7 +132,7 @@ def test_a_sink_of_a_generator_function_is_refused_as_nothing_of_it_would_run(fu
         mp.Sink(functor, "s")
 
 
-@pytest.mark.parametrize("functor", [load, stream, functools.partial(load, 3)], ids=repr)
+@pytest.mark.parametrize("functor", [load, stream, functools.partial(load, 3)], ids=named)
 @pytest.mark.parametrize("kind", [mp.Source, mp.Transform, mp.Regulator, mp.Sink, mp.FlatMap])
 def test_an_async_functor_is_refused_by_every_kind_of_segment(kind, functor):
     with pytest.raises(mp.BuildError, match=r"of \w+ 'x' is async, and nothing here awaits it"):

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ from minipipe.worker.source import SourceLoop
 from minipipe.worker.spec import Task, WorkerSpec
 
 MAX_RESULT_BYTES = 2**32 - 1  # of one field of a message (msgpack)
+# A stop that comes between local_init and the call of it is tried again after so long, so often.
+AGAIN_S, TRIES = 0.02, 50
 _FINAL = (MiniPipeError, MemoryError)
 
 # What the user has declared: unpickled, or inherited, in the worker.
@@ -147,10 +150,20 @@ class WorkerMain:
             if runner.interruptible and threading.get_ident() != main:
                 signal.pthread_kill(main, signal.SIGINT)
 
-        def on_signal(number: int, frame: object) -> None:
-            if node.orders.stopped is not None and runner.interruptible and node.in_user_code:
-                node.page.stage = LEAVING  # seen by the supervisor: the functor is no deaf one
-                raise StopRun
+        tries = 0
+
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            nonlocal tries
+            if node.orders.stopped is None or not (runner.interruptible and node.in_user_code):
+                return
+            if node.page.start == OPENING and _is_ours(frame) and tries < TRIES:
+                # local_init is over, most likely, and what it has opened is about to be known:
+                # stopped here, local_term would not run.
+                tries += 1
+                threading.Timer(AGAIN_S, on_stop).start()
+                return
+            node.page.stage = LEAVING  # seen by the supervisor: the functor is no deaf one
+            raise StopRun
 
         signal.signal(signal.SIGINT, on_signal)
         node.orders.on_stop = on_stop
@@ -235,6 +248,11 @@ class WorkerMain:
 
     def _fail(self, failure: Failure) -> None:
         self.node.report(wire.FAILED, dumps(failure))
+
+
+def _is_ours(frame: FrameType | None) -> bool:
+    """Whether what a signal has interrupted is this package's code, not the user's below it."""
+    return frame is not None and str(frame.f_globals.get("__name__")).startswith("minipipe.")
 
 
 def dumped(result: Any) -> bytes:

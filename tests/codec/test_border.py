@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from minipipe.codec.border import pack, unpack
 from minipipe.errors import ItemTypeError, WireFormatError
 from tests.codec.sameness import same
+from tests.conftest import named
 
 STRUCT = np.dtype([("a", "<f4"), ("b", ">i2", (2,)), ("c", [("d", "U3")])])
 ITEMS = [
@@ -102,7 +103,7 @@ def test_an_object_array_is_refused_and_not_unpickled(tmp_path: Any, keys: Any, 
         {b"data": b"short"},
         {b"data": "text"},
     ],
-    ids=repr,
+    ids=named,
 )
 def test_an_array_that_lies_is_refused(change: dict[bytes, object]) -> None:
     fields = {b"nd": True, b"type": "<f8", b"kind": b"", b"shape": [1], b"data": bytes(8)}

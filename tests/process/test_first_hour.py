@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import minipipe as mp
+from tests.conftest import named
 
 INLINE = pytest.mark.parametrize("inline", [False, True], ids=["processes", "inline"])
 
@@ -33,7 +34,7 @@ LOST: list[Callable[..., Any]] = [
 ]
 
 
-@pytest.mark.parametrize("functor", LOST, ids=repr)
+@pytest.mark.parametrize("functor", LOST, ids=named)
 def test_a_sink_that_fills_a_list_of_the_caller_s_is_refused_as_workers_have_copies(
     functor: Callable[..., Any],
 ) -> None:
@@ -91,7 +92,9 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @INLINE
-@pytest.mark.parametrize("functor", [forgot, Forgot(), Forgot, functools.partial(forgot)], ids=repr)
+@pytest.mark.parametrize(
+    "functor", [forgot, Forgot(), Forgot, functools.partial(forgot)], ids=named
+)
 @pytest.mark.parametrize("sink", [False, True])
 def test_a_transform_without_a_return_is_named_at_the_end(
     functor: Any, sink: bool, inline: bool, caplog: pytest.LogCaptureFixture
@@ -192,7 +195,7 @@ def only_takes() -> Iterator[Any]:
 
 
 @INLINE
-@pytest.mark.parametrize("functor", [pairs, Pairs()], ids=repr)
+@pytest.mark.parametrize("functor", [pairs, Pairs()], ids=named)
 def test_a_regulator_that_lets_its_last_items_go_is_named(
     functor: Any, inline: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -206,7 +209,7 @@ def test_a_regulator_that_lets_its_last_items_go_is_named(
 
 @INLINE
 @pytest.mark.parametrize(
-    "functor", [with_the_last, small_ones, Filter(), of_lists, only_takes], ids=repr
+    "functor", [with_the_last, small_ones, Filter(), of_lists, only_takes], ids=named
 )
 def test_regulators_that_lose_nothing_are_not_named(
     functor: Any, inline: bool, caplog: pytest.LogCaptureFixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 import time
@@ -188,3 +189,26 @@ def test_the_interpreter_waits_for_the_end_of_a_run_whose_loop_was_left(tmp_path
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["left", "saved"]
+
+
+class SavesAfterSleep:
+    """Its local_init is no Python code, so that a stop can only reach what calls it."""
+
+    def __init__(self, place: Path) -> None:
+        (place / "begun").touch()
+        self.local_init = functools.partial(time.sleep, 0.5)
+
+    def run(self, item: int) -> None:
+        pass
+
+    def local_term(self) -> str:
+        return "saved"
+
+
+def test_a_stop_at_the_very_end_of_local_init_lets_local_term_run(tmp_path: Path) -> None:
+    sink = mp.Sink(SavesAfterSleep, "keep", init_kwargs={"place": tmp_path})
+    pline = mp.PipeLine([mp.Source(range(3)), sink]).run()
+    wait_until((tmp_path / "begun").exists, "its local_init")
+    time.sleep(0.1)
+    pline.stop()
+    assert pline.close() == {"keep": "saved"}
