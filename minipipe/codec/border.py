@@ -20,6 +20,7 @@ import numpy as np
 from minipipe.codec import locate_failure
 from minipipe.codec.arrays import array_from, is_shape
 from minipipe.codec.dtypes import read_dtype
+from minipipe.codec.registry import library_of
 from minipipe.errors import ItemTypeError, WireFormatError
 
 _MAX_DEPTH = 100
@@ -88,8 +89,8 @@ def _encoded(value: Any) -> object:
         raise TypeError(f"an array of {dtype} would have to be pickled")
     is_struct = dtype.kind == "V"
     words = dtype.descr if is_struct else dtype.str
-    # descr and str leave out titles, alignment, overlaps, and what bfloat16 is.
-    if read_descr(words) != dtype or dtype.type.__module__ == "ml_dtypes":
+    # descr and str leave out titles, alignment, overlaps, and what a library's dtype is.
+    if read_descr(words) != dtype or library_of(dtype.type) is not None:
         raise TypeError(f"its dtype {dtype} cannot be put in words")
     if not is_array:
         if is_struct:

@@ -28,8 +28,8 @@ class Decoder:
         allow_pickle: Whether pickles and definitions of classes are accepted, and modules imported
             to find a class. Who may send those may run any code here.
         borrower: Finds the arrays that are not in the message; None: such messages are refused.
-        access: What may be done with those arrays (tensors are always "private", since torch
-            would write anyway). "read": look. "write": write too, if nobody else got them.
+        access: What may be done with those arrays (tensors are always "private", since they
+            know no read-only memory). "read": look. "write": write too, if nobody else got them.
             "own": the same, and else as "private". "private": write too; nobody else sees it.
             May be set at any time.
 

@@ -5,18 +5,18 @@ the same size ("q": long long), or a list:
 
     ["struct", names, dtypes, offsets, titles, itemsize, is_aligned, is_record]
     ["sub", dtype, dimension, ...]
-    ["ml_dtypes", name]     bfloat16, float8 and the like: their `str` is that of raw bytes
+    [library, ...]          one of a library's, as its file in `minipipe.codec.types` has it
 """
 
 from __future__ import annotations
 
-import importlib
 import operator
 import re
 from typing import Any
 
 import numpy as np
 
+from minipipe.codec import registry
 from minipipe.codec.wire import NotNativeError
 from minipipe.errors import WireFormatError
 
@@ -79,8 +79,10 @@ def _words(dtype: np.dtype[Any]) -> Any:
         is_record = issubclass(dtype.type, np.record)
         flags = (dtype.itemsize, dtype.isalignedstruct, is_record)
         return ["struct", list(dtype.names), words, offsets, titles, *flags]
-    if dtype.type.__module__ == "ml_dtypes":
-        return ["ml_dtypes", dtype.type.__name__]
+    library = registry.library_of(dtype.type)
+    words_of_it = None if library is None else library.write_dtype(dtype)
+    if words_of_it is not None:
+        return [registry.top_module(dtype.type), *words_of_it]
     return _simple_name(dtype)
 
 
@@ -112,8 +114,8 @@ def _meaning(words: Any, level: int) -> np.dtype[Any]:
     if kind == "sub":
         base, *shape = rest
         return np.dtype((read_dtype(base, level + 1), tuple(shape)))
-    if kind == "ml_dtypes":
-        return _ml_dtype(*rest)
+    if kind in registry.MODULES:
+        return _library_dtype(kind, rest)
     if kind != "struct":
         raise WireFormatError(f"{words!r:.80} is no dtype")
     names, formats, offsets, titles, itemsize, is_aligned, is_record = rest
@@ -129,12 +131,8 @@ def _meaning(words: Any, level: int) -> np.dtype[Any]:
     return np.dtype((np.record, plain)) if is_record else plain
 
 
-def _ml_dtype(name: str) -> np.dtype[Any]:
-    # A fixed module, so even a stranger may ask for it.
-    try:
-        found = getattr(importlib.import_module("ml_dtypes"), name)
-    except ImportError as exc:
-        raise WireFormatError(f"an array of {name!r:.40} needs the package ml_dtypes") from exc
-    if not (isinstance(found, type) and issubclass(found, np.generic)):
-        raise WireFormatError(f"ml_dtypes has no dtype {name!r:.40}")
-    return np.dtype(found)
+def _library_dtype(name: str, words: list[Any]) -> np.dtype[Any]:
+    read = registry.load(name).read_dtype
+    if read is None:
+        raise WireFormatError(f"{name} has no dtypes")
+    return read(*words)

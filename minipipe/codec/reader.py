@@ -11,8 +11,7 @@ from minipipe.codec import (
     numpy_scalars,
     pickled,
     records,
-    tables,
-    tensors,
+    registry,
     values,
     wire,
 )
@@ -26,10 +25,9 @@ _READERS: dict[int, ReadNode] = {
     **arrays.READERS,
     **numpy_scalars.READERS,
     **records.READERS,
-    **tensors.READERS,
-    **tables.READERS,
     **pickled.READERS,
 }
+_LEAF_TAGS = frozenset({wire.REF, wire.STR, wire.BYTES, wire.INT})
 
 
 class Reader:
@@ -62,7 +60,12 @@ class Reader:
         tag = node[0]
         read = _READERS.get(tag)
         if read is None:
-            return self._leaf(tag, node)
+            if tag in _LEAF_TAGS:
+                return self._leaf(tag, node)
+            read = registry.reader_of(tag)
+            if read is None:
+                raise WireFormatError(f"unknown tag {tag!r:.40}")
+            _READERS[tag] = read
         if self._depth >= wire.MAX_DEPTH:
             raise WireFormatError(f"it is nested more than {wire.MAX_DEPTH} levels deep")
         self._depth += 1
@@ -82,9 +85,7 @@ class Reader:
             return str(self.buffer(payload), "utf-8", "surrogatepass")
         if tag == wire.BYTES:
             return bytes(self.buffer(payload))
-        if tag == wire.INT:
-            return int.from_bytes(self.buffer(payload), "little", signed=True)
-        raise WireFormatError(f"unknown tag {tag!r:.40}")
+        return int.from_bytes(self.buffer(payload), "little", signed=True)
 
     def nodes(self, nodes: Any) -> list[Any]:
         """Returns what each of a list of nodes stands for; may be that very list."""

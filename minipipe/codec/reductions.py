@@ -10,10 +10,9 @@ import operator
 import sys
 from typing import Any
 
-from minipipe.codec import tensors
+from minipipe.codec.library import Reduced
+from minipipe.codec.registry import library_of
 from minipipe.codec.wire import RefusedError
-
-Reduced = tuple[Any, ...]
 
 being_defined: set[type] = set()
 """Classes whose definitions are being written just now, one inside the other."""
@@ -35,8 +34,8 @@ def reduce(obj: Any) -> Reduced | None:
             "pickle would make a StringIO of an open text file: send its path, to be opened "
             "by who reads it, or what is in it (file.read())"
         )
-    # torch would write the whole storage, copying it three times.
-    return tensors.reduce(obj)
+    library = library_of(kind)
+    return None if library is None else library.reduce(obj)
 
 
 def _parametrised(cls: Any) -> Reduced | None:

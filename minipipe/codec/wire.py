@@ -15,11 +15,12 @@ a tag from the table below. A buffer is bytes, or, when it lies in a frame of it
 that frame. Frames are used up in the order in which a reader meets their lengths, so they need no
 numbers, and the nodes of separately encoded items can simply be joined.
 
+The nodes of the types of libraries are described with them, in `minipipe.codec.types`.
+
 Between processes of one machine, large arrays need not be in the message:
 
     [SLOT_ARRAY, dtype, [pid, fd, arena, slot, generation], offset, [stride, ...], exclusive,
         dimension, ...]
-    [SLOT_TENSOR, dtype, [dimension, ...], axes, requires_grad, [pid, ...], offset]
 
 `exclusive` says who else may see the slot: 0 others, 1 only the sender, 2 nobody.
 
@@ -46,7 +47,8 @@ MAX_HASHED_NODES = 10_000_000
 
 PLAIN, ARRAYS, NODES = range(3)
 
-# Tags. Their order is the format: add at the end, or raise FORMAT_VERSION.
+# Tags. The numbers are the format: take the next that is free, also of those that libraries have
+# (`minipipe.codec.registry`), or raise FORMAT_VERSION.
 (
     REF,
     INT,  # beyond 64 bits: little-endian two's complement
@@ -76,13 +78,8 @@ PLAIN, ARRAYS, NODES = range(3)
     NAMEDTUPLE,
     ENUM,
     FLAG,
-    TENSOR,
-    ARROW,
-    FRAME,
-    PICKLE,
-    SLOT_ARRAY,
-    SLOT_TENSOR,
-) = range(34)
+) = range(28)
+PICKLE, SLOT_ARRAY = 31, 32
 
 ATOMS: frozenset[type] = frozenset({type(None), bool, int, float, complex, str, bytes})
 """Exact types that are immutable and hold nothing else, so they are their own snapshot."""

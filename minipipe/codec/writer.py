@@ -12,8 +12,7 @@ from minipipe.codec import (
     containers,
     numpy_scalars,
     records,
-    tables,
-    tensors,
+    registry,
     values,
     wire,
 )
@@ -200,18 +199,17 @@ def writer_for(kind: type) -> WriteNode:
     write = _found.get(kind)
     if write is not None:
         return write
-    finders = (
-        records.writer_for,
-        numpy_scalars.writer_for,
-        tensors.writer_for,
-        tables.writer_for,
-    )
-    for find in finders:
+    for find in (_library_writer_for, records.writer_for, numpy_scalars.writer_for):
         write = find(kind)
         if write is not None:
             _found[kind] = write
             return write
     raise NotNativeError(records.why_not(kind))
+
+
+def _library_writer_for(kind: type) -> WriteNode | None:
+    library = registry.library_of(kind)
+    return None if library is None else library.writer_for(kind)
 
 
 def any_large(values: Collection[Any], kinds: set[type]) -> bool:

@@ -14,7 +14,7 @@ class WorkerInfo:
         name: the worker's name, as in results and statistics.
         id: 0 to `num_workers` - 1, within the segment.
         num_workers: how many workers the segment has.
-        seed: what `random`, NumPy and torch were seeded with here; another in every worker.
+        seed: what `random`, NumPy and PyTorch were seeded with here; another in every worker.
         outcome: None while the run goes on; in `local_term` how it ended: "finished",
             "stopped", "interrupted" or "failed".
     """

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minipipe.regulators import tensors
+from minipipe.codec.library import Collation
+from minipipe.codec.registry import collation_of
 from minipipe.regulators.errors import CollateError
 from minipipe.regulators.nested import describe, layer_of
-from minipipe.regulators.tensors import is_tensor
 from minipipe.shm.arrays import empty
 
 _MEND = "make all samples alike in a Transform before, or give collate="
@@ -65,10 +65,11 @@ def _collate(samples: Sequence[Any], where: str) -> Any:
                 for key, column in zip(layer.keys, columns, strict=True)
             ]
         )
-    if is_tensor(first):
-        return _stack_tensors(samples, where)
     if _dtype_of(first) is not None:
         return _stack(samples, where)
+    collation = collation_of(first)
+    if collation is not None:
+        return _stacked_by(collation, samples, where)
     if isinstance(first, str | bytes):
         family = str if isinstance(first, str) else bytes
         for index, sample in enumerate(samples):
@@ -132,18 +133,16 @@ def _dtype_of(value: Any) -> np.dtype[Any] | None:
     return None
 
 
-def _stack_tensors(samples: Sequence[Any], where: str) -> Any:
+def _stacked_by(collation: Collation, samples: Sequence[Any], where: str) -> Any:
     first = samples[0]
+    expected = collation.traits(first)
     for index, sample in enumerate(samples):
-        if not is_tensor(sample):
+        if not collation.accepts(sample):
             raise _unlike(index, where, describe(first), describe(sample))
-        for what in ("shape", "dtype", "device"):
-            expected, got = getattr(first, what), getattr(sample, what)
-            if expected != got:
-                if what == "shape":
-                    expected, got = tuple(expected), tuple(got)
-                raise _unlike(index, where, f"{what} {expected}", f"{what} {got}")
-    return tensors.stack(samples)
+        for (what, wanted), (_, got) in zip(expected, collation.traits(sample), strict=True):
+            if wanted != got:
+                raise _unlike(index, where, f"{what} {wanted}", f"{what} {got}")
+    return collation.stack(samples)
 
 
 def _unlike(index: int, where: str, expected: str, got: str) -> CollateError:

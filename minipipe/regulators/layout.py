@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from minipipe.codec.registry import collation_of
 from minipipe.regulators.errors import CollateError
-from minipipe.regulators.nested import Layer, describe, is_array, layer_of
+from minipipe.regulators.nested import Layer, describe, layer_of
 
 Array = npt.NDArray[Any]
 
@@ -130,10 +131,10 @@ def _no_rows(index: int, where: str, part: Any) -> CollateError:
     got = describe(part)
     if isinstance(part, np.ma.MaskedArray):
         mend, got = "fill it (array.filled)", "a masked one"
-    elif is_array(part) and not isinstance(part, np.ndarray):
-        mend = "give it as an array (tensor.numpy())"
-    elif isinstance(part, int | float | np.generic) or is_array(part):
+    elif isinstance(part, int | float | np.generic | np.ndarray):
         mend = "give an array with one row for it, or Batch single samples"
+    elif (collation := collation_of(part)) is not None:
+        mend = f"give it as an array ({collation.to_numpy})"
     expected = "a NumPy array whose first axis is that of rows"
     return CollateError(f"chunk {index}", where, expected, got, mend)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minipipe.regulators.tensors import is_tensor
+from minipipe.codec.registry import collation_of
 
 _NAMED = ("namedtuple", "dataclass")
 
@@ -87,16 +87,18 @@ def layer_of(value: Any) -> Layer | None:
 
 
 def is_array(value: Any) -> bool:
-    """Whether it is an array of NumPy or a tensor of torch."""
-    return isinstance(value, np.ndarray) or is_tensor(value)
+    """Whether it is an array, of NumPy or of a library."""
+    return isinstance(value, np.ndarray) or collation_of(value) is not None
 
 
 def describe(value: Any) -> str:
     """What a value is, for an error: its kind, and its size if it is an array."""
     if value is None:
         return "None"
-    if is_array(value):
-        kind = "an array" if isinstance(value, np.ndarray) else "a tensor"
-        return f"{kind} of {value.dtype} and shape {tuple(value.shape)}"
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} and shape {value.shape}"
+    collation = collation_of(value)
+    if collation is not None:
+        return collation.describe(value)
     name = type(value).__name__
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

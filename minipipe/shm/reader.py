@@ -45,7 +45,7 @@ class Lease(SlotHandle):
             strides: Its strides in bytes; those of a C-contiguous array if None.
             offset: Where in the slot its first element is, in bytes.
             access: "read": a read-only array.  "private": a writable one; what is written stays
-                here, page by page (also if torch writes, which ignores NumPy's flag).  "write":
+                here, page by page (also if a library writes that ignores NumPy's flag).  "write":
                 a writable one; for the sole holder of the slot, since all see what is written.
 
         Raises:

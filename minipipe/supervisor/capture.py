@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
+from minipipe.codec import registry
 from minipipe.errors import StartError
 from minipipe.graph import GraphSegment
 from minipipe.process.describe import text_of
@@ -207,10 +208,7 @@ def check_fork(declared: Segment, why: str, reason: BaseException | None = None)
             f"{why}, so its workers are forked, and env= cannot be set before their interpreter "
             "starts: make the functor picklable, or set the variables in this process"
         ) from reason
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        raise StartError(
-            f"{why}, so its workers would be forked, and CUDA, which this process has "
-            "initialised, does not survive that: make what it holds inside the worker "
-            "(a class as functor, or local_init), or use CUDA in this process only after run()"
-        ) from reason
+    for library in registry.imported():
+        obstacle = library.fork_obstacle()
+        if obstacle is not None:
+            raise StartError(f"{why}, so its workers would be forked, and {obstacle}") from reason

@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-from minipipe.codec import tensors
+from minipipe.codec.registry import library_of
 from minipipe.process import by_value, main_module, memory_maps
 from minipipe.segments.segment import Segment
 from minipipe.supervisor.functor_memory import SHARED_FROM_BYTES, FunctorMemory, forget, memory_for
@@ -49,6 +49,8 @@ def dump(value: object, keep: Callable[[pickle.PickleBuffer], object] | None = N
 
 class _Pickler(by_value.Pickler):
     def reducer_override(self, obj: Any) -> Any:
-        # torch would write the whole storage, copying it three times, and NumPy the whole file.
-        reduced = tensors.reduce_in_place(obj) or memory_maps.reduce(obj)
+        library = library_of(type(obj))
+        reduced = None if library is None else library.reduce_in_place(obj)
+        if reduced is None:
+            reduced = memory_maps.reduce(obj)  # of which NumPy would write the whole file
         return super().reducer_override(obj) if reduced is None else reduced

@@ -9,39 +9,15 @@ from __future__ import annotations
 import io
 import mmap
 import socket
-import sqlite3
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from minipipe.codec.registry import library_of
 from minipipe.supervisor.references import Reference, references
 from minipipe.worker.spec import Task
 
-# Class names by the package that they are from: what may be used by one process after a fork, and
-# what by none (it has threads, or connections that end with either process).
-_FOR_ONE = {
-    "h5py": ("File", "Group", "Dataset"),
-    "netCDF4": ("Dataset",),
-    "tables": ("File",),
-    "rasterio": ("DatasetReader", "DatasetWriter"),
-    "cv2": ("VideoCapture",),
-    "pysam": ("AlignmentFile", "FastaFile", "VariantFile"),
-}
-_FOR_NONE = {
-    "sqlite3": ("Connection", "Cursor"),
-    "lmdb": ("Environment", "Transaction"),
-    "duckdb": ("DuckDBPyConnection",),
-    "psycopg2": ("connection", "cursor"),
-    "psycopg": ("Connection", "Cursor"),
-    "pymysql": ("Connection",),
-    "MySQLdb": ("Connection",),
-    "mysql": ("MySQLConnection", "CMySQLConnection"),
-    "pymongo": ("MongoClient",),
-    "grpc": ("Channel",),
-    "rocksdict": ("Rdict",),
-    "plyvel": ("DB",),
-}
 MEND = "open it in local_init, or in the functor, so that each worker has its own"
 
 _STDIN = "give the path of a file instead, or run it in this process with build(inline=True)"
@@ -101,14 +77,10 @@ def resources(task: Task) -> Iterator[Resource]:
 
 def _resource(reference: Reference) -> Resource | None:
     value = reference.value
-    package = type(value).__module__.partition(".")[0]
-    names = {base.__name__ for base in type(value).__mro__}
-    if isinstance(value, sqlite3.Connection | sqlite3.Cursor):
-        return Resource(reference, "a connection to a database", for_none=True)
-    if names & set(_FOR_NONE.get(package, ())):
-        return Resource(reference, f"an open {package}.{type(value).__name__}", for_none=True)
-    if names & set(_FOR_ONE.get(package, ())):
-        return Resource(reference, f"an open {package}.{type(value).__name__}")
+    library = library_of(type(value))
+    sharing = None if library is None else library.shared(type(value))
+    if sharing is not None:
+        return Resource(reference, sharing.what, sharing.for_none)
     if isinstance(value, mmap.mmap):
         return None  # the memory is meant to be shared, and each process has a position of its own
     number = _number(value)

@@ -1,45 +1,62 @@
-"""torch's generator is seeded when a functor imports torch, which may be late.
+"""The global generators of a worker: of Python, of NumPy, and of the libraries in the registry.
 
-(Its default seed is the same in every process, so all workers would draw the same numbers.)
+A library that a functor imports late is seeded as soon as it is there.
 """
 
 from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from types import ModuleType
 
+import numpy as np
 
-def seed_when_imported(value: int) -> None:
-    """`torch.manual_seed(value)` is called as soon as torch is there."""
+from minipipe.codec import registry
+from minipipe.process.seeds import set_default
+
+
+def seed(value: int) -> None:
+    """Seeds `random`, NumPy's global generator, our Regulators, and those of libraries."""
+    set_default(value)
+    random.seed(value)
+    np.random.seed(value & 0xFFFFFFFF)
+    for library in registry.imported():
+        if library.seed is not None:
+            library.seed(value)
     sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, _Finder)]
     sys.meta_path.insert(0, _Finder(value))
 
 
 class _Finder(MetaPathFinder):
-    """Finds torch as the others do, and adds something to its loading."""
+    """Finds the libraries as the other finders do, and adds the seeding to their loading."""
 
     def __init__(self, value: int) -> None:
         self._value = value
+        self._awaited = registry.MODULES.keys() - sys.modules.keys()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != "torch":
+        if fullname not in self._awaited:
             return None
-        sys.meta_path.remove(self)  # once; and the others are to find it
+        self._awaited.discard(fullname)  # the other finders are to find it now
+        seed_library = registry.load(fullname).seed
+        if seed_library is None:
+            return None
         spec = importlib.util.find_spec(fullname)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self._value)
+            spec.loader = _Loader(spec.loader, seed_library, self._value)
         return spec
 
 
 class _Loader(Loader):
-    def __init__(self, loader: Loader, value: int) -> None:
+    def __init__(self, loader: Loader, seed_library: Callable[[int], None], value: int) -> None:
         self._loader = loader
+        self._seed_library = seed_library
         self._value = value
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
@@ -49,5 +66,4 @@ class _Loader(Loader):
         assert module.__spec__ is not None
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
-        if hasattr(module, "manual_seed"):
-            module.manual_seed(self._value)
+        self._seed_library(self._value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import signal
 import sys
 import threading
@@ -12,13 +11,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-import numpy as np
-
 from minipipe.errors import MiniPipeError, ResultTooLargeError
 from minipipe.process.by_value import dumps
 from minipipe.process.importing import importing_for_worker
 from minipipe.process.platforms import check_processes_work_here
-from minipipe.process.seeds import set_default
 from minipipe.process.worker_info import WorkerInfo, set_worker_info
 from minipipe.segments.functor import Opened
 from minipipe.shm.arrays import set_pool
@@ -30,7 +26,7 @@ from minipipe.worker.failure import CLOSING, RETURNING, TERMINATING, Failure, ca
 from minipipe.worker.fast_path import LineLoop
 from minipipe.worker.functor_runner import FunctorRunner
 from minipipe.worker.general import GeneralLoop
-from minipipe.worker.seeding import seed_when_imported
+from minipipe.worker.seeding import seed
 from minipipe.worker.service_thread import ServiceThread
 from minipipe.worker.skipped_items import DeadLetterWriter
 from minipipe.worker.skipping import Broken
@@ -189,7 +185,7 @@ class WorkerMain:
         return task
 
     def _open(self, task: Task) -> Opened:
-        seed(self.info.seed)  # once more: torch may have been imported just now
+        seed(self.info.seed)  # once more: libraries may have been imported just now
         opened: Opened = self._prepare(
             lambda: Opened.open(task.functor, task.init_kwargs), "its local_init", OPENING
         )
@@ -265,18 +261,6 @@ def dumped(result: Any) -> bytes:
     if len(blob) > MAX_RESULT_BYTES:
         raise ResultTooLargeError(len(blob), MAX_RESULT_BYTES)
     return blob
-
-
-def seed(value: int) -> None:
-    """Seeds `random`, NumPy's global generator, our Regulators and, if it is there, torch's."""
-    set_default(value)
-    random.seed(value)
-    np.random.seed(value & 0xFFFFFFFF)
-    torch = sys.modules.get("torch")
-    if torch is None:
-        seed_when_imported(value)
-    elif hasattr(torch, "manual_seed"):
-        torch.manual_seed(value)
 
 
 def _no_breakpoint(*args: object, **kwargs: object) -> None:

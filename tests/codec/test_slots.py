@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from minipipe.codec import Decoder, Encoder, Parcel, wire
+from minipipe.codec import Decoder, Encoder, Parcel, registry, wire
 from minipipe.codec.slots import Access, Borrower, Lender, SlotGoneError
 from minipipe.errors import ItemTypeError, WireFormatError
 from minipipe.shm import SlotBarredError, SlotError, SlotPool, SlotReader, find_slot, supported
@@ -675,7 +675,7 @@ def test_a_crafted_reference_to_a_tensor_is_refused(end: End, change: dict[int, 
     torch = pytest.importorskip("torch")
     parcel = end.parcel(torch.zeros(SIZE))
     node = msgpack.unpackb(parcel.body)[2][0]
-    assert node[0] == wire.SLOT_TENSOR
+    assert node[0] == registry.MODULES["torch"].tags[1]
     for place, value in change.items():
         node[place] = value
     _crafted(end, node)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from minipipe.codec import tensors
+from minipipe.codec.types import torch as tensors
 from minipipe.errors import ItemTypeError
 from tests.codec.sameness import trip
 

@@ -141,6 +141,7 @@ def test_samples_that_are_not_alike_are_an_error(samples: list[Any], words: str)
 class _Tensor:
     """As much of a torch.Tensor as is asked for."""
 
+    __module__ = "torch"
     device = "cpu"
 
     def __init__(self, array: Any) -> None:

@@ -1,4 +1,10 @@
-"""torch's tensors on the CPU. torch is imported only when one arrives."""
+"""torch's tensors on the CPU, and its generator. torch is imported only when a tensor arrives.
+
+    [TENSOR, dtype, [dimension, ...], axes, requires_grad, buffer]
+    [SLOT_TENSOR, dtype, [dimension, ...], axes, requires_grad, [pid, ...], offset]
+
+`axes` is their order in memory; a reference to a slot is that of an array (`minipipe.codec.wire`).
+"""
 
 from __future__ import annotations
 
@@ -11,12 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from minipipe.codec import wire
 from minipipe.codec.arrays import frozen_copy, is_shape
-from minipipe.codec.nodes import NodeReader, NodeWriter, ReadNode, WriteNode
+from minipipe.codec.library import Collation, Library, Reduced
+from minipipe.codec.nodes import NodeReader, NodeWriter, WriteNode
+from minipipe.codec.registry import MODULES
 from minipipe.codec.slots import OTHERS_SEE
 from minipipe.codec.wire import NotNativeError, RefusedError
 from minipipe.errors import WireFormatError
+
+TENSOR, SLOT_TENSOR = MODULES["torch"].tags
 
 # A list, because getattr(torch, name) on a name from the wire could be anything.
 _DTYPES = frozenset(
@@ -28,20 +37,21 @@ _DTYPES = frozenset(
 )
 
 
-def writer_for(kind: type) -> WriteNode | None:
-    """Returns what writes tensors, if the class is theirs."""
-    torch = sys.modules.get("torch")
-    return _write if torch is not None and kind is getattr(torch, "Tensor", None) else None
+def _is_tensor(value: object) -> bool:
+    return isinstance(value, getattr(sys.modules.get("torch"), "Tensor", ()))
 
 
-def reduce(value: object) -> tuple[Any, ...] | None:
-    """Returns how pickle shall take a tensor apart, or None for what is not one of ours.
+def _writer_for(kind: type) -> WriteNode | None:
+    return _write if kind is getattr(sys.modules["torch"], "Tensor", None) else None
+
+
+def _reduce(value: Any) -> Reduced | None:
+    """Returns how pickle shall take a tensor apart: it would write the whole storage, thrice.
 
     Raises:
         RefusedError: It is a tensor that must not travel.
     """
-    torch = sys.modules.get("torch")
-    kind = getattr(torch, "Tensor", None)
+    kind = getattr(sys.modules["torch"], "Tensor", None)
     if kind is None or kind not in type(value).__mro__:
         return None
     _refuse_graph(value)
@@ -54,9 +64,8 @@ def reduce(value: object) -> tuple[Any, ...] | None:
     return _rebuild, (*words, pickle.PickleBuffer(data))
 
 
-def reduce_in_place(value: object) -> tuple[Any, ...] | None:
-    """Does the same for a tensor that stays in the buffer that it is loaded from."""
-    reduced = reduce(value)
+def _reduce_in_place(value: Any) -> Reduced | None:
+    reduced = _reduce(value)
     return None if reduced is None else (_in_place, reduced[1])
 
 
@@ -65,8 +74,8 @@ def _write(writer: NodeWriter, value: Any) -> list[object]:
     part = writer.lend(np.frombuffer(data, np.uint8)) if data.nbytes else None
     if part is not None:
         ref = list(part.held.reference())
-        return [wire.SLOT_TENSOR, dtype, shape, axes, requires_grad, ref, part.offset]
-    return [wire.TENSOR, dtype, shape, axes, requires_grad, writer.buffer(frozen_copy(data))]
+        return [SLOT_TENSOR, dtype, shape, axes, requires_grad, ref, part.offset]
+    return [TENSOR, dtype, shape, axes, requires_grad, writer.buffer(frozen_copy(data))]
 
 
 def _take_apart(tensor: Any) -> tuple[tuple[str, list[int], list[int], bool], memoryview]:
@@ -165,4 +174,41 @@ def _layout(dtype: Any, shape: Any, axes: Any) -> tuple[Any, Any, list[int]]:
     return torch, kind, strides
 
 
-READERS: dict[int, ReadNode] = {wire.TENSOR: _read, wire.SLOT_TENSOR: _read_slot}
+def _describe(tensor: Any) -> str:
+    return f"a tensor of {tensor.dtype} and shape {tuple(tensor.shape)}"
+
+
+def _traits(tensor: Any) -> tuple[tuple[str, object], ...]:
+    return ("shape", tuple(tensor.shape)), ("dtype", tensor.dtype), ("device", tensor.device)
+
+
+def _stack(tensors: Sequence[Any]) -> Any:
+    return sys.modules["torch"].stack(list(tensors))
+
+
+def _seed(value: int) -> None:
+    # Its default seed is the same in every process: all workers would draw the same numbers.
+    torch = sys.modules["torch"]
+    if hasattr(torch, "manual_seed"):
+        torch.manual_seed(value)
+
+
+def _fork_obstacle() -> str | None:
+    if not sys.modules["torch"].cuda.is_initialized():
+        return None
+    return (
+        "CUDA, which this process has initialised, does not survive that: make what it holds "
+        "inside the worker (a class as functor, or local_init), or use CUDA in this process only "
+        "after run()"
+    )
+
+
+LIBRARY = Library(
+    writer_for=_writer_for,
+    readers={TENSOR: _read, SLOT_TENSOR: _read_slot},
+    reduce=_reduce,
+    reduce_in_place=_reduce_in_place,
+    collation=Collation(_is_tensor, _describe, _traits, _stack, "tensor.numpy()"),
+    seed=_seed,
+    fork_obstacle=_fork_obstacle,
+)

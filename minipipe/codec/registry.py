@@ -1,0 +1,91 @@
+"""The registry of types: which libraries have types that are handled in a way of their own.
+
+It is keyed by the top module of a type's class. Whoever meets a type asks here what its library
+says: the codec, the collation of batches, the seeding of workers, the checks of what is shared by
+fork. The file of a library is loaded when that is asked first of a class of its, which there is
+only if somebody has imported the library; nothing here imports one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from minipipe.codec.library import Collation, Library
+from minipipe.codec.nodes import ReadNode
+from minipipe.codec.types import open_handles
+
+
+class Entry(NamedTuple):
+    """One line of the registry."""
+
+    file: str
+    """The module that has the `Library` under the name LIBRARY."""
+    tags: tuple[int, ...] = ()
+    """Those of its nodes on the wire: the next that are free, also in `minipipe.codec.wire`."""
+
+
+_HERE = "minipipe.codec.types"
+
+MODULES: dict[str, Entry] = {
+    "torch": Entry(f"{_HERE}.torch", (28, 33)),
+    "pyarrow": Entry(f"{_HERE}.pyarrow", (29,)),
+    "pandas": Entry(f"{_HERE}.pandas", (30,)),
+    "ml_dtypes": Entry(f"{_HERE}.ml_dtypes"),
+    **dict.fromkeys(open_handles.CLASSES, Entry(open_handles.__name__)),
+}
+
+# Weak, because a notebook makes a new class each time its cell runs.
+_by_class: WeakKeyDictionary[type, Library | None] = WeakKeyDictionary()
+
+
+def load(name: str) -> Library:
+    """Returns what is said of the types of a library in MODULES, which need not be imported."""
+    library: Library = importlib.import_module(MODULES[name].file).LIBRARY
+    return library
+
+
+def library_of(kind: type) -> Library | None:
+    """Returns the library that a class is from, or the nearest of its bases that is from one."""
+    try:
+        return _by_class[kind]
+    except KeyError:
+        pass
+    found = None
+    for base in kind.__mro__:
+        name = top_module(base)
+        if name in MODULES and name in sys.modules:
+            found = load(name)
+            break
+    _by_class[kind] = found
+    return found
+
+
+def top_module(kind: type) -> str:
+    """Returns the top module of a class: the name of the library that it is from."""
+    return str(kind.__module__).partition(".")[0]
+
+
+def imported() -> Iterator[Library]:
+    """Yields the libraries that this process has imported."""
+    for name in MODULES:
+        if name in sys.modules:
+            yield load(name)
+
+
+def reader_of(tag: object) -> ReadNode | None:
+    """Returns what reads the nodes of a library that begin with a tag, if there is one."""
+    for name, entry in MODULES.items():
+        if tag in entry.tags:
+            return load(name).readers[tag]
+    return None
+
+
+def collation_of(value: object) -> Collation | None:
+    """Returns how values like this one become a batch, if it is an array of a library."""
+    library = library_of(type(value))
+    collation = None if library is None else library.collation
+    return collation if collation is not None and collation.accepts(value) else None
