@@ -4,6 +4,8 @@ VENV := .venv
 EXTRAS := demo,test,dev
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Where this is set (in containers, mostly) each process would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test coverage quick check chaos soak bench bench-peers format clean
 
