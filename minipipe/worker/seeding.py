@@ -14,6 +14,7 @@ from importlib.abc import Loader, MetaPathFinder
 from types import ModuleType
 
 import numpy as np
+import numpy.random  # in the zygote: loaded by each worker, it would be half of its start
 
 from minipipe.codec import registry
 from minipipe.process.seeds import set_default
