@@ -86,9 +86,6 @@ class Graph:
         """Where the branches of joins have parted."""
         return JoinPlans(self.segments, self.streams)
 
-    def _workers(self, segments: Iterable[int]) -> int:
-        return sum(self.segments[i].n_processes for i in segments)
-
     def wiring(self, index: int) -> Wiring:
         """What a worker of this segment has to know."""
         segment = self.segments[index]
@@ -151,19 +148,18 @@ class Graph:
             region.index,
             segment.role,
             feeders=" and ".join(self.segments[p].name for p in stream.producers),
-            producers=self._workers(stream.producers),
+            producers=frozenset(stream.producers),
             closers=closers,
             region_senders=region.senders,
-            senders=self._workers(closers),
-            alone=self._workers(rivals) == 1,
+            rivals=frozenset(rivals),
             buffer_size=stream.buffer_size if size is None else size,
             slot=slot,
             unlimited=frozenset(closing),
             loop=loop,
-            outer_senders=self._workers(closers - loop),
             fed_by_loop=bool(loop.intersection(stream.producers)),
             ordered=segment.fed_in_order and number in self._ordered_streams,
-            gapless=self._is_gapless(region),
+            unforked=self._is_unforked(region),
+            region_receivers=region.receivers,
             access=segment.access,
             shares_origin=any(
                 self._feeders(number) & self._feeders(other)
@@ -177,11 +173,10 @@ class Graph:
         """The streams behind an `ordered` segment, up to the next segments with state."""
         return streams_in_order(self.segments, self.streams)
 
-    def _is_gapless(self, region: Region) -> bool:
-        """Whether all items of a region that are not dropped come to one and the same worker."""
+    def _is_unforked(self, region: Region) -> bool:
+        """Whether an item of a region that is not dropped comes to one receiver, by one stream."""
         return (
-            self._workers(region.receivers) == 1
-            and not any(self.streams[i].broadcast for i in region.streams)
+            not any(self.streams[i].broadcast for i in region.streams)
             and all(len(self.segments[s].outputs) == 1 for s in region.stateless)
             and all(
                 len(region.streams.intersection(self.segments[s].outputs)) == 1
@@ -199,9 +194,7 @@ class Graph:
 
     def _outlet(self, segment: GraphSegment, number: int) -> OutletSpec:
         stream, region = self.streams[number], self.region_of(number)
-        workers = self._workers(region.stateless | region.receivers)
         consumers = frozenset(stream.consumers)
-        sole = {c for c in consumers if stream.broadcast and self.segments[c].n_processes == 1}
         return OutletSpec(
             number,
             stream.name,
@@ -212,9 +205,8 @@ class Graph:
             receivers=region.receivers,
             is_sender=segment.index in region.senders,
             ledger_bytes=LEDGER_BYTES,
-            ledger_items=2 * workers + 2,
+            holders=region.stateless | region.receivers,
             broadcast=stream.broadcast,
-            sole=frozenset(sole),
             carried=self.join_plans.carried(number),
             loop=self.loops.members_with(segment.index),
             ordered_receivers=frozenset(

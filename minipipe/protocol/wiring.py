@@ -1,4 +1,8 @@
-"""What one worker has to know of the graph around it: frozen, and small enough to send."""
+"""What one worker has to know of the graph around it: frozen, and small enough to send.
+
+Nothing in it depends on how many workers a segment has: that changes while a run runs, and is told
+(`protocol.delivery.headcount`).
+"""
 
 from __future__ import annotations
 
@@ -38,20 +42,19 @@ class InletSpec:
     region: int
     role: Role
     feeders: str  # the names of the segments that put to it
-    producers: int  # workers that put to the stream
+    producers: frozenset[int]  # those segments
     closers: frozenset[int]  # senders (segments) whose items may come by it
     region_senders: frozenset[int]  # all senders of the region
-    senders: int  # of these, the workers: they must close the region before its end
-    alone: bool  # the only worker that takes from the stream (of its segment, in a broadcast)
+    rivals: frozenset[int]  # segments whose workers share its items; of a broadcast, its own
     buffer_size: int | None
     slot: Step | None = None  # of a broadcast: what the path of every item grows by here
     unlimited: frozenset[int] = frozenset()  # producing segments whose edge closes a loop
     loop: frozenset[int] = frozenset()  # the segments of the loop that this worker is in
-    outer_senders: int = 0  # of the senders, those that are not in the loop
     fed_by_loop: bool = False  # some of the producers are in the loop
     shares_origin: bool = False  # of a join: some segment feeds this stream and another of its
     ordered: bool = False  # it takes items in the order of their sender's numbers
-    gapless: bool = False  # then: all numbers come here, unless they were dropped on the way
+    unforked: bool = False  # every item that is not dropped comes to one of the receivers, by this
+    region_receivers: frozenset[int] = frozenset()  # all receivers of the region
     access: Access = "read"  # what the segment may do with arrays in shared memory
 
 
@@ -66,9 +69,8 @@ class OutletSpec:
     receivers: frozenset[int]  # segments that confirm in the region
     is_sender: bool  # else it relays, with the identity that came in
     ledger_bytes: int
-    ledger_items: int
+    holders: frozenset[int] = frozenset()  # segments whose workers may have what was sent
     broadcast: bool = False
-    sole: frozenset[int] = frozenset()  # of a broadcast: consuming segments of one worker
     carried: tuple[Carried, ...] = ()  # joins whose keys travel beside the items
     loop: frozenset[int] = frozenset()  # the segments of the loop that this worker is in
     ordered_receivers: frozenset[int] = frozenset()  # of the receivers, those that take in order

@@ -26,7 +26,7 @@ def publish(page: Page, ends: Ends, paired: int | None) -> None:
         waiting = inlet.queued_items - begun
         queued += waiting
         confirmed += inlet.confirmed
-        page.put_fullness(number, waiting, inlet.pace.window * inlet.spec.producers)
+        page.put_fullness(number, waiting, inlet.pace.window * inlet.pace.producers)
     words[WORD["queued"]] = queued
     words[WORD["items_out"]] = sum(o.items_out - o.tombstones for o in ends.outlets.values())
     ledgers = [recovery.ledger for recovery in ends.recoveries.values()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from minipipe.codec import Encoder
+from minipipe.protocol.delivery.headcount import Headcount
 from minipipe.protocol.delivery.ledger import Ledger
 from minipipe.protocol.delivery.recovery import Recovery
 from minipipe.protocol.wiring import OutletSpec, Wiring
@@ -50,7 +51,7 @@ class Ends:
     def _recovery_of(self, spec: OutletSpec) -> Recovery | None:
         if not spec.is_sender:
             return None
-        made = Ledger(limit_bytes=spec.ledger_bytes, min_items=spec.ledger_items)
+        made = Ledger(limit_bytes=spec.ledger_bytes, min_items=1)  # until it is told of the others
         return self.recoveries.setdefault(spec.region, Recovery(made))
 
     def inlets_of(self, region: int) -> list[Inlet]:
@@ -60,6 +61,15 @@ class Ends:
     def outlets_of(self, region: int) -> list[Outlet]:
         """The outlets whose streams are of this region."""
         return [outlet for outlet in self.outlets.values() if outlet.spec.region == region]
+
+    def count(self, headcount: Headcount) -> None:
+        """Takes in how many workers there are around this one."""
+        for inlet in self.inlets.values():
+            inlet.counts = counts = headcount.at_inlet(inlet.spec)
+            inlet.pace.producers = counts.producers
+        for outlet in self.outlets.values():
+            if outlet.ledger is not None:
+                outlet.ledger.allow(headcount.ledger_items(outlet.spec))
 
     def begin_epoch(self, region: int, epoch: int) -> None:
         """This worker was born when the region was in this epoch."""

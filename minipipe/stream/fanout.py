@@ -1,8 +1,10 @@
 """The sending end of a broadcast: one message for all, over PUB/SUB.
 
-A subscriber that is the only worker of its segment takes what goes to everybody (topic 0);
-workers that share a segment each take what goes to them alone (their own id as topic).  Credit
-of every subscriber bounds what is sent, so nothing is ever dropped; and nothing is sent to a
+A subscriber that was the only worker of its segment when it came also takes what goes to everybody
+(topic 0); each takes what goes to it alone (its own id as topic).  The publisher says which, so it
+knows whom a message to everybody reaches, and sends one only if it is for all of these: when the
+segment of one of them has got more workers, each gets what is for it by its own topic.  Credit of
+every subscriber bounds what is sent, so nothing is ever dropped; and nothing is sent to a
 subscriber before its subscription is in force, which its own topic tells (subscriptions of one
 connection arrive in order).
 """
@@ -24,9 +26,9 @@ def topic_of(ident: int) -> bytes:
     return ident.to_bytes(8, "big")
 
 
-def topics_for(ident: int, *, alone: bool) -> list[bytes]:
+def topics_for(ident: int, *, with_everybody: bool) -> list[bytes]:
     """What a subscriber subscribes to, its own topic last."""
-    return [topic_of(EVERYBODY), topic_of(ident)] if alone else [topic_of(ident)]
+    return [topic_of(EVERYBODY), topic_of(ident)] if with_everybody else [topic_of(ident)]
 
 
 class _Topic:
@@ -50,7 +52,7 @@ class Fanout:
         self.publisher = publisher
         self._writer = writer
         self._links: dict[int, Link] = {}
-        self._sole: set[int] = set()  # subscribers that are the only workers of their segments
+        self._everybody: set[int] = set()  # whom a message to everybody reaches
         self._awaited: set[int] = set()
         self._early: dict[int, Grant] = {}
 
@@ -63,14 +65,15 @@ class Fanout:
         """Whether a subscription is still to come."""
         return bool(self._awaited)
 
-    def expect(self, subscriber: int, *, sole: bool) -> None:
+    def expect(self, subscriber: int, *, with_everybody: bool) -> None:
         """This worker was asked to subscribe; until it has, what it grants does not count.
 
-        `sole`: it is the only worker of its segment.
+        Args:
+            with_everybody: also to what goes to everybody.
         """
         self._awaited.add(subscriber)
-        if sole:
-            self._sole.add(subscriber)
+        if with_everybody:
+            self._everybody.add(subscriber)
 
     def granted(self, subscriber: int, grant: Grant) -> Grant | None:
         """The grant, if it counts already."""
@@ -94,7 +97,7 @@ class Fanout:
     def forget(self, dead: Container[int]) -> None:
         """Nothing is kept of these, and nothing awaited."""
         self._awaited = {ident for ident in self._awaited if ident not in dead}
-        self._sole = {ident for ident in self._sole if ident not in dead}
+        self._everybody = {ident for ident in self._everybody if ident not in dead}
         self._early = {ident: grant for ident, grant in self._early.items() if ident not in dead}
         for subscriber in [ident for ident in self._links if ident in dead]:
             self._links.pop(subscriber).close()
@@ -105,13 +108,13 @@ class Fanout:
         """The links by which a parcel reaches `targets`, and whom of them it reaches by each.
 
         Args:
-            everybody: they are the subscribers of all segments, so that one link will do for all
-                of them that are alone in their segment.
+            everybody: one of each subscribing segment is among them, so that one link may do for
+                all that take what goes to everybody.
         """
         topics: dict[int, list[int]] = {}
+        at_once = self._everybody if everybody and self._everybody.issubset(targets) else ()
         for target in targets:
-            topic = EVERYBODY if everybody and target in self._sole else target
-            topics.setdefault(topic, []).append(target)
+            topics.setdefault(EVERYBODY if target in at_once else target, []).append(target)
         return [(self._link(topic), topics[topic]) for topic in sorted(topics)]
 
     def _link(self, topic: int) -> Link:

@@ -156,14 +156,21 @@ class Handlers:
         inlet.arrived(parcel)
 
     def _on_hello(
-        self, sender: int, stream: int, segment: int, address: str, publisher: str
+        self,
+        sender: int,
+        stream: int,
+        segment: int,
+        address: str,
+        publisher: str,
+        with_everybody: bool,
     ) -> None:
         peers = self._peers
         self._outbox.open(Peer(sender, segment, address))
         inlet = self._ends.inlets[stream]
         inlet.producers.hello(sender, segment)
         if publisher:
-            peers.subscribe(sender, publisher, topics_for(peers.ident, alone=inlet.spec.alone))
+            topics = topics_for(peers.ident, with_everybody=with_everybody)
+            peers.subscribe(sender, publisher, topics)
         # Its window is news to it whatever the window is, so the next flush grants.
 
     def _on_grant(
@@ -222,9 +229,12 @@ class Handlers:
         epochs: Sequence[tuple[int, int]],
         dead: Sequence[Interval],
         peers: Sequence[tuple[int, int, str]],
-        crash_suspects: Sequence[CrashSuspect] = (),
+        crash_suspects: Sequence[CrashSuspect],
+        workers: Sequence[tuple[int, int]],
     ) -> None:
         new = self._membership.init(epochs, dead, self._peers.listed(peers))
+        self._peers.headcount.told(workers)
+        self._ends.count(self._peers.headcount)
         self._orders.note_crash_suspects(crash_suspects)
         for region, epoch in epochs:
             self._ends.begin_epoch(region, epoch)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from minipipe.codec import Access
+from minipipe.protocol.delivery.headcount import InletCounts
 from minipipe.protocol.delivery.intervals import Interval, runs_of
 from minipipe.protocol.delivery.order import ALL, Order
 from minipipe.protocol.delivery.paths import outputs
@@ -21,6 +22,7 @@ class Inlet:
 
     def __init__(self, spec: InletSpec, decoder: ParcelDecoder) -> None:
         self.spec = spec
+        self.counts = InletCounts()
         self.access: Access = spec.access
         self.queue: deque[Arrived] = deque()
         self.queued_items = 0
@@ -34,7 +36,7 @@ class Inlet:
         self.tombstones = 0  # of these, what stood for something dropped before
         self.confirmed = 0
         self._unconfirmed: list[Arrived] = []  # if stateful: read, and to be confirmed
-        self.pace = ServiceTime(spec.buffer_size, spec.producers)
+        self.pace = ServiceTime(spec.buffer_size)
         self.producers = Producers(spec, self.pace)
         # The epoch that items begin in; if stateless, those of a higher one wait for its FENCE.
         self.epoch = 0
@@ -76,7 +78,7 @@ class Inlet:
     def _order(self, sender: int) -> Order[Arrived]:
         order = self._orders.get(sender)
         if order is None:
-            order = self._orders[sender] = Order(gapless=self.spec.gapless)
+            order = self._orders[sender] = Order(gapless=False)
         return order
 
     def marked(self, sender: int, mark: int) -> None:
@@ -88,6 +90,7 @@ class Inlet:
     def _hand_over(self, sender: int) -> None:
         """Moves what it is the turn of to the queue."""
         order = self._order(sender)
+        order.gapless = self.counts.is_gapless
         while (piece := order.pop()) is not None:
             self.queue.append(piece.parcel.piece(piece.position, piece.first, piece.items))
 
@@ -209,12 +212,13 @@ class Inlet:
     @property
     def only_the_loop_feeds_it(self) -> bool:
         """Whether all senders have closed that are not in the same loop."""
-        return self.outer_closed >= self.spec.outer_senders
+        return self.outer_closed >= self.counts.outer_senders
 
     @property
     def ended(self) -> bool:
         """All senders of the region have closed, and everything was worked off."""
-        return len(self.closed_by) >= self.spec.senders and not self.queue and self.turn is None
+        all_closed = self.counts.all_closed(len(self.closed_by))
+        return all_closed and not self.queue and self.turn is None
 
     # --------------------------------------------------------------- taking
     def next_batch(self) -> Turn:
@@ -247,8 +251,9 @@ class Inlet:
     # ------------------------------------------------------------ reporting
     def grants(self, *, idle: bool) -> list[tuple[int, Grant]]:
         """What producers should hear now; `idle`: there is nothing to do."""
-        withdraws = self.discards and not self.spec.alone  # what it drops, others could take
-        return self.producers.grants(self.turn, withdraws=withdraws, idle=idle)
+        is_alone = self.counts.is_alone
+        withdraws = self.discards and not is_alone  # what it drops, others could take
+        return self.producers.grants(self.turn, withdraws=withdraws, is_alone=is_alone, idle=idle)
 
     def confirmations(self) -> list[tuple[Arrived, list[Interval]]]:
         """The items to confirm now, each with a parcel that says whose they are.

@@ -181,15 +181,21 @@ class Outbox:
         return said
 
     # -------------------------------------------------------------- broadcasts
-    def publisher(self, spec: OutletSpec, subscriber: Peer) -> str:
-        """Where this consumer has to subscribe, or nothing if the stream is no broadcast."""
+    def publisher(self, spec: OutletSpec, subscriber: int, *, is_sole: bool) -> tuple[str, bool]:
+        """Where this consumer has to subscribe, or nothing if the stream is no broadcast.
+
+        And whether also to what goes to everybody.
+
+        Args:
+            is_sole: it is the only worker of its segment now.
+        """
         fanout = self._fanouts.get(spec.stream)
         if fanout is None:
-            return ""
-        fanout.expect(subscriber.id, sole=subscriber.segment in spec.sole)
+            return "", False
+        fanout.expect(subscriber, with_everybody=is_sole)
         if fanout not in self._awaiting:
             self._awaiting.append(fanout)
-        return fanout.address
+        return fanout.address, is_sole
 
     def granted(self, stream: int, consumer: int, grant: Grant) -> Grant | None:
         """The grant, unless it has to wait for the consumer's subscription."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 
+from minipipe.protocol.delivery.headcount import Headcount
 from minipipe.protocol.delivery.membership import Membership, Peer
 from minipipe.protocol.wiring import Wiring
 from minipipe.stream import wire
@@ -18,6 +19,7 @@ class Peers:
     Attributes:
         ident: of this worker.
         membership: who takes part in the run, as it was told.
+        headcount: how many of each segment there are to be.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Peers:
     ) -> None:
         self.ident = ident
         self.membership = membership
+        self.headcount = Headcount()
         self._wiring = wiring
         self._inbox = inbox
         self._outbox = outbox
@@ -67,8 +70,10 @@ class Peers:
             if peer.segment in spec.consumers:
                 outbox.open(peer)
                 outlet.consumers.group_of(peer.segment).add(peer.id)
-                where = (self._inbox.address, outbox.publisher(spec, peer))
-                outbox.send(peer.id, (wire.HELLO, spec.stream, self._wiring.segment, *where))
+                is_sole = self.headcount.of([peer.segment]) == 1
+                publisher = outbox.publisher(spec, peer.id, is_sole=is_sole)
+                about = (spec.stream, self._wiring.segment, self._inbox.address)
+                outbox.send(peer.id, (wire.HELLO, *about, *publisher))
             if peer.segment in spec.receivers and outlet.closed:
                 outbox.open(peer)
                 outbox.send(peer.id, (wire.CLOSE, spec.region))

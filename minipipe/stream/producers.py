@@ -101,7 +101,9 @@ class Producers:
         self._pace.window_scale *= 2
         self._tells_all = True
 
-    def grants(self, turn: Turn | None, *, withdraws: bool, idle: bool) -> list[tuple[int, Grant]]:
+    def grants(
+        self, turn: Turn | None, *, withdraws: bool, is_alone: bool, idle: bool
+    ) -> list[tuple[int, Grant]]:
         """What producers should hear now.
 
         Not every item is worth a message: a producer hears when half its window was taken up
@@ -112,6 +114,7 @@ class Producers:
         Args:
             turn: the parcel in work.
             withdraws: the inlet drops what others could take.
+            is_alone: there are no others.
             idle: there is nothing to do.
         """
         window, service_time_s = self._pace.window, self._pace.service_time_s
@@ -136,7 +139,7 @@ class Producers:
                     or withdraws
                     or (window >= 2 * told.window and not producer.unlimited)
                     or (2 * window <= told.window and not producer.unlimited)
-                    or (news and not self._spec.alone and (idle or turn is not None))
+                    or (news and not is_alone and (idle or turn is not None))
                 ):
                     continue
             allowed = UNLIMITED if producer.unlimited else window

@@ -27,7 +27,9 @@ WIRE_VERSION = 1
 # body (flat intervals) of the items that are meant; nothing: all.  `classes`: each token of a class
 # that the body names by it, and the definition, or None if the receiver has that
 # (`protocol.delivery.recent`).
-HELLO = 1  # stream, segment, address, publisher: I put to this stream, and you take from it
+# I put to this stream, and you take from it.  Of a broadcast: where to subscribe, and whether also
+# to what goes to everybody.
+HELLO = 1  # stream, segment, address, publisher, with everybody
 GRANT = 2  # stream, taken, finished, window, service time in microseconds, window scale
 # The frames follow.
 ITEMS = 3  # stream, epoch, origin, runs, path, done, select, keys, slots, classes, body
@@ -42,7 +44,8 @@ PROBE = 11
 FENCED = 10  # region, epoch, held: runs and path of what was taken and is not confirmed
 
 # From the supervisor.
-INIT = 20  # epochs (region, epoch), dead ids (intervals), peers, crash suspects
+# Workers: how many each segment around has (segment, workers).
+INIT = 20  # epochs (region, epoch), dead ids (intervals), peers, crash suspects, workers
 JOIN = 21  # peer
 START = 22
 DRAIN = 23

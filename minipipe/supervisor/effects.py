@@ -83,10 +83,9 @@ class Effects:
 
     def _carry_out(self, action: life.Action) -> None:
         match action:
-            case life.SendInit(worker, peers, epochs, dead, crash_suspects):
-                self._send(
-                    worker, wire.INIT, epochs, dead, [_peer(p) for p in peers], crash_suspects
-                )
+            case life.SendInit(worker, peers, epochs, dead, crash_suspects, workers):
+                listed = [_peer(p) for p in peers]
+                self._send(worker, wire.INIT, epochs, dead, listed, crash_suspects, workers)
             case life.SendFence(worker, region, epoch, dead, receivers, crash_suspects):
                 self._send(worker, wire.FENCE, region, epoch, dead, receivers, crash_suspects)
             case life.LogLaterFailure(cause):

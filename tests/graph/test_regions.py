@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 import minipipe as mp
 from minipipe.graph import Graph, Part, line_graph, system_graph
-from minipipe.protocol.wiring import Role
+from minipipe.protocol.delivery.headcount import Headcount
+from minipipe.protocol.wiring import Role, Wiring
 
 
 class State:
@@ -22,6 +25,35 @@ def line(*segments: mp.Segment | mp.Broadcast) -> Graph:
 
 def by_name(graph: Graph, name: str) -> int:
     return next(s.index for s in graph.segments if s.name == name)
+
+
+def headcount(graph: Graph) -> Headcount:
+    return Headcount({s.index: s.n_processes for s in graph.segments})
+
+
+@pytest.mark.parametrize("several", [2, 5])
+def test_no_wiring_depends_on_how_many_workers_there_are(several: int) -> None:
+    def wirings(count: int) -> list[Wiring]:
+        s, t, u = mp.Stream("s"), mp.Stream("t"), mp.Stream("u")
+        systems = [
+            system_graph(
+                [
+                    mp.Source([1], "one", s),
+                    mp.Transform(same, "a", s, [t, u], n_processes=count),
+                    mp.Sink(same, "keep", t, n_processes=count),
+                    mp.Sink(State(), "state", u, n_processes=count),
+                ]
+            ),
+            line(
+                mp.Source([1], "source"),
+                mp.Transform(same, "ordered", n_processes=count, ordered=True),
+                mp.Transform(State(), "in order", n_processes=1),
+                mp.Broadcast([mp.Sink(same, name, n_processes=count) for name in "xyz"]),
+            ),
+        ]
+        return [graph.wiring(s.index) for graph in systems for s in graph.segments]
+
+    assert wirings(1) == wirings(several)
 
 
 def test_stateless_segments_are_in_one_region_from_source_to_sink() -> None:
@@ -101,8 +133,8 @@ def test_a_stream_ends_with_those_alone_whose_items_come_by_it() -> None:
     assert region.senders == {source, state} and region.receivers == {state, keep}
     (before,) = graph.wiring(state).inlets
     (after,) = graph.wiring(keep).inlets
-    assert (before.closers, before.senders) == ({source}, 1)
-    assert (after.closers, after.senders) == ({source, state}, 3)
+    assert before.closers == {source} and headcount(graph).at_inlet(before).senders == 1
+    assert after.closers == {source, state} and headcount(graph).at_inlet(after).senders == 3
 
 
 def test_the_workers_of_all_getters_and_putters_are_counted() -> None:
@@ -118,9 +150,11 @@ def test_the_workers_of_all_getters_and_putters_are_counted() -> None:
     )
     a, keep = by_name(graph, "a"), by_name(graph, "keep")
     (inlet,) = graph.wiring(a).inlets
-    assert (inlet.producers, inlet.senders, inlet.alone) == (2, 2, False)
+    counts = headcount(graph).at_inlet(inlet)
+    assert (counts.producers, counts.senders, counts.is_alone) == (2, 2, False)
     (inlet,) = graph.wiring(keep).inlets
-    assert (inlet.producers, inlet.senders, inlet.alone) == (5, 2, True)
+    counts = headcount(graph).at_inlet(inlet)
+    assert (counts.producers, counts.senders, counts.is_alone) == (5, 2, True)
 
 
 def test_the_edge_that_closes_a_loop_takes_no_credit_and_no_other_does_without() -> None:
@@ -141,4 +175,5 @@ def test_the_edge_that_closes_a_loop_takes_no_credit_and_no_other_does_without()
     }
     assert unlimited == {("back", "try")}
     (inlet,) = graph.wiring(by_name(graph, "try")).inlets
-    assert (inlet.senders, inlet.outer_senders) == (2, 1)
+    counts = headcount(graph).at_inlet(inlet)
+    assert (counts.senders, counts.outer_senders) == (2, 1)

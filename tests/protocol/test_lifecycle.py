@@ -48,6 +48,7 @@ SOURCE = Member(1, segment=0, is_source=True, sends_to=frozenset({0}))
 RELAY = Member(2, segment=1, is_stateless=True, works_in=frozenset({0}))
 SINK = Member(3, segment=2, receives_from=frozenset({0}))
 LINE = (SOURCE, RELAY, SINK)
+COUNTS = ((0, 1), (1, 1), (2, 1))  # of each segment one worker
 
 ERROR = RuntimeError("the functor raised")
 DEATH = RuntimeError("killed by SIGKILL")
@@ -87,10 +88,13 @@ def running(*members: Member, grace_s: float = 10.0) -> Lifecycle:
 def test_the_first_worker_hears_of_nobody_and_the_next_ones_of_those_before() -> None:
     lifecycle = Lifecycle(LINE)
     first, second, third = bound(*LINE)
-    assert tell(lifecycle, first) == [SendInit(1, ())]
-    assert tell(lifecycle, second) == [SendInit(2, (peer(SOURCE),)), SendJoin(1, peer(RELAY))]
+    assert tell(lifecycle, first) == [SendInit(1, (), workers=COUNTS)]
+    assert tell(lifecycle, second) == [
+        SendInit(2, (peer(SOURCE),), workers=COUNTS),
+        SendJoin(1, peer(RELAY)),
+    ]
     assert tell(lifecycle, third) == [
-        SendInit(3, (peer(SOURCE), peer(RELAY))),
+        SendInit(3, (peer(SOURCE), peer(RELAY)), workers=COUNTS),
         SendJoin(1, peer(SINK)),
         SendJoin(2, peer(SINK)),
     ]
@@ -291,7 +295,7 @@ def test_a_worker_that_is_bound_during_the_stop_hears_of_it_at_once() -> None:
     tell(lifecycle, *bound(SOURCE), INTERRUPT)
     actions = tell(lifecycle, *bound(RELAY))
     assert actions[-1] == SendStop(2, Outcome.INTERRUPTED)
-    assert SendInit(2, (peer(SOURCE),)) in actions
+    assert SendInit(2, (peer(SOURCE),), workers=COUNTS) in actions
 
 
 def test_a_worker_that_does_not_leave_its_functor_is_killed_after_stop_s() -> None:

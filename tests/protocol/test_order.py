@@ -81,6 +81,28 @@ def test_whatever_comes_when_it_is_handed_over_in_order(data, count: int) -> Non
         assert receiver.got == [n for n, fate in enumerate(what) if fate == index]
 
 
+@given(st.data(), st.integers(1, 3))
+@settings(max_examples=200, deadline=None)
+def test_whether_a_receiver_is_the_only_one_may_change_at_any_time(data, count: int) -> None:
+    what = data.draw(fates(count))
+    receivers = [Receiver(gapless=False) for _ in range(count)]
+    settled: set[int] = set()
+    for number in data.draw(st.permutations(range(len(what)))):
+        if what[number] != DROPPED:
+            receivers[what[number]].order.add([(number, number + 1)], (), (number,))
+        settled.add(number)
+        mark = next((n for n in range(len(what)) if n not in settled), len(what))
+        for receiver in receivers:
+            receiver.order.gapless = data.draw(st.booleans())
+            if data.draw(st.booleans()):
+                receiver.order.marked(mark)
+            receiver.take()
+    for index, receiver in enumerate(receivers):
+        receiver.order.marked(ALL)
+        receiver.take()
+        assert receiver.got == [n for n, fate in enumerate(what) if fate == index]
+
+
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=10))
 def test_an_only_receiver_need_not_wait_for_marks(sizes: list[int]) -> None:
     receiver = Receiver(gapless=True)

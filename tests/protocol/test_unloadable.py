@@ -25,6 +25,7 @@ SOURCE = Member(1, segment=0, is_source=True, sends_to=frozenset({0}))
 SINK = Member(2, segment=1, receives_from=frozenset({0}))
 WHY = ImportError("no module named 'gone'")
 KILLED = RuntimeError("killed by SIGKILL")
+COUNTS = ((0, 1), (1, 1))  # of each segment one worker
 
 
 def address(worker: int) -> str:
@@ -33,12 +34,12 @@ def address(worker: int) -> str:
 
 def test_it_is_killed_and_started_again_under_its_own_name() -> None:
     lifecycle = Lifecycle([SOURCE, SINK])
-    assert lifecycle.handle(Bound(1, address(1)), 0.0) == [SendInit(1, ())]
+    assert lifecycle.handle(Bound(1, address(1)), 0.0) == [SendInit(1, (), workers=COUNTS)]
     assert lifecycle.handle(Unloadable(2, WHY), 0.0) == [Kill(2)]
     assert lifecycle.handle(Died(2, KILLED), 0.1) == [Inherit(2, WHY)]
     assert not lifecycle.stopping
     assert lifecycle.handle(Bound(2, address(2)), 0.2) == [
-        SendInit(2, (Peer(1, 0, address(1)),)),
+        SendInit(2, (Peer(1, 0, address(1)),), workers=COUNTS),
         SendJoin(1, Peer(2, 1, address(2))),
     ]
     lifecycle.handle(Wired(1), 0.3)

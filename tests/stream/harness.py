@@ -62,7 +62,12 @@ class Line:
             peers = [
                 (n.ident, n.wiring.segment, n.inbox.address) for n in self.nodes if n is not node
             ]
-            self.tell(node, (wire.INIT, (), (), peers))
+            self.tell(node, (wire.INIT, (), (), peers, (), self.workers))
+
+    @property
+    def workers(self) -> list[tuple[int, int]]:
+        """How many of each segment there are."""
+        return [(s.index, s.n_processes) for s in self.graph.segments]
 
     def tell(self, node: Node, *records: Any, sender: int = 0, run: int = RUN) -> None:
         head = wire.Writer(run, sender).write(records)

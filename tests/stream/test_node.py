@@ -73,7 +73,8 @@ def test_messages_of_another_run_are_dropped(line: Line) -> None:
 
 def test_messages_of_the_dead_are_dropped(line: Line) -> None:
     sink = line.nodes[2]
-    line.tell(sink, (wire.INIT, (), ((1, 2),), [(2, 1, line.nodes[1].inbox.address)]))
+    peers = [(2, 1, line.nodes[1].inbox.address)]
+    line.tell(sink, (wire.INIT, (), ((1, 2),), peers, (), line.workers))
     line.tell(sink, (wire.CLOSE, 0), sender=1)
     sink.serve()
     assert not line.inlet(sink).closed_by

@@ -389,9 +389,9 @@ class World:
 
     def _do(self, action: life.Action) -> None:
         match action:
-            case life.SendInit(worker, peers, epochs, dead, crash_suspects):
+            case life.SendInit(worker, peers, epochs, dead, crash_suspects, workers):
                 listed = [(p.id, p.segment, p.address) for p in peers]
-                self._tell(worker, wire.INIT, epochs, dead, listed, crash_suspects)
+                self._tell(worker, wire.INIT, epochs, dead, listed, crash_suspects, workers)
             case life.SendJoin(worker, peer):
                 self._tell(worker, wire.JOIN, peer.id, peer.segment, peer.address)
             case life.SendFence(worker, region, epoch, dead, receivers, crash_suspects):

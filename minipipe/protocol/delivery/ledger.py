@@ -50,6 +50,12 @@ class Ledger:
         self._let_go: list[object] = []
         self._ahead: Ahead | None = None
 
+    def allow(self, min_items: int) -> None:
+        """So many items may be open from now on, however large they are."""
+        self.min_items = min_items
+        if self._ahead is not None:
+            self._ahead.min_items = min_items
+
     @property
     def full(self) -> bool:
         """Whether the sender has to wait before it takes another item."""

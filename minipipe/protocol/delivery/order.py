@@ -32,12 +32,14 @@ class Order(Generic[Parcel]):
 
     Args:
         gapless: every number comes to this receiver, unless it was dropped: then it need not wait
-            for the mark where it has the next one.
+            for the mark where it has the next one.  It may change: with a receiver more, each
+            waits for marks from then on; with one left, that one does not any more.  Numbers that
+            another one has got are gaps until they are settled.
     """
 
     def __init__(self, *, gapless: bool) -> None:
         self.mark = 0
-        self._gapless = gapless
+        self.gapless = gapless
         self._next = 0  # the lowest number that may still come
         self._heap: list[tuple[int, tuple[int, ...], int, int, int, Parcel]] = []
         self._count = 0
@@ -66,17 +68,17 @@ class Order(Generic[Parcel]):
         if not self._heap:
             return None
         first, path, count, position, stop, parcel = self._heap[0]
-        if first >= self.mark and not (self._gapless and first == self._next):
+        if first >= self.mark and not (self.gapless and first == self._next):
             return None
         heapq.heappop(self._heap)
         end = stop
         if self._heap:
             end = min(end, max(first + 1, self._heap[0][0]))
-        if not self._gapless:
+        if not self.gapless:
             end = min(end, self.mark)
         if end < stop:
             rest = (end, path, count, position + end - first, stop, parcel)
             heapq.heappush(self._heap, rest)
-        if self._gapless:
+        if self.gapless:
             self._next = max(end, self._next)
         return Piece(parcel, position, first, end - first)

@@ -19,6 +19,7 @@ class SendInit:
     epochs: tuple[tuple[int, int], ...] = ()  # region, epoch
     dead: tuple[Interval, ...] = ()
     crash_suspects: tuple[CrashSuspect, ...] = ()
+    workers: tuple[tuple[int, int], ...] = ()  # how many each segment around it has
 
 
 @dataclass(frozen=True)

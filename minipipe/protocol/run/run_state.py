@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from minipipe.protocol.run.events import Member, Outcome, Phase
@@ -52,6 +53,12 @@ class RunState:
     def present(self) -> list[WorkerState]:
         """Those that were announced and are not gone."""
         return [s for s in self.workers.values() if s.announced and s.phase < Phase.GONE]
+
+    def counts_around(self, regions: frozenset[int]) -> tuple[tuple[int, int], ...]:
+        """How many workers each segment in these regions is to have."""
+        members = [state.member for state in self.workers.values()]
+        counts = Counter(m.segment for m in members if m.regions & regions)
+        return tuple(sorted(counts.items()))
 
     @property
     def all_done(self) -> bool:

@@ -67,6 +67,7 @@ class Starting:
             restarts.epochs(r for r in state.member.regions if restarts.epoch(r)),
             tuple(restarts.dead),
             restarts.crash_suspects([state.member.segment]),
+            self._run.counts_around(regions),
         )
         return [init, *(SendJoin(s.member.id, new) for s in others)]
 
