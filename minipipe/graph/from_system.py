@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from minipipe.errors import BuildError
-from minipipe.graph.endless import never_ends
 from minipipe.graph.from_pipeline import named, unique_names
 from minipipe.graph.graph import Graph, edges_of
 from minipipe.graph.loops import find_loops
@@ -174,16 +173,4 @@ def _check_loop(graph: Graph, loop: frozenset[int], *, final: bool) -> None:
         raise BuildError(
             f"nothing ever comes into the loop of {names}: seed one of its streams with "
             "stream.put(item), or let a Source put to it"
-        )
-    declared = [s.declared for s in members if s.declared is not None]
-    if any(segment.term_flag is not None for segment in declared):
-        return
-    fed_by_it = {s.index for s in graph.streams if loop & set(s.producers)}
-    if any(number not in fed_by_it for s in members for number in s.inputs):
-        return  # a join, which ends with what comes from outside
-    if all(never_ends(segment) for segment in declared):
-        raise BuildError(
-            f"nobody can end the loop of {names}: give one of its segments a flag "
-            "(segment.set_term_flag(multiprocessing.Event())), or let its functor return "
-            "mp.Sentinel, or None for what need not go round again"
         )

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-Words = tuple[str, str, int, int, Any, tuple[int, ...], tuple[int, ...]]
-
 
 def reduce(array: object) -> tuple[Any, ...] | None:
     """How pickle shall take a view of a file apart; None for what is none, or not any more.

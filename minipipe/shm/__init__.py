@@ -16,7 +16,7 @@ from minipipe.shm.openness import is_open_to_others, lives
 from minipipe.shm.pool import MIN_BYTES, OwnedSlot, SlotPool
 from minipipe.shm.reader import Lease, SlotReader
 from minipipe.shm.reference import SlotRef
-from minipipe.shm.support import neighbourhood, obstacle, supported
+from minipipe.shm.support import obstacle, supported
 
 __all__ = [
     "MIN_BYTES",
@@ -34,7 +34,6 @@ __all__ = [
     "is_open_to_others",
     "lives",
     "memory_limit_bytes",
-    "neighbourhood",
     "obstacle",
     "oom_kills",
     "supported",

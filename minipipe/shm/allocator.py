@@ -103,10 +103,6 @@ class Slots:
         """What all slots that have memory come to."""
         return self.used_bytes + self.free_bytes
 
-    @property
-    def arenas(self) -> int:
-        return len(self._sizes)
-
     # ------------------------------------------------------------------ events
     def opened(self, arena: int, class_bytes: int, slots: int) -> None:
         """Adds an arena, all of whose slots are cold."""

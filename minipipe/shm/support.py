@@ -1,11 +1,10 @@
-"""Whether slots work here, and between whom."""
+"""Whether slots work here."""
 
 from __future__ import annotations
 
 import os
 import sys
 from functools import cache
-from pathlib import Path
 
 from minipipe.shm.arena import make_arena, open_arena, proc_fd_path
 from minipipe.shm.locks import read_lock, write_lock
@@ -26,18 +25,6 @@ def obstacle() -> str | None:
 def supported() -> bool:
     """Whether slots work here."""
     return obstacle() is None
-
-
-def neighbourhood() -> str:
-    """Is the same text in two processes only if each can open the other's slots.
-
-    That is: same boot of one machine, same pid namespace, same user.
-    """
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{os.readlink('/proc/self/ns/pid')}/{os.geteuid()}"
-    except OSError:
-        return f"alone/{os.getpid()}"
 
 
 def _try() -> str | None:

@@ -465,30 +465,6 @@ def test_a_killed_worker_of_a_loop_ends_the_run_with_its_name() -> None:
 
 
 # -------------------------------------------------------------------- bad input
-def test_a_loop_that_nobody_can_end_is_told_at_build() -> None:
-    a = seeded([1])
-    segment = mp.Transform(lambda x: x + 1, "up", a, a)
-    with pytest.raises(mp.BuildError, match=r"nobody can end the loop of 'up': .*set_term_flag"):
-        mp.PipeSystem([segment]).build()
-    segment.set_term_flag(Flag())
-    mp.PipeSystem([segment]).build()
-
-
-@pytest.mark.parametrize(
-    "may_end",
-    [
-        lambda node: node.next,
-        lambda node: node[1],
-        lambda x: x if x else None,
-        lambda x: mp.Sentinel if x > 3 else x,
-        retries(3),
-    ],
-)
-def test_a_functor_that_may_give_nothing_may_end_a_loop(may_end) -> None:
-    a = seeded([1])
-    mp.PipeSystem([mp.Transform(may_end, "t", a, a)]).build()
-
-
 def test_a_loop_that_nothing_comes_into_is_told_before_anything_starts() -> None:
     a, b = streams(2)
     segments = [

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from minipipe.protocol.delivery.pairing import CLOSED, Pairing
+from minipipe.protocol.delivery.pairing import Pairing
 
 INPUTS = 3
 ORIGINS = st.integers(1, 2)
@@ -60,12 +60,6 @@ class PairingMachine(RuleBasedStateMachine):
     def it_holds_what_is_neither_whole_nor_passed(self) -> None:
         assert self.pairing.held == sum(len(parts) for parts in self.parts.values())
 
-    @invariant()
-    def it_is_at_the_lowest_number_held_or_else_at_the_mark(self) -> None:
-        for origin, mark in self.marks.items():
-            held = [number for sender, number, _ in self.parts if sender == origin]
-            assert self.pairing.at(origin) == min(held, default=mark)
-
 
 TestPairingIsADictionary = PairingMachine.TestCase
 TestPairingIsADictionary.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
@@ -78,7 +72,6 @@ def test_every_item_gets_whole_whatever_order_its_parts_come_in(order) -> None:
     whole = [pairing.add(i, 1, n, (), (i, n)) for i, n in order]
     assert sorted(w for w in whole if w) == [((0, n), (1, n)) for n in range(8)]
     assert pairing.held == 0
-    assert pairing.at(1) == 0  # the sender has not said yet that nothing more comes of these
 
 
 def test_parts_come_out_in_order_of_the_inputs() -> None:
@@ -108,10 +101,8 @@ def test_a_part_whose_partner_was_dropped_is_let_go_at_the_mark() -> None:
     pairing = Pairing(2)
     pairing.add(0, 1, 3, (), "a")
     assert pairing.mark(1, 3) == 0
-    assert pairing.at(1) == 3
     assert pairing.mark(1, 4) == 1
     assert pairing.held == 0
-    assert pairing.at(1) == 4
 
 
 def test_a_mark_lets_go_of_nothing_of_other_senders() -> None:
@@ -125,7 +116,8 @@ def test_a_late_lower_mark_is_ignored() -> None:
     pairing = Pairing(2)
     pairing.mark(1, 5)
     assert pairing.mark(1, 3) == 0
-    assert pairing.at(1) == 5
+    with pytest.raises(ValueError, match="below 5"):
+        pairing.add(0, 1, 4, (), "a")
 
 
 def test_a_part_below_the_mark_is_an_error() -> None:
@@ -134,28 +126,6 @@ def test_a_part_below_the_mark_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"item 4 of worker 1, .* below 5"):
         pairing.add(0, 1, 4, (), "a")
     assert pairing.held == 0
-
-
-def test_nothing_is_held_of_a_sender_that_has_closed() -> None:
-    pairing = Pairing(2)
-    pairing.add(0, 1, 7, (), "a")
-    pairing.add(1, 1, 9, (), "b")
-    assert pairing.close(1) == 2
-    assert pairing.close(1) == 0
-    assert pairing.held == 0
-    assert pairing.at(1) == CLOSED
-
-
-def test_it_is_at_0_of_a_sender_that_it_has_not_heard_of() -> None:
-    assert Pairing(2).at(1) == 0
-
-
-def test_a_straggler_brings_it_back() -> None:
-    pairing = Pairing(2)
-    pairing.add(0, 1, 5, (), "a")
-    assert pairing.at(1) == 5
-    pairing.add(0, 1, 3, (), "b")
-    assert pairing.at(1) == 3
 
 
 def test_a_join_of_one_input_holds_nothing() -> None:
@@ -191,6 +161,5 @@ def test_nothing_is_kept_of_what_is_whole_while_one_straggler_is_held() -> None:
         pairing.add(1, 1, number, (), None)
     gc.collect()
     assert all(part() is None for part in gone)
-    assert pairing.at(1) == 0
     assert pairing.held == 1
     assert len(pairing._origins[1].heap) < 100

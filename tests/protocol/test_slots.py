@@ -147,7 +147,7 @@ class SlotsMachine(RuleBasedStateMachine):
     def memory_is_booked_and_within_the_limit(self) -> None:
         owner = self.owner
         assert owner.slots.warm_bytes == sum(owner.memory.values()) <= owner.slots.limit_bytes
-        assert owner.slots.arenas <= owner.slots.max_arenas
+        assert len(owner.slots._sizes) <= owner.slots.max_arenas
 
     def teardown(self) -> None:
         """When everybody has let go, everything is given back."""
@@ -159,7 +159,7 @@ class SlotsMachine(RuleBasedStateMachine):
             owner.tend()
             owner.now_s += IDLE_S
         owner.tend()
-        assert (owner.slots.warm_bytes, owner.slots.arenas, owner.memory) == (0, 0, {})
+        assert (owner.slots.warm_bytes, len(owner.slots._sizes), owner.memory) == (0, 0, {})
 
 
 TestSlots = SlotsMachine.TestCase

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from minipipe.shm import available_bytes, memory_limit_bytes, neighbourhood, oom_kills
+from minipipe.shm import available_bytes, memory_limit_bytes, oom_kills
 from tests.shm.harness import MIB
 
 PHYSICAL = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -71,7 +71,6 @@ def test_kills_for_want_of_memory_are_counted(
     assert oom_kills(machine(tmp_path, files)) == kills
 
 
-def test_this_machine_has_memory_and_a_neighbourhood() -> None:
+def test_this_machine_has_memory() -> None:
     assert 0 < available_bytes() <= PHYSICAL
     assert 0 < memory_limit_bytes() <= PHYSICAL
-    assert neighbourhood() == neighbourhood() != ""

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
-from typing import Final
 
-CLOSED: Final = 2**63 - 1  # the mark of a sender that has closed: no number reaches it
 _SLACK = 64  # a heap of fewer numbers is not worth a clearing out
 
 Prefix = tuple[int, ...]  # outputs of the path before the branches split
@@ -105,21 +103,3 @@ class Pairing:
         self.held -= release
         assert self.held >= 0
         return release
-
-    def close(self, origin: int) -> int:
-        """Holds nothing of this sender, which sends nothing any more; returns as `mark` does."""
-        return self.mark(origin, CLOSED)
-
-    def at(self, origin: int) -> int:
-        """The lowest number held of this sender, or its mark if none is (AT, rule 21).
-
-        It goes back when a number arrives that others have overtaken.  The sender may keep to the
-        highest that it was told: what comes from below that was still open in its ledger then,
-        and the ledger bounds what is open.
-        """
-        sender = self._origins.get(origin)
-        if sender is None:
-            return 0
-        lowest = sender.lowest()
-        assert lowest is None or lowest >= sender.mark
-        return sender.mark if lowest is None else lowest

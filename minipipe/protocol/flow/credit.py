@@ -202,7 +202,3 @@ class Accounts:
     @property
     def consumers(self) -> list[int]:
         return list(self._by_id)
-
-    @property
-    def waiting_items(self) -> int:
-        return sum(a.sent - a.taken for a in self._by_id.values())
