@@ -5,10 +5,11 @@ The way out is `Encoder.snapshot` (one item, made independent of its owner) and 
 described in `minipipe.codec.wire`.
 """
 
+from minipipe.codec.borrower import NO_LEASES, Borrower, Leases, SlotGoneError
 from minipipe.codec.classes import Named
 from minipipe.codec.decoder import Decoder
 from minipipe.codec.encoder import Encoder, Parcel
-from minipipe.codec.slots import NO_LEASES, Borrower, Leases, Lender, SharedArray, SlotGoneError
+from minipipe.codec.lender import Lender, SharedArray
 from minipipe.codec.unreadable import Unreadable, readable
 from minipipe.codec.wire import ATOMS, FORMAT_VERSION
 from minipipe.protocol.wiring import Access

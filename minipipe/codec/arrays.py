@@ -11,8 +11,8 @@ import numpy as np
 
 from minipipe.codec import wire
 from minipipe.codec.dtypes import NAMES, read_dtype, write_dtype
+from minipipe.codec.lender import as_bytes
 from minipipe.codec.nodes import NodeReader, NodeWriter, ReadNode, WriteNode
-from minipipe.codec.slots import as_bytes
 from minipipe.codec.wire import NotNativeError
 from minipipe.errors import WireFormatError
 
@@ -87,7 +87,8 @@ def _write_array(writer: NodeWriter, value: Array) -> list[object]:
         if part is not None:
             ref, strides = list(part.held.reference()), list(part.strides)
             return [wire.SLOT_ARRAY, words, ref, part.offset, strides, part.exclusive, *value.shape]
-        data = raw_bytes(value.copy(order)).toreadonly()
+        # In a slot that others may not open, it is sent from there.
+        data = writer.frame(value) or raw_bytes(value.copy(order)).toreadonly()
     return [wire.ARRAY, words, int(is_fortran), writer.buffer(data), *value.shape]
 
 

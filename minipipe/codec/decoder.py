@@ -8,8 +8,8 @@ from typing import Any
 import msgpack
 
 from minipipe.codec import arrays, classes, wire
+from minipipe.codec.borrower import NO_LEASES, Borrower, Leases, SlotGoneError
 from minipipe.codec.reader import Reader
-from minipipe.codec.slots import NO_LEASES, Borrower, Leases, SlotGoneError
 from minipipe.codec.unreadable import Unreadable, original, unreadable
 from minipipe.errors import WireFormatError
 from minipipe.protocol.wiring import Access

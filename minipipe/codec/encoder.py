@@ -12,7 +12,7 @@ import numpy as np
 from minipipe.codec import locate_failure, pickled, wire
 from minipipe.codec.arrays import write_runs
 from minipipe.codec.dtypes import NAMES
-from minipipe.codec.slots import Lender, SharedArray
+from minipipe.codec.lender import Lender, SharedArray
 from minipipe.codec.wire import OUT_OF_BAND_BYTES, NotNativeError, RefusedError
 from minipipe.codec.writer import Writer, any_large
 from minipipe.errors import ItemTypeError

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, Protocol, TypeAlias
 
-from minipipe.codec.slots import Array, Borrower, Leases, SlotPart
+from minipipe.codec.borrower import Borrower, Leases
+from minipipe.codec.lender import SlotPart
 from minipipe.protocol.wiring import Access
+from minipipe.shm.handle import Array
 
 
 class NodeWriter(Protocol):
@@ -29,6 +31,9 @@ class NodeWriter(Protocol):
 
     def lend(self, array: Array) -> SlotPart | None:
         """Returns where an array is in a slot, lent; None if it is to travel in a frame."""
+
+    def frame(self, array: Array) -> memoryview | None:
+        """Returns the bytes of an array that lies in a slot, for `buffer`; None: copy it."""
 
     def class_name(self, cls: type) -> str | bytes:
         """Returns how a class is referred to."""

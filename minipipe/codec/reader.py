@@ -15,8 +15,8 @@ from minipipe.codec import (
     values,
     wire,
 )
+from minipipe.codec.borrower import Borrower
 from minipipe.codec.nodes import ReadNode, Trust
-from minipipe.codec.slots import Borrower
 from minipipe.errors import WireFormatError
 
 _READERS: dict[int, ReadNode] = {

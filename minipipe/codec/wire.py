@@ -81,6 +81,9 @@ PLAIN, ARRAYS, NODES = range(3)
 ) = range(28)
 PICKLE, SLOT_ARRAY = 31, 32
 
+# Who else may see an array that lies in a slot.
+OTHERS_SEE, SENDER_SEES, NOBODY_ELSE_SEES = range(3)
+
 ATOMS: frozenset[type] = frozenset({type(None), bool, int, float, complex, str, bytes})
 """Exact types that are immutable and hold nothing else, so they are their own snapshot."""
 

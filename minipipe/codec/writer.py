@@ -16,10 +16,11 @@ from minipipe.codec import (
     values,
     wire,
 )
+from minipipe.codec.lender import Lender, SlotPart
 from minipipe.codec.nodes import WriteNode
-from minipipe.codec.slots import Array, Lender, SlotPart
 from minipipe.codec.wire import NotNativeError
 from minipipe.shm import SlotHandle
+from minipipe.shm.handle import Array
 
 _WRITERS: dict[type, WriteNode] = {**containers.WRITERS, **values.WRITERS, **arrays.WRITERS}
 
@@ -156,6 +157,10 @@ class Writer:
         if part is not None:
             self.held.append(part.held)
         return part
+
+    def frame(self, array: Array) -> memoryview | None:
+        """Returns the bytes of an array that lies in a slot, for `buffer`; None: copy it."""
+        return None if self._lender is None else self._lender.frame(array)
 
     def release(self) -> None:
         """Lets go of what was lent for an item that is not to be sent after all."""

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from minipipe.protocol.delivery.paths import Step
 
-# What a consumer may do with arrays in shared memory: `codec.slots` says what each comes to.
+# What a consumer may do with arrays in shared memory: `codec.borrower` says what each comes to.
 Access: TypeAlias = Literal["read", "write", "own", "private"]
 
 

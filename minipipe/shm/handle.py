@@ -91,7 +91,24 @@ class SlotHandle:
 
     def bytes_seen(self, *, readonly: bool, private: Mapping | None = None) -> Array:
         """Returns a new uint8 array over the slot, which counts until its last view has died."""
-        return self.seen("|u1", (self.size_bytes,), (1,), 0, readonly=readonly, private=private)
+        return self.seen("|u1", (self.size_bytes,), (1,), 0, readonly=readonly, apart=private)
+
+    def frame(self, offset: int, size_bytes: int) -> memoryview:
+        """Returns a part of the slot, to be read by what reads it later: ZeroMQ, or a driver.
+
+        It is a view of a read-only mapping of its own, which isolation never touches. (In the
+        arena's, isolation puts private pages under it: what the functor wrote to its array after
+        that was sent would go out with the message.) The slot counts until it has died.
+
+        Raises:
+            SlotError: This process may not map more memory.
+        """
+        arena = self.arena
+        try:
+            apart = Mapping(arena.fd, arena.slot_bytes, arena.offset(self.index), readonly=True)
+        except OSError as exc:
+            raise SlotError(arena.pid, str(exc)) from exc
+        return self.seen("|u1", (size_bytes,), (1,), offset, readonly=True, apart=apart).data
 
     def seen(
         self,
@@ -101,7 +118,7 @@ class SlotHandle:
         offset: int,
         *,
         readonly: bool,
-        private: Mapping | None = None,
+        apart: Mapping | None = None,
     ) -> Array:
         """Returns a new array over a part of the slot, which counts until its last view has died.
 
@@ -111,10 +128,11 @@ class SlotHandle:
             strides: In bytes.
             offset: In bytes.
             readonly: Whether it cannot be written to.
-            private: A mapping of the slot that what is written stays in.
+            apart: A mapping of the slot to see it in instead, private or read-only: what is
+                written through it reaches nobody.
         """
         view = View()
-        writes = not readonly and private is None
+        writes = not readonly and apart is None
         keeper = self.keeper
         if keeper is not None:
             with keeper.lock:
@@ -122,9 +140,9 @@ class SlotHandle:
                 self.count += 1
                 self.writers += writes
         view.held = self
-        view.private = private
+        view.apart = apart
         view.writes = writes
-        address = self.address if private is None else private.address
+        address = self.address if apart is None else apart.address
         view.__array_interface__ = {
             "version": 3,
             "typestr": typestr,
@@ -181,10 +199,10 @@ class SlotHandle:
 class View:
     """The base of every array over a slot: NumPy keeps it for as long as any view is alive."""
 
-    __slots__ = ("__array_interface__", "held", "private", "writes")
+    __slots__ = ("__array_interface__", "apart", "held", "writes")
     __array_interface__: dict[str, Any]
     held: SlotHandle
-    private: Mapping | None
+    apart: Mapping | None
     writes: bool
 
     def __del__(self) -> None:

@@ -37,7 +37,7 @@ def find_slot(array: Array) -> Place | None:
     base: Any = array
     while isinstance(base, (np.ndarray, memoryview)):
         base = base.obj if isinstance(base, memoryview) else base.base
-    if type(base) is not View or base.private is not None or not array.size:
+    if type(base) is not View or base.apart is not None or not array.size:
         return None
     held = base.held
     if held.keeper is None or held.is_isolated:

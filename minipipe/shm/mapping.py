@@ -44,13 +44,14 @@ if _mmap is not None:
 
 
 class Mapping:
-    """Readable and writable memory at `address`, until this object dies.
+    """Memory at `address`, until this object dies.
 
     Args:
         fd: The file, which is opened anew for this; it may be closed afterwards.
         size_bytes: How much of it.
         offset: From where, a multiple of the page size.
         private: Whether writes stay here, page by page (MAP_PRIVATE).
+        readonly: Whether it cannot be written to.
 
     Raises:
         OSError: The process may not map so much.
@@ -58,11 +59,19 @@ class Mapping:
 
     __slots__ = ("address", "size_bytes")
 
-    def __init__(self, fd: int, size_bytes: int, offset: int = 0, *, private: bool = False) -> None:
+    def __init__(
+        self,
+        fd: int,
+        size_bytes: int,
+        offset: int = 0,
+        *,
+        private: bool = False,
+        readonly: bool = False,
+    ) -> None:
         self.size_bytes = 0
         at = _reserved(size_bytes) if size_bytes >= HUGE_BYTES else None
         try:
-            self.address = _map(at, fd, size_bytes, offset, private=private)
+            self.address = _map(at, fd, size_bytes, offset, private=private, readonly=readonly)
         except OSError:
             if at is not None:
                 _munmap(at, size_bytes)
@@ -115,13 +124,22 @@ def _reserved(size_bytes: int) -> int:
     return address
 
 
-def _map(at: int | None, fd: int, size_bytes: int, offset: int, *, private: bool) -> int:
+def _map(
+    at: int | None,
+    fd: int,
+    size_bytes: int,
+    offset: int,
+    *,
+    private: bool,
+    readonly: bool = False,
+) -> int:
     # Without NORESERVE the kernel refuses private mappings that it could not copy in full.
     flags = mmap.MAP_PRIVATE | _MAP_NORESERVE if private else mmap.MAP_SHARED
     if at is not None:
         flags |= _MAP_FIXED
-    apart = os.open(f"/proc/self/fd/{fd}", os.O_RDWR)
-    address = _mmap(at, size_bytes, mmap.PROT_READ | mmap.PROT_WRITE, flags, apart, offset)
+    protection = mmap.PROT_READ if readonly else mmap.PROT_READ | mmap.PROT_WRITE
+    apart = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY if readonly else os.O_RDWR)
+    address = _mmap(at, size_bytes, protection, flags, apart, offset)
     code = ctypes.get_errno()
     os.close(apart)
     if address is None or address == _FAILED:

@@ -77,7 +77,7 @@ class Lease(SlotHandle):
             name = _EASY.get(id(dtype))
             if name is not None:
                 return self.seen(
-                    name, tuple(shape), tuple(strides), offset, readonly=readonly, private=private
+                    name, tuple(shape), tuple(strides), offset, readonly=readonly, apart=private
                 )
             every_byte = self.bytes_seen(readonly=readonly, private=private)
             return np.ndarray(shape, dtype, buffer=every_byte, offset=offset, strides=strides)

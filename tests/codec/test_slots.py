@@ -15,8 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from minipipe.codec import Decoder, Encoder, Parcel, registry, wire
-from minipipe.codec.slots import Access, Borrower, Lender, SlotGoneError
+from minipipe.codec.borrower import Borrower, SlotGoneError
+from minipipe.codec.lender import Lender
 from minipipe.errors import ItemTypeError, WireFormatError
+from minipipe.protocol.wiring import Access
 from minipipe.shm import SlotBarredError, SlotError, SlotPool, SlotReader, find_slot, supported
 from tests.codec import strategies
 from tests.codec.sameness import same

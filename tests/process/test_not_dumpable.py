@@ -72,8 +72,8 @@ def test_arrays_of_a_worker_that_others_may_not_look_into_travel_in_messages(
 
 
 BARRED = """
-from minipipe.codec import slots
-slots.is_open_to_others = lambda: True  # as where the kernel does not tell
+from minipipe.codec import lender
+lender.is_open_to_others = lambda: True  # as where the kernel does not tell
 
 try:
     total(mp.Source(forbidding), mp.Transform(add))
@@ -86,8 +86,8 @@ def test_an_array_that_cannot_be_had_of_one_who_lives_is_an_error(tmp_path: Path
     # The functor brings it into the worker, whose modules are imported anew.
     patched = FUNCTORS.replace(
         "def forbid():\n",
-        "def forbid():\n    from minipipe.codec import slots\n"
-        "    slots.is_open_to_others = lambda: True  # as where the kernel does not tell\n",
+        "def forbid():\n    from minipipe.codec import lender\n"
+        "    lender.is_open_to_others = lambda: True  # as where the kernel does not tell\n",
     )
     done = run_ordinary(patched + BARRED, tmp_path)
     assert done.stdout.startswith("SlotBarredError an array in the shared memory of process")

@@ -21,8 +21,7 @@ from minipipe.codec.arrays import frozen_copy, is_shape
 from minipipe.codec.library import Collation, Library, Reduced
 from minipipe.codec.nodes import NodeReader, NodeWriter, WriteNode
 from minipipe.codec.registry import MODULES
-from minipipe.codec.slots import OTHERS_SEE
-from minipipe.codec.wire import NotNativeError, RefusedError
+from minipipe.codec.wire import OTHERS_SEE, NotNativeError, RefusedError
 from minipipe.errors import WireFormatError
 
 TENSOR, SLOT_TENSOR = MODULES["torch"].tags
