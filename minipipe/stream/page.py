@@ -7,19 +7,13 @@ is how an error can name the item that a killed worker had.
 from __future__ import annotations
 
 import mmap
+from dataclasses import fields
 
 from minipipe.protocol.delivery.paths import Outputs, Path, outputs
+from minipipe.protocol.run.vital_signs import VitalSigns
 
 SIZE_BYTES = 4096
 OUTSIDE = 2**64 - 1  # as `item`: in the user's code, but not with an item
-# As `start`: its stack can be asked for; in unpickling its functor; in its constructor, local_init.
-FORKED, LOADING, OPENING = 1, 2, 3
-
-# How far a worker is on its way out, as `stage`:
-LEAVING = 1  # it has left its functor, or does so: what is open in that is closed
-SAVING = 2  # it is in its local_term
-ENDING = 3  # its process ends; what that waits for stands behind the page
-
 INLETS_WORD = 64  # from here on two words for each inlet: how many wait there, how many may
 MAX_INLETS = 128
 
@@ -27,23 +21,11 @@ MAX_INLETS = 128
 PATH_WORD = INLETS_WORD + 2 * MAX_INLETS
 MAX_OUTPUTS = SIZE_BYTES // 8 - PATH_WORD - 1  # forks beyond are not told apart here
 
+# A word for each of the vital signs, but for those that are read from others; and these two.
 _FIELDS = (
-    "items_in",
-    "items_out",
-    "dropped",
-    "confirmed",
-    "kept_items",
-    "kept_bytes",
-    "peak_items",
-    "peak_bytes",
-    "queued",
+    *(field.name for field in fields(VitalSigns) if field.name not in ("number", "outputs", "end")),
     "item",  # number + 1 of the item in the functor; 0: not in the functor; or OUTSIDE
-    "origin",  # worker that numbered it
-    "turns",  # how many parcels, or items, were taken into work: one more is another call
-    "deaths",  # at the item in the functor, as far as the worker had heard when it began it
-    "parcels",
-    "stage",
-    "start",  # FORKED, LOADING or OPENING while it is on its way to its functor, or 0
+    "stage",  # an EndStage; what its process's end waits for stands behind the page
 )
 
 

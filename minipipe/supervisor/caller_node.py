@@ -31,7 +31,7 @@ def node_of_caller(
         wiring=graph.wiring(segment.index),
         transport=transport,
         supervisor=supervisor,
-        page=handle.page,
+        page=processes.page_of(handle.ident),
     )
 
 

@@ -6,8 +6,9 @@ import os
 import signal
 
 from minipipe.errors import WorkerDiedError
+from minipipe.protocol.run.vital_signs import StartStage
 from minipipe.shm import oom_kills
-from minipipe.stream.page import LOADING
+from minipipe.supervisor.hosts.base import Last
 from minipipe.supervisor.item_names import item_in
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.worker_handle import WorkerHandle
@@ -21,18 +22,18 @@ class Deaths:
         self._processes = processes
         self._oom_kills = oom_kills()
 
-    def error_of(self, handle: WorkerHandle, status: int | None) -> WorkerDiedError:
+    def error_of(self, handle: WorkerHandle, status: int | None, last: Last) -> WorkerDiedError:
         """The error of a worker that ended unasked; its handle keeps it, too.
 
         Args:
+            last: what was known of it then.
             status: The wait status of its process; None: it is not known.
         """
         how, why = _in_words(status)
-        reached = handle.is_bound or handle.page.start == LOADING
-        if not reached and status not in (None, UNKNOWN):
+        if last.signs.start < StartStage.LOADING and status not in (None, UNKNOWN):
             how = f"died while starting, before it reached its functor: it {how}"
             why = why if os.WIFSIGNALED(status) else "; why, its last words on stderr may say"
-        if handle.hung:
+        if last.condemned:
             how, why = f"was killed, as it {handle.hung}", ""
         elif status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == 9:
             why = self._likely_killer()
@@ -41,13 +42,13 @@ class Deaths:
             handle.name,
             handle.pid,
             how,
-            item_in(self._processes.handles, handle),
+            item_in(self._processes.handles, handle, last.signs),
             why,
         )
         captured = self._processes.captured.get(handle.segment.index)
         if captured is not None and captured.why:
             died = died.because(captured.what_forks_lack)
-        handle.death = died.then(handle.segment.on_death, handle.stack)
+        handle.death = died.then(handle.segment.on_death, last.stack)
         return handle.death
 
     def _likely_killer(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from minipipe.protocol.delivery.paths import Outputs
+from minipipe.protocol.run.vital_signs import VitalSigns
 from minipipe.supervisor.worker_handle import WorkerHandle
 
 Handles = Mapping[int, WorkerHandle]
@@ -19,6 +20,7 @@ def item_of(handles: Handles, origin: int, number: int | None, outputs: Outputs 
     return f"item {number} of {handle.name!r}{at}" if handle else f"item {number}{at}"
 
 
-def item_in(handles: Handles, handle: WorkerHandle) -> str:
-    """The item that a worker's functor is at, or was at when it died, in words."""
-    return item_of(handles, handle.origin_of_item(), handle.page.number, handle.page.outputs)
+def item_in(handles: Handles, handle: WorkerHandle, signs: VitalSigns) -> str:
+    """The item that a worker's functor was at when it showed these signs, in words."""
+    origin = handle.ident if handle.member.is_source else signs.origin
+    return item_of(handles, origin, signs.number, signs.outputs)

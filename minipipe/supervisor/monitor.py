@@ -6,7 +6,7 @@ import logging
 
 from minipipe.graph import Graph, GraphStream
 from minipipe.process.logs import SUMMARY
-from minipipe.supervisor.processes import WorkerProcesses
+from minipipe.supervisor.worker_handle import Watched
 
 logger = logging.getLogger("minipipe")
 
@@ -20,7 +20,7 @@ class Monitor:
     Before that, every `STARTING_S`, how many workers are ready: a thousand may take minutes.
     """
 
-    def __init__(self, graph: Graph, processes: WorkerProcesses) -> None:
+    def __init__(self, graph: Graph, processes: Watched) -> None:
         self._graph = graph
         self._processes = processes
         self._workers = sum(not handle.member.is_caller for handle in processes.handles.values())
@@ -73,7 +73,7 @@ class Monitor:
         for handle in self._processes.handles.values():
             inputs = self._graph.segments[handle.segment.index].inputs
             if stream.index in inputs:
-                held, allowed = handle.fullness(inputs.index(stream.index))
+                held, allowed = handle.vitals.fullness(inputs.index(stream.index))
                 waiting += held
                 capacity += allowed
         return waiting, capacity

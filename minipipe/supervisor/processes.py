@@ -13,14 +13,18 @@ from functools import cached_property
 from minipipe.graph import Graph
 from minipipe.protocol.run.lifecycle import Member
 from minipipe.protocol.run.stats import WorkerStats
+from minipipe.protocol.run.vital_signs import Call
+from minipipe.stream.page import Page
 from minipipe.supervisor.capture import Captured, check_fork, inherited
 from minipipe.supervisor.counts import Counts
 from minipipe.supervisor.hosts.base import Descriptors, Host, Report
 from minipipe.supervisor.hosts.fork import Forks
 from minipipe.supervisor.hosts.zygote import ZygoteClient
 from minipipe.supervisor.output import OutputPump
+from minipipe.supervisor.shared_page import SharedPage, page_of_caller, page_of_worker
 from minipipe.supervisor.tracking import Tracking
-from minipipe.supervisor.worker_handle import WorkerHandle, hand_of, handles_of
+from minipipe.supervisor.vitals import Vitals
+from minipipe.supervisor.worker_handle import WorkerHandle, handles_of
 from minipipe.worker.spec import WorkerSpec
 
 
@@ -47,7 +51,8 @@ class WorkerProcesses:
 
     def __post_init__(self) -> None:
         with ExitStack() as undo:  # what was made is given back, if the rest is not
-            self.handles = handles_of(self.graph)
+            self._pages: dict[int, SharedPage] = {}
+            self.handles = handles_of(self.graph, self._new_page)
             for handle in self.handles.values():
                 undo.callback(handle.close)
             self._first = tuple(self.handles)
@@ -98,7 +103,9 @@ class WorkerProcesses:
             StartError: it cannot be started any more.
         """
         old = self.handles[dead]
-        handle = hand_of(old.index, old.segment, member)
+        vitals = self._new_page(member)
+        self._pages.pop(dead, None)
+        handle = WorkerHandle(member.id, old.index, old.name, old.segment, member, vitals)
         # Others than before: somebody who asks for stats may be going through the old ones.
         self.handles = {**self.handles, member.id: handle}
         self.handles = self._past.without_long_dead(self.handles)
@@ -123,6 +130,15 @@ class WorkerProcesses:
             )
         handle.death = None  # that was the end of an attempt, not of the worker
         yield from self._start(handle)
+
+    def _new_page(self, member: Member) -> Vitals:
+        page = page_of_caller() if member.is_caller else page_of_worker()
+        self._pages[member.id] = page
+        return page
+
+    def page_of(self, ident: int) -> Page:
+        """The memory that a worker shows its vital signs in."""
+        return self._pages[ident].page
 
     def _start(self, handle: WorkerHandle) -> Iterator[Report]:
         place = self._place
@@ -205,7 +221,7 @@ class WorkerProcesses:
                     raise
             undo.pop_all()
         out, err = ends
-        return Descriptors(out, err, handle.page_fd, self._lifeline_read)
+        return Descriptors(out, err, self._pages[handle.ident], self._lifeline_read)
 
     def stats(self, state: Callable[[int], str]) -> tuple[WorkerStats, ...]:
         """What all workers have counted; `state`: of a living one."""
@@ -246,29 +262,26 @@ class WorkerProcesses:
         self._tracking.pass_on()
 
     def ask_for_stack(self, ident: int) -> None:
-        """Has a worker write down where it is, whatever it does (`WorkerHandle.keep_stack`)."""
-        self.handles[ident].expect_stack()
+        """Has a worker write down where it is, whatever it does (`Vitals.stack`)."""
+        self.handles[ident].vitals.expect_stack()
         for host in self._hosts_of(ident):
             host.ask_for_stack(ident)
 
-    def halt(self, ident: int) -> None:
-        """Stops a worker (SIGSTOP), which `WorkerHandle.is_stopped` then shows."""
-        for host in self._hosts_of(ident):
-            host.halt(ident)
+    def call_off(self) -> None:
+        """Nobody is killed for a call any more."""
+        for host in self._hosts:
+            host.call_off()
 
-    def resume(self, ident: int) -> None:
-        """Lets a worker that was halted go on."""
-        for host in self._hosts_of(ident):
-            host.resume(ident)
-
-    def kill(self, ident: int, *, hard: bool = False) -> None:
+    def kill(self, ident: int, *, call: Call | None = None, hard: bool = False) -> None:
         """SIGKILL; an `Exited` follows.
 
-        `hard`: to the zygote, which did not carry it out (somebody has stopped it); its workers
-        die with it.
+        Args:
+            call: only if it is still at this call, which its host finds out.
+            hard: to the zygote, which did not carry it out (somebody has stopped it); its workers
+                die with it.
         """
         for host in self._hosts_of(ident):
-            host.kill(ident, hard=hard)
+            host.kill(ident, call=call, hard=hard)
 
     def end(self) -> None:
         """Nothing of the crew is there afterwards."""

@@ -9,7 +9,7 @@ from minipipe.dead_letters import add_record
 from minipipe.graph import Graph
 from minipipe.protocol.delivery.paths import Leaf
 from minipipe.protocol.run.lifecycle import SLOW_EXIT_S
-from minipipe.stream.page import ENDING, LEAVING, SAVING
+from minipipe.protocol.run.vital_signs import EndStage
 from minipipe.supervisor.item_names import item_of
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.rundir import RunDirectory
@@ -35,14 +35,14 @@ class RunLog:
     def cut(self, worker: int) -> None:
         """What it did last took longer than a stop waits."""
         handle = self._processes.handles[worker]
-        stage, more = handle.stage(), ""
+        stage, more = handle.vitals.end(), ""
         what = "the functor"
-        if stage == LEAVING:
+        if stage is EndStage.LEAVING:
             what = "what the functor does when it is left (`finally`, `except`)"
-        elif stage == SAVING:
+        elif stage is EndStage.SAVING:
             what = "local_term"
-        elif stage == ENDING:
-            what, more = "the process", f"; it waited for {handle.waits_for()}"
+        elif stage is EndStage.ENDING:
+            what, more = "the process", f"; it waited for {handle.vitals.end_waits_for()}"
         elif handle.member.saves:
             more = "; so its local_term was not called"
         logger.warning(
@@ -57,7 +57,13 @@ class RunLog:
         logger.warning(
             "segment %r (worker %s, pid %d) has done its work, but its process has not ended for "
             "%g s: it waits for %s",
-            *(handle.segment.name, handle.name, handle.pid, SLOW_EXIT_S, handle.waits_for()),
+            *(
+                handle.segment.name,
+                handle.name,
+                handle.pid,
+                SLOW_EXIT_S,
+                handle.vitals.end_waits_for(),
+            ),
         )
 
     def set_aside(self, item: Leaf, segment: int) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from minipipe.protocol.run import timeouts
 from minipipe.protocol.run.timeouts import STACK_S, Since
+from minipipe.protocol.run.vital_signs import StartStage
 from minipipe.supervisor.item_names import item_in
-from minipipe.supervisor.processes import WorkerProcesses
-from minipipe.supervisor.worker_handle import WorkerHandle
+from minipipe.supervisor.worker_handle import Watched, WorkerHandle
 
 logger = logging.getLogger("minipipe")
 
@@ -28,7 +28,7 @@ class _Word:
 class Starts:
     """Says who is still starting after a minute, two, four; and which forked worker is stuck."""
 
-    def __init__(self, processes: WorkerProcesses) -> None:
+    def __init__(self, processes: Watched) -> None:
         self._processes = processes
         self._starting = Since(timeouts.FIRST_STALL_S)
         self._stuck = Since(FORK_S, once=True)
@@ -55,7 +55,7 @@ class Starts:
             self._say(handles[worker], now_s, self._why_stuck(handles[worker], seconds))
 
     def _say(self, handle: WorkerHandle, now_s: float, text: str) -> None:
-        if handle.can_tell_stack:
+        if handle.vitals.start() > StartStage.NO_PROCESS:
             self._processes.ask_for_stack(handle.ident)
         self._words[handle.ident] = _Word(now_s + STACK_S, text)
 
@@ -68,12 +68,12 @@ class Starts:
             handle = self._processes.handles[worker]
             if handle.final is not None:
                 continue
-            handle.keep_stack()
-            where = f"; it is at:\n{handle.stack}" if handle.stack else ""
+            stack = handle.vitals.stack()
+            where = f"; it is at:\n{stack}" if stack else ""
             logger.warning("worker %r (pid %d) %s%s", handle.name, handle.pid, word.text, where)
 
     def _why_stuck(self, handle: WorkerHandle, seconds: float) -> str:
-        item = item_in(self._processes.handles, handle)
+        item = item_in(self._processes.handles, handle, handle.vitals.signs())
         where = f"in its functor at {item}" if item else handle.start_stage
         return (
             f"has done nothing for {seconds:.0f} s {where}: {handle.why_forked}, so it was "

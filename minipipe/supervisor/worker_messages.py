@@ -15,7 +15,7 @@ from minipipe.protocol.run import lifecycle as life
 from minipipe.stream import wire
 from minipipe.supervisor.deaths import Deaths
 from minipipe.supervisor.failures import Failures
-from minipipe.supervisor.hosts.base import Exited, Refused, Report, Started, ZygoteLost
+from minipipe.supervisor.hosts.base import Exited, Last, Refused, Report, Started, ZygoteLost
 from minipipe.supervisor.item_names import item_of
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.worker_handle import WorkerHandle
@@ -57,7 +57,6 @@ class WorkerMessages:
             return
         for op, *fields in message.records:
             if op == wire.BOUND:
-                handle.is_bound = True
                 self._connect(handle.ident, fields[0])
                 yield life.Bound(handle.ident, fields[0])
             elif op == wire.UNLOADABLE:
@@ -95,7 +94,7 @@ class WorkerMessages:
             handles[report.worker].pid = report.pid
         elif isinstance(report, Exited):
             handle = handles[report.worker]
-            yield self._died(handle, report.status)
+            yield self._died(handle, report.status, report.last)
         elif isinstance(report, Refused):
             refused = _refused(handles[report.worker], report.reason)
             yield life.Failed(report.worker, refused)
@@ -106,24 +105,24 @@ class WorkerMessages:
     def of_pages(self) -> Iterator[life.Event]:
         """Whom a stop has reached, as far as it was not heard before."""
         for handle in self._processes.handles.values():
-            if not handle.heeded and handle.stage():
+            if not handle.heeded and handle.vitals.end():
                 handle.heeded = True
                 yield life.Leaving(handle.ident)
 
     def _lost(self, report: ZygoteLost) -> Iterator[life.Event]:
         """One death, of all workers of a zygote: none of their items is to blame for it."""
         segments: set[int] = set()
-        for worker in report.workers:
+        for worker, last in report.workers.items():
             handle = self._processes.handles[worker]
             if report.never_ready:
                 yield life.Failed(worker, _cannot_start(handle.segment, report.code))
             counts = handle.segment.index not in segments
             segments.add(handle.segment.index)
-            yield life.Died(worker, self._deaths.error_of(handle, None), counts=counts)
+            yield life.Died(worker, self._deaths.error_of(handle, None, last), counts=counts)
 
-    def _died(self, handle: WorkerHandle, status: int) -> life.Event:
-        item, known = handle.item, handle.page.deaths
-        return life.Died(handle.ident, self._deaths.error_of(handle, status), item, known)
+    def _died(self, handle: WorkerHandle, status: int, last: Last) -> life.Event:
+        error, signs = self._deaths.error_of(handle, status, last), last.signs
+        return life.Died(handle.ident, error, signs.item, signs.deaths)
 
     def _done(self, handle: WorkerHandle, fields: list[Any]) -> Iterator[life.Event]:
         if handle.death is not None:

@@ -16,7 +16,8 @@ import traceback
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from minipipe.stream.page import FORKED, SIZE_BYTES, Page
+from minipipe.protocol.run.vital_signs import StartStage
+from minipipe.stream.page import SIZE_BYTES, Page
 from minipipe.worker.descendants import kill_group
 from minipipe.worker.ending import begin_to_end, end_fork, forget_the_parent
 from minipipe.worker.signals import notice_in_forks, take_no_notice
@@ -101,7 +102,7 @@ def become_worker(
             os._exit(1)
         write_down_at_signal(page)  # first of all: what hangs after a fork is to be seen
         shown = Page(mmap.mmap(page, SIZE_BYTES))
-        shown.start = FORKED
+        shown.start = StartStage.FORKED
         _standard_streams(out, err)
         _plain_signals()
         faulthandler.enable()

@@ -19,7 +19,8 @@ import threading
 import weakref
 from typing import Any, NoReturn
 
-from minipipe.stream.page import ENDING, SIZE_BYTES, Page
+from minipipe.protocol.run.vital_signs import EndStage
+from minipipe.stream.page import SIZE_BYTES, Page
 from minipipe.worker.descendants import end_children
 
 _IO_BASE: type = io.IOBase.__mro__[1]  # without the cost of an abstract class
@@ -38,7 +39,7 @@ def begin_to_end(page: Page, page_fd: int) -> None:
     ]
     names = f"its threads {', '.join(threads)}" if threads else "its thread pools"
     _write_note(page_fd, names)
-    page.stage = ENDING
+    page.stage = EndStage.ENDING
     threading._shutdown()  # type: ignore[attr-defined]
     _write_note(page_fd, "its exit handlers (atexit), or its children")
 

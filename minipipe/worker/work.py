@@ -16,11 +16,12 @@ from minipipe.process.by_value import dumps
 from minipipe.process.importing import importing_for_worker
 from minipipe.process.platforms import check_processes_work_here
 from minipipe.process.worker_info import WorkerInfo, set_worker_info
+from minipipe.protocol.run.vital_signs import EndStage, StartStage
 from minipipe.segments.functor import Opened
 from minipipe.shm.arrays import set_pool
 from minipipe.stream import Node, StopRun, wire
 from minipipe.stream.memory import Memory
-from minipipe.stream.page import FORKED, LEAVING, LOADING, OPENING, SAVING, Page
+from minipipe.stream.page import Page
 from minipipe.transport import open_transport
 from minipipe.worker.failure import CLOSING, RETURNING, TERMINATING, Failure, capture
 from minipipe.worker.fast_path import LineLoop
@@ -98,7 +99,7 @@ class WorkerMain:
         self._interrupt_on_stop()
         opened: Opened | None = None
         try:
-            self._prepare(check_processes_work_here, "its start", FORKED)
+            self._prepare(check_processes_work_here, "its start", StartStage.FORKED)
             # Before anybody knows of it: if it cannot be loaded, it is started in another way.
             task = self._load(load)
             self._bind()
@@ -112,7 +113,7 @@ class WorkerMain:
             self._loop(task, opened).run()
             self._log("End of stream")
         except StopRun:
-            node.page.stage = LEAVING
+            node.page.stage = EndStage.LEAVING
             self.runner.come_back()  # local_term runs also then
         except _Unloadable as unloadable:
             self.runner.come_back()
@@ -152,13 +153,13 @@ class WorkerMain:
             nonlocal tries
             if node.orders.stopped is None or not (runner.interruptible and node.in_user_code):
                 return
-            if node.page.start == OPENING and _is_ours(frame) and tries < TRIES:
+            if node.page.start == StartStage.OPENING and _is_ours(frame) and tries < TRIES:
                 # local_init is over, most likely, and what it has opened is about to be known:
                 # stopped here, local_term would not run.
                 tries += 1
                 threading.Timer(AGAIN_S, on_stop).start()
                 return
-            node.page.stage = LEAVING  # seen by the supervisor: the functor is no deaf one
+            node.page.stage = EndStage.LEAVING  # seen by the supervisor: it is no deaf one
             raise StopRun
 
         signal.signal(signal.SIGINT, on_signal)
@@ -169,7 +170,7 @@ class WorkerMain:
         seed(self.info.seed)
         try:
             with importing_for_worker():
-                task: Task = self._prepare(load, "loading its functor", LOADING)
+                task: Task = self._prepare(load, "loading its functor", StartStage.LOADING)
         except Broken as broken:
             cause = broken.__cause__
             # What no other way of starting would mend is told as it is.
@@ -187,11 +188,13 @@ class WorkerMain:
     def _open(self, task: Task) -> Opened:
         seed(self.info.seed)  # once more: libraries may have been imported just now
         opened: Opened = self._prepare(
-            lambda: Opened.open(task.functor, task.init_kwargs), "its local_init", OPENING
+            lambda: Opened.open(task.functor, task.init_kwargs),
+            "its local_init",
+            StartStage.OPENING,
         )
         return opened
 
-    def _prepare(self, function: Callable[[], Any], doing: str, stage: int) -> Any:
+    def _prepare(self, function: Callable[[], Any], doing: str, stage: StartStage) -> Any:
         self.node.page.start = stage
         try:
             return self.runner.call(function)
@@ -201,7 +204,7 @@ class WorkerMain:
             self.runner.leave_if_forked(error)
             raise Broken(capture(error, doing)) from error
         finally:
-            self.node.page.start = 0
+            self.node.page.start = StartStage.PAST
 
     def _loop(self, task: Task, opened: Opened) -> SourceLoop | LineLoop | GeneralLoop:
         wiring, kind = self.spec.wiring, self.spec.kind
@@ -215,7 +218,7 @@ class WorkerMain:
 
     def _terminate(self, opened: Opened | None) -> None:
         self.runner.interruptible = False
-        self.node.page.stage = LEAVING
+        self.node.page.stage = EndStage.LEAVING
         try:
             self.runner.call(self.runner.leave)
         except BaseException as error:
@@ -225,7 +228,7 @@ class WorkerMain:
         result = None
         if opened is not None and opened.local_term is not None:
             doing = TERMINATING
-            self.node.page.stage = SAVING
+            self.node.page.stage = EndStage.SAVING
             try:
                 result = self.runner.call(opened.local_term)
                 doing = RETURNING

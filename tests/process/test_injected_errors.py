@@ -18,7 +18,7 @@ import pytest
 
 import minipipe as mp
 from minipipe.stream import wire
-from minipipe.supervisor import conductor, run_log, worker_handle, worker_messages
+from minipipe.supervisor import conductor, run_log, shared_page, worker_messages
 from minipipe.supervisor.deaths import Deaths
 from minipipe.supervisor.failures import Failures
 from minipipe.supervisor.hosts.zygote import ZygoteClient
@@ -27,6 +27,7 @@ from minipipe.supervisor.output import OutputPump
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.run_log import RunLog
 from minipipe.supervisor.rundir import RunDirectory
+from minipipe.supervisor.shared_page import SharedPage
 from minipipe.supervisor.watchdog import Watchdog
 from minipipe.supervisor.worker_handle import WorkerHandle
 from minipipe.transport.zeromq import ZeroMQTransport
@@ -43,13 +44,13 @@ EFFECTS: dict[str, tuple[Any, str]] = {
     "unpickle a failure": (worker_messages.pickle, "loads"),
     "count a failure": (Failures, "skipped"),
     "read the counters": (WorkerHandle, "stats"),
-    "read a page": (WorkerHandle, "look"),
+    "read a page": (SharedPage, "progress"),
     "look at a call": (Watchdog, "look"),
     "log how full streams are": (Monitor, "log_if_due"),
     "see who has died": (WorkerProcesses, "reports"),
     "say how one has died": (Deaths, "error_of"),
     "start a replacement": (WorkerProcesses, "replace"),
-    "make a page": (worker_handle, "_memory"),
+    "make a page": (shared_page, "_memory"),
     "make pipes": (os, "pipe"),
     "take over a pipe": (OutputPump, "add"),
     "ask the zygote": (ZygoteClient, "start"),
@@ -161,7 +162,7 @@ def test_whatever_fails_in_the_supervisor_workers_save_and_it_is_raised(
         (OutputPump, "__init__"),
         (OutputPump, "start"),
         (OutputPump, "add"),
-        (worker_handle, "_memory"),
+        (shared_page, "_memory"),
         (os, "pipe"),
     ),
     ids=lambda part: part if isinstance(part, str) else part.__name__,

@@ -31,7 +31,7 @@ def window(psys: Any, segment: str, inlet: int) -> int:
     """How many items may wait at this inlet of a segment's worker now."""
     hands = psys._execution._run._processes.handles.values()
     (hand,) = [h for h in hands if h.segment.name == segment]
-    return int(hand.fullness(inlet)[1])
+    return int(hand.vitals.fullness(inlet)[1])
 
 
 def test_a_stream_is_not_let_grow_while_the_other_one_is_just_slow() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import minipipe as mp
 from minipipe.protocol.run import timeouts
-from minipipe.supervisor.processes import WorkerProcesses
+from minipipe.supervisor.hosts.zygote import ZygoteClient
 from tests.conftest import wait_until
 from tests.process.functors import Collect
 
@@ -24,13 +24,13 @@ def test_a_call_that_ends_after_the_verdict_spares_its_worker_and_the_next_item(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     go = tmp_path / "go"
-    ask = WorkerProcesses.ask_for_stack
+    ask = ZygoteClient.ask_for_stack
 
-    def late(crew: WorkerProcesses, ident: int) -> None:
-        ask(crew, ident)
+    def late(host: ZygoteClient, ident: int) -> None:
+        ask(host, ident)
         go.touch()  # the verdict has fallen, and now the item comes to its end
 
-    monkeypatch.setattr(WorkerProcesses, "ask_for_stack", late)
+    monkeypatch.setattr(ZygoteClient, "ask_for_stack", late)
     monkeypatch.setattr(timeouts, "STACK_S", 1.0)
 
     def slow(item: int) -> tuple[int, int]:
@@ -52,21 +52,21 @@ def test_one_that_was_halted_goes_on_if_its_call_had_ended(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     go, halts, resumed = tmp_path / "go", [], []
-    halt, resume = WorkerProcesses.halt, WorkerProcesses.resume
+    halt, resume = ZygoteClient.halt, ZygoteClient.resume
 
-    def after_the_end(crew: WorkerProcesses, ident: int) -> None:
+    def after_the_end(host: ZygoteClient, ident: int) -> None:
         go.touch()
-        page = crew.handles[ident].page
-        wait_until(lambda: page.number != 3, "the item to end")
-        halt(crew, ident)
+        page = host._condemned._pages[ident]
+        wait_until(lambda: page.signs().number != 3, "the item to end")
+        halt(host, ident)
         halts.append(ident)
 
-    def counted(crew: WorkerProcesses, ident: int) -> None:
-        resume(crew, ident)
+    def counted(host: ZygoteClient, ident: int) -> None:
+        resume(host, ident)
         resumed.append(ident)
 
-    monkeypatch.setattr(WorkerProcesses, "halt", after_the_end)
-    monkeypatch.setattr(WorkerProcesses, "resume", counted)
+    monkeypatch.setattr(ZygoteClient, "halt", after_the_end)
+    monkeypatch.setattr(ZygoteClient, "resume", counted)
 
     def slow(item: int) -> int:
         until_s = time.monotonic() + 30

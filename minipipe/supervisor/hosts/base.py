@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from minipipe.protocol.run.vital_signs import Call, VitalSigns
 from minipipe.supervisor.capture import Captured
+from minipipe.supervisor.shared_page import SharedPage
 from minipipe.worker.spec import WorkerSpec
 
 
@@ -21,11 +23,21 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Last:
+    """What was known of a worker near it when its process was gone."""
+
+    signs: VitalSigns
+    condemned: bool = False  # it was killed at the call that it had been condemned for
+    stack: str = ""  # where it was then
+
+
+@dataclass(frozen=True)
 class Exited:
     """A worker's process is gone, with this wait status."""
 
     worker: int
     status: int
+    last: Last
 
     @property
     def dead(self) -> tuple[int, ...]:
@@ -48,13 +60,13 @@ class Refused:
 class ZygoteLost:
     """A zygote is gone, and with it the workers that it had started."""
 
-    workers: tuple[int, ...]
+    workers: Mapping[int, Last]
     never_ready: bool = False  # it had not even begun
     code: int | None = None  # what it ended with, then
 
     @property
     def dead(self) -> tuple[int, ...]:
-        return self.workers
+        return tuple(self.workers)
 
 
 Report = Started | Refused | Exited | ZygoteLost
@@ -66,7 +78,7 @@ class Descriptors:
 
     out: int
     err: int
-    page: int
+    page: SharedPage
     lifeline: int
 
 
@@ -83,21 +95,21 @@ class Host(Protocol):
     def has(self, worker: int) -> bool:
         """Whether it has this worker, as far as is known."""
 
-    def kill(self, worker: int, *, hard: bool = False) -> None:
+    def kill(self, worker: int, *, call: Call | None = None, hard: bool = False) -> None:
         """Kills a worker (SIGKILL); `Exited` follows.
 
         Args:
+            call: kills it only if it is still at this call, and not at once: it has the time to
+                write down its stack, is halted (SIGSTOP), looked at once more, and goes on if that
+                call has ended.  The host decides, as it is near the worker.
             hard: that was in vain: kills what stands between it and this process, too.
         """
 
+    def call_off(self) -> None:
+        """Nobody is killed for a call any more; who was halted for that goes on."""
+
     def ask_for_stack(self, worker: int) -> None:
         """Has a worker write down where it is, whatever it does."""
-
-    def halt(self, worker: int) -> None:
-        """Stops a worker (SIGSTOP)."""
-
-    def resume(self, worker: int) -> None:
-        """Lets a worker that was halted go on."""
 
     def filenos(self) -> list[int]:
         """What is readable when `reports` has news."""

@@ -12,8 +12,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from minipipe.protocol.run.vital_signs import Call
 from minipipe.supervisor.capture import Captured
 from minipipe.supervisor.hosts.base import Descriptors, Exited, Report, Started
+from minipipe.supervisor.hosts.condemned import Condemned
 from minipipe.worker import zygote
 from minipipe.worker.child import become_forked_worker, flush
 from minipipe.worker.descendants import collect, kill_group
@@ -37,6 +39,7 @@ class Forks:
         self._tracker = tracker
         self._not_for_them = not_for_them
         self._pids: dict[int, int] = {}
+        self._condemned = Condemned(self)
         self._groups: set[int] = set()  # of dead workers: their orphans are ours if we are PID 1
         self._pidfds: dict[int, int] = {}
 
@@ -60,12 +63,14 @@ class Forks:
                     files=captured.files,
                     out=fds.out,
                     err=fds.err,
-                    page=fds.page,
+                    page=fds.page.fd,
                     lifeline=fds.lifeline,
                     parent=parent,
                     tracker=self._tracker,
                 )
         self._pids[spec.ident] = pid
+        self._condemned.watch(spec.ident, fds.page)
+        self._condemned.runs(spec.ident, pid)
         try:
             self._pidfds[spec.ident] = os.pidfd_open(pid)
         except (AttributeError, OSError):
@@ -78,9 +83,11 @@ class Forks:
     @property
     def look_every_s(self) -> float | None:
         # A fork without a pidfd makes nothing readable when it ends.
-        return None if len(self._pidfds) == len(self._pids) else LOOK_S
+        times = [None if len(self._pidfds) == len(self._pids) else LOOK_S, self._condemned.due_in_s]
+        return min((time_s for time_s in times if time_s is not None), default=None)
 
     def reports(self, readable: list[int]) -> Iterator[Report]:
+        self._condemned.look()
         self._collect_orphans()
         for worker, pid in list(self._pids.items()):
             status = collect(pid)
@@ -91,13 +98,19 @@ class Forks:
             fd = self._pidfds.pop(worker, None)
             if fd is not None:
                 os.close(fd)
-            yield Exited(worker, status)
+            yield Exited(worker, status, self._condemned.last_of(worker))
 
     def has(self, worker: int) -> bool:
         return worker in self._pids
 
-    def kill(self, worker: int, *, hard: bool = False) -> None:
+    def kill(self, worker: int, *, call: Call | None = None, hard: bool = False) -> None:
+        if call is not None:
+            self._condemned.condemn(worker, call)
+            return
         self._signal(worker, signal.SIGKILL)  # its group follows when it is collected
+
+    def call_off(self) -> None:
+        self._condemned.call_off()
 
     def ask_for_stack(self, worker: int) -> None:
         self._signal(worker, zygote.SIGNALS[zygote.STACK])

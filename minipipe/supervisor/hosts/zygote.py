@@ -11,8 +11,10 @@ from pathlib import Path
 
 from minipipe.errors import StartError
 from minipipe.process.platforms import with_interpreter_lock
+from minipipe.protocol.run.vital_signs import Call
 from minipipe.supervisor.capture import Captured
 from minipipe.supervisor.hosts.base import Descriptors, Exited, Refused, Report, Started, ZygoteLost
+from minipipe.supervisor.hosts.condemned import Condemned
 from minipipe.worker import zygote
 from minipipe.worker.signals import held_back
 from minipipe.worker.spec import WorkerSpec
@@ -34,6 +36,7 @@ class ZygoteClient:
 
     def __init__(self, environment: Mapping[str, str], directory: str, tracker: int) -> None:
         self._workers: dict[int, int] = {}  # worker -> pid; 0 until it is known
+        self._condemned = Condemned(self)
         self.lost = False
         self._ready = False
         self._killed = False  # by us
@@ -65,7 +68,7 @@ class ZygoteClient:
 
     @property
     def look_every_s(self) -> float | None:
-        return None
+        return self._condemned.due_in_s
 
     def has(self, worker: int) -> bool:
         return not self.lost and worker in self._workers
@@ -75,11 +78,12 @@ class ZygoteClient:
         memory = [] if captured.memory is None else [captured.memory.fd]
         head = zygote.REQUEST.pack(zygote.FORK, spec.ident, len(body))
         self._workers[spec.ident] = 0
+        self._condemned.watch(spec.ident, fds.page)
         try:
             socket.send_fds(
                 self._control,
                 [head],
-                [fds.out, fds.err, fds.page, fds.lifeline, *memory],
+                [fds.out, fds.err, fds.page.fd, fds.lifeline, *memory],
             )
             self._control.sendall(body)
         except (BrokenPipeError, ConnectionResetError):
@@ -90,7 +94,10 @@ class ZygoteClient:
             ) from error
 
     def reports(self, readable: list[int]) -> Iterator[Report]:
-        if self.lost or self._control.fileno() not in readable:
+        if self.lost:
+            return
+        self._condemned.look()
+        if self._control.fileno() not in readable:
             return
         try:
             chunk = self._control.recv(65_536)
@@ -100,7 +107,11 @@ class ZygoteClient:
             self.lost = True
             code = None if self._ready else self._process.wait(1.0)
             never_ready = not self._ready and not self._killed
-            yield ZygoteLost(tuple(self._workers), never_ready, code)
+            yield ZygoteLost(
+                {worker: self._condemned.last_of(worker) for worker in self._workers},
+                never_ready,
+                code,
+            )
             self._workers.clear()
             return
         self._rest += chunk
@@ -112,26 +123,34 @@ class ZygoteClient:
                 self._ready = True
             elif what == b"S":
                 self._workers[worker] = value
+                self._condemned.runs(worker, value)
                 yield Started(worker, value)
             elif what == b"X":
                 self._workers.pop(worker, None)
+                self._condemned.last_of(worker)
                 yield Refused(worker, value)
             elif what == b"E":
                 self._workers.pop(worker, None)
-                yield Exited(worker, value)
+                yield Exited(worker, value, self._condemned.last_of(worker))
 
-    def kill(self, worker: int, *, hard: bool = False) -> None:
+    def kill(self, worker: int, *, call: Call | None = None, hard: bool = False) -> None:
         """SIGKILL; `Exited` follows.
 
         Args:
+            call: only if it is still at this call.
             hard: to the zygote, which did not carry it out (somebody has stopped it); its workers
                 die with it, and `ZygoteLost` follows.
         """
-        if hard:
+        if call is not None:
+            self._condemned.condemn(worker, call)
+        elif hard:
             self._killed = True
             self._process.kill()
         else:
             self._signal(worker, zygote.KILL)
+
+    def call_off(self) -> None:
+        self._condemned.call_off()
 
     def ask_for_stack(self, worker: int) -> None:
         self._signal(worker, zygote.STACK)
