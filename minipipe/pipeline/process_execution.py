@@ -43,11 +43,7 @@ class ProcessExecution:
         self._graph = graph
         quiet_interrupts()
         self._run: Run = Run(
-            graph,
-            ignore_exceptions=ignored,
-            grace_s=grace_s,
-            seed=seed,
-            shared_bytes=shared_bytes,
+            graph, ignore_exceptions=ignored, seed=seed, shared_bytes=shared_bytes, grace_s=grace_s
         )
         self.began_at = self._run.began_at
         self._pid = os.getpid()
@@ -58,6 +54,9 @@ class ProcessExecution:
         self._torn_by: BaseException | None = None
         self._refused: LifecycleError | None = None
         self._output: Output | None = None
+
+    def start(self) -> None:
+        """Returns when every worker's process was asked for; raises why that was not possible."""
         begin(self)
         try:
             self._run.start()

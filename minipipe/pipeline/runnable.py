@@ -153,17 +153,18 @@ class Runnable(ABC):
             self.reset()
         self._before_run()
         tell_letters_of_before(self.pipes)
-        assert self._graph is not None
         if self._inline:
             self._execution = InlineExecution(self._graph, self._ignored, seed)
         else:
-            self._execution = ProcessExecution(
-                self._graph,
-                self._ignored,
-                grace_s=float(grace_s),
-                seed=seed,
-                shared_bytes=shared_bytes,
+            # Known at once: somebody may stop it before all its processes were asked for.
+            execution = self._execution = ProcessExecution(
+                self._graph, self._ignored, grace_s=grace_s, seed=seed, shared_bytes=shared_bytes
             )
+            try:
+                execution.start()
+            except BaseException:
+                self._execution = None
+                raise
         return self
 
     def close(self, timeout_s: float | None = None, **unknown: Any) -> dict[str, Any]:
@@ -234,7 +235,6 @@ class Runnable(ABC):
         else:
             self.close()
 
-    # --------------------------------------------------------------- looking
     def diagram(self, draw_streams: bool = False) -> Digraph:
         """A drawing of the pipeline, building first if need be; needs the extra `diagram`.
 

@@ -6,13 +6,14 @@ import logging
 import os
 import time
 from collections import deque
+from collections.abc import Sequence
 
 from minipipe.errors import WireFormatError
 from minipipe.protocol.run import lifecycle as life
 from minipipe.stream import wire
 from minipipe.supervisor.effects import Effects
 from minipipe.supervisor.hosts.base import Report
-from minipipe.supervisor.monitor import Monitor
+from minipipe.supervisor.observers import Observer, Observers
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.rundir import DirectoryWatch
 from minipipe.supervisor.watchdog import Watchdog
@@ -40,18 +41,19 @@ class Conductor:
         lifecycle: life.Lifecycle,
         processes: WorkerProcesses,
         effects: Effects,
-        hearing: WorkerMessages,
-        watch: Watchdog,
-        monitor: Monitor,
+        messages: WorkerMessages,
+        watchdog: Watchdog,
+        observers: Sequence[Observer],
+        *,
         wake: int,
     ) -> None:
         self.wishes: deque[life.StopAsked] = deque()
         self._lifecycle = lifecycle
         self._processes = processes
         self._effects = effects
-        self._messages = hearing
-        self._watchdog = watch
-        self._monitor = monitor
+        self._messages = messages
+        self._watchdog = watchdog
+        self._observers = Observers(observers, effects.failed)
         self._wake_read = wake
         self._place: DirectoryWatch | None = None
         self._more = False  # messages may be left in the inbox, and do not end a wait any more
@@ -63,6 +65,7 @@ class Conductor:
         well leave their functors and run their `local_term`.
         """
         effects, self._place = self._effects, place
+        self._handle(life.Began())
         while not self._lifecycle.finished:
             broken = self._lifecycle.broken
             readable = self._wait(inbox)
@@ -74,7 +77,7 @@ class Conductor:
                 self._handle(self.wishes.popleft())
             effects.attempt("looking for processes that ended", self._reap, readable)
             effects.attempt("receiving from workers", self._receive_some, inbox)
-            while effects.events:
+            for _ in range(len(effects.events)):  # what follows from these, in the next turn
                 self._handle(effects.events.popleft())
             effects.retry()
             if self._lifecycle.stopping:
@@ -97,9 +100,7 @@ class Conductor:
             times.append(self._place.due_in_s(now_s))
         if not lifecycle.stopping:
             times.append(self._watchdog.due_in_s(now_s))
-            monitor = self._monitor
-            due_in_s = monitor.due_in_s if lifecycle.started else monitor.start_due_in_s
-            times.append(due_in_s(now_s))
+        times.append(self._observers.due_in_s(now_s))
         return min((t for t in times if t is not None), default=None)
 
     def _wait(self, inbox: Inbox) -> list[int]:
@@ -133,13 +134,9 @@ class Conductor:
         for report in self._processes.reports(readable):
             # Before a death is judged: it may be that of a worker that could bind no socket.
             self._look_at_place(at_once=True)
-            self.note(report)
+            self._note(report)
 
-    def asked_for_one(self) -> None:
-        """One more worker's process was asked for, before the loop begins."""
-        self._monitor.asked_for_one(time.monotonic())
-
-    def note(self, report: Report) -> None:
+    def _note(self, report: Report) -> None:
         """Takes up what has happened to a process."""
         try:
             events = list(self._messages.of_process(report))
@@ -159,11 +156,11 @@ class Conductor:
         if self._lifecycle.stopping:
             self._watchdog.end()
             return
-        if self._lifecycle.started:
-            self._monitor.log_if_due(time.monotonic())
-        else:
-            self._monitor.starting(self._lifecycle.ready, time.monotonic())
         self._watchdog.look(time.monotonic(), started=self._lifecycle.started)
 
     def _handle(self, event: life.Event) -> None:
-        self._effects.carry_out(self._lifecycle.handle(event, time.monotonic()))
+        now_s = time.monotonic()
+        self._observers.event(event, now_s)
+        for action in self._lifecycle.handle(event, now_s):
+            if self._effects.carry_out(action):
+                self._observers.action(action, now_s)

@@ -2,48 +2,46 @@
 
 from __future__ import annotations
 
-import logging
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from minipipe.process.describe import in_a_line
 from minipipe.protocol.delivery.membership import SUPERVISOR, Peer
 from minipipe.protocol.run import lifecycle as life
 from minipipe.stream import names_of, wire
 from minipipe.stream.link import Link
 from minipipe.supervisor.processes import WorkerProcesses
-from minipipe.supervisor.run_log import RunLog
+from minipipe.supervisor.suspect_files import SuspectFiles
 from minipipe.supervisor.watchdog import Watchdog
 from minipipe.supervisor.worker_messages import WorkerMessages
 from minipipe.transport import Transport
 
-logger = logging.getLogger("minipipe")
-
 
 class Effects:
-    """Carries actions out: orders to workers, new workers, kills, words in the log.
+    """Carries actions out: orders to workers, new workers, kills.
 
     Attributes:
         events: what follows from them, for the lifecycle.
-        hearing: makes events of what a replacement does; set before the first action.
+        launched: every worker's process was asked for.
+        suspect_files: of the items that workers have died of.
+        messages: makes events of what a new worker does; set before the first action.
         transport: where workers are connected to; set before the first of them is.
 
     Args:
         run: the id of the run.
     """
 
-    hearing: WorkerMessages
+    messages: WorkerMessages
     transport: Transport
 
-    def __init__(
-        self, run: int, processes: WorkerProcesses, watch: Watchdog, telling: RunLog
-    ) -> None:
+    def __init__(self, run: int, processes: WorkerProcesses, watchdog: Watchdog) -> None:
         self.events: deque[life.Event] = deque()
         self._run = run
         self._processes = processes
-        self._watchdog = watch
-        self._run_log = telling
+        self._watchdog = watchdog
+        self.launched = threading.Event()
+        self.suspect_files = SuspectFiles(processes.graph)
         self._links = {ident: self._link() for ident in processes.handles}
         self._unsent: set[int] = set()  # workers that wait for orders, as sending has failed
 
@@ -69,11 +67,10 @@ class Effects:
             return False
         return True
 
-    def carry_out(self, actions: list[life.Action]) -> None:
-        """Carries all of these out, also if one of them fails: the rest has been decided, too."""
-        for action in actions:
-            doing = _DOING.get(type(action), "giving an order to a worker")
-            self.attempt(doing, self._carry_out, action)
+    def carry_out(self, action: life.Action) -> bool:
+        """Whether it could be done; if not, the rest has been decided, too."""
+        doing = _DOING.get(type(action), "giving an order to a worker")
+        return self.attempt(doing, self._carry_out, action)
 
     def retry(self) -> None:
         """Sends the orders that could not be sent."""
@@ -88,22 +85,18 @@ class Effects:
                 self._send(worker, wire.INIT, epochs, dead, listed, crash_suspects, workers)
             case life.SendFence(worker, region, epoch, dead, receivers, crash_suspects):
                 self._send(worker, wire.FENCE, region, epoch, dead, receivers, crash_suspects)
-            case life.LogLaterFailure(cause):
-                logger.warning("then, %s", in_a_line(cause))
-            case life.LogCutShort(worker):
-                self._run_log.cut(worker)
-            case life.TellSlowExit(worker):
-                self._run_log.slow_exit(worker)
             case life.SetAside(item, segment):
-                self._run_log.set_aside(item, segment)
+                self.suspect_files.set_aside(item, segment)
             case life.Acquit(item, segment):
-                self._run_log.acquit(item, segment)
+                self.suspect_files.acquit(item, segment)
+            case life.Launch(worker):
+                self._launch(worker)
+            case life.Launched():
+                self.launched.set()
             case life.Spawn(member, instead_of):
                 self._replace(member, instead_of)
             case life.Inherit(worker, cause):
                 self._start_again(worker, cause)
-            case life.LogDeath(worker, items):
-                self._run_log.death(worker, items)
             case life.SendJoin(worker, peer):
                 self._send(worker, wire.JOIN, *_peer(peer))
             case life.SendStart(worker):
@@ -125,8 +118,16 @@ class Effects:
                     self.events.append(life.Died(worker, RuntimeError("left")))
                 else:
                     self._processes.kill(worker, hard=hard)
-            case life.Finish():
-                pass
+            case _:
+                pass  # it is for who observes
+
+    def _launch(self, worker: int) -> None:
+        """Asks for the process of a worker, at the start of the run."""
+        try:
+            for report in self._processes.launch(worker):
+                self.events.extend(self.messages.of_process(report))
+        except Exception as error:  # a StartError, or any other
+            self.events.append(life.LaunchFailed(worker, error))
 
     def _replace(self, member: life.Member, dead: int) -> None:
         """Starts a worker in the place of a dead one."""
@@ -134,7 +135,7 @@ class Effects:
             self._bury(dead)
             self._links[member.id] = self._link()
             for report in self._processes.replace(dead, member):
-                self.events.extend(self.hearing.of_process(report))
+                self.events.extend(self.messages.of_process(report))
             self._watchdog.replaced(dead, member.id)
         except Exception as error:  # a StartError, or any other: it will never say that it is bound
             error.add_note("minipipe: in the supervisor, while replacing a worker that had died")
@@ -159,7 +160,7 @@ class Effects:
         try:
             self._remove_sockets(worker)
             for report in self._processes.inherit(worker, cause):
-                self.events.extend(self.hearing.of_process(report))
+                self.events.extend(self.messages.of_process(report))
         except Exception as error:  # as above
             self.events.append(life.Failed(worker, error))
             self.events.append(life.Died(worker, error))
@@ -178,10 +179,6 @@ class Effects:
 _DOING: dict[type[life.Action], str] = {
     life.SetAside: "setting aside an item that workers have died of",
     life.Acquit: "removing what was kept of an item that a worker has died of",
-    life.LogDeath: "writing to the log that a worker has died",
-    life.LogCutShort: "writing to the log that a worker was cut off",
-    life.TellSlowExit: "writing to the log what the end of a worker waits for",
-    life.LogLaterFailure: "writing to the log what has failed later",
     life.Kill: "killing a worker",
 }
 

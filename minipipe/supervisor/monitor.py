@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from typing import Protocol
 
 from minipipe.graph import Graph, GraphStream
 from minipipe.process.logs import SUMMARY
+from minipipe.protocol.run import lifecycle as life
 from minipipe.supervisor.worker_handle import Watched
 
 logger = logging.getLogger("minipipe")
@@ -14,31 +16,58 @@ EVERY_S = 1.0
 STARTING_S = 10.0
 
 
+class Progress(Protocol):
+    """How far a run is."""
+
+    @property
+    def started(self) -> bool:
+        """Whether all workers were ready, and told to start."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it is cut short."""
+
+    @property
+    def ready(self) -> int:
+        """How many workers are ready to start."""
+
+
 class Monitor:
-    """Logs how full the monitored streams of a run are, every `EVERY_S`.
+    """Logs how full the monitored streams of a run are, every `EVERY_S` (an `Observer`).
 
     Before that, every `STARTING_S`, how many workers are ready: a thousand may take minutes.
     """
 
-    def __init__(self, graph: Graph, processes: Watched) -> None:
+    def __init__(self, graph: Graph, processes: Watched, progress: Progress) -> None:
         self._graph = graph
         self._processes = processes
+        self._progress = progress
         self._workers = sum(not handle.member.is_caller for handle in processes.handles.values())
         self._streams = [stream for stream in graph.streams if stream.monitor]
         self._next_s = 0.0
         self._starting_s: float | None = None
         self._asked_for = 0
 
-    def asked_for_one(self, now_s: float) -> None:
-        """One more worker's process was asked for."""
-        self._asked_for += 1
-        self.starting(0, now_s)
+    def event(self, event: life.Event, now_s: float) -> None:
+        if isinstance(event, life.Tick) and not self._progress.stopping:
+            if self._progress.started:
+                self.log_if_due(now_s)
+            else:
+                self._log_start_if_due(now_s)
 
-    def start_due_in_s(self, now_s: float) -> float:
-        """Seconds until it is time for the next line about the start."""
-        return STARTING_S if self._starting_s is None else max(0.0, self._starting_s - now_s)
+    def action(self, action: life.Action, now_s: float) -> None:
+        if isinstance(action, life.Launch):
+            self._asked_for += 1
+            self._log_start_if_due(now_s)
 
-    def starting(self, ready: int, now_s: float) -> None:
+    def due_in_s(self, now_s: float) -> float | None:
+        if self._progress.stopping:
+            return None
+        if not self._progress.started:
+            return STARTING_S if self._starting_s is None else max(0.0, self._starting_s - now_s)
+        return max(0.0, self._next_s - now_s) if self._streams else None
+
+    def _log_start_if_due(self, now_s: float) -> None:
         """Logs how many workers are ready, if it is time."""
         if self._starting_s is None:
             self._starting_s = now_s + STARTING_S
@@ -48,12 +77,8 @@ class Monitor:
         logger.log(
             SUMMARY,
             "starting: %d of %d workers are ready (%d processes were asked for)",
-            *(ready, self._workers, self._asked_for),
+            *(self._progress.ready, self._workers, self._asked_for),
         )
-
-    def due_in_s(self, now_s: float) -> float | None:
-        """Seconds until there is something to say; None: nothing is monitored."""
-        return max(0.0, self._next_s - now_s) if self._streams else None
 
     def log_if_due(self, now_s: float) -> None:
         """Logs a line for each monitored stream, if it is time."""

@@ -65,20 +65,10 @@ class WorkerProcesses:
             undo.pop_all()
         self._forks = Forks(self._tracking.fd, self._not_for_children)
 
-    def launch(
-        self,
-        *,
-        run: int,
-        base: str,
-        supervisor: str,
-        directory: str,
-        pump: OutputPump,
-        asked: Callable[[], object],
-    ) -> Iterator[Report]:
-        """Asks for every worker's process.
-
-        Args:
-            asked: is called after each of them.
+    def prepare(
+        self, *, run: int, base: str, supervisor: str, directory: str, pump: OutputPump
+    ) -> None:
+        """Has all ready that starts workers.
 
         Raises:
             StartError: an interpreter could not be started.
@@ -91,10 +81,14 @@ class WorkerProcesses:
         if not self._zygotes:
             self._zygote(dict(os.environ), directory)
         self._place = _Place(run, base, supervisor, directory, pump)
-        for handle in self.handles.values():
-            if not handle.member.is_caller:
-                yield from self._start(handle)
-                asked()
+
+    def launch(self, ident: int) -> Iterator[Report]:
+        """Asks for the process of a worker, at the start of the run.
+
+        Raises:
+            StartError: it cannot be started.
+        """
+        yield from self._start(self.handles[ident])
 
     def replace(self, dead: int, member: Member) -> Iterator[Report]:
         """Asks for the process of a worker that takes the place of a dead one.
@@ -143,6 +137,7 @@ class WorkerProcesses:
     def _start(self, handle: WorkerHandle) -> Iterator[Report]:
         place = self._place
         assert place is not None
+        handle.is_asked_for = True
         captured = self.captured[handle.segment.index]
         spec = self._spec(handle, place)
         fds = self._descriptors(handle, place.pump)

@@ -28,6 +28,7 @@ from minipipe.supervisor.descriptors import check_descriptors
 from minipipe.supervisor.effects import Effects
 from minipipe.supervisor.item_names import item_of
 from minipipe.supervisor.monitor import Monitor
+from minipipe.supervisor.observers import Observer
 from minipipe.supervisor.output import OutputPump
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.run_log import RunLog
@@ -78,7 +79,6 @@ class Run:
         self._took_s = 0.0
         self._start_error: BaseException | None = None
         self._ended = threading.Event()
-        self._launched = threading.Event()
         check_descriptors(graph)
         travel_by_value()
         seed = random.SystemRandom().getrandbits(32) if seed is None else seed
@@ -112,13 +112,12 @@ class Run:
     ) -> None:
         """Makes what it consists of; `undo`: gives back what was made, if the rest is not."""
         self._processes = processes
-        undo.callback(self._close_hands)
+        undo.callback(self._close_handles)
         undo.callback(processes.end)
-        watch = Watchdog(self._processes)
-        self._run_log = RunLog(graph, self._processes, grace_s)
-        self._effects = Effects(self._id, self._processes, watch, self._run_log)
-        hearing = WorkerMessages(self._id, graph, self._processes, self._effects.connect)
-        self._effects.hearing = hearing
+        watchdog = Watchdog(self._processes)
+        self._effects = Effects(self._id, self._processes, watchdog)
+        messages = WorkerMessages(self._id, graph, self._processes, self._effects.connect)
+        self._effects.messages = messages
         self._lifecycle = life.Lifecycle(
             [handle.member for handle in self._processes.handles.values()], grace_s=grace_s
         )
@@ -128,9 +127,12 @@ class Run:
         undo.callback(self._pump.end, 0.0)
         self._wake = Wake()
         undo.callback(self._wake.close)
-        monitor = Monitor(graph, self._processes)
+        observers: list[Observer] = [
+            RunLog(graph, self._processes, grace_s),
+            Monitor(graph, self._processes, self._lifecycle),
+        ]
         self._conductor = Conductor(
-            *(self._lifecycle, self._processes, self._effects, hearing, watch, monitor),
+            *(self._lifecycle, self._processes, self._effects, messages, watchdog, observers),
             wake=self._wake.fd,
         )
         self._thread = threading.Thread(target=self._conduct, name="minipipe-run", daemon=True)
@@ -143,7 +145,7 @@ class Run:
             StartError, TransportError: that was not possible; nothing is left.
         """
         self._thread.start()
-        self._launched.wait()
+        self._effects.launched.wait()
         if self._start_error is not None:
             self.wait()
             raise self._start_error
@@ -205,7 +207,7 @@ class Run:
     def _conduct(self) -> None:
         directory: RunDirectory | None = None
         try:
-            self._run_log.directory = directory = RunDirectory()
+            self._effects.suspect_files.directory = directory = RunDirectory()
             base = f"ipc://{directory.path}"
             self._transport = self._effects.transport = open_transport(base)
             inbox = self._transport.bind("s")
@@ -220,25 +222,22 @@ class Run:
                 )
                 self.service_thread = ServiceThread(self.caller)
                 join_in(self.caller, self.service_thread)
-            for report in self._processes.launch(
+            self._processes.prepare(
                 run=self._id,
                 base=base,
                 supervisor=inbox.address,
                 directory=directory.path,
                 pump=self._pump,
-                asked=self._conductor.asked_for_one,
-            ):
-                self._conductor.note(report)
-            self._launched.set()
+            )
             self._conductor.loop(inbox, DirectoryWatch(directory))
             self.outcome = self._lifecycle.outcome or life.Outcome.FAILED
             self.failure = self._lifecycle.cause
             self._note_if_given_up()
         except BaseException as error:  # nobody else is here to be told
             self.failure = error
-            if not self._launched.is_set():
-                self._start_error = error
         finally:
+            if not self._effects.launched.is_set():
+                self._start_error = self.failure
             self._end(directory)
 
     def _note_if_given_up(self) -> None:
@@ -259,11 +258,11 @@ class Run:
         finally:
             self._ended.set()
             self._wake.close()
-            self._launched.set()
+            self._effects.launched.set()
 
     def _clear(self, directory: RunDirectory | None) -> None:
         with ExitStack() as last:  # in reverse order, each one even if another one fails
-            last.callback(self._close_hands)
+            last.callback(self._close_handles)
             if directory is not None:
                 last.callback(directory.remove)
             last.callback(self._pump.end, OUTPUT_S)
@@ -275,7 +274,7 @@ class Run:
                 last.callback(self.service_thread.stop)
             last.callback(self._processes.end)
 
-    def _close_hands(self) -> None:
+    def _close_handles(self) -> None:
         for handle in self._processes.handles.values():
             handle.close()
         self._took_s = time.monotonic() - self._began_s

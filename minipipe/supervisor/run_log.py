@@ -1,38 +1,48 @@
-"""What the supervisor says in the log about workers that died, and items that they died of."""
+"""What the log says of a run's deaths and ends, and of the items that workers have died of."""
 
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
-from minipipe.dead_letters import add_record
 from minipipe.graph import Graph
+from minipipe.process.describe import in_a_line
 from minipipe.protocol.delivery.paths import Leaf
-from minipipe.protocol.run.lifecycle import SLOW_EXIT_S
+from minipipe.protocol.run import lifecycle as life
 from minipipe.protocol.run.vital_signs import EndStage
 from minipipe.supervisor.item_names import item_of
 from minipipe.supervisor.processes import WorkerProcesses
-from minipipe.supervisor.rundir import RunDirectory
-from minipipe.worker.skipped_items import suspect_path
 
 logger = logging.getLogger("minipipe")
 
 
 class RunLog:
-    """Says it, in whole sentences.
-
-    Attributes:
-        directory: where workers leave what they write of items that kill them; None until there is
-            one.
-    """
+    """Writes it in whole sentences (an `Observer`)."""
 
     def __init__(self, graph: Graph, processes: WorkerProcesses, grace_s: float) -> None:
-        self.directory: RunDirectory | None = None
         self._graph = graph
         self._processes = processes
         self._grace_s = grace_s
 
-    def cut(self, worker: int) -> None:
+    def event(self, event: life.Event, now_s: float) -> None:
+        pass  # what is decided about it is written
+
+    def action(self, action: life.Action, now_s: float) -> None:
+        match action:
+            case life.LogDeath(worker, items):
+                self._death(worker, items)
+            case life.LogLaterFailure(cause):
+                logger.warning("then, %s", in_a_line(cause))
+            case life.LogCutShort(worker):
+                self._cut_short(worker)
+            case life.LogSlowExit(worker):
+                self._slow_exit(worker)
+            case life.SetAside(item, segment):
+                self._set_aside(item, segment)
+
+    def due_in_s(self, now_s: float) -> float | None:
+        return None
+
+    def _cut_short(self, worker: int) -> None:
         """What it did last took longer than a stop waits."""
         handle = self._processes.handles[worker]
         stage, more = handle.vitals.end(), ""
@@ -51,7 +61,7 @@ class RunLog:
             *(what, handle.segment.name, handle.name, handle.pid, self._grace_s, more),
         )
 
-    def slow_exit(self, worker: int) -> None:
+    def _slow_exit(self, worker: int) -> None:
         """It has done its work, and its process goes on."""
         handle = self._processes.handles[worker]
         logger.warning(
@@ -61,35 +71,25 @@ class RunLog:
                 handle.segment.name,
                 handle.name,
                 handle.pid,
-                SLOW_EXIT_S,
+                life.SLOW_EXIT_S,
                 handle.vitals.end_waits_for(),
             ),
         )
 
-    def set_aside(self, item: Leaf, segment: int) -> None:
-        """Names a poisonous item, and moves what a worker has written of it to its file."""
+    def _set_aside(self, item: Leaf, segment: int) -> None:
+        """Two workers have died of it."""
         where = self._graph.segments[segment]
-        name = item_of(self._processes.handles, *item)
-        kept = ""
-        path = None if where.declared is None else where.declared.dead_letter
-        if path is not None and self.directory is not None:
-            record = Path(suspect_path(self.directory.path, segment, item))
-            add_record(path, record.read_bytes())
-            record.unlink()
-            kept = f", and is kept in {path!r}"
-        if where.declared is not None and where.declared.poison == "skip":
-            text = "%s has killed two workers of segment %r: it is set aside%s"
-            logger.warning(text, name, where.name, kept)
+        if where.declared is None or where.declared.poison != "skip":
+            return  # the run ends with that
+        path = where.declared.dead_letter
+        logger.warning(
+            "%s has killed two workers of segment %r: it is set aside%s",
+            item_of(self._processes.handles, *item),
+            where.name,
+            "" if path is None else f", and is kept in {path!r}",
+        )
 
-    def acquit(self, item: Leaf, segment: int) -> None:
-        """An item that one worker has died of is done: what was written of it is not needed."""
-        where = self._graph.segments[segment].declared
-        if where is not None and where.dead_letter is not None and self.directory is not None:
-            # There is nothing if it was done before anybody had heard of that death.
-            record = suspect_path(self.directory.path, segment, item)
-            Path(record).unlink(missing_ok=True)
-
-    def death(self, worker: int, items: int) -> None:
+    def _death(self, worker: int, items: int) -> None:
         """It has died and was replaced; so many items are done again."""
         death = self._processes.handles[worker].death
         again = "1 item is" if items == 1 else f"{items} items are"

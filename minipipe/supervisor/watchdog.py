@@ -71,7 +71,7 @@ class Watchdog:
         signs: list[Hashable] = []
         for handle in self._processes.handles.values():
             progress = handle.vitals.progress()
-            if progress is None:
+            if progress is None or not handle.is_asked_for:
                 continue
             signs.append(progress)
             call = handle.vitals.call()

@@ -26,6 +26,7 @@ class WorkerHandle:
     segment: GraphSegment
     member: Member
     vitals: Vitals
+    is_asked_for: bool = False  # its process was, or it needs none
     pid: int = 0
     result: Any = None
     final: WorkerStats | None = None
@@ -64,7 +65,7 @@ class WorkerHandle:
     @property
     def is_starting(self) -> bool:
         """Whether it has not come out of its `local_init`, as far as is seen."""
-        return self.vitals.call() == STARTING
+        return self.is_asked_for and self.vitals.call() == STARTING
 
     @property
     def start_stage(self) -> str:
@@ -161,4 +162,6 @@ def _add_handles(
                 skips_poison=declared is not None and declared.poison == "skip",
             )
             name = segment.worker_name(index)
-            handles[ident] = WorkerHandle(ident, index, name, segment, member, vitals_of(member))
+            handle = WorkerHandle(ident, index, name, segment, member, vitals_of(member))
+            handle.is_asked_for = member.is_caller
+            handles[ident] = handle

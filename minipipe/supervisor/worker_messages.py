@@ -92,6 +92,7 @@ class WorkerMessages:
         handles = self._processes.handles
         if isinstance(report, Started):
             handles[report.worker].pid = report.pid
+            yield life.ProcessStarted(report.worker)
         elif isinstance(report, Exited):
             handle = handles[report.worker]
             yield self._died(handle, report.status, report.last)

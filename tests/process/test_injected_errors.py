@@ -18,7 +18,7 @@ import pytest
 
 import minipipe as mp
 from minipipe.stream import wire
-from minipipe.supervisor import conductor, run_log, shared_page, worker_messages
+from minipipe.supervisor import conductor, shared_page, suspect_files, worker_messages
 from minipipe.supervisor.deaths import Deaths
 from minipipe.supervisor.failures import Failures
 from minipipe.supervisor.hosts.zygote import ZygoteClient
@@ -55,8 +55,10 @@ EFFECTS: dict[str, tuple[Any, str]] = {
     "take over a pipe": (OutputPump, "add"),
     "ask the zygote": (ZygoteClient, "start"),
     "kill a worker": (WorkerProcesses, "kill"),
-    "log a death": (RunLog, "death"),
-    "write a dead letter": (run_log, "add_record"),
+    "observe an event": (RunLog, "event"),
+    "observe an action": (Monitor, "action"),
+    "log a death": (RunLog, "_death"),
+    "write a dead letter": (suspect_files, "add_record"),
 }
 # With none of these a worker cannot be told to stop, or to go.
 MUTE = {"pickle an order", "send an order"}

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 import minipipe as mp
+from minipipe.protocol.run.lifecycle import Launch, Tick
 from minipipe.supervisor import monitor
 from tests.conftest import DEADLOCK_S, wait_until
 
@@ -52,9 +53,10 @@ def test_it_is_said_also_while_processes_are_asked_for(
 
 
 def test_a_start_that_is_quick_is_not_said(caplog: pytest.LogCaptureFixture) -> None:
-    progress = monitor.Monitor(SimpleNamespace(streams=()), SimpleNamespace(handles={}))
-    for _ in range(1000):
-        progress.asked_for_one(5.0)
-    progress.starting(0, 5.0 + 0.9 * monitor.STARTING_S)
+    at = SimpleNamespace(started=False, stopping=False, ready=0)
+    progress = monitor.Monitor(SimpleNamespace(streams=()), SimpleNamespace(handles={}), at)
+    for worker in range(1000):
+        progress.action(Launch(worker), 5.0)
+    progress.event(Tick(), 5.0 + 0.9 * monitor.STARTING_S)
     assert "starting" not in caplog.text
-    assert progress.start_due_in_s(5.0) == monitor.STARTING_S
+    assert progress.due_in_s(5.0) == monitor.STARTING_S

@@ -28,6 +28,7 @@ from minipipe.protocol.run.lifecycle import (
     Lifecycle,
     LogCutShort,
     LogLaterFailure,
+    LogSlowExit,
     Member,
     Outcome,
     Phase,
@@ -39,7 +40,6 @@ from minipipe.protocol.run.lifecycle import (
     SendStart,
     SendStop,
     StopAsked,
-    TellSlowExit,
     Tick,
     Wired,
 )
@@ -142,7 +142,7 @@ def test_at_a_normal_end_a_process_has_all_the_time_that_it_takes_and_that_is_sa
     tell(lifecycle, Done(1), Done(3), Done(2), at_s=5.0)
     tell(lifecycle, Died(1, DEATH), Died(2, DEATH), at_s=5.1)
     assert lifecycle.deadline_s == 5.0 + SLOW_EXIT_S
-    assert tell(lifecycle, Tick(), at_s=5.0 + SLOW_EXIT_S) == [TellSlowExit(3)]
+    assert tell(lifecycle, Tick(), at_s=5.0 + SLOW_EXIT_S) == [LogSlowExit(3)]
     assert lifecycle.deadline_s is None
     assert tell(lifecycle, Tick(), at_s=1e6) == []
     assert tell(lifecycle, Died(3, DEATH), at_s=1e6) == [Finish(Outcome.FINISHED)]

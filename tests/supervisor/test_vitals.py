@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 
 import minipipe as mp
 from minipipe.protocol.run import timeouts
+from minipipe.protocol.run.lifecycle import Tick
 from minipipe.protocol.run.vital_signs import STARTING, Call, StartStage, VitalSigns
 from minipipe.supervisor.monitor import Monitor
 from minipipe.supervisor.watchdog import Watchdog
@@ -42,6 +44,8 @@ def elsewhere(**options: object) -> tuple[Elsewhere, FakeVitals]:
     assert graph is not None
     fakes: dict[int, FakeVitals] = {}
     handles = handles_of(graph, lambda member: fakes.setdefault(member.id, FakeVitals()))
+    for handle in handles.values():
+        handle.is_asked_for = True
     return Elsewhere(handles), fakes[2]
 
 
@@ -128,5 +132,6 @@ def test_how_full_streams_are_is_what_the_vital_signs_show(
     built = graph.build(monitor=True)._graph
     assert built is not None
     with caplog.at_level(logging.INFO, "minipipe"):
-        Monitor(built, processes).log_if_due(1.0)
+        running = SimpleNamespace(started=True, stopping=False, ready=2)
+        Monitor(built, processes, running).event(Tick(), 1.0)
     assert any("3 of 4 items (75 %)" in r.getMessage() for r in caplog.records)

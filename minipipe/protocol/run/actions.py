@@ -35,6 +35,18 @@ class SendFence:
 
 
 @dataclass(frozen=True)
+class Launch:
+    """Asks for the process of a worker, at the start of the run."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
+class Launched:
+    """All processes that are wanted were asked for."""
+
+
+@dataclass(frozen=True)
 class Spawn:
     """Starts the process of a new worker, in the place of one that has died."""
 
@@ -73,7 +85,7 @@ class LogCutShort:
 
 
 @dataclass(frozen=True)
-class TellSlowExit:
+class LogSlowExit:
     """Says in the log what the end of a worker's process waits for."""
 
     worker: int
@@ -157,12 +169,14 @@ class Finish:
 Action = (
     SendInit
     | SendFence
+    | Launch
+    | Launched
     | Spawn
     | Inherit
     | LogDeath
     | LogLaterFailure
     | LogCutShort
-    | TellSlowExit
+    | LogSlowExit
     | SetAside
     | Acquit
     | SendJoin

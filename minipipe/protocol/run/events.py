@@ -58,6 +58,26 @@ class Member:
 
 # ------------------------------------------------------------------ events
 @dataclass(frozen=True)
+class Began:
+    """There is all that workers need: their processes can be started."""
+
+
+@dataclass(frozen=True)
+class ProcessStarted:
+    """A worker's process, which was asked for, exists."""
+
+    worker: int
+
+
+@dataclass(frozen=True)
+class LaunchFailed:
+    """A worker's process could not be asked for, at the start of the run."""
+
+    worker: int
+    cause: BaseException
+
+
+@dataclass(frozen=True)
 class Bound:
     """A worker's process runs and its inbox has an address."""
 
@@ -168,7 +188,10 @@ class Tick:
 
 
 Event = (
-    Bound
+    Began
+    | ProcessStarted
+    | LaunchFailed
+    | Bound
     | Unloadable
     | Wired
     | Leaving

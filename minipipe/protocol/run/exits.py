@@ -6,8 +6,8 @@ from minipipe.protocol.run.actions import (
     Action,
     Kill,
     LogCutShort,
+    LogSlowExit,
     SendExit,
-    TellSlowExit,
 )
 from minipipe.protocol.run.events import Phase
 from minipipe.protocol.run.run_state import RunState, WorkerState
@@ -72,7 +72,7 @@ class Exits:
             slow_at_s = self._slow_at_s(state)
             if slow_at_s is not None and now_s >= slow_at_s:
                 state.told_slow = True
-                actions.append(TellSlowExit(state.member.id))
+                actions.append(LogSlowExit(state.member.id))
         return actions
 
     def _kill_at_s(self, state: WorkerState) -> float | None:

@@ -18,9 +18,12 @@ from minipipe.protocol.run.actions import (
     Finish,
     Inherit,
     Kill,
+    Launch,
+    Launched,
     LogCutShort,
     LogDeath,
     LogLaterFailure,
+    LogSlowExit,
     SendDrain,
     SendExit,
     SendFence,
@@ -31,20 +34,22 @@ from minipipe.protocol.run.actions import (
     SendStop,
     SetAside,
     Spawn,
-    TellSlowExit,
 )
 from minipipe.protocol.run.completion import Completion
 from minipipe.protocol.run.events import (
+    Began,
     Bound,
     Broke,
     Died,
     Done,
     Event,
     Failed,
+    LaunchFailed,
     Leaving,
     Member,
     Outcome,
     Phase,
+    ProcessStarted,
     Resent,
     Rested,
     SegmentEnded,
@@ -67,6 +72,7 @@ __all__ = [
     "STOP_S",
     "Acquit",
     "Action",
+    "Began",
     "Bound",
     "Broke",
     "Died",
@@ -76,14 +82,19 @@ __all__ = [
     "Finish",
     "Inherit",
     "Kill",
+    "Launch",
+    "LaunchFailed",
+    "Launched",
     "Leaving",
     "Lifecycle",
     "LogCutShort",
     "LogDeath",
     "LogLaterFailure",
+    "LogSlowExit",
     "Member",
     "Outcome",
     "Phase",
+    "ProcessStarted",
     "Resent",
     "Rested",
     "SegmentEnded",
@@ -98,7 +109,6 @@ __all__ = [
     "SetAside",
     "Spawn",
     "StopAsked",
-    "TellSlowExit",
     "Tick",
     "Unloadable",
     "Wired",
@@ -165,7 +175,8 @@ class Lifecycle:
     @property
     def deadline_s(self) -> float | None:
         """When a Tick is due."""
-        times = (self._exits.deadline_s, self._run.restarts.deadline_s)
+        run = self._run
+        times = (self._exits.deadline_s, run.restarts.deadline_s, self._starting.deadline_s)
         return min((t for t in times if t is not None), default=None)
 
     # --------------------------------------------------------------- events
@@ -180,6 +191,12 @@ class Lifecycle:
             event = Tick()  # it was of one that has been replaced
         actions: list[Action] = []
         match event:
+            case Began():
+                actions += self._starting.begin()
+            case ProcessStarted(worker):
+                self._workers[worker].has_process = True
+            case LaunchFailed(worker, cause):
+                actions += self._stopping.launch_failed(worker, cause, now_s)
             case Bound(worker, address):
                 actions += self._starting.bound(worker, address)
             case Unloadable(worker, cause):
@@ -215,7 +232,7 @@ class Lifecycle:
             case Broke(cause):
                 actions += self._stopping.break_off(cause, now_s)
             case Tick():
-                pass
+                actions += self._starting.launch()
         actions += self._exits.exits(now_s)
         actions += self._exits.overdue(now_s)
         actions += [LogDeath(n.worker, n.items) for n in restarts.due(now_s)]

@@ -15,6 +15,8 @@ class WorkerState:
 
     member: Member
     phase: Phase = Phase.STARTING
+    unasked: bool = False  # its process is still to be asked for
+    has_process: bool = False
     is_late: bool = False  # it takes the place of another one: announced when it is ready
     announced: bool = False  # it was told of the others, and they of it
     address: str = ""
@@ -39,6 +41,7 @@ class RunState:
     grace_s: float
     outcome: Outcome | None = None  # decided at the first thing that ends it
     cause: BaseException | None = None
+    launching: bool = False  # not all processes were asked for
     started: bool = False
     stop_at_s: float | None = None
     broken: BaseException | None = None  # the last error of the supervisor's own

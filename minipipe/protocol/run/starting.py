@@ -6,6 +6,8 @@ from minipipe.protocol.delivery.membership import Peer
 from minipipe.protocol.run.actions import (
     Action,
     Kill,
+    Launch,
+    Launched,
     LogLaterFailure,
     SendInit,
     SendJoin,
@@ -15,12 +17,49 @@ from minipipe.protocol.run.actions import (
 from minipipe.protocol.run.events import Outcome, Phase
 from minipipe.protocol.run.run_state import RunState, WorkerState
 
+AT_ONCE = 16  # so many processes may be asked for that are not there yet
+
 
 class Starting:
     """Decides what new workers, and the others about them, are told."""
 
     def __init__(self, run: RunState) -> None:
         self._run = run
+
+    def begin(self) -> list[Action]:
+        """All workers are to get a process, but for the caller's loop, which has one."""
+        for state in self._run.workers.values():
+            state.unasked = not state.member.is_caller
+        self._run.launching = True
+        return self.launch()
+
+    def launch(self) -> list[Action]:
+        """Asks for some more processes; the others wait until some of these are there.
+
+        (A host may take seconds for many, and wishes and deaths are not to wait for that.)
+        """
+        if not self._run.launching:
+            return []
+        workers = self._run.workers.values()
+        unasked = [s for s in workers if s.unasked]
+        under_way = sum(
+            s.phase is Phase.STARTING and not (s.unasked or s.has_process or s.member.is_caller)
+            for s in workers
+        )
+        if not unasked:  # and none of those before has failed at once
+            self._run.launching = False
+            return [Launched()]
+        some = unasked[: max(0, AT_ONCE - under_way)]
+        for state in some:
+            state.unasked = False
+        return [Launch(s.member.id) for s in some]
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When it is to be looked whether all were asked for: at once after the last of them."""
+        if self._run.launching and not any(s.unasked for s in self._run.workers.values()):
+            return self._run.now_s
+        return None
 
     def bound(self, worker: int, address: str) -> list[Action]:
         """A worker's inbox has an address: it is told of the others, and they of it."""

@@ -39,6 +39,9 @@ class Stopping:
         if self._run.all_done:
             self._run.stop_at_s = now_s  # from here on their ends have no more than their grace
             return []
+        for state in self._run.workers.values():
+            if state.unasked:  # nothing is known of it anywhere
+                state.unasked, state.phase = False, Phase.GONE
         if outcome is Outcome.FAILED or self._run.outcome is None:
             self._run.outcome, self._run.cause = outcome, cause
         self._run.stop_at_s = now_s
@@ -47,6 +50,13 @@ class Stopping:
             for s in self._run.workers.values()
             if Phase.BOUND <= s.phase < Phase.DONE and not s.failed
         ]
+
+    def launch_failed(self, worker: int, cause: BaseException, now_s: float) -> list[Action]:
+        """A process cannot even be asked for: nothing has begun that would be worth a grace."""
+        self._run.launching = False
+        actions = self.stop(Outcome.FAILED, cause, now_s)
+        self._run.workers[worker].phase = Phase.GONE  # not before: that would be a way to be done
+        return [*actions, *self.kill_all(now_s)]
 
     def failed_late(self, cause: BaseException, *, counts: bool) -> list[Action]:
         """What becomes of a failure after the run was stopped.
