@@ -34,6 +34,7 @@ from minipipe.errors.options import (
 )
 from minipipe.errors.transport import (
     ItemTypeError,
+    RecordError,
     RunDirectoryLostError,
     TransportError,
     UnknownTransportError,
@@ -51,6 +52,7 @@ __all__ = [
     "OptionError",
     "OutputsError",
     "PoisonError",
+    "RecordError",
     "RemoteTraceback",
     "ResultTooLargeError",
     "RunDirectoryLostError",

@@ -14,6 +14,33 @@ class WireFormatError(MiniPipeError, ValueError):
         self.what = what
 
 
+class RecordError(WireFormatError):
+    """A record came that is malformed, or that holds what its socket does not accept.
+
+    Args:
+        socket: the address of the socket that it came by.
+        sender: the worker that it says it is from; 0 is the supervisor.
+        record: its name.
+        what: is wrong with it.
+        stream: of a parcel, the number of its stream.
+    """
+
+    def __init__(
+        self, socket: str, sender: int, record: str, what: str, stream: int | None = None
+    ) -> None:
+        super().__init__(what)
+        self.args = (socket, sender, record, what, stream)
+        self.socket = socket
+        self.sender = sender
+        self.record = record
+        self.stream = stream
+
+    def __str__(self) -> str:
+        sender = f"worker {self.sender}" if self.sender else "the supervisor"
+        stream = "" if self.stream is None else f" of stream {self.stream}"
+        return f"{self.socket} refused record {self.record}{stream} from {sender}: {self.what}"
+
+
 class ItemTypeError(MiniPipeError, TypeError):
     """An item, or a part of it, cannot travel between processes."""
 

@@ -21,6 +21,7 @@ NOTHING_DONE: Done = frozenset()
 class Arrived:
     """A parcel that waits, not yet decoded."""
 
+    stream: int
     producer: int
     origin: int
     epoch: int
@@ -52,8 +53,8 @@ class Arrived:
     def piece(self, position: int, first: int, count: int) -> Arrived:
         """Some of its items, from this position on, the first of this number."""
         runs = [(first, first + count)]
-        about = (self.producer, self.origin, self.epoch, runs, self.path, self.body, ())
-        piece = Arrived(*about, count, whole=self, position=position)
+        about = (self.stream, self.producer, self.origin, self.epoch, runs, self.path, self.body)
+        piece = Arrived(*about, (), count, whole=self, position=position)
         if self.keys is not None:
             piece.keys = {j: keys[position : position + count] for j, keys in self.keys.items()}
         return piece

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from minipipe.protocol.delivery.intervals import Interval
 from minipipe.protocol.delivery.paths import Path
-from minipipe.stream import wire
+from minipipe.stream import records
 from minipipe.stream.arrived import Arrived
+from minipipe.stream.fields import flat
 from minipipe.stream.inlet import Inlet
 from minipipe.stream.outbox import Outbox
 
@@ -19,21 +20,26 @@ class Feedback:
     def report_turn(self, inlet: Inlet) -> None:
         """Tells the origin what became of the items of the parcel in work."""
         for parcel, runs in inlet.confirmations():
-            self._acknowledge(wire.CONFIRM, inlet, parcel, runs, parcel.path)
+            self._acknowledge(records.Confirm, inlet, parcel, runs, parcel.path)
         drops = inlet.drops()
         if drops is not None:
             parcel, runs = drops
-            self._acknowledge(wire.DROPPED, inlet, parcel, runs, parcel.path)
+            self._acknowledge(records.Dropped, inlet, parcel, runs, parcel.path)
 
     def drop_at(self, inlet: Inlet, number: int, parcel: Arrived, path: Path) -> None:
         """Tells the origin of an item that nothing comes of it at this path beyond a fork."""
-        self._acknowledge(wire.DROPPED, inlet, parcel, [(number, number + 1)], path)
+        self._acknowledge(records.Dropped, inlet, parcel, [(number, number + 1)], path)
 
     def _acknowledge(
-        self, op: int, inlet: Inlet, parcel: Arrived, runs: list[Interval], path: Path
+        self,
+        kind: type[records.Confirm] | type[records.Dropped],
+        inlet: Inlet,
+        parcel: Arrived,
+        runs: list[Interval],
+        path: Path,
     ) -> None:
         """Tells the origin of these items that they are confirmed, or dropped, at their path."""
-        record = (op, inlet.spec.region, parcel.epoch, wire.flat(runs), path)
+        record = kind(inlet.spec.region, parcel.epoch, flat(runs), path)
         self._outbox.send_batched(parcel.origin, record, parcel.size_bytes)
 
     def grant(self, inlet: Inlet, *, idle: bool) -> None:
@@ -41,8 +47,7 @@ class Feedback:
         for producer, grant in inlet.grants(idle=idle):
             self._outbox.send(
                 producer,
-                (
-                    wire.GRANT,
+                records.Grant(
                     inlet.spec.stream,
                     grant.taken,
                     grant.finished,

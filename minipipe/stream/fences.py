@@ -8,16 +8,16 @@ for all of these, and send again what nobody has.  Decided in `protocol.delivery
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
-from minipipe.protocol.delivery.intervals import Interval
 from minipipe.protocol.delivery.membership import SUPERVISOR
 from minipipe.protocol.delivery.paths import Path
 from minipipe.protocol.run.events import CrashSuspect
 from minipipe.protocol.wiring import Role
-from minipipe.stream import wire
+from minipipe.stream import records
 from minipipe.stream.ends import Ends
 from minipipe.stream.feedback import Feedback
+from minipipe.stream.fields import flat, unflat
 from minipipe.stream.orders import Orders
 from minipipe.stream.outbox import Outbox
 from minipipe.stream.page import ITEM_WORD
@@ -45,22 +45,16 @@ class Fences:
         """Whether something that was sent before is waiting to be sent again."""
         return bool(self._again)
 
-    def on_fence(
-        self,
-        region: int,
-        epoch: int,
-        dead: Sequence[Interval],
-        receivers: Sequence[int],
-        crash_suspects: Sequence[CrashSuspect] = (),
-    ) -> None:
-        """These are dead, and what is under way in the region does not count any more."""
+    def on_fence(self, fence: records.Fence) -> None:
+        """Some are dead, and what is under way in the region does not count any more."""
+        region, epoch, crash_suspects = fence.region, fence.epoch, fence.crash_suspects
         ends, peers = self._ends, self._peers
         in_user_code = self._orders.page.words[ITEM_WORD]
         if in_user_code:
             ends.sync_progress(in_user_code)  # how far the functor has come, which is to be told
         self._orders.note_crash_suspects(crash_suspects)
         self._charged[region] = [suspect for suspect in crash_suspects if suspect[1] == peers.ident]
-        fresh = peers.membership.fence(region, epoch, dead)
+        fresh = peers.membership.fence(region, epoch, fence.dead)
         self._bury()
         if not fresh:
             return
@@ -72,24 +66,18 @@ class Fences:
             outlet.fence(epoch)
         recovery = ends.recoveries.get(region)
         if recovery is not None:
-            recovery.fence(epoch, receivers)
+            recovery.fence(epoch, fence.receivers)
             if not recovery.paused:
                 self._begin(region)
 
-    def on_fenced(
-        self,
-        receiver: int,
-        region: int,
-        epoch: int,
-        held: Sequence[tuple[Sequence[int], Sequence[Any]]],
-    ) -> None:
+    def on_fenced(self, receiver: int, fenced: records.Fenced) -> None:
         """A receiver says what it has of ours and has not confirmed."""
-        recovery = self._ends.recoveries.get(region)
+        recovery = self._ends.recoveries.get(fenced.region)
         if recovery is None:
             return
-        said = [(wire.unflat(runs), wire.path_of(path)) for runs, path in held]
-        if recovery.fenced(receiver, epoch, said):
-            self._begin(region)
+        held = [(unflat(runs), path) for runs, path in fenced.held]
+        if recovery.fenced(receiver, fenced.epoch, held):
+            self._begin(fenced.region)
 
     def send_again(self) -> None:
         """Sends again what there is room for."""
@@ -108,12 +96,12 @@ class Fences:
     def _begin(self, region: int) -> None:
         recovery = self._ends.recoveries[region]
         items = recovery.items
-        settled = [
+        settled = tuple(
             (segment, number, outputs)
             for segment, _, number, outputs, _ in self._charged.pop(region, ())
             if recovery.ledger.is_settled(number, outputs)
-        ]
-        self._outbox.send(SUPERVISOR, (wire.RESENT, region, recovery.epoch, items, settled))
+        )
+        self._outbox.send(SUPERVISOR, records.Resent(region, recovery.epoch, items, settled))
         if recovery.busy:
             self._again.add(region)
             self.send_again()
@@ -140,11 +128,7 @@ class Fences:
         held: dict[int, list[tuple[Sequence[int], Path]]] = {}
         for inlet in inlets:
             for parcel, runs in inlet.held:
-                held.setdefault(parcel.origin, []).append((_flat(runs), parcel.path))
+                held.setdefault(parcel.origin, []).append((flat(runs), parcel.path))
         senders = frozenset().union(*(inlet.spec.region_senders for inlet in inlets))
         for ident in self._peers.workers_of(senders):
-            self._outbox.send(ident, (wire.FENCED, region, epoch, held.get(ident, ())))
-
-
-def _flat(runs: Sequence[Interval]) -> Sequence[int]:
-    return [number for run in runs for number in run]
+            self._outbox.send(ident, records.Fenced(region, epoch, held.get(ident, ())))

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from minipipe.protocol.delivery.intervals import Interval
+from minipipe.errors import WireFormatError
 from minipipe.protocol.delivery.membership import SUPERVISOR, Peer
 from minipipe.protocol.flow.credit import Grant
-from minipipe.protocol.run.events import CrashSuspect
 from minipipe.protocol.wiring import Role
 from minipipe.shm import SlotRef
-from minipipe.stream import wire
+from minipipe.stream import records, wire
 from minipipe.stream.absent import Absences
-from minipipe.stream.arrived import Arrived, Key
+from minipipe.stream.arrived import Arrived
 from minipipe.stream.ends import Ends
 from minipipe.stream.fanout import topics_for
 from minipipe.stream.fences import Fences
+from minipipe.stream.fields import unflat
+from minipipe.stream.inlet import Inlet
 from minipipe.stream.memory import Memory
 from minipipe.stream.orders import Orders
 from minipipe.stream.outbox import Outbox
@@ -26,8 +26,6 @@ from minipipe.stream.peers import Peers
 from minipipe.stream.probes import Probes
 from minipipe.stream.shipment import release_settled
 from minipipe.transport import Buffer
-
-logger = logging.getLogger("minipipe")
 
 
 class Handlers:
@@ -55,24 +53,24 @@ class Handlers:
         self._fences = fences
         self._probes = probes
         self._early: list[wire.Message] = []
-        self._by_op: dict[int, Callable[..., None]] = {
-            wire.HELLO: self._on_hello,
-            wire.GRANT: self._on_grant,
-            wire.CONFIRM: self._on_confirm,
-            wire.DROPPED: self._on_dropped,
-            wire.CLOSE: self._on_close,
-            wire.MARK: self._on_mark,
-            wire.AT: self._on_at,
-            wire.PROBE: self._on_probe,
-            wire.INIT: self._on_init,
-            wire.JOIN: self._on_join,
-            wire.START: self._on_start,
-            wire.DRAIN: self._on_drain,
-            wire.LEAVE: self._on_leave,
-            wire.STOP: self._on_stop,
-            wire.EXIT: self._on_exit,
-            wire.FENCE: self._on_fence,
-            wire.FENCED: self._on_fenced,
+        self._by_kind: dict[type[NamedTuple], Callable[[int, Any], None]] = {
+            records.Hello: self._on_hello,
+            records.Grant: self._on_grant,
+            records.Confirm: self._on_confirm,
+            records.Dropped: self._on_dropped,
+            records.Close: self._on_close,
+            records.Mark: self._on_mark,
+            records.At: self._on_at,
+            records.Probe: self._on_probe,
+            records.Init: self._on_init,
+            records.Join: self._on_join,
+            records.Start: self._on_start,
+            records.Drain: self._on_drain,
+            records.Leave: self._on_leave,
+            records.Stop: self._on_stop,
+            records.Exit: self._on_exit,
+            records.Fence: self._on_fence,
+            records.Fenced: self._on_fenced,
         }
 
     def take(self, message: wire.Message) -> None:
@@ -97,53 +95,46 @@ class Handlers:
     def _take(self, message: wire.Message) -> None:
         if not self._membership.admits(message.run, message.sender):
             return
-        for record in message.records:
-            op = record[0]
-            if op == wire.ITEMS:
-                self._on_items(message.sender, message.frames, *record[1:])
-                continue
-            handler = self._by_op.get(op)
-            if handler is None:
-                logger.warning("worker %d does not know record %r", self._peers.ident, op)
-                continue
-            handler(message.sender, *record[1:])
+        for record in message.records():
+            try:
+                if type(record) is records.Items:
+                    self._on_items(message.sender, message.frames, record)
+                    continue
+                handler = self._by_kind.get(type(record))
+                if handler is None:
+                    raise WireFormatError("it is not for workers")
+                handler(message.sender, record)
+            except WireFormatError as error:
+                raise message.refused(records.name_of(record), error.what) from error
 
     # ------------------------------------------------------------ from workers
-    def _on_items(
-        self,
-        sender: int,
-        frames: Sequence[Buffer],
-        stream: int,
-        epoch: int,
-        origin: int,
-        runs: Sequence[int],
-        path: Sequence[Any],
-        done: Sequence[Any],
-        select: Sequence[int],
-        keys: Sequence[tuple[int, Sequence[Key]]],
-        slots: Sequence[int],
-        classes: Sequence[bytes | None],
-        body: bytes | tuple[Any, ...],
-    ) -> None:
-        inlet = self._ends.inlets[stream]
+    def _on_items(self, sender: int, frames: Sequence[Buffer], items: records.Items) -> None:
+        runs, epoch = items.runs, items.epoch
+        inlet = self._inlet(items.stream)
         if len(runs) == 2:
             intervals = [(runs[0], runs[1])]
             count = runs[1] - runs[0]
         else:
-            intervals = wire.unflat(runs)
+            intervals = unflat(runs)
             count = sum(stop - first for first, stop in intervals)
-        leaf = wire.path_of(path)
+        if not count:
+            raise WireFormatError("it has no items")
+        path = items.path
         if inlet.spec.slot is not None:  # a broadcast forks here: the message is the same for all
-            leaf = (*leaf, inlet.spec.slot)
-        parcel = Arrived(sender, origin, epoch, intervals, leaf, body, frames, count)
-        if done:
-            parcel.done = frozenset(map(wire.path_of, done))
-        if select:
-            parcel.select = wire.unflat(select)
-        if keys:
-            parcel.keys = dict(keys)
-        if classes:  # also of a parcel that is dropped: its sender counts on it
-            parcel.classes = inlet.producers.named(sender, classes)
+            path = (*path, inlet.spec.slot)
+        about = (items.stream, sender, items.origin, epoch, intervals, path)
+        parcel = Arrived(*about, items.body, frames, count)
+        if items.done:
+            parcel.done = frozenset(items.done)
+        if items.select:
+            parcel.select = unflat(items.select)
+        if items.keys:
+            if any(len(keys) != count for _, keys in items.keys):
+                raise WireFormatError("it has another number of keys than of items")
+            parcel.keys = dict(items.keys)
+        if items.classes:  # also of a parcel that is dropped: its sender counts on it
+            parcel.classes = inlet.producers.named(sender, items.classes)
+        slots = items.slots
         if slots:
             leases = self._memory.borrow(slots)
             if leases is None:
@@ -155,114 +146,95 @@ class Handlers:
             parcel.leases = leases
         inlet.arrived(parcel)
 
-    def _on_hello(
-        self,
-        sender: int,
-        stream: int,
-        segment: int,
-        address: str,
-        publisher: str,
-        with_everybody: bool,
-    ) -> None:
+    def _inlet(self, stream: int) -> Inlet:
+        inlet = self._ends.inlets.get(stream)
+        if inlet is None:
+            raise WireFormatError(f"stream {stream} does not end here")
+        return inlet
+
+    def _on_hello(self, sender: int, hello: records.Hello) -> None:
         peers = self._peers
-        self._outbox.open(Peer(sender, segment, address))
-        inlet = self._ends.inlets[stream]
-        inlet.producers.hello(sender, segment)
-        if publisher:
-            topics = topics_for(peers.ident, with_everybody=with_everybody)
-            peers.subscribe(sender, publisher, topics)
+        inlet = self._inlet(hello.stream)
+        self._outbox.open(sender, hello.address)
+        inlet.producers.hello(sender, hello.segment)
+        if hello.publisher:
+            topics = topics_for(peers.ident, with_everybody=hello.with_everybody)
+            peers.subscribe(sender, hello.publisher, topics)
         # Its window is news to it whatever the window is, so the next flush grants.
 
-    def _on_grant(
-        self,
-        sender: int,
-        stream: int,
-        taken: int,
-        finished: int,
-        window: int,
-        service_time_us: int,
-        window_scale: int,
-    ) -> None:
-        said = Grant(taken, finished, window, service_time_us * 1e-6, window_scale)
-        grant = self._outbox.granted(stream, sender, said)
+    def _on_grant(self, sender: int, said: records.Grant) -> None:
+        service_time_s = said.service_time_us * 1e-6
+        told = Grant(said.taken, said.finished, said.window, service_time_s, said.window_scale)
+        outlet = self._ends.outlets.get(said.stream)
+        if outlet is None:
+            raise WireFormatError(f"stream {said.stream} does not begin here")
+        grant = self._outbox.granted(said.stream, sender, told)
         if grant is not None:
-            self._ends.outlets[stream].consumers.granted(sender, grant, time.monotonic())
+            outlet.consumers.granted(sender, grant, time.monotonic())
 
-    def _on_confirm(
-        self, sender: int, region: int, epoch: int, runs: Sequence[int], path: Sequence[Any]
-    ) -> None:
-        recovery = self._ends.recoveries.get(region)
+    def _on_confirm(self, sender: int, confirm: records.Confirm | records.Dropped) -> None:
+        recovery = self._ends.recoveries.get(confirm.region)
         if recovery is not None:
-            recovery.ledger.acknowledge(wire.unflat(runs), wire.path_of(path))
+            recovery.ledger.acknowledge(unflat(confirm.runs), confirm.path)
             release_settled(recovery.ledger)
 
-    def _on_dropped(
-        self, sender: int, region: int, epoch: int, runs: Sequence[int], path: Sequence[Any]
-    ) -> None:
+    def _on_dropped(self, sender: int, dropped: records.Dropped) -> None:
         # Of an older epoch: that attempt does not count (rule 9).
-        if epoch == self._membership.epoch(region):
-            self._on_confirm(sender, region, epoch, runs, path)
+        if dropped.epoch == self._membership.epoch(dropped.region):
+            self._on_confirm(sender, dropped)
 
-    def _on_close(self, sender: int, region: int) -> None:
+    def _on_close(self, sender: int, close: records.Close) -> None:
         segment = self._peers.segment_of(sender)
-        for inlet in self._ends.inlets_of(region):
+        for inlet in self._ends.inlets_of(close.region):
             spec = inlet.spec
             if spec.role is not Role.STATELESS and segment in spec.closers:
                 inlet.closed(sender, inner=segment in spec.loop)
 
-    def _on_mark(self, sender: int, region: int, mark: int) -> None:
-        for inlet in self._ends.inlets_of(region):
-            inlet.marked(sender, mark)
+    def _on_mark(self, sender: int, mark: records.Mark) -> None:
+        for inlet in self._ends.inlets_of(mark.region):
+            inlet.marked(sender, mark.number)
 
-    def _on_at(self, sender: int, region: int, number: int) -> None:
-        recovery = self._ends.recoveries.get(region)
+    def _on_at(self, sender: int, at: records.At) -> None:
+        recovery = self._ends.recoveries.get(at.region)
         if recovery is not None:
-            recovery.ledger.at(sender, number)
+            recovery.ledger.at(sender, at.number)
 
-    def _on_probe(self, sender: int, *fields: Any) -> None:
-        self._probes.on_probe(*fields)
+    def _on_probe(self, sender: int, probe: records.Probe) -> None:
+        self._probes.on_probe(probe)
 
     # ------------------------------------------------------ from the supervisor
-    def _on_init(
-        self,
-        sender: int,
-        epochs: Sequence[tuple[int, int]],
-        dead: Sequence[Interval],
-        peers: Sequence[tuple[int, int, str]],
-        crash_suspects: Sequence[CrashSuspect],
-        workers: Sequence[tuple[int, int]],
-    ) -> None:
-        new = self._membership.init(epochs, dead, self._peers.listed(peers))
-        self._peers.headcount.told(workers)
+    def _on_init(self, sender: int, init: records.Init) -> None:
+        new = self._membership.init(init.epochs, init.dead, self._peers.listed(init.peers))
+        self._peers.headcount.told(init.workers)
         self._ends.count(self._peers.headcount)
-        self._orders.note_crash_suspects(crash_suspects)
-        for region, epoch in epochs:
+        self._orders.note_crash_suspects(init.crash_suspects)
+        for region, epoch in init.epochs:
             self._ends.begin_epoch(region, epoch)
         for peer in new:
             self._peers.connect(peer)
 
-    def _on_join(self, sender: int, ident: int, segment: int, address: str) -> None:
-        peer = Peer(ident, segment, address)
+    def _on_join(self, sender: int, join: records.Join) -> None:
+        peer = Peer(*join)
         if self._membership.join(peer):
             self._peers.connect(peer)
 
-    def _on_fence(self, sender: int, *fields: Any) -> None:
-        self._fences.on_fence(*fields)
+    def _on_fence(self, sender: int, fence: records.Fence) -> None:
+        self._fences.on_fence(fence)
 
-    def _on_fenced(self, sender: int, *fields: Any) -> None:
-        self._fences.on_fenced(sender, *fields)
+    def _on_fenced(self, sender: int, fenced: records.Fenced) -> None:
+        self._fences.on_fenced(sender, fenced)
 
-    def _on_start(self, sender: int) -> None:
+    def _on_start(self, sender: int, start: records.Start) -> None:
         self._orders.started = True
 
-    def _on_drain(self, sender: int) -> None:
+    def _on_drain(self, sender: int, drain: records.Drain) -> None:
         self._orders.draining = True
 
-    def _on_leave(self, sender: int) -> None:
+    def _on_leave(self, sender: int, leave: records.Leave) -> None:
         self._orders.leaving = True
 
-    def _on_stop(self, sender: int, outcome: str) -> None:
-        self._orders.stop(outcome)
+    def _on_stop(self, sender: int, stop: records.Stop) -> None:
+        self._orders.stop(stop.outcome)
 
-    def _on_exit(self, sender: int) -> None:
+    def _on_exit(self, sender: int, exit: records.Exit) -> None:
         self._orders.exiting = True

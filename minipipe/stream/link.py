@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 from minipipe.stream import wire
 from minipipe.transport import Buffer, Outlet
@@ -19,7 +19,7 @@ class Link:
     def __init__(self, writer: wire.Writer) -> None:
         self._writer = writer
         self._outlet: Outlet | None = None
-        self._records: list[Sequence[Any]] = []
+        self._records: list[NamedTuple] = []
         self._held: list[list[Buffer]] = []
 
     @property
@@ -48,7 +48,7 @@ class Link:
         if self._outlet is not None:
             self._outlet.close()
 
-    def add(self, record: Sequence[Any]) -> None:
+    def add(self, record: NamedTuple) -> None:
         """Sends `record` with the next flush, or before the next parcel."""
         self._records.append(record)
 

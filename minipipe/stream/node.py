@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import NamedTuple
 
 from minipipe.codec import Encoder
 from minipipe.errors import WireFormatError
@@ -78,7 +78,7 @@ class Node:
             () if self.lender is None else self.lender.writable_after_send
         )
         self.absences = Absences(self.membership)
-        self.parcel_decoder = ParcelDecoder(self.memory.borrower)
+        self.parcel_decoder = ParcelDecoder(self.inbox, self.memory.borrower)
         outbox = Outbox(self.membership, ident, transport, supervisor, page, wiring.outlets)
         self.outbox, self.send = outbox, outbox.send
         self.ends = Ends.of(
@@ -137,7 +137,7 @@ class Node:
         self.ends.sync_progress(in_user_code)
 
     # --------------------------------------------------------------- sending
-    def report(self, *record: Any) -> None:
+    def report(self, record: NamedTuple) -> None:
         """Sends a record to the supervisor at once, behind what was skipped before."""
         if self.skips.waits:
             self._report_skips()
@@ -234,9 +234,9 @@ class Node:
         if buffers is None:
             return False
         try:
-            message = wire.read(buffers)
+            message = wire.read(buffers, self.inbox)
         except WireFormatError as error:
-            logger.warning("%s dropped a message: %s", self.inbox.address, error)
+            logger.warning("%s dropped a message: %s", self.inbox.bound_address, error)
             return True
         self._handlers.take(message)
         return True

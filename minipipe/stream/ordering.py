@@ -6,7 +6,7 @@ Rule 21 of the delivery protocol (ARCHITECTURE.md); what is held is decided in
 
 from __future__ import annotations
 
-from minipipe.stream import wire
+from minipipe.stream import records
 from minipipe.stream.ends import Ends
 from minipipe.stream.outbox import Outbox
 from minipipe.stream.peers import Peers
@@ -38,11 +38,11 @@ class Ordering:
             for receiver in self._peers.workers_of(segments):
                 if mark > self._marked.get((region, receiver), 0):
                     self._marked[region, receiver] = mark
-                    self._outbox.send(receiver, (wire.MARK, region, mark))
+                    self._outbox.send(receiver, records.Mark(region, mark))
         for region, segments in self._senders.items():
             inlets = [inlet for inlet in self._ends.inlets_of(region) if inlet.spec.ordered]
             for sender in self._peers.workers_of(segments):
                 lowest = min(inlet.lowest(sender) for inlet in inlets)
                 if lowest > self._at.get((region, sender), 0):
                     self._at[region, sender] = lowest
-                    self._outbox.send(sender, (wire.AT, region, lowest))
+                    self._outbox.send(sender, records.At(region, lowest))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from minipipe.codec import Parcel
-from minipipe.protocol.delivery.membership import SUPERVISOR, Membership, Peer
+from minipipe.protocol.delivery.membership import SUPERVISOR, Membership
 from minipipe.protocol.delivery.recent import Recent
 from minipipe.protocol.flow.credit import Grant
 from minipipe.protocol.wiring import OutletSpec
-from minipipe.stream import wire
+from minipipe.stream import records, wire
 from minipipe.stream.fanout import Fanout
+from minipipe.stream.fields import flat
 from minipipe.stream.link import Link
 from minipipe.stream.memory import references
 from minipipe.stream.page import Page
@@ -78,17 +79,17 @@ class Outbox:
                 link.open(self._transport.connect(peer.address))
         return link
 
-    def open(self, peer: Peer) -> None:
+    def open(self, ident: int, address: str) -> None:
         """Connects to a peer, unless that was done before."""
-        link = self._link(peer.id)
+        link = self._link(ident)
         if not link.is_open:
-            link.open(self._transport.connect(peer.address))
+            link.open(self._transport.connect(address))
 
     def waits_for(self, peer: int) -> bool:
         """Whether something is or was to be sent to this peer."""
         return peer in self._links
 
-    def send(self, ident: int, record: Sequence[Any]) -> None:
+    def send(self, ident: int, record: NamedTuple) -> None:
         """Sends `record` to that worker with the next flush."""
         link = self._link(ident)
         link.add(record)
@@ -106,7 +107,7 @@ class Outbox:
             fanout.forget(dead)
         self._awaiting = [fanout for fanout in self._awaiting if fanout.waits]
 
-    def send_batched(self, ident: int, record: Sequence[Any], size_bytes: int) -> None:
+    def send_batched(self, ident: int, record: NamedTuple, size_bytes: int) -> None:
         """Sends `record` with the next flush of everything, or whatever goes there before.
 
         Args:
@@ -144,11 +145,19 @@ class Outbox:
             if body.held:
                 slots = references(body.held)
             body, frames, classes = body.body, body.frames, body.classes
-        runs, path = wire.flat(shipment.runs), shipment.path
-        done = tuple(shipment.done) if shipment.done else ()
-        select = wire.flat(shipment.select) if shipment.select else ()
-        about = (spec.stream, shipment.epoch, shipment.origin, runs, path, done, select)
-        begin = (wire.ITEMS, *about, shipment.keys, slots)
+        items = records.Items(
+            spec.stream,
+            shipment.epoch,
+            shipment.origin,
+            flat(shipment.runs),
+            shipment.path,
+            tuple(shipment.done) if shipment.done else (),
+            flat(shipment.select) if shipment.select else (),
+            shipment.keys,
+            slots,
+            (),
+            body,
+        )
         links: list[tuple[Link, Sequence[int]]]
         if spec.broadcast:
             links = self._fanouts[spec.stream].links_to(targets, everybody=everybody)
@@ -156,8 +165,10 @@ class Outbox:
             links = [(self._link(targets[0]), targets)]
             self._dirty.pop(targets[0], None)
         for link, reached in links:
-            defined = self._definitions(spec.stream, reached, classes) if classes else ()
-            link.add((*begin, defined, body))
+            if classes:
+                defined = self._definitions(spec.stream, reached, classes)
+                items = items._replace(classes=defined)
+            link.add(items)
             link.flush(frames)
         self._page.parcels += 1
 

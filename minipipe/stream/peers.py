@@ -7,7 +7,7 @@ from collections.abc import Container, Mapping, Sequence
 from minipipe.protocol.delivery.headcount import Headcount
 from minipipe.protocol.delivery.membership import Membership, Peer
 from minipipe.protocol.wiring import Wiring
-from minipipe.stream import wire
+from minipipe.stream import records
 from minipipe.stream.outbox import Outbox
 from minipipe.stream.outlet import Outlet
 from minipipe.transport import Inbox
@@ -68,22 +68,22 @@ class Peers:
         for outlet in self._outlets.values():
             spec = outlet.spec
             if peer.segment in spec.consumers:
-                outbox.open(peer)
+                outbox.open(peer.id, peer.address)
                 outlet.consumers.group_of(peer.segment).add(peer.id)
                 is_sole = self.headcount.of([peer.segment]) == 1
                 publisher = outbox.publisher(spec, peer.id, is_sole=is_sole)
                 about = (spec.stream, self._wiring.segment, self._inbox.address)
-                outbox.send(peer.id, (wire.HELLO, *about, *publisher))
+                outbox.send(peer.id, records.Hello(*about, *publisher))
             if peer.segment in spec.receivers and outlet.closed:
-                outbox.open(peer)
-                outbox.send(peer.id, (wire.CLOSE, spec.region))
+                outbox.open(peer.id, peer.address)
+                outbox.send(peer.id, records.Close(spec.region))
             if peer.segment in spec.ordered_receivers and outlet.ledger is not None:
-                outbox.open(peer)
+                outbox.open(peer.id, peer.address)
                 outlet.ledger.expect_at(peer.id)
         # Also to those who will only be told of an end, or of a death: once the run is on, nobody
         # depends on the run's directory any more.
         if peer.segment in self._wiring.correspondents or outbox.waits_for(peer.id):
-            outbox.open(peer)
+            outbox.open(peer.id, peer.address)
 
     def subscribe(self, producer: int, address: str, topics: Sequence[bytes]) -> None:
         """From now on, what this producer broadcasts there comes here."""
@@ -103,5 +103,5 @@ class Peers:
         outlet.closed = True
         for peer in self.membership.peers.values():
             if peer.segment in outlet.spec.receivers:
-                self._outbox.open(peer)
-                self._outbox.send(peer.id, (wire.CLOSE, outlet.spec.region))
+                self._outbox.open(peer.id, peer.address)
+                self._outbox.send(peer.id, records.Close(outlet.spec.region))

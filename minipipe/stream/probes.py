@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from minipipe.protocol.flow.chasing import Chase, Question
-from minipipe.stream import wire
+from minipipe.stream import records
 from minipipe.stream.ends import Ends
 from minipipe.stream.inlet import Inlet
 from minipipe.stream.outbox import Outbox
@@ -37,10 +37,10 @@ class Probes:
         self.full.clear()
         self._send(self._chase.ask({inlet.spec.stream: inlet.producers.idents for inlet in empty}))
 
-    def on_probe(self, join: int, number: int, stream: int, down: bool) -> None:
+    def on_probe(self, probe: records.Probe) -> None:
         """Somebody has asked this node, as a producer or consumer of the stream."""
-        if self._chase.is_answer(join, number, down=down):
-            self.full.add(stream)
+        if self._chase.is_answer(probe.join, probe.number, down=probe.down):
+            self.full.add(probe.stream)
             return
         empty: dict[int, Iterable[int]] = {}
         if self.hungry:
@@ -48,7 +48,7 @@ class Probes:
                 if not (inlet.queue or inlet.turn or inlet.ended):
                     empty[inlet.spec.stream] = inlet.producers.idents
         full = {outlet.spec.stream: outlet.held_up_by for outlet in self._holding()}
-        self._send(self._chase.passed_on(join, number, empty=empty, full=full))
+        self._send(self._chase.passed_on(probe.join, probe.number, empty=empty, full=full))
 
     def _holding(self) -> list[Outlet]:
         """The outlets whose consumers could let this node go on.
@@ -61,5 +61,5 @@ class Probes:
         return [o for o in outlets if o in self.blocked or (o.ledger and o.spec.region in full)]
 
     def _send(self, questions: Iterable[Question]) -> None:
-        for worker, *about in questions:
-            self._outbox.send(worker, (wire.PROBE, *about))
+        for question in questions:
+            self._outbox.send(question.worker, records.Probe(*question[1:]))

@@ -5,10 +5,8 @@ Decided, from what all members say, in `protocol.delivery.quiescence`.
 
 from __future__ import annotations
 
-from typing import Any
-
 from minipipe.protocol.delivery.membership import SUPERVISOR
-from minipipe.stream import wire
+from minipipe.stream import records
 from minipipe.stream.counts import loop_counts
 from minipipe.stream.ends import Ends
 from minipipe.stream.outbox import Outbox
@@ -29,7 +27,7 @@ class Rest:
         self._ends = ends
         self._peers = peers
         self._outbox = outbox
-        self._told: tuple[Any, ...] | None = None
+        self._told: records.Rest | None = None
 
     def report(self) -> None:
         """Tells the supervisor that nothing is left to do here, and what was passed on.
@@ -40,7 +38,8 @@ class Rest:
         if not (self.ended or all(inlet.only_the_loop_feeds_it for inlet in inlets)):
             return
         loop = next((inlet.spec.loop for inlet in inlets), frozenset())
-        now = (wire.REST, self.ended, *loop_counts(self._ends, self._peers.workers_of(loop)))
+        sent, arrived = loop_counts(self._ends, self._peers.workers_of(loop))
+        now = records.Rest(self.ended, tuple(sent), tuple(arrived))
         if now != self._told:
             self._told = now
             self._outbox.send(SUPERVISOR, now)

@@ -6,12 +6,9 @@ the supervisor, which could not read them as fast as several workers write them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from minipipe.protocol.run.budget import LAST
 from minipipe.protocol.run.thinning import Sampling
-from minipipe.stream import wire
+from minipipe.stream import records
 
 
 class Skips:
@@ -52,7 +49,7 @@ class Skips:
         else:
             runs += (number, number + 1)
 
-    def take(self, text: str = "", failure: bytes = b"") -> Sequence[Any]:
+    def take(self, text: str = "", failure: bytes = b"") -> records.Skipped:
         """All that waits, as a record for the supervisor.
 
         Args:
@@ -60,7 +57,7 @@ class Skips:
             failure: the last failure, pickled, likewise.
         """
         failed = [(*key, runs) for key, runs in self._failed.items()]
-        record = (wire.SKIPPED, self._ignored, text, self._unnumbered, failed, failure)
+        record = records.Skipped(self._ignored, text, self._unnumbered, failed, failure)
         self._ignored = self._unnumbered = 0
         self._failed = {}
         self.waits = False

@@ -18,7 +18,7 @@ from typing import Any
 from minipipe.codec import Unreadable
 from minipipe.errors import LifecycleError
 from minipipe.protocol.delivery.paths import Outputs, outputs
-from minipipe.stream import Inlet, Node, StopRun, wire
+from minipipe.stream import Inlet, Node, StopRun, records
 from minipipe.stream.arrived import Arrived
 from minipipe.stream.page import ITEM_WORD, OUTSIDE
 from minipipe.worker.service_thread import ServiceThread
@@ -168,7 +168,7 @@ class Output:
                 if not inlet.queue:
                     self.exhausted = True
                     node.publish()
-                    node.report(wire.DONE)
+                    node.report(records.Done())
                     raise StopIteration
             try:
                 turn = inlet.next_batch()

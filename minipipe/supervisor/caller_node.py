@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from minipipe.graph import Graph
-from minipipe.stream import Node, wire
+from minipipe.stream import Node, records
 from minipipe.stream.node import WAIT_S
 from minipipe.stream.page import OUTSIDE
 from minipipe.supervisor.processes import WorkerProcesses
@@ -37,8 +37,8 @@ def node_of_caller(
 
 def join_in(caller: Node, service_thread: ServiceThread) -> None:
     """The caller's loop is there and ready: the supervisor hears that, as from any worker."""
-    caller.report(wire.BOUND, caller.inbox.address)
-    caller.report(wire.WIRED)
+    caller.report(records.Bound(caller.inbox.address))
+    caller.report(records.Wired())
     # Until the loop asks for an item, it is the service thread who serves.
     caller.page.item = OUTSIDE
     service_thread.arm()

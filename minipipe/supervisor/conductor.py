@@ -119,11 +119,11 @@ class Conductor:
             if buffers is None:
                 self._more = False
                 return
-            self._effects.attempt("reading what a worker says", self._hear, buffers)
+            self._effects.attempt("reading what a worker says", self._hear, buffers, inbox)
 
-    def _hear(self, buffers: list[Buffer]) -> None:
+    def _hear(self, buffers: list[Buffer], inbox: Inbox) -> None:
         try:
-            message = wire.read(buffers)
+            message = wire.read(buffers, inbox)
         except WireFormatError as error:
             logger.warning("the supervisor dropped a message: %s", error)
             return

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from minipipe.protocol.delivery.membership import SUPERVISOR, Peer
+from minipipe.protocol.delivery.membership import SUPERVISOR
 from minipipe.protocol.run import lifecycle as life
-from minipipe.stream import names_of, wire
+from minipipe.stream import names_of, records, wire
 from minipipe.stream.link import Link
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.suspect_files import SuspectFiles
@@ -81,10 +81,10 @@ class Effects:
     def _carry_out(self, action: life.Action) -> None:
         match action:
             case life.SendInit(worker, peers, epochs, dead, crash_suspects, workers):
-                listed = [_peer(p) for p in peers]
-                self._send(worker, wire.INIT, epochs, dead, listed, crash_suspects, workers)
+                self._send(worker, records.Init(epochs, dead, peers, crash_suspects, workers))
             case life.SendFence(worker, region, epoch, dead, receivers, crash_suspects):
-                self._send(worker, wire.FENCE, region, epoch, dead, receivers, crash_suspects)
+                fence = records.Fence(region, epoch, dead, receivers, crash_suspects)
+                self._send(worker, fence)
             case life.SetAside(item, segment):
                 self.suspect_files.set_aside(item, segment)
             case life.Acquit(item, segment):
@@ -98,21 +98,21 @@ class Effects:
             case life.Inherit(worker, cause):
                 self._start_again(worker, cause)
             case life.SendJoin(worker, peer):
-                self._send(worker, wire.JOIN, *_peer(peer))
+                self._send(worker, records.Join(*peer))
             case life.SendStart(worker):
-                self._send(worker, wire.START)
+                self._send(worker, records.Start())
             case life.SendDrain(worker):
-                self._send(worker, wire.DRAIN)
+                self._send(worker, records.Drain())
             case life.SendLeave(worker):
-                self._send(worker, wire.LEAVE)
+                self._send(worker, records.Leave())
             case life.SendStop(worker, outcome):
                 if self._is_caller(worker):  # it has nothing to save, and may never look
                     self.events.append(life.Done(worker))
-                self._send(worker, wire.STOP, outcome.value)
+                self._send(worker, records.Stop(outcome.value))
             case life.SendExit(worker):
                 if self._is_caller(worker):
                     self.events.append(life.Died(worker, RuntimeError("left")))
-                self._send(worker, wire.EXIT)
+                self._send(worker, records.Exit())
             case life.Kill(worker, hard):
                 if self._is_caller(worker):
                     self.events.append(life.Died(worker, RuntimeError("left")))
@@ -168,7 +168,7 @@ class Effects:
     def _is_caller(self, worker: int) -> bool:
         return self._processes.handles[worker].member.is_caller
 
-    def _send(self, worker: int, *record: Any) -> None:
+    def _send(self, worker: int, record: NamedTuple) -> None:
         link = self._links[worker]
         link.add(record)
         self._unsent.add(worker)
@@ -181,7 +181,3 @@ _DOING: dict[type[life.Action], str] = {
     life.Acquit: "removing what was kept of an item that a worker has died of",
     life.Kill: "killing a worker",
 }
-
-
-def _peer(peer: Peer) -> tuple[int, int, str]:
-    return (peer.id, peer.segment, peer.address)

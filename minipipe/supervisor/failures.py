@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import pickle
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 from minipipe.errors import TooManyFailuresError
 from minipipe.graph import Graph
 from minipipe.protocol.run.budget import LAST, Budget
 from minipipe.protocol.run.thinning import EverRarer
-from minipipe.stream import wire
+from minipipe.stream.fields import unflat
+from minipipe.stream.records import Skipped
 from minipipe.supervisor.worker_handle import WorkerHandle
 from minipipe.worker.failure import Failure
 
@@ -44,26 +44,25 @@ class Failures:
         self._ignored = {segment.index: EverRarer() for segment in graph.segments}
         self._last: dict[int, deque[tuple[Failure, str]]] = {}
 
-    def skipped(self, handle: WorkerHandle, fields: Sequence[Any]) -> TooManyFailuresError | None:
+    def skipped(self, handle: WorkerHandle, skips: Skipped) -> TooManyFailuresError | None:
         """Books what a worker has skipped; what the run ends with, if it was too much."""
-        ignored, text, unnumbered, failed, failure = fields
-        self._ignore(handle.segment.index, ignored, text)
-        if not unnumbered and not failed:
+        self._ignore(handle.segment.index, skips.ignored, skips.text)
+        if not skips.unnumbered and not skips.failed:
             return None
         segment = handle.segment
         budget = self._budgets[segment.index]
         before = budget.failures
-        budget.failed(unnumbered)
-        for origin, path, numbers in failed:
-            runs = wire.unflat(numbers)
+        budget.failed(skips.unnumbered)
+        for origin, outputs, numbers in skips.failed:
+            runs = unflat(numbers)
             if segment.restarts:
-                budget.failed_at((origin, tuple(path)), runs)
+                budget.failed_at((origin, outputs), runs)
             else:
                 budget.failed(sum(stop - first for first, stop in runs))
         if budget.failures == before:
             return None
-        if failure:
-            self._note(segment.index, handle, pickle.loads(failure))
+        if skips.failure:
+            self._note(segment.index, handle, pickle.loads(skips.failure))
         return self._judged(segment.index)
 
     def _ignore(self, segment: int, count: int, text: str) -> None:

@@ -7,12 +7,11 @@ import logging
 import os
 import pickle
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from minipipe.errors import StartError
 from minipipe.graph import Graph, GraphSegment
 from minipipe.protocol.run import lifecycle as life
-from minipipe.stream import wire
+from minipipe.stream import records, wire
 from minipipe.supervisor.deaths import Deaths
 from minipipe.supervisor.failures import Failures
 from minipipe.supervisor.hosts.base import Exited, Last, Refused, Report, Started, ZygoteLost
@@ -55,37 +54,42 @@ class WorkerMessages:
         handle = self._processes.handles.get(message.sender)
         if message.run != self._run or handle is None:
             return
-        for op, *fields in message.records:
-            if op == wire.BOUND:
-                self._connect(handle.ident, fields[0])
-                yield life.Bound(handle.ident, fields[0])
-            elif op == wire.UNLOADABLE:
-                failure = pickle.loads(fields[0])
-                yield life.Unloadable(handle.ident, failure.exception(self._where(handle, failure)))
-            elif op == wire.WIRED:
-                yield life.Wired(handle.ident)
-            elif op == wire.DONE:
-                yield from self._done(handle, fields)
-            elif op == wire.SKIPPED:
-                too_many = self._failures.skipped(handle, fields)
-                if too_many is not None:
-                    yield life.StopAsked(outcome=life.Outcome.FAILED, cause=too_many)
-            elif op == wire.FAILED:
-                yield self._failed(handle, pickle.loads(fields[0]))
-            elif op == wire.LOG:
-                self._log(*fields)
-            elif op == wire.REST:
-                yield life.Rested(handle.ident, *fields)
-            elif op == wire.ENDED:
-                yield life.SegmentEnded(handle.ident)
-            elif op == wire.RESENT:
-                yield life.Resent(handle.ident, *fields)
+        for record in message.records():
+            match record:
+                case records.Bound(address):
+                    self._connect(handle.ident, address)
+                    yield life.Bound(handle.ident, address)
+                case records.Unloadable(blob):
+                    failure = pickle.loads(blob)
+                    where = self._where(handle, failure)
+                    yield life.Unloadable(handle.ident, failure.exception(where))
+                case records.Wired():
+                    yield life.Wired(handle.ident)
+                case records.Done(result):
+                    yield from self._done(handle, result)
+                case records.Skipped():
+                    too_many = self._failures.skipped(handle, record)
+                    if too_many is not None:
+                        yield life.StopAsked(outcome=life.Outcome.FAILED, cause=too_many)
+                case records.Failed(blob):
+                    yield self._failed(handle, pickle.loads(blob))
+                case records.Log():
+                    self._log(record)
+                case records.Rest(ended, sent, arrived):
+                    yield life.Rested(handle.ident, ended, sent, arrived)
+                case records.Ended():
+                    yield life.SegmentEnded(handle.ident)
+                case records.Resent():
+                    yield life.Resent(handle.ident, *record)
+                case _:
+                    name = records.name_of(record)
+                    raise message.refused(name, "it is not for the supervisor")
 
-    def _log(self, level: int, text: str, once: bool = False) -> None:
-        if text not in self._said_once:
-            logger.log(level, "%s", text)
-            if once:
-                self._said_once.add(text)
+    def _log(self, line: records.Log) -> None:
+        if line.text not in self._said_once:
+            logger.log(line.level, "%s", line.text)
+            if line.once:
+                self._said_once.add(line.text)
 
     def of_process(self, report: Report) -> Iterator[life.Event]:
         """What has happened to a process."""
@@ -125,11 +129,11 @@ class WorkerMessages:
         error, signs = self._deaths.error_of(handle, status, last), last.signs
         return life.Died(handle.ident, error, signs.item, signs.deaths)
 
-    def _done(self, handle: WorkerHandle, fields: list[Any]) -> Iterator[life.Event]:
+    def _done(self, handle: WorkerHandle, result: bytes) -> Iterator[life.Event]:
         if handle.death is not None:
             return  # read after its death: whoever takes its place does that work, and counts
         try:
-            handle.result = pickle.loads(fields[0]) if fields else None
+            handle.result = pickle.loads(result) if result else None
         except Exception as error:  # unpickling runs code of the user's classes
             error.add_note(f"minipipe: while reading what local_term of {handle.name!r} returned")
             yield life.Failed(handle.ident, error, True)

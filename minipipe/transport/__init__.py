@@ -5,21 +5,37 @@ from __future__ import annotations
 from minipipe.errors import UnknownTransportError
 from minipipe.transport.base import Buffer, Inbox, Outlet, Publisher, Transport
 from minipipe.transport.inproc import InprocTransport
+from minipipe.transport.trust import LOCAL, PLAIN_DATA, Trust
 from minipipe.transport.zeromq import ZeroMQTransport
 
 SCHEMES = ("inproc", "ipc", "tcp")
 
 
-def open_transport(base: str) -> Transport:
+def open_transport(base: str, advertise: str | None = None) -> Transport:
     """The transport for a base address, whose scheme picks it.
 
     `ipc://DIRECTORY` (a private directory, in which inboxes become sockets),
     `tcp://HOST` (each inbox takes a free port), `inproc://NAME` (within this process).
+
+    Args:
+        advertise: with tcp, the host that others are told to connect to, if it is not `HOST`
+            (which may be that of one network card, or 0.0.0.0 for all).
     """
     scheme, sep, _ = base.partition("://")
     if not sep or scheme not in SCHEMES:
         raise UnknownTransportError(scheme, base, SCHEMES)
-    return InprocTransport(base) if scheme == "inproc" else ZeroMQTransport(base)
+    return InprocTransport(base) if scheme == "inproc" else ZeroMQTransport(base, advertise)
 
 
-__all__ = ["SCHEMES", "Buffer", "Inbox", "Outlet", "Publisher", "Transport", "open_transport"]
+__all__ = [
+    "LOCAL",
+    "PLAIN_DATA",
+    "SCHEMES",
+    "Buffer",
+    "Inbox",
+    "Outlet",
+    "Publisher",
+    "Transport",
+    "Trust",
+    "open_transport",
+]

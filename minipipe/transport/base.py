@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
+from minipipe.transport.trust import Trust
+
 Buffer: TypeAlias = "bytes | memoryview"
 
 
@@ -19,7 +21,15 @@ class Inbox(Protocol):
 
     @property
     def address(self) -> str:
-        """Where others connect to."""
+        """Where others connect to: what they are told."""
+
+    @property
+    def bound_address(self) -> str:
+        """Where it is bound here, for what is said of it here."""
+
+    @property
+    def trust(self) -> Trust:
+        """What it accepts beside plain data."""
 
     def receive(self) -> list[Buffer] | None:
         """The next message, or None if there is none now.  Never blocks.

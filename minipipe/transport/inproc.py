@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from minipipe.errors import TransportError
 from minipipe.transport.base import Buffer
+from minipipe.transport.trust import LOCAL
 
 
 class _Mailbox:
@@ -121,7 +122,8 @@ class InprocInbox:
     """The reading end of a mailbox."""
 
     def __init__(self, address: str) -> None:
-        self.address = address
+        self.address = self.bound_address = address
+        self.trust = LOCAL
         self._mailbox = _mailbox(address)
         self._subscribed: dict[str, _Topics] = {}
         self._closed = False

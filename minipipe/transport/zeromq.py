@@ -8,7 +8,9 @@ from typing import Any
 import zmq
 
 from minipipe.errors import TransportError
+from minipipe.transport.trust import LOCAL, PLAIN_DATA
 from minipipe.transport.zeromq_sockets import (
+    Endpoint,
     ZeroMQInbox,
     ZeroMQOutlet,
     ZeroMQPublisher,
@@ -19,10 +21,18 @@ MAX_IPC_PATH_BYTES = 107
 
 
 class ZeroMQTransport:
-    """One ZeroMQ context, made in the process that uses it and never inherited by another."""
+    """One ZeroMQ context, made in the process that uses it and never inherited by another.
 
-    def __init__(self, base: str) -> None:
+    Args:
+        base: where it binds.
+        advertise: the host that others are told to connect to, where that is another one.
+    """
+
+    def __init__(self, base: str, advertise: str | None = None) -> None:
         self._scheme, _, self._place = base.partition("://")
+        self._told = self._place if advertise is None else advertise
+        # A directory of this user's, where the file system lets nobody else in; else a port.
+        self._trust = LOCAL if self._scheme == "ipc" else PLAIN_DATA
         self._pid = os.getpid()
         self._inboxes: list[ZeroMQInbox] = []
         self._publishers: list[ZeroMQPublisher] = []
@@ -32,7 +42,7 @@ class ZeroMQTransport:
         self._context.setsockopt(zmq.RCVHWM, 0)
 
     def bind(self, name: str) -> ZeroMQInbox:
-        inbox = ZeroMQInbox(*self._bound(zmq.PULL, name), self._context)
+        inbox = ZeroMQInbox(*self._bound(zmq.PULL, name), self._trust, self._context)
         self._inboxes.append(inbox)
         return inbox
 
@@ -41,23 +51,23 @@ class ZeroMQTransport:
         self._publishers.append(publisher)
         return publisher
 
-    def _bound(self, kind: int, name: str) -> tuple[Any, str, str | None]:
-        """A bound socket, its address, and the path of its file if it has one."""
+    def _bound(self, kind: int, name: str) -> tuple[Any, Endpoint]:
+        """A bound socket, and where it is."""
         path = os.path.join(self._place, name) if self._scheme == "ipc" else None
         if path is not None:
             self._check(path)
         socket = self._context.socket(kind)
         try:
             if path is not None:
-                address = f"ipc://{path}"
+                address = advertised = f"ipc://{path}"
                 socket.bind(address)
             else:
                 port = socket.bind_to_random_port(f"tcp://{self._place}")
-                address = f"tcp://{self._place}:{port}"
+                address, advertised = (f"tcp://{at}:{port}" for at in (self._place, self._told))
         except zmq.ZMQError as error:
             socket.close(linger=0)
             raise TransportError(f"cannot bind {name!r} in {self._place!r}: {error}") from error
-        return socket, address, path
+        return socket, Endpoint(address, advertised, path)
 
     @staticmethod
     def _check(path: str) -> None:

@@ -13,12 +13,13 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import zmq
 
 from minipipe.errors import TransportError
 from minipipe.transport.base import Buffer
+from minipipe.transport.trust import Trust
 
 # Above this, pyzmq's zero-copy send (a reference count and a callback) is cheaper than memcpy.
 ZERO_COPY_BYTES = 65_536
@@ -35,14 +36,32 @@ _POLLIN = int(zmq.POLLIN)  # as a plain number: `&` on the enum costs as much as
 _SUBSCRIBED = b"\x01"  # how what comes up an XPUB begins; b"\x00" for one who has left or died
 
 
+class Endpoint(NamedTuple):
+    """Where a socket is bound.
+
+    Attributes:
+        bound: the address here.
+        advertised: the one that others are told, and can connect to.
+        path: of its file, if it has one.
+    """
+
+    bound: str
+    advertised: str
+    path: str | None
+
+
 class ZeroMQInbox:
     """One bound PULL socket, and one SUB for each publisher subscribed to."""
 
-    def __init__(self, socket: Any, address: str, path: str | None, context: Any) -> None:
+    def __init__(
+        self, socket: Any, place: Endpoint, trust: Trust, context: zmq.Context[Any]
+    ) -> None:
         self._socket = socket
-        self._path = path
+        self._path = place.path
         self._context = context
-        self.address = address
+        self.address = place.advertised
+        self.bound_address = place.bound
+        self.trust = trust
         # One SUB for each publisher: what a socket subscribes to holds for all its connections.
         self._subscriber_at: dict[str, Any] = {}
         self._sockets: list[Any] = [socket]
@@ -190,10 +209,10 @@ class ZeroMQOutlet:
 class ZeroMQPublisher:
     """One bound XPUB socket."""
 
-    def __init__(self, socket: zmq.Socket[bytes], address: str, path: str | None) -> None:
+    def __init__(self, socket: zmq.Socket[bytes], place: Endpoint) -> None:
         self._socket: Any = socket
-        self._path = path
-        self.address = address
+        self._path = place.path
+        self.address = place.advertised
         self._fd = int(socket.FD)
         self._outlet = ZeroMQOutlet(socket)
         self._send: Any = super(zmq.Socket, socket).send

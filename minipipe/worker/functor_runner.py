@@ -16,7 +16,7 @@ from typing import Any
 
 from minipipe.errors import ItemTypeError
 from minipipe.protocol.delivery.paths import outputs
-from minipipe.stream import Inlet, Node, Outlet, Role, StopRun, Turn, wire
+from minipipe.stream import Inlet, Node, Outlet, Role, StopRun, Turn, records
 from minipipe.stream.arrived import Arrived
 from minipipe.stream.node import WAIT_S
 from minipipe.stream.page import ITEM_WORD, OUTSIDE
@@ -197,7 +197,7 @@ class FunctorRunner:
         )
         if not self._told_of_copies:
             self._told_of_copies = True
-            self.node.report(wire.LOG, logging.WARNING, text)
+            self.node.report(records.Log(logging.WARNING, text))
         item = self.node.parcel_decoder.decode(parcel, "private")[turn.numbers.index(number)]
         try:
             return self.call_at(number, function, item)

@@ -13,7 +13,7 @@ from minipipe.segments.coroutine import Coroutine, lost_tail
 from minipipe.segments.functor import Opened, coroutine_kwargs
 from minipipe.segments.functor_code import yields_nothing
 from minipipe.segments.markers import Sentinel
-from minipipe.stream import Role, wire
+from minipipe.stream import Role, records
 from minipipe.worker.emit import Emitter
 from minipipe.worker.functor_runner import SKIPPED, FunctorRunner
 from minipipe.worker.inputs import Input, Single
@@ -82,7 +82,7 @@ class GeneralLoop:
             self._pass_on(None, self._coroutine.finish, self._coroutine.more)
             if self._coroutine.lost and not self._yields_nothing:
                 text = lost_tail(self._runner.where, self._coroutine.lost)
-                node.report(wire.LOG, logging.WARNING, text)
+                node.report(records.Log(logging.WARNING, text))
         self._emitter.flush()
         if self._ends or node.orders.leaving:
             for inlet in node.inlets.values():
@@ -90,7 +90,7 @@ class GeneralLoop:
         node.rest.ended = True
         node.rest.passive = node.wiring.in_loop  # what it has counted is told whenever it changes
         if self._ends:
-            node.report(wire.ENDED)
+            node.report(records.Ended())
         self._runner.close()
 
     # ------------------------------------------------------------------ an item

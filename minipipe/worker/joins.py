@@ -11,7 +11,7 @@ from typing import cast
 from minipipe.errors import TwicePairedError, UnpairedError
 from minipipe.protocol.delivery.pairing import Pairing
 from minipipe.protocol.wiring import Carried
-from minipipe.stream import Inlet, wire
+from minipipe.stream import Inlet, records
 from minipipe.worker.functor_runner import FunctorRunner
 from minipipe.worker.inputs import Reader, keys_at
 from minipipe.worker.skipping import broken
@@ -93,7 +93,7 @@ class ZipJoin:
                 f"{reader.inlet.spec.name!r}, since their common origin brings so few by {others}: "
                 "what is joined in step should come equally often"
             )
-            self._runner.node.report(wire.LOG, logging.WARNING, text)
+            self._runner.node.report(records.Log(logging.WARNING, text))
 
     def _end(self) -> None:
         """One stream has ended: what the others still have or get is left over.
@@ -118,14 +118,14 @@ class ZipJoin:
         for reader in others:
             reader.inlet.discard()
         if others and not node.orders.draining:
-            node.report(wire.ENDED)  # a source that feeds nobody else yields no more
+            node.report(records.Ended())  # a source that feeds nobody else yields no more
         if not node.orders.leaving:
             runner.wait_for_input(lambda: all(r.inlet.ended for r in others))
         left = {r.inlet.spec.name: r.inlet.discarded for r in others if r.inlet.discarded}
         if left:
             node.page.dropped += sum(left.values())
             text = str(UnpairedError(runner.where, tuple(left.items())))
-            node.report(wire.LOG, logging.WARNING, text.removesuffix(_MEND))
+            node.report(records.Log(logging.WARNING, text.removesuffix(_MEND)))
 
 
 class KeyedJoin:

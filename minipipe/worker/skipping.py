@@ -13,7 +13,7 @@ from minipipe.errors import ItemTypeError, UnreadableItemError
 from minipipe.process.describe import text_of
 from minipipe.protocol.delivery.paths import Outputs, outputs
 from minipipe.protocol.run.thinning import EverRarer
-from minipipe.stream import Node, wire
+from minipipe.stream import Node, records
 from minipipe.stream.arrived import Arrived
 from minipipe.worker.failure import Failure, capture
 from minipipe.worker.skipped_items import DeadLetterWriter
@@ -119,7 +119,7 @@ class Skipping:
             if item is GENERATED:  # not one of many
                 why = "was skipped and the stream ends, as a generator cannot go on"
                 text = f"{self._where}: {skipped} {why}: {said}"
-                self._node.report(wire.LOG, logging.WARNING, text)
+                self._node.report(records.Log(logging.WARNING, text))
             else:
                 self._node.report_skips(f"{self._where}: {skipped} was skipped: {said}")
 
@@ -128,7 +128,7 @@ class Skipping:
         if self._without_letter.is_due():
             said = f"{self._where}: no dead letter of item {number}, which cannot be unpickled"
             text = f"{said}{self._without_letter.so_far}"
-            self._node.report(wire.LOG, logging.WARNING, text)
+            self._node.report(records.Log(logging.WARNING, text))
 
     @property
     def _feeders(self) -> str:
@@ -142,7 +142,7 @@ class Skipping:
             said = (
                 f"{self._where}: no dead letter of item {failure.number}: {unwritten.failure.text}"
             )
-            self._node.report(wire.LOG, logging.WARNING, said)
+            self._node.report(records.Log(logging.WARNING, said))
 
     def _write_letter(self, failure: Failure, item: Any, parcel: Arrived | None) -> None:
         try:

@@ -19,7 +19,7 @@ from minipipe.process.worker_info import WorkerInfo, set_worker_info
 from minipipe.protocol.run.vital_signs import EndStage, StartStage
 from minipipe.segments.functor import Opened
 from minipipe.shm.arrays import set_pool
-from minipipe.stream import Node, StopRun, wire
+from minipipe.stream import Node, StopRun, records
 from minipipe.stream.memory import Memory
 from minipipe.stream.page import Page
 from minipipe.transport import open_transport
@@ -57,7 +57,8 @@ def work(spec: WorkerSpec, load: Load, page: Page) -> None:
         memory=memory,
     )
     if node.lender is not None:
-        node.lender.on_barred = lambda: node.report(wire.LOG, logging.WARNING, barred(spec), True)
+        log = records.Log(logging.WARNING, barred(spec), once=True)
+        node.lender.on_barred = lambda: node.report(log)
     set_pool(memory.pool)  # where `mp.empty` makes its arrays
     service_thread = ServiceThread(node)
     service_thread.start()
@@ -108,7 +109,7 @@ class WorkerMain:
             opened = self._open(task)
             if self.runner.service_thread.failure is not None:  # what it met while local_init ran
                 raise self.runner.service_thread.failure
-            node.report(wire.WIRED)
+            node.report(records.Wired())
             node.block(lambda: node.membership.born and node.orders.started)
             self._loop(task, opened).run()
             self._log("End of stream")
@@ -117,7 +118,7 @@ class WorkerMain:
             self.runner.come_back()  # local_term runs also then
         except _Unloadable as unloadable:
             self.runner.come_back()
-            node.report(wire.UNLOADABLE, dumps(unloadable.failure))
+            node.report(records.Unloadable(dumps(unloadable.failure)))
             return
         except Broken as broken:
             self.runner.come_back()
@@ -133,10 +134,10 @@ class WorkerMain:
     def _bind(self) -> None:
         if not self._bound:
             self._bound = True
-            self.node.report(wire.BOUND, self.node.inbox.address)
+            self.node.report(records.Bound(self.node.inbox.address))
 
     def _log(self, text: str) -> None:
-        self.node.report(wire.LOG, logging.INFO, f"{self.spec.name}: {text}")
+        self.node.report(records.Log(logging.INFO, f"{self.spec.name}: {text}"))
 
     def _interrupt_on_stop(self) -> None:
         """Lets a stop reach the main thread in the functor, as Ctrl-C would in a plain script."""
@@ -225,14 +226,14 @@ class WorkerMain:
             self._fail(capture(error, CLOSING))
             return
         self.info.outcome = self.node.orders.stopped or "finished"
-        result = None
+        blob = b""
         if opened is not None and opened.local_term is not None:
             doing = TERMINATING
             self.node.page.stage = EndStage.SAVING
             try:
                 result = self.runner.call(opened.local_term)
                 doing = RETURNING
-                blob = dumped(result)
+                blob = b"" if result is None else dumped(result)
             except BaseException as error:
                 self.runner.leave_if_forked(error)
                 self._fail(capture(error, doing))
@@ -240,13 +241,10 @@ class WorkerMain:
         if opened is not None:
             self._log("Local termination")
         self.node.publish()
-        if result is None:
-            self.node.report(wire.DONE)
-        else:
-            self.node.report(wire.DONE, blob)
+        self.node.report(records.Done(blob))
 
     def _fail(self, failure: Failure) -> None:
-        self.node.report(wire.FAILED, dumps(failure))
+        self.node.report(records.Failed(dumps(failure)))
 
 
 def _is_ours(frame: FrameType | None) -> bool:

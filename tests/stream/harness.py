@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import minipipe as mp
 from minipipe.graph import Part, line_graph
-from minipipe.stream import Inlet, Node, Outlet, Role, wire
+from minipipe.protocol.delivery.membership import Peer
+from minipipe.stream import Inlet, Node, Outlet, Role, records, wire
 from minipipe.stream.page import Page
 from minipipe.transport import open_transport
 
@@ -60,17 +61,19 @@ class Line:
         """INIT to all, as the supervisor does it."""
         for node in self.nodes:
             peers = [
-                (n.ident, n.wiring.segment, n.inbox.address) for n in self.nodes if n is not node
+                Peer(n.ident, n.wiring.segment, n.inbox.address)
+                for n in self.nodes
+                if n is not node
             ]
-            self.tell(node, (wire.INIT, (), (), peers, (), self.workers))
+            self.tell(node, records.Init((), (), peers, (), self.workers))
 
     @property
     def workers(self) -> list[tuple[int, int]]:
         """How many of each segment there are."""
         return [(s.index, s.n_processes) for s in self.graph.segments]
 
-    def tell(self, node: Node, *records: Any, sender: int = 0, run: int = RUN) -> None:
-        head = wire.Writer(run, sender).write(records)
+    def tell(self, node: Node, *said: NamedTuple, sender: int = 0, run: int = RUN) -> None:
+        head = wire.Writer(run, sender).write(said)
         self.transport.connect(node.inbox.address).send([head])
 
     @property

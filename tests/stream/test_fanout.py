@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minipipe.stream import wire
+from minipipe.stream import records, wire
 from minipipe.stream.fanout import EVERYBODY, Fanout, topics_for
 from minipipe.transport import Buffer
 
@@ -41,7 +41,7 @@ def reached(fanout: Fanout, subscribed: dict[int, list[bytes]], targets: list[in
     assert isinstance(publisher, Recorder)
     publisher.sent.clear()
     for link, _ in links:
-        link.add((wire.MARK, 0, 0))
+        link.add(records.Mark(0, 0))
         link.flush()
     return sorted(s for s, topics in subscribed.items() for t in topics if t in publisher.sent)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minipipe.errors import WireFormatError
-from minipipe.stream import StopRun, wire
+from minipipe.protocol.delivery.membership import Peer
+from minipipe.stream import StopRun, records, wire
 from tests.stream.harness import RUN, Line
 
 
@@ -54,7 +56,7 @@ def test_in_order_between_one_producer_and_one_consumer(line: Line) -> None:
 
 def test_nothing_is_taken_in_before_init(line: Line) -> None:
     sink = line.nodes[2]
-    line.tell(sink, (wire.CLOSE, 0), sender=1)
+    line.tell(sink, records.Close(0), sender=1)
     sink.serve()
     assert not line.inlet(sink).closed_by
     line.introduce()
@@ -66,16 +68,16 @@ def test_messages_of_another_run_are_dropped(line: Line) -> None:
     line.introduce()
     sink = line.nodes[2]
     sink.serve()
-    line.tell(sink, (wire.CLOSE, 0), sender=1, run=RUN + 1)
+    line.tell(sink, records.Close(0), sender=1, run=RUN + 1)
     sink.serve()
     assert not line.inlet(sink).closed_by
 
 
 def test_messages_of_the_dead_are_dropped(line: Line) -> None:
     sink = line.nodes[2]
-    peers = [(2, 1, line.nodes[1].inbox.address)]
-    line.tell(sink, (wire.INIT, (), ((1, 2),), peers, (), line.workers))
-    line.tell(sink, (wire.CLOSE, 0), sender=1)
+    peers = [Peer(2, 1, line.nodes[1].inbox.address)]
+    line.tell(sink, records.Init((), ((1, 2),), peers, (), line.workers))
+    line.tell(sink, records.Close(0), sender=1)
     sink.serve()
     assert not line.inlet(sink).closed_by
 
@@ -94,13 +96,13 @@ def test_a_confirmation_of_any_epoch_counts_and_a_drop_of_this_one_only() -> Non
     assert ledger is not None
     assert ledger.open_items >= 2
     before = ledger.open_items
-    line.tell(source, (wire.DROPPED, 0, 0, (0, 1), ()), sender=2)
+    line.tell(source, records.Dropped(0, 0, (0, 1), ()), sender=2)
     source.serve()
     assert ledger.open_items == before
-    line.tell(source, (wire.CONFIRM, 0, 0, (0, 1), ()), sender=3)
+    line.tell(source, records.Confirm(0, 0, (0, 1), ()), sender=3)
     source.serve()
     assert ledger.open_items == before - 1
-    line.tell(source, (wire.DROPPED, 0, 1, (1, 2), ()), sender=2)
+    line.tell(source, records.Dropped(0, 1, (1, 2), ()), sender=2)
     source.serve()
     assert ledger.open_items == before - 2
     line.close()
@@ -114,7 +116,7 @@ def test_a_grant_that_comes_twice_or_late_does_no_harm(line: Line) -> None:
     source = line.source
     stream = line.outlet(source).spec.stream
     for taken, window in ((0, 4), (0, 4), (0, 2)):
-        line.tell(source, (wire.GRANT, stream, taken, taken, window, 10, 1), sender=2)
+        line.tell(source, records.Grant(stream, taken, taken, window, 10, 1), sender=2)
     source.serve()
     assert line.outlet(source).consumers.groups[0].room_items(2) == 2
 
@@ -129,17 +131,15 @@ def test_what_is_no_message_is_dropped_and_said(line: Line, caplog) -> None:
     assert caplog.text.count("dropped a message") == 2
 
 
-def test_another_wire_version_is_named() -> None:
-    import msgpack
-
-    with pytest.raises(WireFormatError, match="wire version 99, this process speaks 1"):
-        wire.read([msgpack.packb((99, 1, 1, []))])
+def test_another_wire_version_is_named(line: Line) -> None:
+    with pytest.raises(WireFormatError, match="wire version 99, this process speaks 2"):
+        wire.read([msgpack.packb((99, 1, 1, []))], line.nodes[0].inbox)
 
 
 def test_a_wait_ends_with_the_run(line: Line) -> None:
     line.introduce()
     sink = line.nodes[2]
-    line.tell(sink, (wire.STOP, "stopped"))
+    line.tell(sink, records.Stop("stopped"))
     with pytest.raises(StopRun):
         sink.block(lambda: False)
     assert sink.orders.stopped == "stopped"

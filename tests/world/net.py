@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from minipipe.transport import Buffer
+from minipipe.transport import LOCAL, Buffer
 
 Message = list[Buffer]
 Deliver = Callable[[Message], None]
@@ -90,7 +90,8 @@ class SimTransport:
 
 class SimInbox:
     def __init__(self, transport: SimTransport, address: str) -> None:
-        self.address = address
+        self.address = self.bound_address = address
+        self.trust = LOCAL
         self.queue: deque[Message] = deque()
         self._transport = transport
 

@@ -13,7 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle
 
@@ -21,7 +21,7 @@ from minipipe.graph import Graph
 from minipipe.protocol.delivery.membership import SUPERVISOR
 from minipipe.protocol.delivery.paths import Leaf
 from minipipe.protocol.run import lifecycle as life
-from minipipe.stream import Node, wire
+from minipipe.stream import Node, records, wire
 from minipipe.stream.page import Page
 from minipipe.supervisor.worker_handle import handles_of
 from minipipe.worker.spec import Task, WorkerSpec
@@ -358,30 +358,33 @@ class World:
     # ------------------------------------------------------------------ the supervisor
     def _hear(self) -> None:
         message = self.inbox.queue.popleft()
-        told = wire.read(message)
+        told = wire.read(message, self.inbox)
         if told.sender not in self.workers:
             return
-        worker = self.workers[told.sender]
-        for op, *fields in told.records:
-            if op == wire.BOUND:
-                self._outlets[told.sender] = self.transport.connect(fields[0])
-                self._handle(life.Bound(told.sender, fields[0]))
-            elif op == wire.WIRED:
-                self._handle(life.Wired(told.sender))
-            elif op == wire.DONE:
-                if fields:
-                    name = self.graph.segments[worker.member.segment].name
-                    self.results.setdefault(name, []).append(pickle.loads(fields[0]))
-                self._handle(life.Done(told.sender))
-            elif op == wire.FAILED:
-                failure = pickle.loads(fields[0])
+        for record in told.records():
+            self._take(told.sender, record)
+
+    def _take(self, sender: int, record: NamedTuple) -> None:
+        match record:
+            case records.Bound(address):
+                self._outlets[sender] = self.transport.connect(address)
+                self._handle(life.Bound(sender, address))
+            case records.Wired():
+                self._handle(life.Wired(sender))
+            case records.Done(result):
+                if result:
+                    name = self.graph.segments[self.workers[sender].member.segment].name
+                    self.results.setdefault(name, []).append(pickle.loads(result))
+                self._handle(life.Done(sender))
+            case records.Failed(blob):
+                failure = pickle.loads(blob)
                 raise AssertionError(f"{failure.doing}: {failure.trace}")
-            elif op == wire.REST:
-                self._handle(life.Rested(told.sender, *fields))
-            elif op == wire.ENDED:
-                self._handle(life.SegmentEnded(told.sender))
-            elif op == wire.RESENT:
-                self._handle(life.Resent(told.sender, *fields))
+            case records.Rest():
+                self._handle(life.Rested(sender, *record))
+            case records.Ended():
+                self._handle(life.SegmentEnded(sender))
+            case records.Resent():
+                self._handle(life.Resent(sender, *record))
 
     def _handle(self, event: life.Event) -> None:
         for action in self.lifecycle.handle(event, self.now_s):
@@ -390,13 +393,13 @@ class World:
     def _do(self, action: life.Action) -> None:
         match action:
             case life.SendInit(worker, peers, epochs, dead, crash_suspects, workers):
-                listed = [(p.id, p.segment, p.address) for p in peers]
-                self._tell(worker, wire.INIT, epochs, dead, listed, crash_suspects, workers)
+                self._tell(worker, records.Init(epochs, dead, peers, crash_suspects, workers))
             case life.SendJoin(worker, peer):
-                self._tell(worker, wire.JOIN, peer.id, peer.segment, peer.address)
+                self._tell(worker, records.Join(*peer))
             case life.SendFence(worker, region, epoch, dead, receivers, crash_suspects):
                 self.crash_suspects = max(self.crash_suspects, len(crash_suspects))
-                self._tell(worker, wire.FENCE, region, epoch, dead, receivers, crash_suspects)
+                fence = records.Fence(region, epoch, dead, receivers, crash_suspects)
+                self._tell(worker, fence)
             case life.Spawn(member, instead_of):
                 before = next(
                     w for w in [*self.workers.values(), *self.zombies] if w.member.id == instead_of
@@ -404,15 +407,15 @@ class World:
                 self.workers.pop(instead_of, None)
                 self.workers[member.id] = Worker(self, member, before.index, late=True)
             case life.SendStart(worker):
-                self._tell(worker, wire.START)
+                self._tell(worker, records.Start())
             case life.SendDrain(worker):
-                self._tell(worker, wire.DRAIN)
+                self._tell(worker, records.Drain())
             case life.SendLeave(worker):
-                self._tell(worker, wire.LEAVE)
+                self._tell(worker, records.Leave())
             case life.SendStop(worker, outcome):
-                self._tell(worker, wire.STOP, outcome.value)
+                self._tell(worker, records.Stop(outcome.value))
             case life.SendExit(worker):
-                self._tell(worker, wire.EXIT)
+                self._tell(worker, records.Exit())
                 # Nobody waits for its last word here: that it is gone is known at once.
                 self._handle(life.Died(worker, RuntimeError("left")))
             case life.SetAside(item, segment):
@@ -426,7 +429,7 @@ class World:
                 doomed.kill()  # it was not ready yet, and is not needed any more
                 self._handle(life.Died(worker, RuntimeError("killed")))
 
-    def _tell(self, worker: int, *record: Any) -> None:
+    def _tell(self, worker: int, record: NamedTuple) -> None:
         if worker in self.workers and not self.workers[worker].alive:
             return
         self._outlets[worker].send([self._writer.write([record])])

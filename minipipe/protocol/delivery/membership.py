@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from minipipe.protocol.delivery.intervals import Interval, IntervalSet
 
 SUPERVISOR = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(NamedTuple):
     """One worker, as the others are told of it."""
 
     id: int

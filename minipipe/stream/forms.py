@@ -1,0 +1,149 @@
+"""The form of a record on the wire: how many fields it has and what they may be, by its class.
+
+msgpack gives numbers, strings, bytes, None and tuples.  What the fields of a record are annotated
+with says which of them is meant, also inside of tuples; a `Sequence` comes as a tuple.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+Check = Callable[[Any], bool]
+
+_PLAIN = (int, str, bytes, bool, NoneType)
+
+
+class Kind(NamedTuple):
+    """What may stand at one place.
+
+    Attributes:
+        types: the types that a value there may have.
+        contents: whether what is in it, if it is a tuple and not empty, is as it should be; None:
+            its type is enough.
+    """
+
+    types: tuple[type, ...]
+    contents: Check | None
+
+
+def kind_of(hint: Any) -> Kind:
+    """What may stand where a field, or what is in it, has this annotation.
+
+    A function that it is annotated with checks the contents instead.
+    """
+    if hint in _PLAIN:
+        return Kind((hint,), None)
+    if hint is Any:
+        return Kind((object,), None)
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        kind = kind_of(inner[0])
+        own = [mark for mark in inner[1:] if callable(mark)]
+        return Kind(kind.types, own[0]) if own else kind
+    if origin in (Union, UnionType):
+        return _one_of([kind_of(each) for each in inner])
+    if origin is tuple and inner[-1] is not ...:
+        return Kind((tuple,), _each_its_own([kind_of(each) for each in inner]))
+    if origin is tuple or origin is Sequence:
+        return Kind((tuple,), _all_alike(kind_of(inner[0])))
+    raise TypeError(f"a record has a field of {hint!r}, and msgpack has no such thing")
+
+
+def _one_of(kinds: list[Kind]) -> Kind:
+    types = tuple(kind for each in kinds for kind in each.types)
+    checks = [(each.types[0], each.contents) for each in kinds if each.contents is not None]
+    if not checks:
+        return Kind(types, None)
+    ((of, check),) = checks
+    return Kind(types, lambda value: type(value) is not of or check(value))
+
+
+def _all_alike(kind: Kind) -> Check | None:
+    if object in kind.types:
+        return None
+    of, contents = frozenset(kind.types), kind.contents
+    if contents is None:
+        return lambda value: of.issuperset(map(type, value))
+    return lambda value: of.issuperset(map(type, value)) and all(map(contents, value))
+
+
+def _each_its_own(kinds: list[Kind]) -> Check:
+    """Whether a tuple has a value of each of these kinds.
+
+    The function is written out, as `dataclasses` does it: it is called for every message, and a
+    loop over the kinds takes twice as long.
+    """
+    names: dict[str, Any] = {}
+    tests = ["True"]
+    for i, kind in enumerate(kinds):
+        names |= {f"type_{i}_{number}": of for number, of in enumerate(kind.types)}
+        if object not in kind.types:
+            are = (f"type(value_{i}) is type_{i}_{number}" for number in range(len(kind.types)))
+            tests.append(f"({' or '.join(are)})")
+        if kind.contents is not None:
+            names[f"contents_{i}"] = kind.contents
+            tests.append(f"(not value_{i} or contents_{i}(value_{i}))")
+    values = "".join(f"value_{i}, " for i in range(len(kinds)))
+    unpacked = f"({values}) = values" if kinds else "pass"
+    exec(
+        "def check(values):\n"
+        f"    if type(values) is not tuple or len(values) != {len(kinds)}:\n"
+        "        return False\n"
+        f"    {unpacked}\n"
+        f"    return {' and '.join(tests)}\n",
+        names,
+    )
+    check: Check = names["check"]
+    return check
+
+
+class Guard(NamedTuple):
+    """Marks a field that not every socket accepts, if there is anything in it.
+
+    Attributes:
+        needs: which attribute of the socket's `Trust` lets it in.
+        holds: what it holds, in words.
+    """
+
+    needs: str
+    holds: str
+
+
+class Form:
+    """How one kind of record stands on the wire.
+
+    Attributes:
+        name: what it is called in errors.
+        fits: whether these are its fields.
+        guarded: the fields that not every socket accepts, by position.
+    """
+
+    def __init__(self, cls: type[NamedTuple]) -> None:
+        hints = get_type_hints(cls, include_extras=True)
+        self.cls = cls
+        self.name = cls.__name__.upper()
+        self._kinds = [kind_of(hint) for hint in hints.values()]
+        self.fits = _each_its_own(self._kinds)
+        self.guarded = tuple(
+            (i, mark)
+            for i, hint in enumerate(hints.values())
+            for mark in getattr(hint, "__metadata__", ())
+            if isinstance(mark, Guard)
+        )
+
+    def why_not(self, fields: Any) -> str:
+        """What is wrong with fields that do not fit, in words."""
+        names = self.cls._fields
+        if type(fields) is not tuple:
+            return f"a {type(fields).__name__} came where its fields should be"
+        if len(fields) != len(names):
+            listed = f" ({', '.join(names)})" if names else ""
+            return f"{len(names)} fields were expected{listed}, and {len(fields)} came"
+        for name, kind, field in zip(names, self._kinds, fields, strict=True):
+            right = type(field) in kind.types
+            if not right or (kind.contents is not None and field and not kind.contents(field)):
+                expected = self.cls.__annotations__[name].__forward_arg__
+                return f"field {name!r} is {field!r:.80}, and {expected} was expected"
+        raise AssertionError(f"{fields!r} are the fields of {self.name}")
