@@ -30,10 +30,10 @@ class Conductor:
     """Asks the lifecycle what to do about messages, deaths and wishes, until all is over.
 
     Attributes:
-        wishes: of the user's, from any thread.
+        posted: what has happened in other threads: wishes of the user's, failures of ours.
 
     Args:
-        wake: a descriptor that is readable when there is a wish.
+        wake: a descriptor that is readable when something was posted.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Conductor:
         *,
         wake: int,
     ) -> None:
-        self.wishes: deque[life.StopAsked] = deque()
+        self.posted: deque[life.Event] = deque()
         self._lifecycle = lifecycle
         self._processes = processes
         self._effects = effects
@@ -73,8 +73,8 @@ class Conductor:
                 effects.attempt("waking up", os.read, self._wake_read, 4096)
             # Wishes and deaths first, and only so many messages at a time: workers may write them
             # faster than they are read here, and then this would never come to anything else.
-            while self.wishes:
-                self._handle(self.wishes.popleft())
+            while self.posted:
+                self._handle(self.posted.popleft())
             effects.attempt("looking for processes that ended", self._reap, readable)
             effects.attempt("receiving from workers", self._receive_some, inbox)
             for _ in range(len(effects.events)):  # what follows from these, in the next turn
@@ -90,7 +90,7 @@ class Conductor:
 
     def _timeout_s(self) -> float | None:
         """How long nothing needs to be done, if nothing happens."""
-        if self._effects.events or self.wishes or self._more:
+        if self._effects.events or self.posted or self._more:
             return 0.0
         now_s, lifecycle = time.monotonic(), self._lifecycle
         deadline_s = lifecycle.deadline_s

@@ -12,12 +12,15 @@ import sys
 import termios
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from minipipe.protocol.run.merging import Merging
 
 logger = logging.getLogger("minipipe")
 
+PAUSE_S = 0.02  # between turns that fail
 CHUNK_BYTES = 65_536  # of one pipe in one turn, so that one that is never empty starves no other
 
 
@@ -31,10 +34,16 @@ class OutputPump(threading.Thread):
     """Reads the workers' pipes and writes to `sys.stdout` and `sys.stderr`.
 
     They are looked up at each write, so that a notebook's cell or a redirection gets them.
+
+    Args:
+        broke: is called with each error of its own.  It goes on all the same, or workers would wait
+            in their prints for ever, and could not even end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, broke: Callable[[BaseException], object]) -> None:
         super().__init__(name="minipipe-output", daemon=True)
+        self._broke = broke
+        self._error: BaseException | None = None  # the first one
         self._pipes: dict[int, _Pipe] = {}
         self._new: list[_Pipe] = []
         self._lock = threading.Lock()
@@ -54,6 +63,9 @@ class OutputPump(threading.Thread):
         """Writes what is there, also of workers that died, and ends.
 
         It does not wait for the end of the pipes: what a functor has started may hold them.
+
+        Raises:
+            BaseException: the first error of its own, which may have come too late for `broke`.
         """
         self._ending = True
         os.write(self._wake_write, b"!")
@@ -62,26 +74,50 @@ class OutputPump(threading.Thread):
         if not self.is_alive():
             os.close(self._wake_read)
             os.close(self._wake_write)
+        if self._error is not None:
+            raise self._error
 
     def run(self) -> None:
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
         while not self._ending:
-            for fd, _ in poll.poll(self._timeout_ms()):
-                if fd == self._wake_read:
-                    os.read(self._wake_read, CHUNK_BYTES)
-                    self._adopt(poll)
-                elif not self._read_some(self._pipes[fd]):
-                    poll.unregister(fd)
-                    self._drop(self._pipes.pop(fd))
-            for to_stderr, merging in self._merging.items():
-                self._write(merging.due(time.monotonic()), to_stderr=to_stderr)
-        self._adopt(poll)
+            self._attempt(self._turn, poll)
+        self._attempt(self._adopt, poll)
         for pipe in self._pipes.values():
-            left = _readable_bytes(pipe.fd)  # now: what has started may go on for ever
-            while left > 0 and self._read_some(pipe):
-                left -= CHUNK_BYTES
-            self._drop(pipe)
+            self._attempt(self._read_rest, pipe)
+            self._attempt(self._drop, pipe)
+
+    def _attempt(self, function: Callable[[Any], object], argument: Any) -> None:
+        """An error in this thread ends the run, and not the thread, which nobody would notice."""
+        try:
+            function(argument)
+        except Exception as error:  # of any kind
+            error.add_note("minipipe: in the supervisor, while showing what workers print")
+            self._error = self._error or error
+            self._broke(error)
+            time.sleep(PAUSE_S)  # it may well fail again
+
+    def _turn(self, poll: select.poll) -> None:
+        """Waits, then reads some of each pipe that has something, and writes what is due."""
+        for fd, _ in poll.poll(self._timeout_ms()):
+            if fd == self._wake_read:
+                os.read(self._wake_read, CHUNK_BYTES)
+                self._adopt(poll)
+            else:
+                self._attempt(self._serve, (poll, fd))
+        for to_stderr, merging in self._merging.items():
+            self._write(merging.due(time.monotonic()), to_stderr=to_stderr)
+
+    def _serve(self, which: tuple[select.poll, int]) -> None:
+        poll, fd = which
+        if not self._read_some(self._pipes[fd]):
+            poll.unregister(fd)
+            self._drop(self._pipes.pop(fd))
+
+    def _read_rest(self, pipe: _Pipe) -> None:
+        left = _readable_bytes(pipe.fd)  # now: what has started may go on for ever
+        while left > 0 and self._read_some(pipe):
+            left -= CHUNK_BYTES
 
     def _timeout_ms(self) -> int | None:
         now_s = time.monotonic()

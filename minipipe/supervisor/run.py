@@ -123,7 +123,7 @@ class Run:
         )
         self.service_thread: ServiceThread | None = None
         self._transport: Transport | None = None
-        self._pump = OutputPump()
+        self._pump = OutputPump(self._broke)
         undo.callback(self._pump.end, 0.0)
         self._wake = Wake()
         undo.callback(self._wake.close)
@@ -179,7 +179,12 @@ class Run:
         cause: BaseException | None = None,
     ) -> None:
         """Wishes for the end; does not wait.  Any thread, also a signal handler."""
-        self._conductor.wishes.append(life.StopAsked(drain, outcome, cause, kill))
+        self._conductor.posted.append(life.StopAsked(drain, outcome, cause, kill))
+        self._wake.wake()
+
+    def _broke(self, error: BaseException) -> None:
+        """Another thread of ours has failed."""
+        self._conductor.posted.append(life.Broke(error))
         self._wake.wake()
 
     @property
@@ -194,7 +199,7 @@ class Run:
 
     def stats(self) -> RunStats:
         """What every worker has done so far."""
-        stopping = self._lifecycle.stopping or bool(self._conductor.wishes)
+        stopping = self._lifecycle.stopping or bool(self._conductor.posted)
         state = "ended" if self.ended else "stopping" if stopping else "running"
         took_s = self._took_s if self.ended else time.monotonic() - self._began_s
         return RunStats(

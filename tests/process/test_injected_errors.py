@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import minipipe as mp
+from minipipe.protocol.run.merging import Merging
 from minipipe.stream import wire
 from minipipe.supervisor import conductor, shared_page, suspect_files, worker_messages
 from minipipe.supervisor.deaths import Deaths
@@ -55,6 +56,8 @@ EFFECTS: dict[str, tuple[Any, str]] = {
     "take over a pipe": (OutputPump, "add"),
     "ask the zygote": (ZygoteClient, "start"),
     "kill a worker": (WorkerProcesses, "kill"),
+    "read what workers print": (OutputPump, "_read_some"),
+    "write what workers print": (Merging, "due"),
     "observe an event": (RunLog, "event"),
     "observe an action": (Monitor, "action"),
     "log a death": (RunLog, "_death"),
@@ -105,7 +108,8 @@ class Saves:
         self.local_init = functools.partial(os.mkdir, str(place / "begun"))
 
     def run(self, item: int) -> None:
-        pass
+        if item % 100 == 0:
+            print("item", item)
 
     def local_term(self) -> None:
         (self.place / "saved").touch()
