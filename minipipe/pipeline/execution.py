@@ -44,6 +44,9 @@ class Execution(Protocol):
     def close(self, timeout_s: float | None) -> dict[str, Any]:
         """Waits for the end; raises what went wrong; returns the results."""
 
+    def is_in_functor(self) -> bool:
+        """Whether the code that asks was called by a functor of this pass, in this process."""
+
     def stop(self, *, drain: bool, wait: bool) -> None: ...
     def stats(self) -> RunStats: ...
 

@@ -12,6 +12,7 @@ from minipipe.inline import PAUSE, InlineRun
 from minipipe.pipeline.at_exit import begin, died_of, end, note_left
 from minipipe.pipeline.execution import RunTimeoutError, check_end_is_read, summary
 from minipipe.pipeline.forgotten import tell_forgotten
+from minipipe.process.handlers import in_signal_handler
 from minipipe.process.logs import SUMMARY, logger
 from minipipe.protocol.run.lifecycle import Outcome
 from minipipe.protocol.run.stats import RunStats
@@ -31,6 +32,7 @@ class InlineExecution:
         self._run = InlineRun(graph, ignored, seed)
         self._items: Any = self._run.steps()  # a generator, which knows whether it is at work
         self._lock = threading.RLock()  # several threads may read one loop
+        self._driver = 0  # the thread that drives it
         self._told = False
         self.began_at = self._run.began_at
         begin(self)
@@ -47,6 +49,7 @@ class InlineExecution:
         with self._lock:
             if self._items.gi_running:
                 raise NestedError("by a functor, a signal handler, or a finalizer")
+            self._driver = threading.get_ident()
             try:
                 while (item := next(self._items)) is PAUSE:
                     pass
@@ -82,6 +85,7 @@ class InlineExecution:
                     "close() while the pipeline runs inline, in another thread or further up in "
                     "this one: that one's close() is what drives it"
                 )
+            self._driver = threading.get_ident()
             until_s = None if timeout_s is None else time.monotonic() + timeout_s
             for _ in self._items:
                 if until_s is not None and time.monotonic() > until_s:
@@ -93,6 +97,10 @@ class InlineExecution:
             self._tell_forgotten()
             logger.log(SUMMARY, "%s", summary("finished", self.stats()))
         return self.results
+
+    def is_in_functor(self) -> bool:
+        here = self._items.gi_running and threading.get_ident() == self._driver
+        return here and not in_signal_handler()  # which may have interrupted a functor
 
     def stop(self, *, drain: bool, wait: bool) -> None:
         if not drain and self._lock.acquire(blocking=False):

@@ -37,13 +37,19 @@ class ProcessExecution:
         grace_s: float,
         seed: int | None,
         shared_bytes: int | None,
+        pipeline: int,
     ) -> None:
         from minipipe.supervisor.run import Run
 
         self._graph = graph
         quiet_interrupts()
         self._run: Run = Run(
-            graph, ignore_exceptions=ignored, seed=seed, shared_bytes=shared_bytes, grace_s=grace_s
+            graph,
+            ignore_exceptions=ignored,
+            seed=seed,
+            shared_bytes=shared_bytes,
+            grace_s=grace_s,
+            pipeline=pipeline,
         )
         self.began_at = self._run.began_at
         self._pid = os.getpid()
@@ -80,6 +86,9 @@ class ProcessExecution:
     @property
     def results(self) -> dict[str, Any]:
         return self._run.results
+
+    def is_in_functor(self) -> bool:
+        return False  # they are in other processes, which know that
 
     @property
     def _is_ours(self) -> bool:
@@ -134,15 +143,6 @@ class ProcessExecution:
         """The threads that have read, by their idents."""
         return {} if self._output is None else self._output.readers.copy()
 
-    @property
-    def _is_being_read_here(self) -> bool:
-        """Whether a loop over the output is at work, and not at its end, in this thread alone."""
-        if self._output is None or self._output.exhausted:
-            return False
-        here = threading.get_ident()
-        others = (reader for ident, reader in self._readers.items() if ident != here)
-        return here in self._readers and not any(reader.is_alive() for reader in others)
-
     def leave(self, *, waits: bool = False) -> BaseException | None:
         if self._is_ours and not self._run.ended:
             # Another thread may be the one that collects garbage, and must not wait: it might
@@ -191,9 +191,9 @@ class ProcessExecution:
             raise LifecycleError("the run belongs to the process that this one was forked from")
         if not self._run.ended and not self._left:
             try:
-                if not self._readers:
+                if self._output is None or not self._readers:
                     check_end_is_read(self._graph)
-                elif self._is_being_read_here and not self._stopped:
+                elif self._output.is_read_here and not self._stopped:
                     raise LifecycleError(
                         "close() while a loop over the pipeline is at work in this thread, so that "
                         "nobody would read what comes: leave the loop (break), or stop(); "

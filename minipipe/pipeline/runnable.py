@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 import weakref
 from abc import ABC, abstractmethod
@@ -14,9 +15,11 @@ from minipipe.inline import tell_differences
 from minipipe.pipeline.dead_letter_files import check_dead_letters, tell_letters_of_before
 from minipipe.pipeline.execution import Execution, check_has_output
 from minipipe.pipeline.inline_execution import InlineExecution
+from minipipe.pipeline.inside import check_outside
 from minipipe.pipeline.loop import Loop
 from minipipe.pipeline.process_execution import ProcessExecution
 from minipipe.pipeline.run_options import check_run_options, checked_inline
+from minipipe.pipeline.with_block import end_of_block
 from minipipe.process.importing import check_no_import
 from minipipe.process.logs import set_level
 from minipipe.process.platforms import check_processes_work_here
@@ -35,6 +38,7 @@ class Runnable(ABC):
     """A pipeline that can be built, run and closed, whatever it was declared as."""
 
     def __init__(self) -> None:
+        self._ident = random.SystemRandom().getrandbits(62)  # copies of it have the same
         self.monitor = False
         self._monitored = False
         self._graph: Graph | None = None
@@ -83,8 +87,7 @@ class Runnable(ABC):
         Raises:
             BuildError: it cannot run as declared.
         """
-        known = ("log_lvl", "monitor", "ignore_exceptions", "inline")
-        reject_unknown(unknown, known, "build")
+        reject_unknown(unknown, ("log_lvl", "monitor", "ignore_exceptions", "inline"), "build")
         self._wait_if_left()
         self._check_not_running("build()")
         set_level(log_lvl)
@@ -142,6 +145,7 @@ class Runnable(ABC):
             StartError: its processes cannot be started.
         """
         reject_unknown(unknown, ("grace_s", "seed", "shared_bytes"), "run")
+        check_outside(self._ident, self._execution, "run()")
         check_run_options(grace_s=grace_s, seed=seed, shared_bytes=shared_bytes)
         check_no_import()
         self._wait_if_left()
@@ -158,7 +162,12 @@ class Runnable(ABC):
         else:
             # Known at once: somebody may stop it before all its processes were asked for.
             execution = self._execution = ProcessExecution(
-                self._graph, self._ignored, grace_s=grace_s, seed=seed, shared_bytes=shared_bytes
+                self._graph,
+                self._ignored,
+                grace_s=float(grace_s),
+                seed=seed,
+                shared_bytes=shared_bytes,
+                pipeline=self._ident,
             )
             try:
                 execution.start()
@@ -176,6 +185,7 @@ class Runnable(ABC):
             Exception: what ended the run: a functor's exception, or `WorkerDiedError`.
         """
         reject_unknown(unknown, ("timeout_s",), "close")
+        check_outside(self._ident, self._execution, "close()")
         if self._execution is None:
             raise LifecycleError(f"close() of a pipeline that is {self._state()}: call run() first")
         return self._execution.close(timeout_s)
@@ -188,10 +198,12 @@ class Runnable(ABC):
                 round in a loop for ever has no end: stop that without).
         """
         reject_unknown(unknown, ("drain",), "stop")
+        check_outside(self._ident, self._execution, "stop()")
         if self._execution is not None and not self._execution.ended:
             self._execution.stop(drain=drain, wait=False)
 
     def __iter__(self) -> Loop:
+        check_outside(self._ident, self._execution, "a loop over the output")
         if self._graph is None:
             self.build()
         assert self._graph is not None
@@ -219,21 +231,8 @@ class Runnable(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._execution is None:
-            return
-        loop = self._loop() if self._loop is not None else None
-        if error is not None:
-            self._execution.leave()
-        elif loop is not None and not self._execution.ended:
-            failure = self._execution.leave()
-            if failure is not None:
-                raise failure
-        elif loop is None and self._loop is not None:
-            self._wait_if_left()
-            if self._execution.ended:  # a loop that ran out has closed, one left early has stopped
-                self._execution.close(None)
-        else:
-            self.close()
+        if self._execution is not None:
+            end_of_block(self._execution, self._loop, error)
 
     def diagram(self, draw_streams: bool = False) -> Digraph:
         """A drawing of the pipeline, building first if need be; needs the extra `diagram`.

@@ -35,6 +35,19 @@ def get_worker_info() -> WorkerInfo | None:
     return _current
 
 
+_within: set[int] = set()
+
+
+def enter_pipeline(pipeline: int) -> None:
+    """This process is a worker of the pipeline with this id (a forked one: of others, too)."""
+    _within.add(pipeline)
+
+
+def is_within(pipeline: int | None = None) -> bool:
+    """Whether this process is a worker of this pipeline; None: of any."""
+    return bool(_within) if pipeline is None else pipeline in _within
+
+
 def set_worker_info(info: WorkerInfo | None) -> None:
     """What `get_worker_info` gives from now on in this process."""
     global _current

@@ -86,6 +86,13 @@ class Output:
         self._in_turn = False  # a thread is that has taken it
         self._lock = threading.RLock()  # a nested call has to come as far as to be refused
 
+    @property
+    def is_read_here(self) -> bool:
+        """Whether a loop over it is at work, and not at its end, in this thread alone."""
+        here, readers = get_ident(), self.readers.copy()
+        others = (reader for ident, reader in readers.items() if ident != here)
+        return not self.exhausted and here in readers and not any(o.is_alive() for o in others)
+
     def take(self) -> Any:
         """The next item.
 

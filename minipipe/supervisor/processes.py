@@ -47,6 +47,7 @@ class WorkerProcesses:
     captured: dict[int, Captured]
     seed: int
     shared_bytes: int  # what the arrays of all workers in shared memory may come to
+    pipeline: int  # its id
     handles: dict[int, WorkerHandle] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -188,6 +189,7 @@ class WorkerProcesses:
             sys_path=tuple(sys.path),
             argv=tuple(sys.argv),
             shared_bytes=self._share,
+            pipeline=self.pipeline,
         )
 
     @cached_property

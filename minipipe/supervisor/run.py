@@ -55,6 +55,7 @@ class Run:
         seed: of the workers' random generators; None: another one in each run.
         shared_bytes: what arrays in shared memory may come to; None: a quarter of the memory of
             the machine, or of the container.
+        pipeline: the id of what is run.
 
     Raises:
         StartError: a functor can neither be pickled nor inherited, or there are too few file
@@ -69,6 +70,7 @@ class Run:
         grace_s: float,
         seed: int | None,
         shared_bytes: int | None = None,
+        pipeline: int = 0,
     ) -> None:
         self.graph = graph
         self.failure: BaseException | None = None
@@ -102,7 +104,7 @@ class Run:
             self._make(
                 undo,
                 graph,
-                WorkerProcesses(graph, captured, seed, _shared_bytes(shared_bytes)),
+                WorkerProcesses(graph, captured, seed, _shared_bytes(shared_bytes), pipeline),
                 grace_s,
             )
             undo.pop_all()
@@ -123,7 +125,7 @@ class Run:
         )
         self.service_thread: ServiceThread | None = None
         self._transport: Transport | None = None
-        self._pump = OutputPump(self._broke)
+        self._pump = OutputPump(lambda error: self._post(life.Broke(error)))
         undo.callback(self._pump.end, 0.0)
         self._wake = Wake()
         undo.callback(self._wake.close)
@@ -179,12 +181,10 @@ class Run:
         cause: BaseException | None = None,
     ) -> None:
         """Wishes for the end; does not wait.  Any thread, also a signal handler."""
-        self._conductor.posted.append(life.StopAsked(drain, outcome, cause, kill))
-        self._wake.wake()
+        self._post(life.StopAsked(drain, outcome, cause, kill))
 
-    def _broke(self, error: BaseException) -> None:
-        """Another thread of ours has failed."""
-        self._conductor.posted.append(life.Broke(error))
+    def _post(self, event: life.Event) -> None:
+        self._conductor.posted.append(event)
         self._wake.wake()
 
     @property

@@ -32,6 +32,7 @@ class WorkerSpec:
     authkey: bytes  # of multiprocessing: for the managers that the functor holds
     is_late: bool  # it takes the place of one that has died, and is announced when it is ready
     shared_bytes: int  # what its arrays in shared memory may come to; 0: none
+    pipeline: int = 0  # the id of the pipeline; 0: it has none
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from minipipe.errors import MiniPipeError, ResultTooLargeError
 from minipipe.process.by_value import dumps
 from minipipe.process.importing import importing_for_worker
 from minipipe.process.platforms import check_processes_work_here
-from minipipe.process.worker_info import WorkerInfo, set_worker_info
+from minipipe.process.worker_info import WorkerInfo, enter_pipeline, set_worker_info
 from minipipe.protocol.run.vital_signs import EndStage, StartStage
 from minipipe.segments.functor import Opened
 from minipipe.shm.arrays import set_pool
@@ -45,6 +45,7 @@ Load = Callable[[], Task]
 
 def work(spec: WorkerSpec, load: Load, page: Page) -> None:
     """Lives the worker's life; returns when the supervisor has said that it may exit."""
+    enter_pipeline(spec.pipeline)
     transport = open_transport(spec.base)
     memory = Memory(spec.shared_bytes)
     node = Node(
