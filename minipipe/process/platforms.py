@@ -30,7 +30,7 @@ def check_processes_work_here() -> None:
 def has_interpreter_lock() -> bool:
     """Whether one thread runs Python code at a time.
 
-    The hand-over of a worker's sockets between its two threads (`worker.service_thread`) and the
+    The hand-over of a worker's sockets between its two threads (`stream.handover`) and the
     division of a large copy (`shm.copying`) take the order of their accesses from that lock.
     """
     enabled = getattr(sys, "_is_gil_enabled", None)  # from Python 3.13 on

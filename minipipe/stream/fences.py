@@ -18,9 +18,9 @@ from minipipe.stream import records
 from minipipe.stream.ends import Ends
 from minipipe.stream.feedback import Feedback
 from minipipe.stream.fields import flat, unflat
+from minipipe.stream.handover import Handover
 from minipipe.stream.orders import Orders
 from minipipe.stream.outbox import Outbox
-from minipipe.stream.page import ITEM_WORD
 from minipipe.stream.peers import Peers
 from minipipe.stream.shipment import Shipment
 
@@ -29,13 +29,21 @@ class Fences:
     """A worker's part in every recovery."""
 
     def __init__(
-        self, ends: Ends, peers: Peers, *, outbox: Outbox, feedback: Feedback, orders: Orders
+        self,
+        ends: Ends,
+        peers: Peers,
+        *,
+        outbox: Outbox,
+        feedback: Feedback,
+        orders: Orders,
+        handover: Handover,
     ) -> None:
         self._ends = ends
         self._peers = peers
         self._outbox = outbox
         self._feedback = feedback
         self._orders = orders
+        self._handover = handover
         self._again: set[int] = set()  # regions in which something is to be sent again
         # By region: items of this sender's that workers there have died of.
         self._charged: dict[int, list[CrashSuspect]] = {}
@@ -49,7 +57,7 @@ class Fences:
         """Some are dead, and what is under way in the region does not count any more."""
         region, epoch, crash_suspects = fence.region, fence.epoch, fence.crash_suspects
         ends, peers = self._ends, self._peers
-        in_user_code = self._orders.page.words[ITEM_WORD]
+        in_user_code = self._handover.in_user_code
         if in_user_code:
             ends.sync_progress(in_user_code)  # how far the functor has come, which is to be told
         self._orders.note_crash_suspects(crash_suspects)

@@ -1,14 +1,13 @@
 """One worker's sockets: what comes by its inbox is taken in, and what it owes is sent.
 
-The worker's main thread owns it, except while that is in the user's functor (`in_user_code`):
-during a long one the service thread serves it.  How the two keep out of each other's way is said
-in `worker.service_thread`.
+The worker's main thread owns it, except while that is in the user's functor: during a long one
+the service thread serves it.  How the two keep out of each other's way is said in
+`stream.handover`.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -25,11 +24,12 @@ from minipipe.stream.ends import Ends
 from minipipe.stream.feedback import Feedback
 from minipipe.stream.fences import Fences
 from minipipe.stream.handlers import Handlers
+from minipipe.stream.handover import Handover
 from minipipe.stream.memory import Memory
 from minipipe.stream.ordering import Ordering
 from minipipe.stream.orders import Orders
 from minipipe.stream.outbox import Outbox, inbox_name
-from minipipe.stream.page import ITEM_WORD, Page
+from minipipe.stream.page import Page
 from minipipe.stream.parcel_decoder import ParcelDecoder
 from minipipe.stream.peers import Peers
 from minipipe.stream.probes import Probes
@@ -63,12 +63,10 @@ class Node:
         page: Page,
         memory: Memory | None = None,
     ) -> None:
-        self.lock = threading.Lock()  # held by the service thread while it serves
-        self.service_count = 0  # how often the service thread has announced itself
-        self.waiting = False  # the main thread waits for messages
         self.ident = ident
         self.wiring = wiring
         self.page = page
+        self.handover = Handover(page)
         self.membership = Membership(run)
         self.inbox: Inbox = transport.bind(inbox_name(ident))
         self.memory = Memory(None) if memory is None else memory
@@ -101,7 +99,12 @@ class Node:
         self.paired = None if wiring.pairs is None else 0
         self.skips = Skips()
         self.fences = Fences(
-            self.ends, self.peers, outbox=outbox, feedback=self.feedback, orders=self.orders
+            self.ends,
+            self.peers,
+            outbox=outbox,
+            feedback=self.feedback,
+            orders=self.orders,
+            handover=self.handover,
         )
         self.ordering = Ordering(self.ends, self.peers, outbox)
         self.probes = Probes(ident, self.ends, outbox)
@@ -117,20 +120,6 @@ class Node:
         )
         self._flushed_s = 0.0
         self._told_all_s = 0.0
-
-    # -------------------------------------------------------------- ownership
-    @property
-    def in_user_code(self) -> int:
-        """Not 0 while the main thread is in the user's code; another value for each item."""
-        return self.page.words[ITEM_WORD]
-
-    def take_back(self) -> int:
-        """Waits until the service thread has finished; returns the new count of `service_count`.
-
-        For the main thread, when it has cleared `in_user_code` and found `service_count` changed.
-        """
-        with self.lock:
-            return self.service_count
 
     def sync_progress(self, in_user_code: int) -> None:
         """Brings the parcel in work up to date, from the item that the functor is at."""
@@ -272,11 +261,11 @@ class Node:
             if until():
                 return
             lull = not lull
-            self.waiting = True
+            self.handover.waiting = True
             try:
                 buffers = self.inbox.receive_within(timeout_s, self.outbox.filenos())
             finally:
-                self.waiting = False
+                self.handover.waiting = False
             if lull and buffers is not None:
                 self._flushed_s = time.monotonic()  # nothing was owed since
             more = self._take(buffers)

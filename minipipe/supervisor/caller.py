@@ -20,7 +20,7 @@ from minipipe.errors import LifecycleError
 from minipipe.protocol.delivery.paths import Outputs, outputs
 from minipipe.stream import Inlet, Node, StopRun, records
 from minipipe.stream.arrived import Arrived
-from minipipe.stream.page import ITEM_WORD, OUTSIDE
+from minipipe.stream.page import OUTSIDE
 from minipipe.worker.service_thread import ServiceThread
 
 
@@ -78,7 +78,6 @@ class Output:
         self._inlet: Inlet = next(iter(node.inlets.values()))
         self._position = 0  # in the parcel in work
         self._handed_s = 0.0
-        self._service_count = -1
         self.exhausted = False
         self.readers: dict[int, threading.Thread] = {}
         self._reader = self._first = NOBODY
@@ -141,12 +140,10 @@ class Output:
 
     def _take(self) -> Any:
         node = self._node
-        words = node.page.words
+        handover = node.handover
         in_user_code = OUTSIDE
         try:
-            words[ITEM_WORD] = 0  # here: the service thread keeps out
-            if node.service_count != self._service_count:
-                self._service_count = node.take_back()
+            handover.leave()  # the user's code: the service thread keeps out
             if self._service_thread.failure is not None:
                 raise self._service_thread.failure
             if self._orders.stopped is not None:
@@ -154,7 +151,7 @@ class Output:
             item, in_user_code = self._next(node, self._inlet)
             return item
         finally:
-            words[ITEM_WORD] = in_user_code
+            handover.enter(in_user_code)
             self._handed_s = time.monotonic()
             if not self._service_thread.armed:
                 self._service_thread.arm()

@@ -40,7 +40,7 @@ def join_in(caller: Node, service_thread: ServiceThread) -> None:
     caller.report(records.Bound(caller.inbox.address))
     caller.report(records.Wired())
     # Until the loop asks for an item, it is the service thread who serves.
-    caller.page.item = OUTSIDE
+    caller.handover.enter(OUTSIDE)
     service_thread.arm()
     service_thread.start()
 
@@ -51,9 +51,8 @@ def close_caller(node: Node, transport: Transport) -> None:
     node.orders.stopped = node.orders.stopped or "ended"
     until_s = time.monotonic() + 2 * WAIT_S
     while True:
-        with node.lock:
-            node.service_count += 1
-            if node.in_user_code or time.monotonic() > until_s:
+        with node.handover.announce() as in_user_code:
+            if in_user_code or time.monotonic() > until_s:
                 transport.close()
                 node.memory.close()
                 return

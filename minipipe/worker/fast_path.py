@@ -45,7 +45,7 @@ class LineLoop:
             turn = runner.next_batch(inlet)
             turn.items.reverse()  # they are popped, so that nothing but the functor holds them
             parcel = turn.parcel
-            node.page.begin(parcel.origin, parcel.path)
+            runner.calls.begin(parcel.origin, parcel.path)
             if outlet is not None and relays:
                 outlet.relay(parcel.origin, parcel.epoch, parcel.path, parcel.done)
             function = readable(self._function) if parcel.unreadable else self._function
@@ -88,7 +88,7 @@ class LineLoop:
                     outlet.flush()  # first of all: somebody may be waiting for it
             poll_interval.took(now_s - began_s)
             node.tend(now_s)
-            runner.check()
+            runner.calls.check()
         return now_s
 
     def _sink_some(
@@ -100,7 +100,8 @@ class LineLoop:
         """
         node, runner = self._node, self._runner
         self._arm(inlet)
-        words, service_count, pop = node.page.words, runner.service_count, turn.items.pop
+        handover, pop = node.handover, turn.items.pop
+        words, call = handover.words, runner.calls.hooked(function)
         crash_suspects = node.orders.crash_suspects
         for number in turn.numbers[begun:stop]:
             item = pop()
@@ -109,16 +110,15 @@ class LineLoop:
                 continue
             words[ITEM_WORD] = number + 1
             try:
-                function(item)
+                call(item)
             except BaseException as error:
                 if runner.again(error, inlet, turn.parcel, function, number, item) is SKIPPED:
                     node.page.dropped += 1
-                service_count = runner.service_count
             words[ITEM_WORD] = 0
-            if node.service_count != service_count:
-                service_count = runner.service_count = node.take_back()
+            if handover.announced:
+                handover.take_back()
                 turn.reached(turn.numbers.index(number) + 1)
-                runner.check()
+                runner.calls.check()
         return stop
 
     def _arm(self, inlet: Inlet) -> None:
@@ -142,7 +142,8 @@ class LineLoop:
         """
         node, runner = self._node, self._runner
         self._arm(inlet)
-        words, service_count, pop = node.page.words, runner.service_count, turn.items.pop
+        handover, pop = node.handover, turn.items.pop
+        words, call = handover.words, runner.calls.hooked(function)
         crash_suspects = node.orders.crash_suspects
         origin, path = turn.parcel.origin, outputs(turn.parcel.path)
         numbered, writable_after_send = outlet.ledger is None, node.writable_after_send
@@ -151,18 +152,17 @@ class LineLoop:
             poison = crash_suspects and runner.sets_aside(number, turn.parcel)
             words[ITEM_WORD] = number + 1
             try:
-                result = None if poison else function(item)
+                result = None if poison else call(item)
             except BaseException as error:
                 result = runner.again(error, inlet, turn.parcel, function, number, item)
-                service_count = runner.service_count
                 if result is SKIPPED:
                     result = None
             words[ITEM_WORD] = 0
             begun += 1
-            if node.service_count != service_count:
-                service_count = runner.service_count = node.take_back()
+            if handover.announced:
+                handover.take_back()
                 turn.reached(begun)
-                runner.check()
+                runner.calls.check()
                 if turn.stale:
                     break
                 outlet.reconsider()
@@ -189,7 +189,6 @@ class LineLoop:
                             outlet.numbers.append(number)
                     except Exception as error:  # pickling runs code of the user's classes
                         runner.not_sent(error, number, item, origin, turn.parcel)
-                        service_count = runner.service_count
                         node.page.dropped += 1
                         if numbered:
                             turn.drops.append(number)

@@ -1,7 +1,7 @@
-"""What every worker's main thread needs: to call the functor, to wait, to end.
+"""What every worker's main thread needs beside its calls: what comes of errors, to wait, to end.
 
 What it does with items is in `source`, `fast_path` (one stream in, one out) and `general`
-(everything else); what comes of exceptions, in `skipping`.
+(everything else); how the functor is called, in `calls`; what is skipped, in `skipping`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from minipipe.errors import ItemTypeError
@@ -19,8 +19,9 @@ from minipipe.protocol.delivery.paths import outputs
 from minipipe.stream import Inlet, Node, Outlet, Role, StopRun, Turn, records
 from minipipe.stream.arrived import Arrived
 from minipipe.stream.node import WAIT_S
-from minipipe.stream.page import ITEM_WORD, OUTSIDE
+from minipipe.worker.calls import Calls
 from minipipe.worker.failure import capture, is_read_only
+from minipipe.worker.hooks import Hook
 from minipipe.worker.poll_interval import PollInterval
 from minipipe.worker.service_thread import ServiceThread
 from minipipe.worker.skipping import CALLING, SENDING, Broken, Skipping, broken
@@ -30,13 +31,14 @@ SKIPPED = object()  # in place of a result: the functor raised what is to be ign
 
 
 class FunctorRunner:
-    """Calls one segment's functor, and keeps node and service thread out of its way."""
+    """Runs one segment's functor: its calls, what comes of failures, and the waits between."""
 
     def __init__(
         self,
         node: Node,
         service_thread: ServiceThread,
         where: str,
+        hooks: Sequence[Hook] = (),
     ) -> None:
         self.node = node
         self._orders = node.orders
@@ -46,45 +48,10 @@ class FunctorRunner:
         self.leave: Callable[[], object] = lambda: None
         self._pid = os.getpid()
         self._told_of_copies = False
-        self.service_count = 0  # what `take_back` gave last
         self.service_thread = service_thread
+        self.calls = Calls(node, service_thread, hooks)
         self.outlets = list(node.outlets.values())
         self.poll_interval = PollInterval()
-
-    # ------------------------------------------------------------ the functor
-    def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Calls the user's code, outside of any item; the service thread serves meanwhile.
-
-        May raise anything, and StopRun at any moment of the call.
-        """
-        words = self.node.page.words
-        if not self.service_thread.armed:
-            self.service_thread.arm()
-        try:
-            words[ITEM_WORD] = OUTSIDE
-            return function(*args)
-        finally:
-            words[ITEM_WORD] = 0
-            self.service_count = self.node.take_back()
-
-    def call_at(self, number: int, function: Callable[..., Any], *args: Any) -> Any:
-        """Calls the functor at the item of this number; then sees what the service thread has met.
-
-        The general way, for an item at a time.  What the functor raises passes through, with
-        the word that shows where the main thread is still set: `after` clears it.
-        """
-        node = self.node
-        if not self.service_thread.armed:
-            self.service_thread.arm()
-        node.page.words[ITEM_WORD] = number + 1
-        result = function(*args)
-        node.page.words[ITEM_WORD] = 0
-        if node.service_count != self.service_count:
-            self.service_count = node.take_back()
-            self.check()
-            for outlet in self.outlets:
-                outlet.reconsider()
-        return result
 
     def sets_aside(self, number: int, parcel: Arrived) -> bool:
         """Whether an item is not to be tried again, as two workers have died of it.
@@ -97,14 +64,6 @@ class FunctorRunner:
         if deaths == 1:
             self.skipping.dead_letters.suspect(number, parcel)
         return deaths > 1
-
-    def come_back(self) -> None:
-        """The main thread is in no functor, however it left the last one.
-
-        (A stop is raised between any two bytecodes, also where the word is about to be cleared.)
-        """
-        self.node.page.words[ITEM_WORD] = 0
-        self.service_count = self.node.take_back()
 
     def leave_if_forked(self, error: BaseException) -> None:
         """Ends a child that the functor forked and that comes out of the functor: it is no worker.
@@ -122,13 +81,6 @@ class FunctorRunner:
             stream.flush()
         os._exit(code)
 
-    def check(self) -> None:
-        """Raises StopRun if the run is to end, and what the service thread met."""
-        if self.service_thread.failure is not None:
-            raise self.service_thread.failure
-        if self._orders.stopped is not None:
-            raise StopRun
-
     def after(
         self,
         error: BaseException,
@@ -145,7 +97,7 @@ class FunctorRunner:
             doing: during what it was raised.
         """
         self.leave_if_forked(error)
-        self.come_back()
+        self.node.handover.leave()
         if isinstance(error, StopRun):
             raise error
         self.skipping.judge(error, number, item, origin, parcel, doing)
@@ -189,7 +141,7 @@ class FunctorRunner:
         if turn is None or not (only_looked and parcel.leases and is_read_only(error)):
             self.after(error, number, item, parcel.origin, parcel)
             return SKIPPED
-        self.come_back()
+        self.node.handover.leave()
         inlet.access = "private"  # from the next parcel on
         text = (
             f"{self.where} writes to the arrays that it gets, so from now on they are private "
@@ -200,7 +152,7 @@ class FunctorRunner:
             self.node.report(records.Log(logging.WARNING, text))
         item = self.node.parcel_decoder.decode(parcel, "private")[turn.numbers.index(number)]
         try:
-            return self.call_at(number, function, item)
+            return self.calls.at(number, function, item)
         except BaseException as second:
             self.after(second, number, item, parcel.origin, parcel)
             return SKIPPED

@@ -71,7 +71,7 @@ class GeneralLoop:
                     taken = None
                     node.isolate_sent_arrays(careful=self._careful)
                 node.tend(time.monotonic())
-                runner.check()
+                runner.calls.check()
             if self._ends:
                 break
         self._finish()
@@ -96,7 +96,7 @@ class GeneralLoop:
     # ------------------------------------------------------------------ an item
     def _work(self, taken: WorkItem) -> None:
         node = self._node
-        node.page.begin(taken.parcel.origin, taken.parcel.path)
+        self._runner.calls.begin(taken.parcel.origin, taken.parcel.path)
         if taken.is_tombstone:  # dropped before: passed on for the join to know, and nothing else
             self._emit(None, time.monotonic(), taken)
             return
@@ -157,12 +157,12 @@ class GeneralLoop:
         runner = self._runner
         if taken is None:
             try:
-                return runner.call(function, *args)
+                return runner.calls.outside(function, *args)
             except BaseException as error:
                 runner.after(error, None, None, runner.node.ident)
                 return None
         try:
-            return runner.call_at(taken.number, function, *args)
+            return runner.calls.at(taken.number, function, *args)
         except BaseException as error:
             # One that joins has state, and is shown nothing that it could not write to.
             parcel, number = taken.parcel, taken.number

@@ -1,12 +1,7 @@
 """The service thread: a thread that serves the sockets while the main thread is in a long functor.
 
-Who may touch a node is agreed on without a lock in the usual case.  The main thread owns the
-node except while it is in the user's code, which it shows in one word of the status page
-(`Node.in_user_code`).  The service thread, seeing the same word for a whole tick, announces itself
-(`Node.service_count`), looks again, and only then serves; the main thread, back from the functor,
-first clears the word and then looks whether it was announced (`Node.take_back`).  One of the two
-always sees the other (Dekker's argument; the interpreter lock orders the accesses).  So a
-functor of a microsecond pays for two stores and a comparison, not for a lock.
+It begins when it has seen the main thread at the same call for a whole tick.  Who may touch the
+node is agreed on in `stream.handover`.
 """
 
 from __future__ import annotations
@@ -51,12 +46,12 @@ class ServiceThread(threading.Thread):
         self._alarm.close()
 
     def run(self) -> None:
-        node = self._node
+        handover = self._node.handover
         last, idle = 0, 0
         while not self._ending:
             self._alarm.wait()
-            in_user_code = node.in_user_code
-            idle = idle + 1 if node.waiting else 0
+            in_user_code = handover.in_user_code
+            idle = idle + 1 if handover.waiting else 0
             if in_user_code and in_user_code == last:
                 self._attend(in_user_code)
             elif idle > IDLE_TICKS and self.armed:
@@ -69,16 +64,15 @@ class ServiceThread(threading.Thread):
         self.armed = False
         # Either this sees that the main thread waits no more, or that one sees `armed` cleared
         # before it goes to the functor.
-        if not self._node.waiting:
+        if not self._node.handover.waiting:
             self.arm()
 
     def _attend(self, in_user_code: int) -> None:
         """Serves until the functor that is in work now has returned."""
         node = self._node
         while not self._ending:
-            with node.lock:
-                node.service_count += 1
-                if node.in_user_code != in_user_code:
+            with node.handover.announce() as at:
+                if at != in_user_code:
                     return
                 try:
                     node.serve()

@@ -48,9 +48,11 @@ class SourceLoop:
         runner = self._runner
         try:
             if epoch and is_made_in_worker(self._task.functor):
-                again = runner.call(Opened.open, self._task.functor, self._task.init_kwargs)
+                again = runner.calls.outside(
+                    Opened.open, self._task.functor, self._task.init_kwargs
+                )
                 self._opened.replace(again)
-            iterator: Iterator[Any] = runner.call(self._opened.iterate, runner.where)
+            iterator: Iterator[Any] = runner.calls.outside(self._opened.iterate, runner.where)
             if iterator is self._last:
                 raise SameIteratorError(runner.where)
             self._last = iterator
@@ -70,7 +72,7 @@ class SourceLoop:
             if not outlet.ready:
                 runner.wait_for_room(outlet)
             began_s = time.monotonic()
-            before, service_count = outlet.next_number, runner.service_count
+            before, times_served = outlet.next_number, node.handover.times_served
             if self._emitter is not None:
                 goes_on = self._yield_one(iterator, self._emitter)
             else:
@@ -79,9 +81,9 @@ class SourceLoop:
             if self._emitter is None:
                 outlet.added(began_s, now_s, outlet.next_number - before)
             poll_interval.took(now_s - began_s)
-            if runner.service_count == service_count:
+            if node.handover.times_served == times_served:
                 node.tend(now_s)  # else the service thread has just done it
-            runner.check()
+            runner.calls.check()
 
     def _failed(self, error: BaseException, iterator: Iterator[Any], number: int) -> bool:
         """What an exception comes to; whether the iterator can go on."""
@@ -99,9 +101,9 @@ class SourceLoop:
         number = runner.outlets[0].next_number
         began_s = time.monotonic()
         try:
-            item = runner.call_at(number, iterator.__next__)
+            item = runner.calls.at(number, iterator.__next__)
         except StopIteration:
-            runner.come_back()
+            node.handover.leave()
             return False
         except BaseException as error:
             return self._failed(error, iterator, number)
@@ -121,8 +123,8 @@ class SourceLoop:
         The hot loop of a Source: what is in it is paid for every item.
         """
         runner, node, service_thread = self._runner, self._node, self._runner.service_thread
-        words, service_count = node.page.words, runner.service_count
-        take, append = iterator.__next__, outlet.tokens.append
+        handover, words = node.handover, node.handover.words
+        take, append = runner.calls.hooked(iterator.__next__), outlet.tokens.append
         number, writable_after_send = outlet.next_number, node.writable_after_send
         if not service_thread.armed:
             service_thread.arm()
@@ -131,14 +133,14 @@ class SourceLoop:
             try:
                 item = take()
             except StopIteration:
-                runner.come_back()
+                node.handover.leave()
                 return False
             except BaseException as error:
                 return self._failed(error, iterator, number)
             words[ITEM_WORD] = 0
-            if node.service_count != service_count:
-                service_count = runner.service_count = node.take_back()
-                runner.check()
+            if handover.announced:
+                handover.take_back()
+                runner.calls.check()
                 outlet.reconsider()
                 if not outlet.ready:
                     runner.wait_for_room(outlet)
@@ -159,7 +161,6 @@ class SourceLoop:
                     outlet.add(item)
                 except Exception as error:  # pickling runs code of the user's classes
                     runner.not_sent(error, number, item, node.ident)
-                    service_count = runner.service_count
                     node.page.dropped += 1
                     item = None
                     continue

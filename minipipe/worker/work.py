@@ -27,6 +27,7 @@ from minipipe.worker.failure import CLOSING, RETURNING, TERMINATING, Failure, ca
 from minipipe.worker.fast_path import LineLoop
 from minipipe.worker.functor_runner import FunctorRunner
 from minipipe.worker.general import GeneralLoop
+from minipipe.worker.hooks import hooks_of
 from minipipe.worker.seeding import seed
 from minipipe.worker.service_thread import ServiceThread
 from minipipe.worker.skipped_items import DeadLetterWriter
@@ -93,7 +94,8 @@ class WorkerMain:
         self.spec = spec
         self.node = node
         self._bound = False
-        self.runner = FunctorRunner(node, service_thread, f"{spec.kind} {spec.segment!r}")
+        where = f"{spec.kind} {spec.segment!r}"
+        self.runner = FunctorRunner(node, service_thread, where, hooks_of(spec))
         self.info = WorkerInfo(spec.segment, spec.name, spec.index, spec.num_workers, spec.seed)
 
     def live(self, load: Load) -> None:
@@ -116,18 +118,18 @@ class WorkerMain:
             self._log("End of stream")
         except StopRun:
             node.page.stage = EndStage.LEAVING
-            self.runner.come_back()  # local_term runs also then
+            self.node.handover.leave()  # local_term runs also then
         except _Unloadable as unloadable:
-            self.runner.come_back()
+            self.node.handover.leave()
             node.report(records.Unloadable(dumps(unloadable.failure)))
             return
         except Broken as broken:
-            self.runner.come_back()
+            self.node.handover.leave()
             self._bind()  # so that it can be told to exit
             self._fail(broken.failure)
             return
         except Exception as error:  # a mistake of our own: told like the user's, not as a death
-            self.runner.come_back()
+            self.node.handover.leave()
             self._fail(capture(error, "MiniPipe itself, at work"))
             return
         self._terminate(opened)
@@ -153,7 +155,8 @@ class WorkerMain:
 
         def on_signal(number: int, frame: FrameType | None) -> None:
             nonlocal tries
-            if node.orders.stopped is None or not (runner.interruptible and node.in_user_code):
+            in_functor = runner.interruptible and node.handover.in_user_code
+            if node.orders.stopped is None or not in_functor:
                 return
             if node.page.start == StartStage.OPENING and _is_ours(frame) and tries < TRIES:
                 # local_init is over, most likely, and what it has opened is about to be known:
@@ -199,7 +202,7 @@ class WorkerMain:
     def _prepare(self, function: Callable[[], Any], doing: str, stage: StartStage) -> Any:
         self.node.page.start = stage
         try:
-            return self.runner.call(function)
+            return self.runner.calls.outside(function)
         except StopRun:
             raise
         except BaseException as error:
@@ -222,7 +225,7 @@ class WorkerMain:
         self.runner.interruptible = False
         self.node.page.stage = EndStage.LEAVING
         try:
-            self.runner.call(self.runner.leave)
+            self.runner.calls.outside(self.runner.leave)
         except BaseException as error:
             self._fail(capture(error, CLOSING))
             return
@@ -232,7 +235,7 @@ class WorkerMain:
             doing = TERMINATING
             self.node.page.stage = EndStage.SAVING
             try:
-                result = self.runner.call(opened.local_term)
+                result = self.runner.calls.outside(opened.local_term)
                 doing = RETURNING
                 blob = b"" if result is None else dumped(result)
             except BaseException as error:

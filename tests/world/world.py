@@ -26,6 +26,7 @@ from minipipe.stream.page import Page
 from minipipe.supervisor.worker_handle import handles_of
 from minipipe.worker.spec import Task, WorkerSpec
 from minipipe.worker.work import WorkerMain
+from tests.supervisor.fakes import FakeVitals
 from tests.world.cargo import Cargo
 from tests.world.net import Links, SimTransport
 
@@ -149,13 +150,12 @@ class Worker:
         """What the service thread does during a functor, if chance has it be a long one."""
         node = self.node
         assert node is not None
-        in_user_code = node.in_user_code
-        if not in_user_code:
-            return
-        node.service_count += 1
-        node.serve()
-        node.sync_progress(in_user_code)
-        node.flush(time.monotonic(), idle=True)
+        with node.handover.announce() as in_user_code:
+            if not in_user_code:
+                return
+            node.serve()
+            node.sync_progress(in_user_code)
+            node.flush(time.monotonic(), idle=True)
 
 
 class _NoAttendant:
@@ -198,7 +198,7 @@ class World:
         kills: int = 0,
         kill_rate: float = 0.01,
         falsely: int = 0,
-        service_count: float = 0.3,
+        attended: float = 0.3,
         mortal: Callable[[life.Member], bool] = lambda member: member.restarts,
         deadly: Callable[..., bool] | None = None,
         cargo: Cargo | None = None,
@@ -209,7 +209,7 @@ class World:
         self.kills = kills
         self.kill_rate = kill_rate
         self.falsely = falsely
-        self.service_count = service_count
+        self.attended = attended
         self.mortal = mortal
         self.deadly = deadly
         self.set_aside: list[tuple[int, ...]] = []  # segment, and identity
@@ -221,7 +221,7 @@ class World:
         self.transport = SimTransport(self.links, "supervisor", lambda: None)
         self.inbox = self.transport.bind("s")
         self.address = self.inbox.address
-        hands = handles_of(graph)
+        hands = handles_of(graph, lambda member: FakeVitals())
         for hand in hands.values():
             hand.close()
         self.workers = {
@@ -249,7 +249,7 @@ class World:
 
         def stepping(*items: Any) -> Any:
             worker.step()
-            if self.rng.random() < self.service_count:
+            if self.rng.random() < self.attended:
                 worker.attend()
             while self.deadly and worker.member.skips_poison and self.deadly(*items):
                 worker.doomed = True

@@ -1,0 +1,35 @@
+"""What a worker does around each call of its functor at an item, beside what every call needs.
+
+What every call needs is in `calls`.  To add something: a `Hook`, and its place in `hooks_of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minipipe.protocol.delivery.paths import Outputs
+from minipipe.worker.spec import WorkerSpec
+
+
+class Hook:
+    """What is done right before, or right after, each call of the functor at an item.
+
+    Arguments are the identity of the item: the worker that numbered it, its number, by which
+    outputs of forks it came.  For a Source: this worker, and the number that the item will have
+    (the same once more, if the last one was None).  A second try of an item is a call, too; so is
+    each time that a Regulator is asked for more.
+
+    Runs in the functor's place: what it raises is the item's failure, and the service thread may
+    serve meanwhile, so it leaves the node alone.  A method that is not overridden costs nothing.
+    """
+
+    def before(self, origin: int, number: int, path: Outputs) -> None:
+        """The functor is about to be called."""
+
+    def after(self, origin: int, number: int, path: Outputs) -> None:
+        """The functor has returned, or raised."""
+
+
+def hooks_of(spec: WorkerSpec) -> Sequence[Hook]:
+    """The hooks of this worker, in the order in which they are called."""
+    return ()
