@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -87,12 +88,17 @@ def nothing_is_left() -> Iterator[None]:
     """After every test: no process, thread, descriptor or run directory that was not there."""
     before = children(), run_directories(), descriptors()
     yield
-    wait_until(lambda: not pipeline_threads(), "our threads to end", 10)
-    wait_until(lambda: children() <= before[0], "all children to be gone", 10)
-    assert run_directories() <= before[1]
-    if not descriptors() <= before[2]:
-        gc.collect()  # a frame that an error's traceback holds may hold arrays
-    assert descriptors() <= before[2]
+    try:
+        wait_until(lambda: not pipeline_threads(), "our threads to end", 10)
+        wait_until(lambda: children() <= before[0], "all children to be gone", 10)
+        assert run_directories() <= before[1]
+        if not descriptors() <= before[2]:
+            gc.collect()  # a frame that an error's traceback holds may hold arrays
+        assert descriptors() <= before[2]
+    finally:  # what a failed test has left running is not to slow the others down
+        for pid in children() - before[0] - {os.getpid()}:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def named(value: object) -> str:
