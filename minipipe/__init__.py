@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from minipipe.pipeline.execution import RunTimeoutError
     from minipipe.pipeline.line import PipeLine
     from minipipe.pipeline.system import PipeSystem
-    from minipipe.process.logger import Logger
     from minipipe.process.worker_info import WorkerInfo, get_worker_info
     from minipipe.regulators import Batch, CollateError, FlatMap, Rebatch, Shuffle, Unbatch
     from minipipe.segments.broadcast import Broadcast
     from minipipe.segments.kinds import Regulator, Sink, Source, Transform
+    from minipipe.segments.legacy import Logger
     from minipipe.segments.markers import EndOfStream, Sentinel
     from minipipe.segments.segment import Segment
     from minipipe.segments.segment import Segment as Pipe
@@ -65,7 +65,7 @@ _HOME = {
     "FunctorError": "errors",
     "ItemTypeError": "errors",
     "LifecycleError": "errors",
-    "Logger": "process.logger",
+    "Logger": "segments.legacy",
     "MiniPipeError": "errors",
     "MissingExtraError": "errors",
     "ObjectArrayError": "shm.arrays",
@@ -98,7 +98,7 @@ _HOME = {
     "empty_like": "shm.arrays",
     "get_worker_info": "process.worker_info",
 }
-# The base class of all segments had this name in 0.1.9.
+# The base class of all segments had this name in 0.1.9 (`segments/legacy.py`).
 _ALIASES = {"Pipe": "Segment"}
 
 __all__ = [

@@ -9,6 +9,7 @@ from minipipe.errors import BuildError, LifecycleError, OptionError, reject_unkn
 from minipipe.graph import Graph, Part, line_graph
 from minipipe.pipeline.runnable import Runnable
 from minipipe.segments.broadcast import Broadcast
+from minipipe.segments.legacy import segments_and_monitor
 from minipipe.segments.options import check_buffer, check_processes
 from minipipe.segments.segment import Segment
 
@@ -39,8 +40,7 @@ class PipeLine(Runnable):
     ) -> None:
         reject_unknown(unknown, ("segments", "monitor"), "PipeLine")
         super().__init__()
-        if isinstance(segments, bool):  # PipeLine(monitor) in 0.1.9
-            segments, monitor = (), segments
+        segments, monitor = segments_and_monitor(segments, monitor)
         self.monitor = bool(monitor)
         if isinstance(segments, Segment | Broadcast) or not isinstance(segments, Iterable):
             raise BuildError(f"mp.PipeLine takes a list of segments, got {segments!r}")

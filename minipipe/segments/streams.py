@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import queue
-from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
 from minipipe.errors import BuildError, OptionError, reject_unknown
+from minipipe.segments.legacy import QueueMethods, SeedQueue, without_effect
 from minipipe.segments.options import check_buffer
 
 OPTIONS = ("name", "buffer_size", "timeout", "monitor", "broadcast", "queue_type")
 
 
-class Stream:
+class Stream(QueueMethods):
     """A stream: any number of segments put to it and take from it.
 
     Each item goes to one of the segments that take from it, whichever is free first; with
@@ -41,8 +40,7 @@ class Stream:
         broadcast: bool = False,
         **unknown: Any,
     ) -> None:
-        unknown.pop("queue_type", None)  # the published documents of 0.1.9 mention it
-        reject_unknown(unknown, OPTIONS, "Stream")
+        reject_unknown(without_effect(unknown), OPTIONS, "Stream")
         if not isinstance(name, str) or not name:
             raise OptionError(f"the name of a stream is a text, got {name!r}")
         self.name = name
@@ -52,7 +50,7 @@ class Stream:
         if not isinstance(broadcast, bool):
             raise OptionError(f"broadcast of stream {name!r} is True or False, got {broadcast!r}")
         self.broadcast = broadcast
-        self.q = Seeds()
+        self.q = SeedQueue()
 
     # What the stream holds before the run.
     @property
@@ -65,62 +63,9 @@ class Stream:
         if item is not None:
             self.q.put(item)
 
-    def get(self, timeout: float | None = None) -> Any:
-        """Takes a seed out again; None if there is none."""
-        return None if self.q.empty() else self.q.get()
-
-    def empty(self) -> bool:
-        return self.q.empty()
-
-    def full(self) -> bool:
-        return self.buffer_size is not None and self.q.qsize() >= self.buffer_size
-
-    def capacity(self) -> float:
-        """How full it is, in percent of `buffer_size`; 0 where that is automatic."""
-        return 100.0 * self.q.qsize() / self.buffer_size if self.buffer_size else 0.0
-
-    def flush(self) -> None:
-        """Takes all seeds out."""
-        while not self.q.empty():
-            self.q.get()
-
     def __repr__(self) -> str:
         kind = ", broadcast" if self.broadcast else ""
         return f"<Stream {self.name!r}{kind}>"
-
-
-class Seeds:
-    """What `stream.q` was in 0.1.9, before the run: a queue, in this process."""
-
-    def __init__(self) -> None:
-        self.items: deque[Any] = deque()
-        self.used = False  # a run has begun with these
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Adds a seed; the first one after a run takes the place of those that it began with."""
-        if self.used:
-            self.items.clear()
-            self.used = False
-        self.items.append(item)
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """The oldest item.
-
-        Raises:
-            queue.Empty: there is none; nobody else would put one, so it does not wait.
-        """
-        if not self.items:
-            raise queue.Empty
-        return self.items.popleft()
-
-    put_nowait = put
-    get_nowait = get
-
-    def empty(self) -> bool:
-        return not self.items
-
-    def qsize(self) -> int:
-        return len(self.items)
 
 
 def listed(streams: Any, what: str, where: str) -> tuple[Stream, ...]:
