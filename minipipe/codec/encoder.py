@@ -92,9 +92,9 @@ class Encoder:
     def snapshot(self, item: object) -> tuple[object, int]:
         """Returns something that later changes of the item do not change, and its size in bytes.
 
-        With a lender this holds from `Lender.settle` on; and the token holds slots, whose bytes
-        count, until the parcel that it ends in is released. One that ends in none is to be given
-        to `discard`.
+        With a lender this holds from `Lender.isolate_sent` on; and the token holds slots, whose
+        bytes count, until the parcel that it ends in is released. One that ends in none is to be
+        given to `discard`.
 
         Args:
             item: Of a type that is not in ATOMS.
@@ -115,7 +115,7 @@ class Encoder:
             if lender is not None and size >= lender.min_bytes:
                 name = NAMES.get(id(item.dtype))
                 if name is not None:
-                    shared_array = self._lent(item, name, lender)
+                    shared_array = self._shared_array(item, name, lender)
                     if shared_array is not None:
                         return shared_array
         piece = self._encoded(item)
@@ -124,7 +124,9 @@ class Encoder:
             size += sum(held.size_bytes for held in set(piece.held))
         return piece, size
 
-    def _lent(self, item: Any, dtype: str, lender: Lender) -> tuple[SharedArray, int] | None:
+    def _shared_array(
+        self, item: Any, dtype: str, lender: Lender
+    ) -> tuple[SharedArray, int] | None:
         """Does for an array alone, in a slot, what `_encoded` does for anything, in half the time.
 
         None if there is no slot for it.
@@ -140,7 +142,7 @@ class Encoder:
             token.held = ()
         elif type(token) is SharedArray:
             assert self._lender is not None
-            self._lender.sealed(token)
+            self._lender.encoded(token)
             token.held.release()
 
     def encode(self, tokens: Sequence[object]) -> Parcel:
@@ -167,7 +169,7 @@ class Encoder:
         for token in tokens:
             if type(token) is SharedArray:
                 assert self._lender is not None
-                self._lender.sealed(token)
+                self._lender.encoded(token)
                 parts.append(self._pack(token.node()))
                 slots.append(token.held)
                 ends.append(len(frames))

@@ -69,7 +69,7 @@ class Lender:
 
     Attributes:
         min_bytes: Smaller arrays travel inside the message.
-        exposed: Slots that were lent and that arrays of this process may still write to.
+        writable_after_send: Slots that were sent and that arrays here may still write to.
         on_barred: Called once, when others may not open what this process has: from then on
             arrays travel inside messages.
     """
@@ -144,13 +144,13 @@ class Lender:
             self._movable.append(shared_array)
         return shared_array
 
-    def sealed(self, shared_array: SharedArray) -> None:
+    def encoded(self, shared_array: SharedArray) -> None:
         """It stands in a message now, which cannot be changed any more."""
         if self._movable:
             self._movable = [other for other in self._movable if other is not shared_array]
 
     def forget(self) -> None:
-        """What is exposed will not be written to: that is known."""
+        """Nothing that was sent will be written to: that is known."""
         self.writable_after_send.clear()
         self._movable.clear()
 
@@ -169,16 +169,16 @@ class Lender:
         writable_after_send = self.writable_after_send
         while writable_after_send:
             held = writable_after_send[-1]
-            keeper = held.keeper
-            if keeper is not None:
-                keeper.drain()
+            ref_counts = held.ref_counts
+            if ref_counts is not None:
+                ref_counts.drain()
                 if held.writers and not self._moved(held):
                     held.isolate()
             writable_after_send.pop()
         self._movable.clear()
 
     def _moved(self, held: SlotHandle) -> bool:
-        """Whether all that was lent of a slot since last settled lies in another one now."""
+        """Whether all that was lent of a slot since `isolate_sent` lies in another one now."""
         parts = [shared_array for shared_array in self._movable if shared_array.held is held]
         # The arrays that are left count, each of them, and so does each loan: there are no others.
         if not parts or held.count != len(parts) + held.writers:

@@ -8,8 +8,8 @@ from minipipe.dead_letters.file import (
     Kept,
     add_record,
     check_writable,
+    encode_record,
     keep,
-    sealed,
     write,
 )
 from minipipe.dead_letters.reading import count_in, letters_in
@@ -24,8 +24,8 @@ __all__ = [
     "add_record",
     "check_writable",
     "count_in",
+    "encode_record",
     "keep",
     "letters_in",
-    "sealed",
     "write",
 ]

@@ -98,7 +98,7 @@ def keep(item: Any) -> Kept:
     return Kept(parcel.body, frames, list(parcel.classes.items()))
 
 
-def sealed(letter: DeadLetterRecord, kept: Kept) -> bytes:
+def encode_record(letter: DeadLetterRecord, kept: Kept) -> bytes:
     """A record of the file."""
     about = {key: value for key, value in asdict(letter).items() if not key.startswith("_")}
     payload: bytes = msgpack.packb(
@@ -114,7 +114,7 @@ def write(path: str, letter: DeadLetterRecord, kept: Kept) -> None:
     Raises:
         OSError: that could not be done.
     """
-    add_record(path, sealed(letter, kept))
+    add_record(path, encode_record(letter, kept))
 
 
 def add_record(path: str, record: bytes) -> None:

@@ -102,8 +102,8 @@ class Graph:
         )
 
     def _pairs(self, index: int) -> Carried | None:
-        parting = self.join_plans.by_join.get(index)
-        return None if parting is None else Carried(index, parting.depth)
+        plan = self.join_plans.by_join.get(index)
+        return None if plan is None else Carried(index, plan.depth)
 
     def closers_of(self, number: int) -> frozenset[int]:
         """The senders whose items may come by this stream: it ends when they have closed.

@@ -42,9 +42,9 @@ class JoinPlans:
         """Of each segment that joins by identity."""
         found: dict[int, JoinPlan] = {}
         for segment in self._joins_in_order():
-            parting = self._parting(segment, found)
-            if parting is not None:
-                found[segment.index] = parting
+            plan = self._plan_of(segment, found)
+            if plan is not None:
+                found[segment.index] = plan
         return found
 
     @cached_property
@@ -56,16 +56,16 @@ class JoinPlans:
         """Groups of outputs: where none of a group has an item, one of it gets a tombstone."""
         groups = {
             tuple(i for i, stream in enumerate(segment.outputs) if stream in branch)
-            for parting in self.by_join.values()
-            for branch in parting.branches
+            for plan in self.by_join.values()
+            for branch in plan.branches
         }
         return tuple(sorted(group for group in groups if group))
 
     def carried(self, stream: int) -> tuple[Carried, ...]:
         """The joins whose keys travel beside the items of this stream."""
         return tuple(
-            Carried(join, parting.depth)
-            for join, parting in sorted(self.by_join.items())
+            Carried(join, plan.depth)
+            for join, plan in sorted(self.by_join.items())
             if stream in self._keyed[join]
         )
 
@@ -77,21 +77,21 @@ class JoinPlans:
     @cached_property
     def _keyed(self) -> dict[int, frozenset[int]]:
         """For each join, the streams whose items have lost the identity of the fork."""
-        return {join: self._keyed_of(parting) for join, parting in self.by_join.items()}
+        return {join: self._keyed_of(plan) for join, plan in self.by_join.items()}
 
-    def _keyed_of(self, parting: JoinPlan) -> frozenset[int]:
-        branch = frozenset().union(*parting.branches)
+    def _keyed_of(self, plan: JoinPlan) -> frozenset[int]:
+        branch = frozenset().union(*plan.branches)
         keyed: set[int] = set()
         grown = True
         while grown:
             grown = False
             for number in branch - keyed:
-                if any(self._loses(p, parting, keyed) for p in self._producers(number)):
+                if any(self._loses(p, plan, keyed) for p in self._producers(number)):
                     keyed.add(number)
                     grown = True
         return frozenset(keyed)
 
-    def _loses(self, producer: GraphSegment, parting: JoinPlan, keyed: set[int]) -> bool:
+    def _loses(self, producer: GraphSegment, plan: JoinPlan, keyed: set[int]) -> bool:
         return not producer.stateless or bool(keyed.intersection(producer.inputs))
 
     # --------------------------------------------------------------------- plans
@@ -126,7 +126,7 @@ class JoinPlans:
             return False
         return not segment.joins or segment.index in found
 
-    def _parting(self, join: GraphSegment, found: dict[int, JoinPlan]) -> JoinPlan | None:
+    def _plan_of(self, join: GraphSegment, found: dict[int, JoinPlan]) -> JoinPlan | None:
         seen: dict[Place, frozenset[Fork]] = {}
         fork_sets = [self._forks(number, join.index, found, seen) for number in join.inputs]
         nearest: JoinPlan | None = None

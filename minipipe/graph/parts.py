@@ -126,7 +126,9 @@ class GraphSegment:
         """
         if self.declared is not None and self.declared.writable:
             return "private"
-        if self.role is Role.STATEFUL and not (self.declared is not None and self.declared.careful):
+        if self.role is Role.STATEFUL and not (
+            self.declared is not None and self.declared.read_only_functor
+        ):
             return "own" if self.kind == "caller" else "write"
         return "read"
 

@@ -42,9 +42,9 @@ def _join(graph: Graph, segment: GraphSegment) -> Join | None:
         return None
     where = f"{segment.kind} {segment.name!r}"
     names = [graph.streams[i].name for i in segment.inputs]
-    parting = graph.join_plans.by_join.get(segment.index)
-    if parting is not None:
-        return KeyedJoin(where, names, parting.fork)
+    plan = graph.join_plans.by_join.get(segment.index)
+    if plan is not None:
+        return KeyedJoin(where, names, plan.fork)
     loop = graph.loops.members_with(segment.index)
     from_loop = [bool(loop.intersection(graph.streams[i].producers)) for i in segment.inputs]
     strict = getattr(segment.declared, "strict", True)

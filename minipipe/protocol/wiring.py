@@ -20,9 +20,9 @@ Access: TypeAlias = Literal["read", "write", "own", "private"]
 class Role(Enum):
     """How a segment stands towards the items that it takes."""
 
-    STATELESS = "relay"  # stateless: passes identity on, confirms nothing
-    STATEFUL = "anchor"  # has state: confirms what it has read
-    FUNCTION_SINK = "sink"  # function Sink: confirms what its functor has returned from
+    STATELESS = "stateless"  # stateless: passes identity on, confirms nothing
+    STATEFUL = "stateful"  # has state: confirms what it has read
+    FUNCTION_SINK = "function_sink"  # function Sink: confirms what its functor has returned from
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class OutletSpec:
     region: int
     groups: tuple[frozenset[int], ...]  # consuming segments; each group gets every item once
     receivers: frozenset[int]  # segments that confirm in the region
-    is_sender: bool  # else it relays, with the identity that came in
+    is_sender: bool  # else it passes on the identity that came in
     ledger_bytes: int
     holders: frozenset[int] = frozenset()  # segments whose workers may have what was sent
     broadcast: bool = False

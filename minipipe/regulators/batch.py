@@ -56,7 +56,7 @@ class Batch(Regulator):
                 f"collate of {where} is a function of the list of samples, got {collate!r}"
             )
         super().__init__(Batching(n, drop_last, collate), name, **options)
-        self.careful = collate is None
+        self.read_only_functor = collate is None
 
 
 @dataclass

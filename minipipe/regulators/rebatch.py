@@ -44,7 +44,7 @@ class Rebatch(Regulator):
     """
 
     options = (*Regulator.options, "n", "drop_last", "shuffle", "seed")
-    careful = True
+    read_only_functor = True
 
     def __init__(
         self,

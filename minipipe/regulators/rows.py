@@ -19,7 +19,7 @@ Columns = list[Array]
 
 
 class Rows(ABC):
-    """What waits for more."""
+    """Rows until a batch of n is full."""
 
     @abstractmethod
     def push(self, columns: Columns) -> Iterator[Columns]:

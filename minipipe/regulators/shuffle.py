@@ -33,7 +33,7 @@ class Shuffle(Regulator):
     """
 
     options = (*Regulator.options, "buffer", "seed")
-    careful = True
+    read_only_functor = True
 
     def __init__(
         self, buffer: int, seed: int | None = None, name: str = "Shuffle", **options: Any

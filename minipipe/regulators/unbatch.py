@@ -38,7 +38,7 @@ class Unbatch(Regulator):
         CollateError: (in the worker) first axes that differ, or an item that is no batch.
     """
 
-    careful = True
+    read_only_functor = True
 
     def __init__(self, name: str = "Unbatch", **options: Any) -> None:
         super().__init__(Unbatching(), name, **options)

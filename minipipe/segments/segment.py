@@ -89,7 +89,9 @@ class Segment:
     options: ClassVar[tuple[str, ...]] = ()  # beside OPTIONS
     never_restarts: ClassVar[str] = ""  # why restart=True makes no sense, if so
     never_ordered: ClassVar[str] = ""  # why ordered=True makes no sense, if so
-    careful: bool = False  # its functor never writes to what it got or gave: it is one of ours
+    read_only_functor: bool = (
+        False  # its functor never writes to what it got or gave: it is one of ours
+    )
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Says what an argument that is missing is called, if it was given by another name."""

@@ -95,8 +95,8 @@ class Slots:
         self._free: OrderedDict[SlotKey, float] = OrderedDict()  # since when, oldest first
         self._held: OrderedDict[SlotKey, None] = OrderedDict()
         self._used: set[SlotKey] = set()
-        self._peaks = [0, 0]  # of used_bytes, in this stretch of IDLE_S and the one before
-        self._stretch_s = 0.0
+        self._peaks = [0, 0]  # of used_bytes, in this period of IDLE_S and the one before
+        self._period_s = 0.0
 
     @property
     def warm_bytes(self) -> int:
@@ -156,10 +156,10 @@ class Slots:
 
         (At other times too much counts as held: nobody says so when it is free again.)
         """
-        passed_s = now_s - self._stretch_s
+        passed_s = now_s - self._period_s
         if passed_s >= IDLE_S:
             self._peaks = [0, self._peaks[0] if passed_s < 2 * IDLE_S else 0]
-            self._stretch_s = now_s
+            self._period_s = now_s
         self._peaks[0] = max(self._peaks[0], self.used_bytes)
 
     # ------------------------------------------------------------------ decisions

@@ -13,28 +13,28 @@ _one_fork = threading.Lock()  # two threads that fork at once take turns
 _forking: list[RefCounts] = []
 
 
-def watch(keeper: RefCounts) -> None:
+def watch(ref_counts: RefCounts) -> None:
     """Tells a pool or reader of every `os.fork` from now on, for as long as it lives."""
-    _keepers.add(keeper)
+    _keepers.add(ref_counts)
 
 
 def _before() -> None:
     _one_fork.acquire()
     _forking[:] = _keepers
-    for keeper in _forking:
-        keeper.before_fork()
+    for ref_counts in _forking:
+        ref_counts.before_fork()
 
 
 def _after_in_parent() -> None:
-    for keeper in _forking:
-        keeper.after_fork_in_parent()
+    for ref_counts in _forking:
+        ref_counts.after_fork_in_parent()
     _forking.clear()
     _one_fork.release()
 
 
 def _after_in_child() -> None:
-    for keeper in _forking:
-        keeper.after_fork_in_child()
+    for ref_counts in _forking:
+        ref_counts.after_fork_in_child()
     _forking.clear()
     _one_fork.release()
 

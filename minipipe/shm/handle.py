@@ -26,7 +26,7 @@ class SlotHandle:
         own: A mapping of this slot alone, if it is not to be seen in the arena's.
 
     Attributes:
-        keeper: Who does the counting; None once it has let go of the slot, for good.
+        ref_counts: Who does the counting; None once it has let go of the slot, for good.
         size_bytes: How much of the slot may be seen.
         writers: How many of the arrays, with all their views, can be written to so that others
             see it.
@@ -40,21 +40,21 @@ class SlotHandle:
         "generation",
         "index",
         "is_isolated",
-        "keeper",
         "own",
+        "ref_counts",
         "size_bytes",
         "writers",
     )
 
     def __init__(
         self,
-        keeper: RefCounts,
+        ref_counts: RefCounts,
         arena: Arena,
         index: int,
         size_bytes: int,
         own: Mapping | None = None,
     ) -> None:
-        self.keeper: RefCounts | None = keeper
+        self.ref_counts: RefCounts | None = ref_counts
         self.arena = arena
         self.index = index
         self.generation: int = arena.generations[index]
@@ -76,18 +76,18 @@ class SlotHandle:
 
     def retain(self) -> None:
         """Counts on the slot once more, until `release`."""
-        keeper = self.keeper
-        if keeper is not None:
-            with keeper.lock:
+        ref_counts = self.ref_counts
+        if ref_counts is not None:
+            with ref_counts.lock:
                 assert self.count > 0, "this slot was let go"
                 self.count += 1
 
     def release(self) -> None:
         """Counts on the slot once less."""
-        keeper = self.keeper
-        if keeper is not None:
-            with keeper.lock:
-                keeper.release(self)
+        ref_counts = self.ref_counts
+        if ref_counts is not None:
+            with ref_counts.lock:
+                ref_counts.release(self)
 
     def bytes_seen(self, *, readonly: bool, private: Mapping | None = None) -> Array:
         """Returns a new uint8 array over the slot, which counts until its last view has died."""
@@ -133,9 +133,9 @@ class SlotHandle:
         """
         view = View()
         writes = not readonly and apart is None
-        keeper = self.keeper
-        if keeper is not None:
-            with keeper.lock:
+        ref_counts = self.ref_counts
+        if ref_counts is not None:
+            with ref_counts.lock:
                 assert self.count > 0, "this slot was let go"
                 self.count += 1
                 self.writers += writes
@@ -166,18 +166,18 @@ class SlotHandle:
         Raises:
             SlotError: This process may not map more memory.  Nothing has changed.
         """
-        keeper = self.keeper
-        if keeper is not None:
-            with keeper.lock:
-                if self.keeper is keeper and not self.is_isolated:
+        ref_counts = self.ref_counts
+        if ref_counts is not None:
+            with ref_counts.lock:
+                if self.ref_counts is ref_counts and not self.is_isolated:
                     try:
                         self._remap(private=True)
                     except OSError as exc:
                         raise SlotError(self.arena.pid, str(exc)) from exc
                     self.is_isolated = True
 
-    def rejoin(self) -> bool:
-        """Maps what `isolate` cut off as it was; False if that failed.  For its keeper only.
+    def unisolate(self) -> bool:
+        """Maps what `isolate` cut off as it was; False if that failed.  For its ref_counts only.
 
         No array may be left that lies there.
         """
@@ -209,9 +209,9 @@ class View:
         # In any thread, in the middle of anything, so no lock is taken here.
         held = getattr(self, "held", None)
         if held is not None:
-            keeper = held.keeper
-            if keeper is not None:
-                keeper.ended.append((held, self.writes))
+            ref_counts = held.ref_counts
+            if ref_counts is not None:
+                ref_counts.ended.append((held, self.writes))
 
 
 class RefCounts(ABC):
@@ -234,12 +234,12 @@ class RefCounts(ABC):
 
     def release(self, held: SlotHandle) -> None:
         """Counts once less on a slot; the lock is held."""
-        if held.keeper is not self:
+        if held.ref_counts is not self:
             return  # it was abandoned in the meantime
         assert held.count > 0, "this slot was let go"
         held.count -= 1
         if held.count == 0:
-            held.keeper = None
+            held.ref_counts = None
             self._freed(held)
 
     def _drain(self) -> None:

@@ -40,7 +40,7 @@ def find_slot(array: Array) -> Place | None:
     if type(base) is not View or base.apart is not None or not array.size:
         return None
     held = base.held
-    if held.keeper is None or held.is_isolated:
+    if held.ref_counts is None or held.is_isolated:
         return None
     offset = array.__array_interface__["data"][0] - held.address
     # np.lib.stride_tricks can make views of what is beside the slot.

@@ -173,7 +173,7 @@ class SlotPool(RefCounts):
         key = SlotKey(self._numbers[held.arena], held.index)
         del self._taken[key]
         if held.is_isolated:
-            if not held.rejoin():
+            if not held.unisolate():
                 return  # used for good: what is written to it here would reach nobody
             held.arena.mapping.populate(held.arena.offset(held.index), held.arena.slot_bytes)
         self._slots.released(key, time.monotonic())
@@ -263,7 +263,7 @@ class SlotPool(RefCounts):
 
     def _abandon(self) -> None:
         for slot in self._taken.values():
-            slot.keeper = None
+            slot.ref_counts = None
         self.ended.clear()
         for arena in self._arenas.values():
             arena.close()

@@ -102,7 +102,7 @@ class _Attached:
         """Lets go of all that is borrowed from it, for good."""
         for leases in self.leases.values():
             for lease in leases:
-                lease.keeper = None
+                lease.ref_counts = None
 
     def is_there(self) -> bool:
         """Whether the process that it was opened through still has it."""
@@ -194,7 +194,7 @@ class SlotReader(RefCounts):
         attached = self._arenas[arena.id]
         leases = attached.leases[index]
         leases[:] = [lease for lease in leases if lease is not held]
-        if held.is_isolated and held.own is None and not held.rejoin():
+        if held.is_isolated and held.own is None and not held.unisolate():
             attached.torn.add(index)
         if not leases:
             del attached.leases[index]

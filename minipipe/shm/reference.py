@@ -10,9 +10,9 @@ _MAX = 2**64
 
 
 class SlotRef(NamedTuple):
-    """Where a slot is: through which door, in which arena, and in which of its lives.
+    """Where a slot is: through which descriptor, in which arena, and in which generation.
 
-    The door is a descriptor of a process that counts on the slot: its owner, or one that got it
+    The descriptor is that of a process that counts on the slot: its owner, or one that got it
     and passes it on, so that the owner may die in between.  `arena` is a random number that
     stands in the arena itself: it tells when pid or descriptor have come to mean something else.
     """

@@ -174,17 +174,17 @@ class Node:
             self.serve()
             self.flush(now_s)
 
-    def isolate_sent_arrays(self, *, careful: bool = False) -> None:
+    def isolate_sent_arrays(self, *, read_only_functor: bool = False) -> None:
         """What was put to the outlets stays as it is, whatever the functor does with it later.
 
         To be called if anything is `writable_after_send`, before the functor is called again, when
         nothing else holds the item any more.
 
         Args:
-            careful: it is known to do nothing to it.
+            read_only_functor: it is known to do nothing to it.
         """
         if self.lender is not None:
-            if careful:
+            if read_only_functor:
                 self.lender.forget()
             else:
                 self.lender.isolate_sent()

@@ -84,7 +84,7 @@ def capture(
         declared.term_flag,
         getattr(declared, "epochs", 1),
         getattr(declared, "strict", True),
-        declared.careful,
+        declared.read_only_functor,
         declared.max_failures is not None,
         declared.dead_letter,
     )

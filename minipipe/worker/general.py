@@ -41,7 +41,7 @@ class GeneralLoop:
         self._runner = runner
         self._node = runner.node
         self._flag = task.term_flag
-        self._careful = task.careful
+        self._read_only_functor = task.read_only_functor
         self._input = input_of(runner, task)
         self._emitter = Emitter(runner, one_for_one=not regulates)
         self._inlet = next(iter(runner.node.inlets.values()))
@@ -69,7 +69,7 @@ class GeneralLoop:
                 self._inlet.tombstones += taken.is_tombstone
                 if node.writable_after_send:
                     taken = None
-                    node.isolate_sent_arrays(careful=self._careful)
+                    node.isolate_sent_arrays(read_only_functor=self._read_only_functor)
                 node.tend(time.monotonic())
                 runner.calls.check()
             if self._ends:
@@ -149,7 +149,7 @@ class GeneralLoop:
             began_s = time.monotonic()
             if self._node.writable_after_send:
                 output = None
-                self._node.isolate_sent_arrays(careful=self._careful)
+                self._node.isolate_sent_arrays(read_only_functor=self._read_only_functor)
             output = self._guarded(taken, more)
 
     def _guarded(self, taken: WorkItem | None, function: Callable[..., Any], *args: Any) -> Any:

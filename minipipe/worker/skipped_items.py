@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from minipipe.dead_letters import DeadLetterRecord, keep, sealed, write
+from minipipe.dead_letters import DeadLetterRecord, encode_record, keep, write
 from minipipe.protocol.delivery.paths import Leaf, outputs
 from minipipe.stream import Node
 from minipipe.stream.arrived import Arrived
@@ -77,7 +77,9 @@ class DeadLetterWriter:
         place = suspect_path(self._directory, segment, (parcel.origin, number, path))
         new = f"{place}.{self._node.ident}"  # a second one may have got the item meanwhile
         with open(new, "wb") as file:
-            file.write(sealed(letter, keep(self._node.parcel_decoder.original(parcel, number))))
+            file.write(
+                encode_record(letter, keep(self._node.parcel_decoder.original(parcel, number)))
+            )
         os.replace(new, place)
 
     def _letter(

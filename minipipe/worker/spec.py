@@ -45,6 +45,6 @@ class Task:
     term_flag: Any = None
     epochs: int = 1
     strict: bool = True
-    careful: bool = False  # it never writes to what it got or gave
+    read_only_functor: bool = False  # it never writes to what it got or gave
     tolerates: bool = False  # what its functor raises skips the item, as long as that is allowed
     dead_letter: str | None = None  # where skipped items are written to

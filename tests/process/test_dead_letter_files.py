@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import minipipe as mp
 from minipipe.cli import main
 from minipipe.dead_letters import DeadLetterRecord, check_writable, keep, letters_in, write
-from minipipe.dead_letters.file import HEADER, sealed
+from minipipe.dead_letters.file import HEADER, encode_record
 
 INLINE = pytest.mark.parametrize("inline", [False, True], ids=["processes", "inline"])
 
@@ -76,7 +76,7 @@ def test_a_damaged_length_is_an_error_of_ours_and_hides_nothing_that_is_whole(
 def test_a_record_that_was_half_written_hides_none_that_came_later(tmp_path: Path) -> None:
     path = tmp_path / "bad.letters"
     whole = file_of(path, 2)
-    half = sealed(letter(7), keep(b"x" * 5000))[:-2500]  # a writer was killed in the middle
+    half = encode_record(letter(7), keep(b"x" * 5000))[:-2500]  # a writer was killed in the middle
     path.write_bytes(whole + half)
     write(str(path), letter(8), keep(8))
     assert numbers(path) == [0, 1, 8]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from minipipe.errors import PoisonError, WorkerDiedError
 from minipipe.protocol.delivery.paths import Leaf
 from minipipe.protocol.run.events import Member
-from minipipe.protocol.run.restarts import NOTICE_S, RESTARTS_S, PendingDeathReport, Restarts
+from minipipe.protocol.run.restarts import REPORT_S, RESTARTS_S, PendingDeathReport, Restarts
 
 MEMBER = Member(5, 2, is_stateless=True, restarts=True, max_restarts=3)
 KEEPS_STATE = replace(MEMBER, is_stateless=False, restarts=False)
@@ -104,11 +104,11 @@ def test_a_death_is_told_when_all_senders_have_said_what_it_costs_or_after_a_whi
     restarts.resent(1, region=1, epoch=1, items=100)  # another region
     restarts.resent(1, region=0, epoch=1, items=3)
     assert restarts.due(10.6) == []
-    assert restarts.deadline_s == 10.0 + NOTICE_S
+    assert restarts.deadline_s == 10.0 + REPORT_S
     restarts.resent(2, region=0, epoch=2, items=4)  # of a later epoch: for the first one, too
     assert [(n.worker, n.items) for n in restarts.due(10.7)] == [(5, 7)]
-    assert restarts.due(10.5 + NOTICE_S - 0.01) == []
-    assert [(n.worker, n.items) for n in restarts.due(10.5 + NOTICE_S)] == [(6, 0)]
+    assert restarts.due(10.5 + REPORT_S - 0.01) == []
+    assert [(n.worker, n.items) for n in restarts.due(10.5 + REPORT_S)] == [(6, 0)]
     assert restarts.deadline_s is None
 
 

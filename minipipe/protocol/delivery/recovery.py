@@ -15,7 +15,7 @@ from minipipe.protocol.delivery.ledger import Entry, Ledger
 from minipipe.protocol.delivery.paths import Path
 from minipipe.protocol.delivery.settling import DONE, NOTHING, Settling
 
-Held = Sequence[tuple[Sequence[Interval], Path]]  # taken, and not yet confirmed
+Unconfirmed = Sequence[tuple[Sequence[Interval], Path]]  # taken, and not yet confirmed
 
 
 class Again(NamedTuple):
@@ -38,9 +38,9 @@ class Recovery:
         self.ledger = ledger
         self.epoch = 0
         self._waits_for: set[int] = set()
-        self._said: dict[int, tuple[int, Held]] = {}  # by receiver: the latest FENCED
+        self._fenced: dict[int, tuple[int, Unconfirmed]] = {}  # by receiver: the latest FENCED
         # What the receivers hold: by the first number of the parcel that it is of.
-        self._held: dict[int, list[tuple[int, int, Path]]] = {}
+        self._unconfirmed: dict[int, list[tuple[int, int, Path]]] = {}
         self._from: int | None = None  # the next number to look at for sending again
 
     @property
@@ -63,19 +63,19 @@ class Recovery:
         if epoch <= self.epoch:
             return False
         self.epoch = epoch
-        self._held = {}
+        self._unconfirmed = {}
         self._from = None
         # It may have been said before we were told: the latest of each counts.
-        self._waits_for = {r for r in receivers if self._said.get(r, (0, ()))[0] != epoch}
+        self._waits_for = {r for r in receivers if self._fenced.get(r, (0, ()))[0] != epoch}
         if not self._waits_for:
             self._begin()
         return True
 
-    def fenced(self, receiver: int, epoch: int, held: Held) -> bool:
+    def fenced(self, receiver: int, epoch: int, held: Unconfirmed) -> bool:
         """Takes in what a receiver holds unconfirmed; True if that was the last one missing."""
-        if epoch < self._said.get(receiver, (0, ()))[0]:
+        if epoch < self._fenced.get(receiver, (0, ()))[0]:
             return False
-        self._said[receiver] = (epoch, held)
+        self._fenced[receiver] = (epoch, held)
         if epoch != self.epoch or receiver not in self._waits_for:
             return False
         self._waits_for.discard(receiver)
@@ -86,16 +86,16 @@ class Recovery:
 
     def lost(self, dead: Container[int]) -> None:
         """Forgets what these have said: they are dead, and what they held is with nobody."""
-        for receiver in [ident for ident in self._said if ident in dead]:
-            del self._said[receiver]
+        for receiver in [ident for ident in self._fenced if ident in dead]:
+            del self._fenced[receiver]
 
     def _begin(self) -> None:
-        for epoch, held in self._said.values():
+        for epoch, held in self._fenced.values():
             if epoch == self.epoch:
                 for runs, path in held:
                     for first, stop in runs:
                         self._hold(first, stop, path)
-        self._said = {r: said for r, said in self._said.items() if said[0] > self.epoch}
+        self._fenced = {r: said for r, said in self._fenced.items() if said[0] > self.epoch}
         self._from = 0
         if self.next() is None:
             self._from = None
@@ -106,7 +106,7 @@ class Recovery:
             if entry.first >= stop:
                 return
             part = (max(first, entry.first), min(stop, entry.stop), path)
-            self._held.setdefault(entry.first, []).append(part)
+            self._unconfirmed.setdefault(entry.first, []).append(part)
 
     def next(self) -> Again | None:
         """The next part to send again; None, and the end of it, if there is none."""
@@ -119,7 +119,7 @@ class Recovery:
                     self._from = first  # what is done need not be looked at again
                     return Again(entry, first, stop, done)
         self._from = None
-        self._held = {}
+        self._unconfirmed = {}
         return None
 
     def sent(self, stop: int) -> None:
@@ -141,7 +141,7 @@ class Recovery:
 
     def _pieces(self, entry: Entry) -> Iterable[tuple[int, int, frozenset[Path]]]:
         """The items of a parcel, alike in what is settled or held of them."""
-        held = self._held.get(entry.first)
+        held = self._unconfirmed.get(entry.first)
         if not held:
             return entry.settling or [(entry.first, entry.stop, NOTHING)]
         both = Settling(entry.first, entry.stop)

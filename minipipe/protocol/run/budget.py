@@ -26,18 +26,18 @@ class Budget:
 
     def __init__(self, limit: int | float) -> None:
         self.limit = limit
-        self._said = EverRarer()
+        self._counter = EverRarer()
         self._young: dict[Hashable, IntervalSet] = {}
         self._old: dict[Hashable, IntervalSet] = {}
         self._booked = 0  # runs among the young
 
     @property
     def failures(self) -> int:
-        return self._said.count
+        return self._counter.count
 
     def failed(self, count: int = 1) -> None:
         """Books failures of items that cannot be done again."""
-        self._said.more(count)
+        self._counter.more(count)
 
     def failed_at(self, stream: Hashable, runs: Iterable[Interval]) -> int:
         """Books failures of items that are done again after a death, but for those booked before.
@@ -59,12 +59,12 @@ class Budget:
             self._booked += 1
         if self._booked >= REMEMBERED:
             self._young, self._old, self._booked = {}, self._young, 0
-        self._said.more(new)
+        self._counter.more(new)
         return new
 
     def should_log(self) -> bool:
         """Whether the last failure is to be said; if so, it takes that for done."""
-        return self._said.is_due()
+        return self._counter.is_due()
 
     def is_used_up(self, items: int, *, final: bool = False) -> bool:
         """Whether there were more failures than allowed.

@@ -99,9 +99,9 @@ class Completion:
     def _leave(self, states: Iterable[WorkerState]) -> list[Action]:
         actions: list[Action] = []
         for state in states:
-            if state.told_leave or self._run.stopping or state.phase >= Phase.DONE:
+            if state.leave_sent or self._run.stopping or state.phase >= Phase.DONE:
                 continue
-            state.told_leave = True
+            state.leave_sent = True
             if state.is_late and not state.announced:
                 state.killed_at_s = self._run.now_s  # it is not even ready: nobody waits for that
                 actions.append(Kill(state.member.id))

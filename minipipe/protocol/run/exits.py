@@ -71,7 +71,7 @@ class Exits:
                 actions.append(Kill(state.member.id, state.killed_hard))
             slow_at_s = self._slow_at_s(state)
             if slow_at_s is not None and now_s >= slow_at_s:
-                state.told_slow = True
+                state.slow_exit_logged = True
                 actions.append(LogSlowExit(state.member.id))
         return actions
 
@@ -100,7 +100,7 @@ class Exits:
 
     def _slow_at_s(self, state: WorkerState) -> float | None:
         """When it is to be said what the end of its process waits for."""
-        if state.exit_at_s is None or state.told_slow or state.phase is Phase.GONE:
+        if state.exit_at_s is None or state.slow_exit_logged or state.phase is Phase.GONE:
             return None
         return (
             None if self._run.stopping or state.member.is_caller else state.exit_at_s + SLOW_EXIT_S

@@ -38,7 +38,7 @@ class Replacements:
         expected = state.exit_at_s is not None or state.killed_at_s is not None or state.failed
         aside: list[Action] = []
         if not expected and not self._run.stopping and state.member.restarts:
-            if state.told_leave or state.phase is Phase.DONE:
+            if state.leave_sent or state.phase is Phase.DONE:
                 state.phase = Phase.GONE  # there is nothing left to do for it
                 return self._completion.leave_if_done()
             fatal = self._run.restarts.judge(

@@ -15,7 +15,7 @@ from minipipe.protocol.delivery.paths import Leaf, Outputs
 from minipipe.protocol.run.events import CrashSuspect, Member
 
 RESTARTS_S = 60.0  # `max_restarts` counts the deaths of a segment within this time
-NOTICE_S = 1.0  # so long the word of a death waits for how much has to be done again
+REPORT_S = 1.0  # so long the word of a death waits for how much has to be done again
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Restarts:
     next_id: int
     dead: IntervalSet = field(default_factory=IntervalSet)
     found: list[Leaf] = field(default_factory=list)  # poison of which nothing was said yet
-    notices: list[PendingDeathReport] = field(default_factory=list)
+    reports: list[PendingDeathReport] = field(default_factory=list)
     _epochs: Counter[int] = field(default_factory=Counter)
     # By segment: when, and at which item, each of its workers died.
     _deaths: dict[int, list[tuple[float, Leaf | None]]] = field(default_factory=dict)
@@ -71,14 +71,14 @@ class Restarts:
             deaths.append((now_s, item))
         deaths[:] = [death for death in deaths if death[0] > now_s - RESTARTS_S]
         if item is not None:
-            charges = self._crash_suspects.setdefault((member.segment, item), [])
-            if known >= len(charges):
-                charges.append(cause)
-                if len(charges) == 2:
+            causes = self._crash_suspects.setdefault((member.segment, item), [])
+            if known >= len(causes):
+                causes.append(cause)
+                if len(causes) == 2:
                     self.found.append(item)
                     if not member.skips_poison:
-                        return _poisonous(charges)
-            if len(charges) >= 2:  # the item was to blame, and is left out from now on
+                        return _poisonous(causes)
+            if len(causes) >= 2:  # the item was to blame, and is left out from now on
                 deaths[:] = [death for death in deaths if death[1] != item]
         if len(deaths) > member.max_restarts:
             return _too_many(cause, len(deaths), member.max_restarts)
@@ -138,28 +138,28 @@ class Restarts:
         return self._epochs[region]
 
     # ------------------------------------------------------------------ what is said of it
-    def note(self, notice: PendingDeathReport) -> None:
+    def note(self, report: PendingDeathReport) -> None:
         """To be said of this death what it costs, as soon as that is known."""
-        self.notices.append(notice)
+        self.reports.append(report)
 
     def resent(self, sender: int, region: int, epoch: int, items: int) -> None:
         """A sender has said how many items it sends again."""
-        for notice in self.notices:
+        for report in self.reports:
             # What it says of a later epoch holds for a death before, too.
-            if notice.region == region and notice.epoch <= epoch and sender in notice.waits_for:
-                notice.waits_for.discard(sender)
-                notice.items += items
+            if report.region == region and report.epoch <= epoch and sender in report.waits_for:
+                report.waits_for.discard(sender)
+                report.items += items
 
     def due(self, now_s: float) -> list[PendingDeathReport]:
         """Deaths of which it is known what they cost, or that have waited long enough."""
-        due = [n for n in self.notices if not n.waits_for or now_s >= n.at_s + NOTICE_S]
-        self.notices = [n for n in self.notices if n not in due]
+        due = [n for n in self.reports if not n.waits_for or now_s >= n.at_s + REPORT_S]
+        self.reports = [n for n in self.reports if n not in due]
         return due
 
     @property
     def deadline_s(self) -> float | None:
         """When something is due at the latest."""
-        return min((n.at_s + NOTICE_S for n in self.notices), default=None)
+        return min((n.at_s + REPORT_S for n in self.reports), default=None)
 
 
 def _too_many(cause: BaseException, deaths: int, allowed: int) -> BaseException:
@@ -171,8 +171,8 @@ def _too_many(cause: BaseException, deaths: int, allowed: int) -> BaseException:
     )
 
 
-def _poisonous(charges: list[BaseException]) -> BaseException:
-    first, second = charges
+def _poisonous(causes: list[BaseException]) -> BaseException:
+    first, second = causes
     if not isinstance(first, WorkerDiedError) or not isinstance(second, WorkerDiedError):
         return second
     return PoisonError(second.segment, second.item, first.description, second.description)

@@ -21,12 +21,12 @@ class WorkerState:
     announced: bool = False  # it was told of the others, and they of it
     address: str = ""
     failed: bool = False
-    told_leave: bool = False
+    leave_sent: bool = False
     drained: bool = False
     takes_no_more: bool = False  # what still comes to it, it drops
     is_leaving: bool = False  # a stop has reached it: what it does on the way out has its grace
     exit_at_s: float | None = None
-    told_slow: bool = False
+    slow_exit_logged: bool = False
     killed_at_s: float | None = None
     killed_hard: bool = False
     unloadable: BaseException | None = None  # why it is to be started again by fork

@@ -147,8 +147,8 @@ def test_branches_that_part_one_after_the_other_meet_by_the_first_fork() -> None
         mp.Transform(both, "inner", a, [c, d]),
         mp.Sink(lambda x, y, z: None, "join", [b, c, d]),
     )
-    (parting,) = system_graph(segments).join_plans.by_join.values()
-    assert (parting.fork, parting.depth) == (("segment", 1), 0)
+    (plan,) = system_graph(segments).join_plans.by_join.values()
+    assert (plan.fork, plan.depth) == (("segment", 1), 0)
 
 
 def test_ways_with_different_numbers_of_forks_to_where_branches_part_are_an_error() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minipipe.codec.border import pack, unpack
+from minipipe.codec.msgpack_numpy import pack, unpack
 from minipipe.errors import ItemTypeError, WireFormatError
 from tests.codec.sameness import same
 from tests.conftest import named
