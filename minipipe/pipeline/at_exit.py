@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol
 
-from minipipe.pipeline import termination
+from minipipe.pipeline import handler_exit, termination
 from minipipe.pipeline.termination import Terminable, Terminated
 from minipipe.process.exit_status import die_of, end_with
 
@@ -22,6 +22,8 @@ class EndsWithInterpreter(Terminable, Protocol):
 
     def end_with_interpreter(self) -> None:
         """Waits for its end, or stops it; raises what went wrong."""
+
+    hurried: bool
 
     def hurry(self) -> None:
         """Stops it, the second time without any grace."""
@@ -42,12 +44,15 @@ def begin(run: EndsWithInterpreter) -> None:
         other.forget_if_left()  # or each `next(iter(pline))` would be remembered for ever
     _unended.add(run)
     termination.begin(run)
+    handler_exit.begin()
 
 
 def end(run: EndsWithInterpreter) -> None:
     """A run is over, and somebody knows what it came to."""
     _unended.discard(run)
     termination.end(run)
+    if not _unended:
+        handler_exit.end()
 
 
 def note_left(summary: Callable[[], str]) -> None:
@@ -109,6 +114,10 @@ def _wait_for_runs() -> None:
     status = 0
     patience = 10  # so often a handler may raise
     runs = list(_unended)
+    if handler_exit.was_called():
+        for run in runs:
+            if not run.hurried:  # as it was waited for just then
+                run.hurry()  # it saves what there is to save
     while runs:
         run = runs[0]
         try:

@@ -33,6 +33,7 @@ class InlineExecution:
         self._items: Any = self._run.steps()  # a generator, which knows whether it is at work
         self._lock = threading.RLock()  # several threads may read one loop
         self._driver = 0  # the thread that drives it
+        self.hurried = False
         self._told = False
         self.began_at = self._run.began_at
         begin(self)
@@ -132,6 +133,7 @@ class InlineExecution:
         """A loop that is left ends at once here."""
 
     def hurry(self) -> None:
+        self.hurried = True
         self.stop(drain=False, wait=False)
 
     def terminate(self) -> None:

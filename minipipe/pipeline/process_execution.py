@@ -53,7 +53,7 @@ class ProcessExecution:
         )
         self.began_at = self._run.began_at
         self._pid = os.getpid()
-        self._interrupted = self._terminated = self._hurried = False
+        self._interrupted = self._terminated = self.hurried = False
         self._left = False  # nobody holds the loop any more
         self._stopped = False  # on somebody's wish, and without draining: nobody needs to read
         self._told = self._told_forgotten = False
@@ -225,8 +225,8 @@ class ProcessExecution:
 
     def hurry(self) -> None:
         """A signal handler of the user's ends the script: stops it, the second time at once."""
-        self._run.stop(kill=self._hurried)
-        self._hurried = self._stopped = True
+        self._run.stop(kill=self.hurried)
+        self.hurried = self._stopped = True
 
     def stats(self) -> RunStats:
         return self._run.stats()
@@ -248,7 +248,7 @@ class ProcessExecution:
         try:
             self._wait(PATIENCE_S)
         except RunTimeoutError:
-            if not self._hurried:
+            if not self.hurried:
                 logger.log(SUMMARY, "the script has ended, a run has not (Ctrl-C ends it)")
         self.close(None)
 

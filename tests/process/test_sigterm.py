@@ -119,7 +119,11 @@ EXITS = "signal.signal(signal.SIGTERM, lambda n, f: sys.exit(3))"
 
 
 @pytest.mark.parametrize(
-    "way", [CLOSE.replace("ready()", WAITS), INTERPRETER.replace("ready()", WAITS), LOOP, LOOP_BODY]
+    "way",
+    [
+        *(CLOSE.replace("ready()", WAITS), INTERPRETER.replace("ready()", WAITS)),
+        *(LOOP, LOOP_BODY, OWN_CODE),
+    ],
 )
 def test_a_handler_that_exits_ends_an_endless_run_with_its_grace(tmp_path: Path, way: str) -> None:
     process = script(tmp_path, way, before=EXITS)
@@ -128,6 +132,76 @@ def test_a_handler_that_exits_ends_an_endless_run_with_its_grace(tmp_path: Path,
     assert "kept stopped" in out, err
     assert process.returncode == 3, err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("handler", ("lambda *given: sys.exit(3)", "Job().ends"))
+def test_a_handler_of_any_kind_that_exits_deep_in_the_scripts_code_ends_all_runs(
+    tmp_path: Path, handler: str
+) -> None:
+    before = f"""
+class Job:
+    def ends(self, number, frame):
+        self.leave()
+    def leave(self):
+        sys.exit(3)
+
+def deep():
+    ready()
+    while True:
+        time.sleep(1000)
+
+signal.signal(signal.SIGUSR1, {handler})
+"""
+    second = """
+q = mp.PipeLine([mp.Source(load), mp.Sink(Keeper())]).run()
+while not q.stats()["Sink"].items_in: time.sleep(0.01)
+deep()
+"""
+    way = OWN_CODE.replace("ready()", "").replace("time.sleep(1000)", second)
+    process = script(tmp_path, way, before=before)
+    process.send_signal(signal.SIGUSR1)
+    out, err = process.communicate(timeout=60)
+    assert out.count("kept stopped") == 2, err
+    assert process.returncode == 3, err
+    assert "Traceback" not in err
+
+
+def test_a_handler_that_exits_twice_from_the_scripts_code_does_not_wait_for_local_term(
+    tmp_path: Path,
+) -> None:
+    process = script(tmp_path, OWN_CODE, term="time.sleep(1000)", before=EXITS)
+    process.terminate()
+    assert process.stdout is not None
+    assert process.stdout.readline() == "saving\n"
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+
+
+def test_a_handler_that_sets_a_flag_lets_the_script_exit_and_its_run_end(tmp_path: Path) -> None:
+    before = """
+flag = threading.Event()
+signal.signal(signal.SIGTERM, lambda number, frame: flag.set())
+load = range(400)
+"""
+    way = OWN_CODE.replace("time.sleep(1000)", "flag.wait(60)\nsys.exit(3)")
+    process = script(tmp_path, way, before=before)
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert "kept finished" in out, err
+    assert process.returncode == 3, err
+
+
+def test_sys_exit_is_its_own_again_when_no_run_is_on() -> None:
+    before = sys.exit
+    pline = mp.PipeLine([mp.Source(range(3)), mp.Sink(abs)]).run()
+    during = sys.exit
+    pline.close()
+    assert during is not before
+    assert sys.exit is before
+    with pytest.raises(SystemExit) as caught:
+        during(4)
+    assert caught.value.code == 4
 
 
 def test_a_handler_that_exits_twice_does_not_wait_for_local_term(tmp_path: Path) -> None:
