@@ -105,12 +105,15 @@ class Handlers:
                     raise WireFormatError("it is not for workers")
                 handler(message.sender, record)
             except WireFormatError as error:
-                raise message.refused(records.name_of(record), error.what) from error
+                stream = getattr(record, "stream", None)
+                raise message.refused(records.name_of(record), error.what, stream) from error
 
     # ------------------------------------------------------------ from workers
     def _on_items(self, sender: int, frames: Sequence[Buffer], items: records.Items) -> None:
         runs, epoch = items.runs, items.epoch
         inlet = self._inlet(items.stream)
+        if sender not in inlet.producers.by_ident:
+            raise WireFormatError("it comes from who has not said HELLO")
         if len(runs) == 2:
             intervals = [(runs[0], runs[1])]
             count = runs[1] - runs[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from minipipe.codec import Borrower, Lender
+from minipipe.codec import ATOMS, Borrower, Decoder, Encoder, Lender, Named, Parcel
 from minipipe.shm import Lease, SlotPool, SlotReader, SlotRef
 
 TEND_S = 1.0
@@ -51,6 +51,14 @@ class Memory:
             release(leases.values())
             raise
         return leases
+
+    def without_slots(self, parcel: Parcel) -> Parcel:
+        """The same items with their arrays in frames, for who cannot map the slots."""
+        named = {token: Named(token, blob) for token, blob in parcel.classes.items()}
+        decoder, encoder = Decoder(borrower=self.borrower), Encoder()
+        items = decoder.decode(parcel.body, parcel.frames, named=named)
+        tokens = [item if type(item) in ATOMS else encoder.snapshot(item)[0] for item in items]
+        return encoder.encode(tokens)
 
     @property
     def size_bytes(self) -> int:

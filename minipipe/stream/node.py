@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from minipipe.codec import Encoder
 from minipipe.errors import WireFormatError
-from minipipe.protocol.delivery.membership import SUPERVISOR, Membership
+from minipipe.protocol.delivery.membership import LOCAL_HOST, SUPERVISOR, Membership
 from minipipe.protocol.wiring import Wiring
 from minipipe.shm import SlotHandle
 from minipipe.stream import wire
@@ -62,12 +62,13 @@ class Node:
         supervisor: str,
         page: Page,
         memory: Memory | None = None,
+        host: str = LOCAL_HOST,
     ) -> None:
         self.ident = ident
         self.wiring = wiring
         self.page = page
         self.handover = Handover(page)
-        self.membership = Membership(run)
+        self.membership = Membership(run, host)
         self.inbox: Inbox = transport.bind(inbox_name(ident))
         self.memory = Memory(None) if memory is None else memory
         self.lender = self.memory.lender
@@ -77,7 +78,8 @@ class Node:
         )
         self.absences = Absences(self.membership)
         self.parcel_decoder = ParcelDecoder(self.inbox, self.memory.borrower)
-        outbox = Outbox(self.membership, ident, transport, supervisor, page, wiring.outlets)
+        about = (ident, transport, supervisor, page, wiring.outlets, self.memory)
+        outbox = Outbox(self.membership, *about)
         self.outbox, self.send = outbox, outbox.send
         self.ends = Ends.of(
             wiring,

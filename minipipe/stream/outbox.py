@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from minipipe.codec import Parcel
 from minipipe.protocol.delivery.membership import SUPERVISOR, Membership
@@ -14,10 +14,10 @@ from minipipe.stream import records, wire
 from minipipe.stream.fanout import Fanout
 from minipipe.stream.fields import flat
 from minipipe.stream.link import Link
-from minipipe.stream.memory import references
+from minipipe.stream.memory import Memory, references
 from minipipe.stream.page import Page
 from minipipe.stream.shipment import Shipment
-from minipipe.transport import Buffer, Transport
+from minipipe.transport import Transport
 
 # A message each for every large item would cost as much as the item; much more than this is a
 # waste of shared memory, which is cold when it is used again.
@@ -50,8 +50,10 @@ class Outbox:
         supervisor: str,
         page: Page,
         outlets: Iterable[OutletSpec],
+        memory: Memory,
     ) -> None:
         self._membership = membership
+        self._memory = memory
         self._transport = transport
         self._page = page
         self._writer = wire.Writer(membership.run, ident)
@@ -137,15 +139,7 @@ class Outbox:
         Args:
             everybody: of a broadcast, that these are the consumers of all segments.
         """
-        body: Any = shipment.contents
-        frames: Sequence[Buffer] = ()
-        classes: Mapping[bytes, bytes] = {}
-        slots: Sequence[int] = ()
-        if isinstance(body, Parcel):
-            if body.held:
-                slots = references(body.held)
-            body, frames, classes = body.body, body.frames, body.classes
-        items = records.Items(
+        about = (
             spec.stream,
             shipment.epoch,
             shipment.origin,
@@ -154,9 +148,6 @@ class Outbox:
             tuple(shipment.done) if shipment.done else (),
             flat(shipment.select) if shipment.select else (),
             shipment.keys,
-            slots,
-            (),
-            body,
         )
         links: list[tuple[Link, Sequence[int]]]
         if spec.broadcast:
@@ -165,11 +156,21 @@ class Outbox:
             links = [(self._link(targets[0]), targets)]
             self._dirty.pop(targets[0], None)
         for link, reached in links:
-            if classes:
-                defined = self._definitions(spec.stream, reached, classes)
-                items = items._replace(classes=defined)
-            link.add(items)
-            link.flush(frames)
+            contents = shipment.contents
+            if not isinstance(contents, Parcel):
+                link.add(records.Items(*about, (), (), contents))
+                link.flush()
+                continue
+            slots: Sequence[int] = ()
+            if contents.held:
+                if all(map(self._membership.is_local, reached)):
+                    slots = references(contents.held)
+                else:
+                    contents = self._memory.without_slots(contents)
+            classes = contents.classes
+            defined = self._definitions(spec.stream, reached, classes) if classes else ()
+            link.add(records.Items(*about, slots, defined, contents.body))
+            link.flush(contents.frames)
         self._page.parcels += 1
 
     def _definitions(

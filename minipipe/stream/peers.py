@@ -41,13 +41,14 @@ class Peers:
         self._outlets = outlets
         self._publishers: dict[int, list[str]] = {}  # by producer: where this one has subscribed
 
-    def listed(self, peers: Sequence[tuple[int, int, str]]) -> list[Peer]:
+    def listed(self, peers: Sequence[tuple[int, int, str, str]]) -> list[Peer]:
         """Those that INIT names, and this worker itself, if it is its own consumer."""
         listed = [Peer(*p) for p in peers]
         segment = self._wiring.segment
         if any(segment in spec.consumers for spec in self._wiring.outlets):
             # In a loop of one: what it puts comes back to itself.
-            listed.append(Peer(self.ident, segment, self._inbox.address))
+            here = self.membership.host
+            listed.append(Peer(self.ident, segment, self._inbox.address, here))
         return listed
 
     def segment_of(self, ident: int) -> int:

@@ -152,7 +152,7 @@ class Init(NamedTuple):
 
     epochs: Sequence[tuple[int, int]]  # region, epoch
     dead: Sequence[Interval]
-    peers: Sequence[tuple[int, int, str]]  # what `Peer` has
+    peers: Sequence[tuple[int, int, str, str]]  # as in JOIN
     crash_suspects: Sequence[CrashSuspect]
     workers: Sequence[tuple[int, int]]  # how many each segment around has (segment, workers)
 
@@ -164,6 +164,7 @@ class Join(NamedTuple):
     id: int
     segment: int
     address: str
+    host: str
 
 
 @record(22)

@@ -53,16 +53,18 @@ class Message(NamedTuple):
                 raise self.refused(f"{packed!r:.80}", "there is no such record") from None
             if not form.fits(fields):
                 raise self.refused(form.name, form.why_not(fields))
+            record = _new(form.cls, fields)
             if form.guarded and self.inbox.trust is not LOCAL:
-                self._check(form, fields)
-            found.append(_new(form.cls, fields))
+                self._check(form, record)
+            found.append(record)
         return found
 
-    def _check(self, form: Form, fields: Sequence[Any]) -> None:
+    def _check(self, form: Form, record: NamedTuple) -> None:
         trust = self.inbox.trust
         for position, guard in form.guarded:
-            if fields[position] and not getattr(trust, guard.needs):
-                raise self.refused(form.name, f"it holds {guard.holds}")
+            if record[position] and not getattr(trust, guard.needs):
+                what = f"it holds {guard.holds}, and this socket accepts none"
+                raise self.refused(form.name, what, getattr(record, "stream", None))
 
     def refused(self, record: str, why: str, stream: int | None = None) -> RecordError:
         """The error of a record of this message."""

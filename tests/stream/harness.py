@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import minipipe as mp
 from minipipe.graph import Part, line_graph
-from minipipe.protocol.delivery.membership import Peer
+from minipipe.protocol.delivery.membership import LOCAL_HOST, Peer
 from minipipe.stream import Inlet, Node, Outlet, Role, records, wire
+from minipipe.stream.memory import Memory
 from minipipe.stream.page import Page
-from minipipe.transport import open_transport
+from minipipe.transport import Buffer, open_transport
+from minipipe.transport import Outlet as Connection
 
 RUN = 77
 _names = itertools.count()
 
 
 class Line:
-    """A linear pipeline whose workers are stepped by the test."""
+    """A linear pipeline whose workers are stepped by the test.
+
+    Args:
+        base: of the transport; None: one in this process.
+        hosts: by worker, the machine that it is said to run on, if that is another one.
+        memory_bytes: what the slots of each worker may come to.
+    """
 
     def __init__(
         self,
@@ -27,7 +35,13 @@ class Line:
         sinks: int = 1,
         buffer_size: int | None = None,
         items: int = 10,
+        *,
+        base: str | None = None,
+        hosts: Mapping[int, str] | None = None,
+        memory_bytes: int | None = None,
     ) -> None:
+        self.hosts = hosts or {}
+        self._outlets: dict[str, Connection] = {}
         segments = [
             mp.Source(range(items)),
             *(mp.Transform(f) for f, _ in transforms),
@@ -36,7 +50,7 @@ class Line:
         counts = [1, *(n for _, n in transforms), sinks]
         parts = [Part(s, n, buffer_size) for s, n in zip(segments, counts, strict=True)]
         self.graph = line_graph(parts)
-        self.transport = open_transport(f"inproc://line{next(_names)}")
+        self.transport = open_transport(base or f"inproc://line{next(_names)}")
         self.supervisor = self.transport.bind("s")
         self.functions = [f for f, _ in transforms]
         self.pending = iter(range(items))
@@ -46,14 +60,17 @@ class Line:
         self.nodes: list[Node] = []
         for segment in self.graph.segments:
             for _ in range(segment.n_processes):
+                ident = len(self.nodes) + 1
                 self.nodes.append(
                     Node(
                         run=RUN,
-                        ident=len(self.nodes) + 1,
+                        ident=ident,
                         wiring=self.graph.wiring(segment.index),
                         transport=self.transport,
                         supervisor=self.supervisor.address,
                         page=Page(),
+                        memory=Memory(memory_bytes),
+                        host=self.hosts.get(ident, LOCAL_HOST),
                     )
                 )
 
@@ -61,7 +78,7 @@ class Line:
         """INIT to all, as the supervisor does it."""
         for node in self.nodes:
             peers = [
-                Peer(n.ident, n.wiring.segment, n.inbox.address)
+                Peer(n.ident, n.wiring.segment, n.inbox.address, n.membership.host)
                 for n in self.nodes
                 if n is not node
             ]
@@ -73,8 +90,14 @@ class Line:
         return [(s.index, s.n_processes) for s in self.graph.segments]
 
     def tell(self, node: Node, *said: NamedTuple, sender: int = 0, run: int = RUN) -> None:
-        head = wire.Writer(run, sender).write(said)
-        self.transport.connect(node.inbox.address).send([head])
+        self.post(node, [wire.Writer(run, sender).write(said)])
+
+    def post(self, node: Node, message: list[Buffer]) -> None:
+        """Sends a message to the inbox of a node."""
+        address = node.inbox.address
+        if address not in self._outlets:
+            self._outlets[address] = self.transport.connect(address)
+        self._outlets[address].send(message)
 
     @property
     def source(self) -> Node:
@@ -158,3 +181,5 @@ class Line:
 
     def close(self) -> None:
         self.transport.close()
+        for node in self.nodes:
+            node.memory.close()

@@ -31,9 +31,13 @@ ONE_OF_EACH: list[NamedTuple] = [
     records.Fenced(0, 2, (((2, 3), PATH), ((), ()))),
     records.Probe(1, 2, 3, True),
     records.Init(
-        ((0, 1),), ((3, 5),), (Peer(1, 2, "ipc://there"),), ((1, 2, 3, (0, 1), 1),), ((0, 4),)
+        ((0, 1),),
+        ((3, 5),),
+        (Peer(1, 2, "ipc://there", "host"),),
+        ((1, 2, 3, (0, 1), 1),),
+        ((0, 4),),
     ),
-    records.Join(*Peer(1, 2, "ipc://there")),
+    records.Join(*Peer(1, 2, "ipc://there", "host")),
     records.Start(),
     records.Drain(),
     records.Leave(),
@@ -187,6 +191,7 @@ ITEMS = records.Items(1, 0, 1, (0, 1), (), (), (), (), (), (), (5,))
         (records.Bound("ipc://there"), "it is not for workers"),
         (ITEMS._replace(stream=99), "stream 99 does not end here"),
         (ITEMS._replace(runs=()), "it has no items"),
+        (ITEMS._replace(stream=0), "stream 0 does not end here"),
         (ITEMS._replace(keys=((1, ((1, 2), (1, 3))),)), "another number of keys than of items"),
         (ITEMS._replace(classes=(b"token", None)), "is named and was never defined"),
         (ITEMS._replace(slots=(1, 2)), "is no reference to a slot"),
@@ -201,8 +206,9 @@ def test_a_worker_says_what_is_wrong_with_a_record(
     line.tell(sink, record, sender=2)
     with pytest.raises(RecordError) as raised:
         sink.serve()
-    name = records.name_of(record)
-    assert f"{sink.inbox.address} refused record {name} from worker 2: " in str(raised.value)
+    stream = f" of stream {record.stream}" if hasattr(record, "stream") else ""
+    begin = f"{sink.inbox.bound_address} refused record {records.name_of(record)}{stream} from"
+    assert str(raised.value).startswith(f"{begin} worker 2: ")
     assert why in str(raised.value)
 
 

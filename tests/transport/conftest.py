@@ -21,8 +21,8 @@ Bytes = list[bytes]
 class Worker:
     """A transport with all that it has made: pyzmq warns of sockets that nobody refers to."""
 
-    def __init__(self, base: str) -> None:
-        self.transport = open_transport(base)
+    def __init__(self, base: str, advertise: str | None = None) -> None:
+        self.transport = open_transport(base, advertise)
         self.made: list[Inbox | Outlet | Publisher] = []
 
     def bind(self, name: str) -> Inbox:
@@ -53,9 +53,9 @@ class Place:
         self.base = bases.get(scheme, "tcp://127.0.0.1")
         self.workers: list[Worker] = []
 
-    def open(self, base: str | None = None) -> Worker:
+    def open(self, base: str | None = None, *, advertise: str | None = None) -> Worker:
         """One more transport, as another worker would have it."""
-        self.workers.append(Worker(base or self.base))
+        self.workers.append(Worker(base or self.base, advertise))
         return self.workers[-1]
 
     def close(self) -> None:

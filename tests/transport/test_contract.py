@@ -50,6 +50,27 @@ def test_many_outlets_lead_to_one_inbox_and_each_keeps_its_order(place: Place) -
         assert [m[1] for m in got if m[0] == tag] == [b"%d" % i for i in range(100)]
 
 
+def test_an_inbox_is_bound_where_others_are_told_if_nothing_else_is_said(place: Place) -> None:
+    inbox = place.open().bind("a")
+    assert inbox.bound_address == inbox.address
+
+
+@on_tcp
+def test_others_may_be_told_another_address_than_the_one_that_is_bound(place: Place) -> None:
+    transport = place.open("tcp://0.0.0.0", advertise="127.0.0.1")
+    inbox, publisher = transport.bind("a"), transport.publish("p")
+    port = inbox.address.removeprefix("tcp://127.0.0.1:")
+    assert port.isdigit() and inbox.bound_address == f"tcp://0.0.0.0:{port}"
+    place.open().connect(inbox.address).send([b"by what was told"])
+    assert receive(inbox, 1) == [[b"by what was told"]]
+    assert publisher.address.startswith("tcp://127.0.0.1:")
+    subscriber = place.open().bind("b")
+    subscriber.subscribe(publisher.address, [b"t"])
+    wait_until(publisher.subscriptions, "the subscription")
+    publisher.send(b"t", [b"to whom has subscribed"])
+    assert receive(subscriber, 1) == [[b"to whom has subscribed"]]
+
+
 def test_one_transport_may_have_many_inboxes_and_outlets(place: Place) -> None:
     transport = place.open()
     inboxes = [transport.bind(f"{i}") for i in range(4)]

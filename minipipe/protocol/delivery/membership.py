@@ -14,14 +14,21 @@ from typing import NamedTuple
 from minipipe.protocol.delivery.intervals import Interval, IntervalSet
 
 SUPERVISOR = 0
+LOCAL_HOST = "local"  # the machine that the supervisor runs on
 
 
 class Peer(NamedTuple):
-    """One worker, as the others are told of it."""
+    """One worker, as the others are told of it.
+
+    Attributes:
+        address: where its inbox can be reached.
+        host: the machine that it runs on.
+    """
 
     id: int
     segment: int
     address: str
+    host: str = LOCAL_HOST
 
 
 @dataclass(slots=True)
@@ -29,6 +36,7 @@ class Membership:
     """What one worker knows of the others."""
 
     run: int
+    host: str = LOCAL_HOST  # that this worker runs on
     born: bool = False
     epochs: dict[int, int] = field(default_factory=dict)  # by region
     peers: dict[int, Peer] = field(default_factory=dict)
@@ -37,6 +45,11 @@ class Membership:
     def admits(self, run: int, sender: int) -> bool:
         """Whether a message from `sender` belongs to this run and is not from the dead."""
         return run == self.run and sender not in self.dead
+
+    def is_local(self, ident: int) -> bool:
+        """Whether a worker is known to run on the same host, and so sees the same memory."""
+        peer = self.peers.get(ident)
+        return peer is not None and peer.host == self.host
 
     def epoch(self, region: int) -> int:
         """The epoch of a region: it changes with each death there."""

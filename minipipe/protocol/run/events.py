@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
+from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.delivery.paths import Leaf, Outputs
 
 
@@ -49,6 +50,7 @@ class Member:
     restarts: bool = False  # it is replaced if it dies
     max_restarts: int = 3
     skips_poison: bool = False  # an item that has killed two workers is left out
+    host: str = LOCAL_HOST  # the machine that it runs on
 
     @property
     def regions(self) -> frozenset[int]:

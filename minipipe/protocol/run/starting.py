@@ -120,4 +120,5 @@ class Starting:
 
     @staticmethod
     def _peer(state: WorkerState) -> Peer:
-        return Peer(state.member.id, state.member.segment, state.address)
+        member = state.member
+        return Peer(member.id, member.segment, state.address, member.host)
