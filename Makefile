@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Where this is set (in containers, mostly) each process would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test coverage quick check chaos soak bench bench-peers format clean
+.PHONY: demo test coverage quick check chaos differential soak bench bench-peers format clean
 
 demo: $(STAMP)
 	$(BIN)/python -m minipipe demo
@@ -42,6 +42,11 @@ check: $(STAMP)
 # Pipelines drawn at random under random faults: make chaos FAULTS=1000 SECONDS=3600 SEED=1
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) \
+		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+# Whether inline gives what processes give, on graphs drawn at random: make differential SECONDS=600
+differential: $(STAMP)
+	$(BIN)/python -m tests.differential \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 # Whether anything piles up while runs go on: make soak SECONDS=3600 DEATHS=1000 PASSES=1000

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from minipipe.codec import Decoder, Unreadable
+from minipipe.codec import Decoder
 from minipipe.dead_letters import keep
-from minipipe.errors import ItemTypeError
 from minipipe.graph.joins import Fork
 
 
@@ -87,19 +86,16 @@ def _copy(item: Any) -> Any:
 
 
 def _sent(item: Any) -> Any:
-    """The item as it arrives in another process.
+    """The item as it arrives in another process, an `Unreadable` if it cannot be made there.
 
     Raises:
-        ItemTypeError: it would not arrive.
+        ItemTypeError: it cannot be sent.
     """
     kept = keep(item)
     decoder = Decoder(allow_pickle=True)
     for token, blob in kept.definitions:
         decoder.define(token, blob)
-    arrived = decoder.decode(kept.body, kept.frames)[0]
-    if isinstance(arrived, Unreadable):
-        raise ItemTypeError("item", type(item).__name__, str(arrived.error)) from arrived.error
-    return arrived
+    return decoder.decode(kept.body, kept.frames, each=True)[0]
 
 
 class RoundRobin:

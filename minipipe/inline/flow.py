@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from minipipe.codec import Unreadable
 from minipipe.graph import Graph
 from minipipe.inline.connections import Delivery
 from minipipe.inline.joins import KeyedJoin
@@ -48,6 +49,7 @@ class Flow:
         self._sources = deque(s for s in stages.values() if isinstance(s, SourceStage))
         self._rounds: list[deque[Delivery]] = [deque() for _ in graph.loops.members]
         self._pairing = [s for s in stages.values() if isinstance(s.join, KeyedJoin)]
+        self._caller_stream = 0 if graph.caller is None else graph.caller.inputs[0]
         self._may_quit = [s for s in stages.values() if s.may_quit]
 
     def items(self) -> Iterator[Any]:
@@ -94,6 +96,13 @@ class Flow:
             connection, item, ident = arrival
             stage = connection.stage
             if stage is None:
+                if type(item) is Unreadable:
+                    feeders = self._graph.streams[self._caller_stream].producers
+                    names = " and ".join(self._graph.segments[p].name for p in feeders)
+                    item.error.add_note(
+                        f"minipipe: item {ident.number}, which came from {names!r} to the loop here"
+                    )
+                    raise item.error
                 yield item
             elif connection.loop is not None:
                 self._rounds[connection.loop].append(arrival)

@@ -7,6 +7,7 @@ from inspect import GEN_CLOSED, getgeneratorstate
 from types import GeneratorType
 from typing import Any
 
+from minipipe.codec import readable
 from minipipe.errors import FunctorError, LifecycleError, SameIteratorError
 from minipipe.inline.connections import Delivery, Ident
 from minipipe.inline.stage import Stage, logger
@@ -110,12 +111,15 @@ class FunctionStage(Stage):
         arguments, ident = whole
         self.as_worker()
         try:
-            result = self.opened.call(*arguments)
+            result = readable(self.opened.call)(*arguments)
         except BaseException as error:
             if not self.skips(error, ident, arguments):
                 if isinstance(error, StopIteration):  # which would look like an end
                     where = f"in its functor of segment {self.segment.name!r} (inline)"
-                    raise FunctorError("StopIteration", text_of(error), where) from error
+                    told = FunctorError("StopIteration", text_of(error), where)
+                    for note in error.__notes__:
+                        told.add_note(note)
+                    raise told from error
                 raise
             return ()
         if not self.outlets:
@@ -153,7 +157,7 @@ class RegulatorStage(Stage):
         assert coroutine is not None
         arguments, ident = whole
         sent = arguments[0] if len(arguments) == 1 else arguments
-        yield from self._outputs(lambda: coroutine.send(sent), ident, arguments)
+        yield from self._outputs(lambda: readable(coroutine.send)(sent), ident, arguments)
 
     def finish(self) -> Iterator[Delivery]:
         yield from super().finish()

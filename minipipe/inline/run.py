@@ -83,6 +83,8 @@ class InlineRun:
             where = " ".join(getattr(error, "__notes__", ())).removeprefix("minipipe: ")
             self.failure = FunctorError("SystemExit", str(error), where)
             self.outcome = Outcome.FAILED
+            for note in getattr(error, "__notes__", ()):
+                self.failure.add_note(note)
             raise self.failure from error
         except BaseException as error:
             self.failure, self.outcome = error, Outcome.FAILED

@@ -8,8 +8,9 @@ import traceback
 from collections import deque
 from typing import Any
 
+from minipipe.codec import Unreadable
 from minipipe.dead_letters import DeadLetterRecord, Kept, keep, write
-from minipipe.errors import ItemTypeError, TooManyFailuresError
+from minipipe.errors import ItemTypeError, TooManyFailuresError, UnreadableItemError
 from minipipe.graph import GraphSegment
 from minipipe.inline.connections import Ident
 from minipipe.process.describe import describe, text_of
@@ -46,12 +47,15 @@ class Skipping:
 
     def begin(self, arguments: tuple[Any, ...]) -> None:
         """The functor is about to be called: a dead letter has the item as it is now."""
+        self._kept = None
         if self._path is None:
+            return
+        if any(type(argument) is Unreadable for argument in arguments):
+            self._unwritable = "it cannot be unpickled"
             return
         try:
             self._kept = keep(arguments[0] if len(arguments) == 1 else arguments)
         except ItemTypeError as error:  # the functor may well take what cannot be pickled
-            self._kept = None
             self._unwritable = str(error)
 
     def skips(
@@ -76,7 +80,8 @@ class Skipping:
         """
         # Of what could not be sent the true reason is the cause.
         ignored = isinstance(error, self.ignored) or (
-            isinstance(error, ItemTypeError) and isinstance(error.__cause__, self.ignored)
+            isinstance(error, ItemTypeError | UnreadableItemError)
+            and isinstance(error.__cause__, self.ignored)
         )
         if not ignored and not isinstance(error, Exception):
             return False

@@ -25,7 +25,7 @@ class Emitter:
 
     def __init__(self, runner: FunctorRunner, *, one_for_one: bool = True) -> None:
         self._runner = runner
-        self._one_for_one = one_for_one and len(runner.node.inlets) == 1
+        self._one_for_one = one_for_one
         self._outlets = runner.outlets
         self._forks = len(runner.outlets) > 1
         self._hole_groups = runner.node.wiring.tombstone_groups
@@ -135,6 +135,7 @@ class Emitter:
             else:
                 parcel = taken.parcel
                 kept = parcel if self._one_for_one else None
+                runner.skipping.parts = taken.parts
                 runner.not_sent(error, taken.number, taken.shown, parcel.origin, kept)
             return (None,) * len(elements), {}
         return elements, made

@@ -166,6 +166,7 @@ class GeneralLoop:
         except BaseException as error:
             # One that joins has state, and is shown nothing that it could not write to.
             parcel, number = taken.parcel, taken.number
+            runner.skipping.parts = taken.parts
             result = runner.again(error, self._inlet, parcel, function, number, taken.shown)
             if result is not SKIPPED:
                 return result

@@ -194,4 +194,4 @@ def together(parts: Sequence[WorkItem]) -> WorkItem:
     first = parts[0]
     keys = {join: key for part in parts for join, key in part.keys.items()}
     arguments = tuple(argument for part in parts for argument in part.arguments)
-    return WorkItem(arguments, first.number, first.parcel, keys or NO_KEYS)
+    return WorkItem(arguments, first.number, first.parcel, keys or NO_KEYS, parts)

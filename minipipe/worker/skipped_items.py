@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -13,6 +13,7 @@ from minipipe.protocol.delivery.paths import Leaf, outputs
 from minipipe.stream import Node
 from minipipe.stream.arrived import Arrived
 from minipipe.worker.failure import Failure
+from minipipe.worker.work_item import WorkItem
 
 
 class DeadLetterWriter:
@@ -47,18 +48,24 @@ class DeadLetterWriter:
         """Whether letters are to be written."""
         return self._path is not None
 
-    def write(self, failure: Failure, item: Any, parcel: Arrived | None) -> None:
+    def write(
+        self, failure: Failure, item: Any, parcel: Arrived | None, parts: Sequence[WorkItem] = ()
+    ) -> None:
         """Writes an item, with what the functor has raised.
 
         Args:
             parcel: what the item came in: there it is still as it was.
+            parts: what it was joined of, each of them likewise.
 
         Raises:
             OSError: that could not be done.
         """
         assert self._path is not None and failure.number is not None
-        if parcel is not None:
-            item = self._node.parcel_decoder.original(parcel, failure.number)
+        original = self._node.parcel_decoder.original
+        if parts:
+            item = tuple(original(part.parcel, part.number) for part in parts)
+        elif parcel is not None:
+            item = original(parcel, failure.number)
         about = (failure.type_name, failure.text, failure.trace)
         letter = self._letter(failure.number, failure.origin, failure.path, *about)
         write(self._path, letter, keep(item))

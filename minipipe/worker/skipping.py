@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import cloudpickle
@@ -17,6 +18,7 @@ from minipipe.stream import Node, records
 from minipipe.stream.arrived import Arrived
 from minipipe.worker.failure import Failure, capture
 from minipipe.worker.skipped_items import DeadLetterWriter
+from minipipe.worker.work_item import WorkItem
 
 GENERATED = object()  # in place of the item, where a generator raised instead of yielding one
 CALLING, SENDING = "its functor", "sending what its functor gave"
@@ -49,12 +51,14 @@ class Skipping:
         ignored: the exceptions that are skipped, however many.
         tolerates: whether some failures may be skipped, out of the segment's budget.
         dead_letters: where the items are written.
+        parts: what the item was joined of that is to be judged next.
     """
 
     def __init__(self, node: Node, where: str) -> None:
         self.ignored: tuple[type[BaseException], ...] = ()
         self.tolerates = False
         self.dead_letters = DeadLetterWriter(node, None, "", "", {}, "")
+        self.parts: Sequence[WorkItem] = ()
         self._node = node
         self._where = where
         self._without_letter = EverRarer()
@@ -78,7 +82,11 @@ class Skipping:
             Broken: the exception is not to be skipped.
         """
         path = () if parcel is None else outputs(parcel.path)
-        if isinstance(item, Unreadable):
+        parts, self.parts = self.parts, ()
+        is_unreadable = any(
+            isinstance(one, Unreadable) for one in (item if parts and item is not None else (item,))
+        )
+        if is_unreadable:
             doing = f"unpickling what came from {self._feeders}"
         ignored = isinstance(error, self.ignored) or (
             # Of what went wrong on the way in or out the true reason is the cause.
@@ -91,8 +99,8 @@ class Skipping:
         )
         if not ignored and not (self.tolerates and isinstance(error, Exception)):
             ends = broken(error, number, item, origin, path, doing)
-            if lettered and isinstance(error, Exception) and not isinstance(item, Unreadable):
-                self._write_last_letter(ends.failure, item, parcel)
+            if lettered and isinstance(error, Exception) and not is_unreadable:
+                self._write_last_letter(ends.failure, item, parcel, parts)
             raise ends
         skips = self._node.skips
         sampling = skips.ignored if ignored else skips.failures
@@ -100,10 +108,10 @@ class Skipping:
         if lettered or (in_full and not ignored):
             about: dict[str, Any] = {"origin": origin, "number": number, "item": item, "path": path}
             failure = capture(error, doing, raised=in_full and not ignored, **about)
-            if lettered and isinstance(item, Unreadable):
+            if lettered and is_unreadable:
                 self._tell_of_no_letter(number)
             elif lettered:
-                self._write_letter(failure, item, parcel)
+                self._write_letter(failure, item, parcel, parts)
         if not ignored:
             # What came in no parcel is never done again, so each time it counts.
             skips.fail(origin, None if parcel is None else number, path)
@@ -134,19 +142,23 @@ class Skipping:
     def _feeders(self) -> str:
         return " and ".join(repr(inlet.spec.feeders) for inlet in self._node.inlets.values())
 
-    def _write_last_letter(self, failure: Failure, item: Any, parcel: Arrived | None) -> None:
+    def _write_last_letter(
+        self, failure: Failure, item: Any, parcel: Arrived | None, parts: Sequence[WorkItem]
+    ) -> None:
         """Writes the item that ends the run, which is told also if that fails."""
         try:
-            self._write_letter(failure, item, parcel)
+            self._write_letter(failure, item, parcel, parts)
         except Broken as unwritten:
             said = (
                 f"{self._where}: no dead letter of item {failure.number}: {unwritten.failure.text}"
             )
             self._node.report(records.Log(logging.WARNING, said))
 
-    def _write_letter(self, failure: Failure, item: Any, parcel: Arrived | None) -> None:
+    def _write_letter(
+        self, failure: Failure, item: Any, parcel: Arrived | None, parts: Sequence[WorkItem]
+    ) -> None:
         try:
-            self.dead_letters.write(failure, item, parcel)
+            self.dead_letters.write(failure, item, parcel, parts)
         except Exception as error:  # a full disk; or pickling, which runs the user's code
             doing = f"writing the dead letter of an item that failed ({failure.type_name})"
             about = {"origin": failure.origin, "number": failure.number, "path": failure.path}

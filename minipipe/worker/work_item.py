@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ class WorkItem:
     number: int
     parcel: Arrived  # of the first of them
     keys: Mapping[int, Key] = field(default_factory=lambda: NO_KEYS)
+    parts: Sequence[WorkItem] = ()  # what it was joined of
 
     @property
     def is_tombstone(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,71 @@ def test_what_is_skipped_comes_again_as_it_was(inline: bool, tmp_path: Path) -> 
     assert [letter.number for letter in about] == [9, 19, 29]
     assert {(x.segment, x.origin, x.error) for x in about} == {("work", "Source", "ValueError")}
     assert "in spoils" in about[0].trace
+
+
+@INLINE
+@pytest.mark.parametrize("by_identity", [True, False])
+def test_the_letter_of_a_join_has_what_was_joined(
+    by_identity: bool, inline: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.letters"
+
+    def items() -> Iterator[list[np.ndarray]]:
+        for i in range(4):
+            yield [np.full(20_000, i), np.full(20_000, i + 10)]
+
+    def spoils(left: np.ndarray, right: np.ndarray) -> None:
+        i = right[0]
+        right[:] = left[:] = 99
+        if i == 12:
+            raise ValueError("no good")
+
+    a, b = mp.Stream("a"), mp.Stream("b")
+    options: dict[str, Any] = {"max_failures": 5, "dead_letter": path, "writable": True}
+    sink = mp.Sink(spoils, "joins", [a, b], **options)
+    if by_identity:
+        segments: list[mp.Segment] = [mp.Source(items, downstreams=[a, b])]
+    else:
+        segments = [
+            mp.Source(lambda: (pair[0] for pair in items()), "left", a),
+            mp.Source(lambda: (pair[1] for pair in items()), "right", b),
+        ]
+    mp.PipeSystem([*segments, sink]).build(inline=inline).run().close(30)
+    [letter] = letters_in(str(path))
+    left, right = letter.item(allow_pickle=True)
+    assert (left == 2).all() and (right == 12).all()
+
+
+@INLINE
+def test_there_is_no_letter_of_a_join_of_what_cannot_be_unpickled(
+    inline: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.letters"
+
+    class Refuses:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return int, ("no number",)
+
+    def items() -> Iterator[list[Any]]:
+        yield [1, 2]
+        yield [3, Refuses()]
+
+    a, b = mp.Stream("a"), mp.Stream("b")
+    seen = mp.Sink(Pairs(), "seen", [a, b], ignore_exceptions=[ValueError], dead_letter=path)
+    pline = mp.PipeSystem([mp.Source(items, downstreams=[a, b]), seen]).build(inline=inline)
+    assert pline.run().close(30) == {"seen": [(1, 2)]}
+    assert not path.exists()
+
+
+class Pairs:
+    def local_init(self) -> None:
+        self.seen: list[Any] = []
+
+    def run(self, left: Any, right: Any) -> None:
+        self.seen.append((left, right))
+
+    def local_term(self) -> list[Any]:
+        return self.seen
 
 
 def test_runs_are_added_to_the_same_file_and_each_item_is_there_once(tmp_path: Path) -> None:
