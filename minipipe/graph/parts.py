@@ -133,7 +133,7 @@ class GraphSegment:
         return "read"
 
     def worker_name(self, index: int) -> str:
-        return self.name if self.n_processes == 1 else f"{self.name}/{index}"
+        return self.name if self.n_processes == 1 and not index else f"{self.name}/{index}"
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Consumers:
         return [
             consumer
             for accounts in self.groups
-            for consumer in accounts.consumers
+            for consumer in accounts.staying
             if full or not accounts.room_items(consumer)
         ]
 
@@ -73,6 +73,17 @@ class Consumers:
         for accounts in self.groups:
             for kept in accounts.granted(consumer, grant, now_s):
                 release(cast("Sequence[SlotHandle]", kept))  # it has them mapped
+
+    @property
+    def idents(self) -> set[int]:
+        """All of them, those that are to leave included."""
+        return {consumer for accounts in self.groups for consumer in accounts.consumers}
+
+    def retire(self, consumer: int) -> None:
+        """Sends nothing more to one that is to leave; it still says what it has taken up."""
+        for accounts in self.groups:
+            if consumer in accounts.consumers:
+                accounts.retire(consumer)
 
     def sent_to(self) -> dict[int, int]:
         """How many items each consumer was sent."""

@@ -66,7 +66,9 @@ class Ends:
         """Takes in how many workers there are around this one."""
         for inlet in self.inlets.values():
             inlet.counts = counts = headcount.at_inlet(inlet.spec)
-            inlet.pace.producers = counts.producers
+            if inlet.pace.producers != counts.producers:
+                inlet.pace.producers = counts.producers
+                inlet.producers.tell_all()  # each of them may have more, or less, under way
         for outlet in self.outlets.values():
             if outlet.ledger is not None:
                 outlet.ledger.allow(headcount.ledger_items(outlet.spec))

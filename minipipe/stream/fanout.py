@@ -12,6 +12,7 @@ connection arrive in order).
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from typing import NamedTuple
 
 from minipipe.protocol.flow.credit import Grant
 from minipipe.stream import wire
@@ -53,6 +54,7 @@ class Fanout:
         self._writer = writer
         self._links: dict[int, Link] = {}
         self._everybody: set[int] = set()  # whom a message to everybody reaches
+        self.subscribers: set[int] = set()  # that were asked to subscribe
         self._awaited: set[int] = set()
         self._early: dict[int, Grant] = {}
 
@@ -71,9 +73,19 @@ class Fanout:
         Args:
             with_everybody: also to what goes to everybody.
         """
+        self.subscribers.add(subscriber)
         self._awaited.add(subscriber)
         if with_everybody:
             self._everybody.add(subscriber)
+
+    def send_behind_items(self, subscriber: int, record: NamedTuple) -> bool:
+        """Sends it after all parcels; False if there were none, for want of a subscription."""
+        if subscriber in self._awaited:
+            return False
+        link = self._link(subscriber)
+        link.add(record)
+        link.flush()
+        return True
 
     def granted(self, subscriber: int, grant: Grant) -> Grant | None:
         """The grant, if it counts already."""
@@ -96,6 +108,7 @@ class Fanout:
 
     def forget(self, dead: Container[int]) -> None:
         """Nothing is kept of these, and nothing awaited."""
+        self.subscribers = {ident for ident in self.subscribers if ident not in dead}
         self._awaited = {ident for ident in self._awaited if ident not in dead}
         self._everybody = {ident for ident in self._everybody if ident not in dead}
         self._early = {ident: grant for ident, grant in self._early.items() if ident not in dead}

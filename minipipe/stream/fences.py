@@ -63,7 +63,7 @@ class Fences:
         self._orders.note_crash_suspects(crash_suspects)
         self._charged[region] = [suspect for suspect in crash_suspects if suspect[1] == peers.ident]
         fresh = peers.membership.fence(region, epoch, fence.dead)
-        self._bury()
+        self.bury()
         if not fresh:
             return
         for inlet in ends.inlets_of(region):
@@ -114,8 +114,8 @@ class Fences:
             self._again.add(region)
             self.send_again()
 
-    def _bury(self) -> None:
-        """Nothing is kept of those that are dead: each part of the worker looks for them itself."""
+    def bury(self) -> None:
+        """Nothing is kept of who is dead, or gone: each part of the worker looks for itself."""
         ends, dead = self._ends, self._peers.membership.dead
         self._peers.forget(dead)
         # They may be producers or consumers in a region whose own FENCE is older than this one.

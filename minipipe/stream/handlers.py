@@ -14,6 +14,7 @@ from minipipe.shm import SlotRef
 from minipipe.stream import records, wire
 from minipipe.stream.absent import Absences
 from minipipe.stream.arrived import Arrived
+from minipipe.stream.departure import Departure
 from minipipe.stream.ends import Ends
 from minipipe.stream.fanout import topics_for
 from minipipe.stream.fences import Fences
@@ -41,6 +42,7 @@ class Handlers:
         absences: Absences,
         orders: Orders,
         fences: Fences,
+        departure: Departure,
         probes: Probes,
     ) -> None:
         self._ends = ends
@@ -51,6 +53,7 @@ class Handlers:
         self._absences = absences
         self._orders = orders
         self._fences = fences
+        self._departure = departure
         self._probes = probes
         self._early: list[wire.Message] = []
         self._by_kind: dict[type[NamedTuple], Callable[[int, Any], None]] = {
@@ -67,6 +70,13 @@ class Handlers:
             records.Start: self._on_start,
             records.Drain: self._on_drain,
             records.Leave: self._on_leave,
+            records.Count: self._on_count,
+            records.Gone: self._on_gone,
+            records.Retire: departure.on_retire,
+            records.Retiring: departure.on_retiring,
+            records.Last: departure.on_last,
+            records.Bye: departure.on_bye,
+            records.Taken: departure.on_taken,
             records.Stop: self._on_stop,
             records.Exit: self._on_exit,
             records.Fence: self._on_fence,
@@ -208,13 +218,19 @@ class Handlers:
     # ------------------------------------------------------ from the supervisor
     def _on_init(self, sender: int, init: records.Init) -> None:
         new = self._membership.init(init.epochs, init.dead, self._peers.listed(init.peers))
-        self._peers.headcount.told(init.workers)
-        self._ends.count(self._peers.headcount)
+        self._count(init.workers)  # before anybody is greeted
         self._orders.note_crash_suspects(init.crash_suspects)
         for region, epoch in init.epochs:
             self._ends.begin_epoch(region, epoch)
         for peer in new:
             self._peers.connect(peer)
+
+    def _count(self, workers: Sequence[tuple[int, int]]) -> None:
+        self._peers.headcount.told(workers)
+        self._ends.count(self._peers.headcount)
+
+    def _on_count(self, sender: int, count: records.Count) -> None:
+        self._count([count])
 
     def _on_join(self, sender: int, join: records.Join) -> None:
         peer = Peer(*join)
@@ -223,6 +239,7 @@ class Handlers:
 
     def _on_fence(self, sender: int, fence: records.Fence) -> None:
         self._fences.on_fence(fence)
+        self._departure.look()
 
     def _on_fenced(self, sender: int, fenced: records.Fenced) -> None:
         self._fences.on_fenced(sender, fenced)
@@ -235,6 +252,12 @@ class Handlers:
 
     def _on_leave(self, sender: int, leave: records.Leave) -> None:
         self._orders.leaving = True
+        self._departure.cancel()
+
+    def _on_gone(self, sender: int, gone: records.Gone) -> None:
+        self._membership.mark_dead([(gone.worker, gone.worker + 1)])
+        self._fences.bury()
+        self._departure.look()
 
     def _on_stop(self, sender: int, stop: records.Stop) -> None:
         self._orders.stop(stop.outcome)

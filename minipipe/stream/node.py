@@ -20,6 +20,7 @@ from minipipe.shm import SlotHandle
 from minipipe.stream import wire
 from minipipe.stream.absent import Absences
 from minipipe.stream.counts import publish
+from minipipe.stream.departure import Departure
 from minipipe.stream.ends import Ends
 from minipipe.stream.feedback import Feedback
 from minipipe.stream.fences import Fences
@@ -109,6 +110,7 @@ class Node:
             handover=self.handover,
         )
         self.ordering = Ordering(self.ends, self.peers, outbox)
+        self.departure = Departure(self.ends, self.peers, outbox, self.orders)
         self.probes = Probes(ident, self.ends, outbox)
         self._handlers = Handlers(
             self.ends,
@@ -118,6 +120,7 @@ class Node:
             absences=self.absences,
             orders=self.orders,
             fences=self.fences,
+            departure=self.departure,
             probes=self.probes,
         )
         self._flushed_s = 0.0

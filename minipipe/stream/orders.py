@@ -21,7 +21,7 @@ class Orders:
     Attributes:
         started: it may work, all are connected.
         draining: a Source is to yield no more.
-        leaving: nothing more comes, in a loop or to a stateless worker.
+        leaving: nothing more comes, in a loop or to a stateless worker; what waits is worked off.
         exiting: the process may end.
         stopped: the outcome of the run, once told to stop.
         on_stop: called when that is told, by whatever thread serves.

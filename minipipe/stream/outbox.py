@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from minipipe.codec import Parcel
@@ -22,6 +22,7 @@ from minipipe.transport import Transport
 # A message each for every large item would cost as much as the item; much more than this is a
 # waste of shared memory, which is cold when it is used again.
 OWES_BYTES = 16 * 1024 * 1024
+DIRECT = -1  # in the place of a broadcast stream: the link to one peer
 
 
 def inbox_name(ident: int) -> str:
@@ -96,6 +97,29 @@ class Outbox:
         link = self._link(ident)
         link.add(record)
         self._dirty[ident] = link
+
+    def send_behind_items(self, stream: int, consumer: int, record: NamedTuple) -> None:
+        """Sends a record that arrives after all parcels of this stream."""
+        fanout = self._fanouts.get(stream)
+        if fanout is None or not fanout.send_behind_items(consumer, record):
+            self.send(consumer, record)
+
+    def send_behind_all(self, record: Callable[[int], NamedTuple]) -> list[tuple[int, int]]:
+        """Sends a record of each channel behind all that was sent to a peer by it.
+
+        Returns:
+            Peer and channel of each: a broadcast stream, or DIRECT.
+        """
+        sent: list[tuple[int, int]] = []
+        for stream, fanout in self._fanouts.items():
+            for peer in fanout.subscribers:
+                if fanout.send_behind_items(peer, record(stream)):
+                    sent.append((peer, stream))
+        for peer in self._links:
+            if peer != SUPERVISOR:
+                self.send(peer, record(DIRECT))
+                sent.append((peer, DIRECT))
+        return sent
 
     def forget(self, dead: Container[int]) -> None:
         """Sends nothing to these any more."""

@@ -136,6 +136,11 @@ class Outlet:
         self.consumers.forget(dead)
         self.room, self._targets = 0, None
 
+    def retire(self, consumer: int) -> None:
+        """Sends nothing more to one that is to leave."""
+        self.consumers.retire(consumer)
+        self.room, self._targets = 0, None
+
     def fence(self, epoch: int) -> None:
         """Takes in that the epoch is another one.
 

@@ -99,6 +99,10 @@ class Producers:
     def relieve(self) -> None:
         """Lets twice as much wait as now, and tells the producers at once."""
         self._pace.window_scale *= 2
+        self.tell_all()
+
+    def tell_all(self) -> None:
+        """The next grants are news to all producers."""
         self._tells_all = True
 
     def grants(

@@ -1,43 +1,76 @@
 """Records: all that processes say to each other, a class for each, with its fields.
 
-This is the one place where they stand.  Whoever says something makes one; `stream.wire` writes it,
-and reads it on the other side, where it is found by its class.  A field may be added at the end;
-with a default, who has no use for it need not know of it.  All processes of a run have the same
+This is the one place where they stand (those to the supervisor are in `stream.reports`).  Whoever
+says something makes one; `stream.wire` writes it, and reads it on the other side, where it is found
+by its class.  A field may be added at the end; with a default, who has no use for it need not know
+of it.  All processes of a run have the same
 version of the wire (`wire.WIRE_VERSION`), so no process has to understand the records of another
 one's version.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from minipipe.protocol.delivery.intervals import Interval
-from minipipe.protocol.delivery.paths import Outputs, Path
-from minipipe.protocol.run.events import Counts, CrashSuspect
-from minipipe.stream.fields import Definitions, Keys, Pickled, Runs, SlotRefs
-from minipipe.stream.forms import Form
+from minipipe.protocol.delivery.paths import Path
+from minipipe.protocol.run.events import CrashSuspect
+from minipipe.stream.fields import Definitions, Keys, Runs, SlotRefs
+from minipipe.stream.registry import FORMS, OPS, name_of, record
+from minipipe.stream.reports import (
+    Bound,
+    Done,
+    Ended,
+    Failed,
+    Log,
+    Resent,
+    Rest,
+    Skipped,
+    Unloadable,
+    Wired,
+)
 
-Record = TypeVar("Record", bound=NamedTuple)
-
-FORMS: dict[int, Form] = {}  # by the number of the record, which stands for it on the wire
-OPS: dict[type[NamedTuple], int] = {}
-
-
-def record(op: int) -> Callable[[type[Record]], type[Record]]:
-    """Makes a class a record that goes by this number, which no other one ever had."""
-
-    def register(cls: type[Record]) -> type[Record]:
-        assert op not in FORMS, (op, cls, FORMS[op].cls)
-        FORMS[op], OPS[cls] = Form(cls), op
-        return cls
-
-    return register
-
-
-def name_of(record: NamedTuple) -> str:
-    """What a record is called in errors."""
-    return FORMS[OPS[type(record)]].name
+__all__ = [
+    "FORMS",
+    "OPS",
+    "At",
+    "Bound",
+    "Bye",
+    "Close",
+    "Confirm",
+    "Count",
+    "Done",
+    "Drain",
+    "Dropped",
+    "Ended",
+    "Exit",
+    "Failed",
+    "Fence",
+    "Fenced",
+    "Gone",
+    "Grant",
+    "Hello",
+    "Init",
+    "Items",
+    "Join",
+    "Last",
+    "Leave",
+    "Log",
+    "Mark",
+    "Probe",
+    "Resent",
+    "Rest",
+    "Retire",
+    "Retiring",
+    "Skipped",
+    "Start",
+    "Stop",
+    "Taken",
+    "Unloadable",
+    "Wired",
+    "name_of",
+]
 
 
 # ---------------------------------------------------------------- between workers
@@ -145,6 +178,25 @@ class Probe(NamedTuple):
     down: bool
 
 
+@record(12)
+class Last(NamedTuple):
+    """Behind the last item: you are to leave, and get nothing more from here."""
+
+
+@record(13)
+class Bye(NamedTuple):
+    """Behind all that I have sent to you this way: I leave in mid-run."""
+
+    channel: int  # a broadcast stream, or `outbox.DIRECT`
+
+
+@record(14)
+class Taken(NamedTuple):
+    """All that you have sent to me this way is here."""
+
+    channel: int
+
+
 # ---------------------------------------------------------------- from the supervisor
 @record(20)
 class Init(NamedTuple):
@@ -207,81 +259,30 @@ class Fence(NamedTuple):
     crash_suspects: Sequence[CrashSuspect]
 
 
-# ---------------------------------------------------------------- to the supervisor
-@record(40)
-class Bound(NamedTuple):
-    """This worker's inbox has an address."""
+@record(28)
+class Count(NamedTuple):
+    """So many workers a segment is to have from now on."""
 
-    address: str
-
-
-@record(41)
-class Wired(NamedTuple):
-    """This worker knows its peers, and its `local_init` has returned."""
+    segment: int
+    workers: int
 
 
-@record(42)
-class Done(NamedTuple):
-    """This worker has done its work, and its `local_term` has returned."""
+@record(29)
+class Retire(NamedTuple):
+    """Leave in mid-run: when these have sent their LAST, and all that you have sent is taken up."""
 
-    result: Pickled = b""  # what that was; nothing: None
-
-
-@record(43)
-class Failed(NamedTuple):
-    """This worker's functor has raised."""
-
-    failure: Pickled
+    producers: Sequence[int]
 
 
-@record(44)
-class Log(NamedTuple):
-    """A line for the log."""
+@record(30)
+class Retiring(NamedTuple):
+    """That consumer is to leave: it is to get nothing more from you."""
 
-    level: int
-    text: str
-    once: bool = False  # whoever else says the same
+    worker: int
 
 
-@record(45)
-class Rest(NamedTuple):
-    """A worker in a loop has nothing to do."""
+@record(31)
+class Gone(NamedTuple):
+    """That worker has left, and nothing of it is under way."""
 
-    ended: bool
-    sent: Counts
-    arrived: Counts
-
-
-@record(46)
-class Ended(NamedTuple):
-    """A segment has ended itself: its other workers are to leave."""
-
-
-@record(47)
-class Resent(NamedTuple):
-    """This sender sends so many items again."""
-
-    region: int
-    epoch: int
-    items: int
-    # What it knows to be done of the crash suspects (segment, number, outputs), so that nobody need
-    # hear of these any more.
-    settled: tuple[tuple[int, int, Outputs], ...]
-
-
-@record(48)
-class Skipped(NamedTuple):
-    """The items that were skipped since the last such record."""
-
-    ignored: int  # how many, whose exception was ignored
-    text: str  # what the last of them said, or nothing
-    unnumbered: int  # how many without a number failed, out of the segment's budget
-    failed: Sequence[tuple[int, Outputs, Runs]]  # and those with one, by origin and outputs
-    failure: Pickled  # the last of them
-
-
-@record(49)
-class Unloadable(NamedTuple):
-    """This worker cannot load its functor, and binds no inbox."""
-
-    failure: Pickled
+    worker: int

@@ -58,6 +58,12 @@ class Conductor:
         self._place: DirectoryWatch | None = None
         self._more = False  # messages may be left in the inbox, and do not end a wait any more
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the run is cut short, or a wish for that was posted."""
+        posted = list(self.posted)
+        return self._lifecycle.stopping or any(isinstance(e, life.StopAsked) for e in posted)
+
     def loop(self, inbox: Inbox, place: DirectoryWatch) -> None:
         """Does what the lifecycle decides, to the end.
 

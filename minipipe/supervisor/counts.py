@@ -30,7 +30,8 @@ class Counts:
         Args:
             handles: Not changed: somebody who asks for stats may be going through them.
         """
-        dead = [handle for handle in handles.values() if handle.final is not None]
+        ended = [handle for handle in handles.values() if handle.final is not None]
+        dead = [handle for handle in ended if handle.result is None]
         before_s = time.monotonic() - LATE_S
         past = dict(self._past)
         for handle in dead[:-KEPT]:

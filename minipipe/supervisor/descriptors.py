@@ -9,7 +9,7 @@ import os
 import resource
 
 from minipipe.errors import StartError
-from minipipe.graph import Graph
+from minipipe.graph import Graph, GraphSegment
 
 # What was counted, rounded up: sockets of libzmq, pipes, sockets to zygotes, status pages.
 OWN = 40
@@ -23,13 +23,27 @@ def check_descriptors(graph: Graph) -> None:
     Raises:
         StartError: the limit is too low.
     """
+    workers = sum(segment.n_processes for segment in graph.segments)
+    _check(graph, workers, workers)
+
+
+def check_more(graph: Graph, segment: GraphSegment, workers: int) -> None:
+    """Sees the same before a segment of a run that is on gets so many workers.
+
+    Raises:
+        StartError: the limit is too low.
+    """
+    others = sum(other.n_processes for other in graph.segments if other is not segment)
+    _check(graph, others + workers, max(0, workers - segment.n_processes))
+
+
+def _check(graph: Graph, workers: int, new: int) -> None:
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return
-    workers = sum(segment.n_processes for segment in graph.segments)
-    here = _open_now() + FOR_EACH_WORKER * workers
+    here = _open_now() + FOR_EACH_WORKER * new
     if graph.caller is not None:
-        here += FOR_EACH_PEER * workers
+        here += FOR_EACH_PEER * new
     needed = OWN + max(here, FOR_EACH_PEER * workers)
     if needed > limit:
         raise StartError(

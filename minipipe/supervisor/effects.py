@@ -93,12 +93,22 @@ class Effects:
                 self._launch(worker)
             case life.Launched():
                 self.launched.set()
-            case life.Spawn(member, instead_of):
-                self._replace(member, instead_of)
+            case life.Spawn(member, instead_of, is_additional):
+                self._start(member, instead_of, is_additional=is_additional)
+            case life.Dismiss(worker):
+                self._bury(worker)
             case life.Inherit(worker, cause):
                 self._start_again(worker, cause)
             case life.SendJoin(worker, peer):
                 self._send(worker, records.Join(*peer))
+            case life.SendCount(worker, segment, workers):
+                self._send(worker, records.Count(segment, workers))
+            case life.SendRetire(worker, producers):
+                self._send(worker, records.Retire(producers))
+            case life.SendRetiring(worker, consumer):
+                self._send(worker, records.Retiring(consumer))
+            case life.SendGone(worker, gone):
+                self._send(worker, records.Gone(gone))
             case life.SendStart(worker):
                 self._send(worker, records.Start())
             case life.SendDrain(worker):
@@ -129,23 +139,27 @@ class Effects:
         except Exception as error:  # a StartError, or any other
             self.events.append(life.LaunchFailed(worker, error))
 
-    def _replace(self, member: life.Member, dead: int) -> None:
-        """Starts a worker in the place of a dead one."""
+    def _start(self, member: life.Member, like: int, *, is_additional: bool) -> None:
+        """Starts a worker in the place of a dead one, or an additional one like another one."""
         try:
-            self._bury(dead)
+            if not is_additional:
+                self._bury(like)
             self._links[member.id] = self._link()
-            for report in self._processes.replace(dead, member):
+            processes = self._processes
+            start = processes.add if is_additional else processes.replace
+            for report in start(like, member):
                 self.events.extend(self.messages.of_process(report))
-            self._watchdog.replaced(dead, member.id)
+            self._watchdog.joined(member.id)
         except Exception as error:  # a StartError, or any other: it will never say that it is bound
-            error.add_note("minipipe: in the supervisor, while replacing a worker that had died")
+            doing = "starting an additional worker" if is_additional else _REPLACING
+            error.add_note(f"minipipe: in the supervisor, while {doing}")
             self.events.append(life.Failed(member.id, error))
             self.events.append(life.Died(member.id, error))
 
     def _bury(self, dead: int) -> None:
-        """Gives back what a dead worker had; its counters are kept."""
-        handle = self._processes.handles[dead]
-        handle.close("died")
+        """Gives back what a worker had that is dead or gone; its counters are kept."""
+        self._processes.dismiss(dead)
+        self._watchdog.dismissed(dead)
         self._unsent.discard(dead)
         self._links.pop(dead).close()
         self._remove_sockets(dead)
@@ -176,6 +190,7 @@ class Effects:
         self._unsent.discard(worker)
 
 
+_REPLACING = "replacing a worker that had died"
 _DOING: dict[type[life.Action], str] = {
     life.SetAside: "setting aside an item that workers have died of",
     life.Acquit: "removing what was kept of an item that a worker has died of",

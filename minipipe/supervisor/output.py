@@ -13,6 +13,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,23 @@ class OutputPump(threading.Thread):
         self._wake_read, self._wake_write = os.pipe()
         self._merging = {False: Merging(), True: Merging()}  # by `to_stderr`
         self._broken: dict[bool, object] = {}  # what could not be written to, and that was said
+
+    def open_pipes(self) -> tuple[int, int]:
+        """The ends that a new worker writes to, its stdout and stderr; who asked closes them."""
+        with ExitStack() as undo:
+            ends = []
+            for to_stderr in (False, True):
+                read, write = os.pipe()
+                undo.callback(os.close, write)
+                ends.append(write)
+                try:
+                    self.add(read, to_stderr=to_stderr)
+                except BaseException:
+                    os.close(read)
+                    raise
+            undo.pop_all()
+        out, err = ends
+        return out, err
 
     def add(self, fd: int, *, to_stderr: bool) -> None:
         """Takes over the reading end of a pipe."""

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from minipipe.graph import Graph
+from minipipe.graph import Graph, GraphSegment
 from minipipe.protocol.run.lifecycle import Member
 from minipipe.protocol.run.stats import WorkerStats
 from minipipe.protocol.run.vital_signs import Call
@@ -98,16 +98,33 @@ class WorkerProcesses:
             StartError: it cannot be started any more.
         """
         old = self.handles[dead]
-        vitals = self._new_page(member)
-        self._pages.pop(dead, None)
-        handle = WorkerHandle(member.id, old.index, old.name, old.segment, member, vitals)
+        yield from self._join(old.index, old.segment, member)
+
+    def add(self, like: int, member: Member) -> Iterator[Report]:
+        """Asks for the process of an additional worker beside this one; raises as `replace`."""
+        segment = self.handles[like].segment
+        same = [h for h in self.handles.values() if h.segment is segment]
+        # The place of one that is gone is free again, but for what its local_term returned.
+        used = {h.index for h in same if h.final is None or h.result is not None}
+        index = next(i for i in range(len(used) + 1) if i not in used)
+        yield from self._join(index, segment, member)
+
+    def _join(self, index: int, segment: GraphSegment, member: Member) -> Iterator[Report]:
+        name, vitals = segment.worker_name(index), self._new_page(member)
+        handle = WorkerHandle(member.id, index, name, segment, member, vitals)
         # Others than before: somebody who asks for stats may be going through the old ones.
-        self.handles = {**self.handles, member.id: handle}
+        self.handles = {**self.handles, handle.ident: handle}
         self.handles = self._past.without_long_dead(self.handles)
         captured = self.captured[handle.segment.index]
         if captured.pickled is None and handle.segment.declared is not None:
             check_fork(handle.segment.declared, captured.why)
         yield from self._start(handle)
+
+    def dismiss(self, ident: int) -> None:
+        """Gives back what a worker had that is dead, or gone; its counters are kept."""
+        handle = self.handles[ident]
+        handle.close("gone" if handle.is_done else "died")
+        self._pages.pop(ident, None)
 
     def inherit(self, ident: int, cause: BaseException) -> Iterator[Report]:
         """Asks once more for the process of a worker that could not load its functor: by fork.
@@ -141,7 +158,8 @@ class WorkerProcesses:
         handle.is_asked_for = True
         captured = self.captured[handle.segment.index]
         spec = self._spec(handle, place)
-        fds = self._descriptors(handle, place.pump)
+        out, err = place.pump.open_pipes()
+        fds = Descriptors(out, err, self._pages[handle.ident], self._lifeline_read)
         try:
             host: Host = self._forks
             if captured.pickled is not None:
@@ -203,22 +221,6 @@ class WorkerProcesses:
         """What of `shared_bytes` is for each of those who send something."""
         sending = [i for i in self._first if self.handles[i].segment.outputs]
         return self.shared_bytes // max(1, len(sending))
-
-    def _descriptors(self, handle: WorkerHandle, pump: OutputPump) -> Descriptors:
-        with ExitStack() as undo:
-            ends = []
-            for to_stderr in (False, True):
-                read, write = os.pipe()
-                undo.callback(os.close, write)
-                ends.append(write)
-                try:
-                    pump.add(read, to_stderr=to_stderr)
-                except BaseException:
-                    os.close(read)
-                    raise
-            undo.pop_all()
-        out, err = ends
-        return Descriptors(out, err, self._pages[handle.ident], self._lifeline_read)
 
     def stats(self, state: Callable[[int], str]) -> tuple[WorkerStats, ...]:
         """What all workers have counted; `state`: of a living one."""

@@ -125,7 +125,7 @@ class Run:
         )
         self.service_thread: ServiceThread | None = None
         self._transport: Transport | None = None
-        self._pump = OutputPump(lambda error: self._post(life.Broke(error)))
+        self._pump = OutputPump(lambda error: self.post(life.Broke(error)))
         undo.callback(self._pump.end, 0.0)
         self._wake = Wake()
         undo.callback(self._wake.close)
@@ -181,11 +181,16 @@ class Run:
         cause: BaseException | None = None,
     ) -> None:
         """Wishes for the end; does not wait.  Any thread, also a signal handler."""
-        self._post(life.StopAsked(drain, outcome, cause, kill))
+        self.post(life.StopAsked(drain, outcome, cause, kill))
 
-    def _post(self, event: life.Event) -> None:
+    def post(self, event: life.Event) -> None:
+        """Hands an event to the conductor.  Any thread, also a signal handler."""
         self._conductor.posted.append(event)
         self._wake.wake()
+
+    def is_inherited(self, segment: int) -> bool:
+        """Whether a segment's workers have its functor by fork from this process."""
+        return self._processes.captured[segment].pickled is None
 
     @property
     def results(self) -> dict[str, Any]:
@@ -199,14 +204,10 @@ class Run:
 
     def stats(self) -> RunStats:
         """What every worker has done so far."""
-        stopping = self._lifecycle.stopping or bool(self._conductor.posted)
-        state = "ended" if self.ended else "stopping" if stopping else "running"
+        state = "ended" if self.ended else "stopping" if self._conductor.stopping else "running"
         took_s = self._took_s if self.ended else time.monotonic() - self._began_s
-        return RunStats(
-            state,
-            took_s,
-            self._processes.stats(lambda ident: PHASES[self._lifecycle.phase(ident)]),
-        )
+        workers = self._processes.stats(lambda ident: PHASES[self._lifecycle.phase(ident)])
+        return RunStats(state, took_s, workers)
 
     # ------------------------------------------------------------ the conductor
     def _conduct(self) -> None:

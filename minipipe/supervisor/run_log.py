@@ -28,8 +28,8 @@ class RunLog:
 
     def action(self, action: life.Action, now_s: float) -> None:
         match action:
-            case life.LogDeath(worker, items):
-                self._death(worker, items)
+            case life.LogDeath(worker, items, is_replaced):
+                self._death(worker, items, is_replaced=is_replaced)
             case life.LogLaterFailure(cause):
                 logger.warning("then, %s", in_a_line(cause))
             case life.LogCutShort(worker):
@@ -89,12 +89,13 @@ class RunLog:
             "" if path is None else f", and is kept in {path!r}",
         )
 
-    def _death(self, worker: int, items: int) -> None:
-        """It has died and was replaced; so many items are done again."""
+    def _death(self, worker: int, items: int, *, is_replaced: bool) -> None:
+        """It has died and was replaced, or was to leave; so many items are done again."""
         death = self._processes.handles[worker].death
         again = "1 item is" if items == 1 else f"{items} items are"
         if death is not None:
             logger.warning(
-                "%s; it was replaced, and %s done again%s",
-                *(death.description, again, death.stack_shown),
+                "%s; it was %s, and %s done again%s",
+                *(death.description, "replaced" if is_replaced else "to leave", again),
+                death.stack_shown,
             )

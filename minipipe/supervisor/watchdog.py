@@ -41,17 +41,21 @@ class Watchdog:
             times.append(due_in_s)
         return max(0.0, min(times))
 
-    def replaced(self, dead: int, instead: int) -> None:
-        """A worker has another one's place now."""
-        handle = self._processes.handles[instead]
+    def joined(self, worker: int) -> None:
+        """A worker has come in mid-run."""
+        handle = self._processes.handles[worker]
         for limits, limit_s in (
             (self._items, _of_item(handle)),
             (self._start_limits, _of_start(handle)),
         ):
-            limits.forget(dead)
             if limit_s is not None:
-                limits.watch(instead, limit_s)
+                limits.watch(worker, limit_s)
         self._next_s = 0.0  # its first item is to be seen when it begins
+
+    def dismissed(self, worker: int) -> None:
+        """A worker is dead, or gone."""
+        self._items.forget(worker)
+        self._start_limits.forget(worker)
 
     def end(self) -> None:
         """The run is being stopped: nobody is killed for being slow any more."""

@@ -34,6 +34,7 @@ class WorkerHandle:
     death: WorkerDiedError | None = None  # how it died, if nobody had told it to go
     hung: str = ""  # why it is to be killed, if it is at that call still
     heeded: bool = False  # a stop has reached it
+    is_done: bool = False  # with all its work
     forked_beside: tuple[str, ...] = ()  # threads that ran here when it was forked, if it was
     why_forked: str = ""
 
@@ -153,6 +154,7 @@ def _add_handles(
                 else frozenset(spec.region for spec in wiring.inlets),
                 works_in=regions if segment.stateless else frozenset(),
                 sends_to=frozenset(spec.region for spec in wiring.outlets if spec.is_sender),
+                fed_by=frozenset().union(*(spec.producers for spec in wiring.inlets)),
                 loop=loop_of.get(segment.index),
                 joins=segment.joins,
                 saves=declared is not None and declared.shape.has_term,

@@ -46,8 +46,6 @@ class WorkerMessages:
         self._connect = connect
         self._said_once: set[str] = set()
         self._failures = Failures(graph, processes.items_in, self._where)
-        # Workers of each segment that are not done; one that dies and is replaced counts once.
-        self._at_work = {segment.index: segment.n_processes for segment in graph.segments}
 
     def of_message(self, message: wire.Message) -> Iterator[life.Event]:
         """What a worker has said."""
@@ -138,8 +136,10 @@ class WorkerMessages:
             error.add_note(f"minipipe: while reading what local_term of {handle.name!r} returned")
             yield life.Failed(handle.ident, error, True)
             return
-        self._at_work[handle.segment.index] -= 1
-        if not self._at_work[handle.segment.index]:
+        handle.is_done = True
+        # One that has died has another one in its place, or was to leave.
+        same = [h for h in self._processes.handles.values() if h.segment is handle.segment]
+        if all(h.is_done or h.final is not None for h in same):
             too_many = self._failures.ended(handle.segment.index)
             if too_many is not None:
                 yield life.Failed(handle.ident, too_many)

@@ -206,6 +206,7 @@ class FunctorRunner:
         """Sends what waits; when all is settled, tells the receivers that this was all."""
         senders = [outlet for outlet in self.outlets if outlet.ledger is not None]
         if not senders:
+            self.node.departure.say_bye(self.node.block)
             return
         for outlet in senders:
             outlet.flush()

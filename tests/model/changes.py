@@ -1,20 +1,21 @@
 """A run that changes while it runs: rules 22 to 28, over chains of regions, tried by chance.
 
-They go on from the 21 rules of ARCHITECTURE.md.
+They go on from the 21 rules of ARCHITECTURE.md, which has 22 to 25 too, without passes.
 
 22. **Join.**  An additional worker joins as a replacement does (16), and no epoch changes.  INIT
     carries the pass.  A sender that hears of a new receiver sends it CLOSE of *the last pass that
     it has closed*, whichever it is in by now: an anchor is ahead of the supervisor by one.
     A receiver counts for the end of a pass from the moment it is announced.
-23. **Leave.**  The supervisor tells one that is to leave who its producers are (LEAVE), and these
-    that it leaves (LEAVING): they send it nothing more, and say so on the link of their items
+23. **Leave.**  The supervisor tells one that is to leave who its producers are (RETIRE), and these
+    that it leaves (RETIRING): they send it nothing more, and say so on the link of their items
     (LAST).  INIT names nobody who leaves.  It works off what it has.  When every producer has said
     LAST and it is idle, it says BYE on each of its links, its senders' included, since a DROPPED
     is as needed as an item; whoever reads BYE has taken up all before, and answers TAKEN.  When
-    all have, it goes.  No epoch changes, its id is not among the dead.
+    all have, it goes.  No epoch changes.
 24. **Who leaves is a member until it has gone**: FENCE and JOIN go to it.  Its death is a death,
     but nobody replaces it.  The last of a segment does not leave.
 25. **GONE** goes to all: it stands for LAST and TAKEN of one that left while another was leaving.
+    Nothing of it is under way any more, so from then on its id is among those of the dead.
 26. **The loss of a host** is one event: one FENCE with all dead, one epoch in each region that is
     hit, one restart of `max_restarts`.  It charges no item.
 27. **Passes.**  Numbers run on.  CLOSE(pass, number) says that all below the number is settled (not

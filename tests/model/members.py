@@ -48,7 +48,6 @@ class Member:
         # As one that leaves.
         self.producers: tuple[int, ...] | None = None
         self.lasts: set[int] = set()
-        self.gone: set[int] = set()
         self.sent_to: set[int] = set()
         self.taken_by: set[int] | None = None
 
@@ -185,14 +184,14 @@ class Member:
                 self.recovery.ledger = self.ledger
 
     # ------------------------------------------------------------------ leaving (rule 23)
-    def on_leaving(self, _: int, ident: int) -> None:
+    def on_retiring(self, _: int, ident: int) -> None:
         self.known.peers.pop(ident, None)
         self.send(ident, "last")
 
     def on_last(self, source: int) -> None:
         self.lasts.add(source)
 
-    def on_leave(self, _: int, producers: tuple[int, ...]) -> None:
+    def on_retire(self, _: int, producers: tuple[int, ...]) -> None:
         self.producers = producers
 
     def on_bye(self, source: int) -> None:
@@ -204,10 +203,10 @@ class Member:
 
     def on_gone(self, _: int, ident: int) -> None:
         if not self.run.off("GONE counts"):
-            self.gone.add(ident)
+            self.known.mark_dead([(ident, ident + 1)])
 
     def _waits_for(self, members: Any, heard: set[int]) -> bool:
-        return any(m not in heard | self.gone and m not in self.known.dead for m in members)
+        return any(m not in heard and m not in self.known.dead for m in members)
 
     # ------------------------------------------------------------------ what it does of itself
     def steps(self) -> Iterator[tuple[Any, ...]]:

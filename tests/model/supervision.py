@@ -68,6 +68,7 @@ class Supervision:
         self.dead: set[int] = set()
         self.announced: list[int] = []
         self.leaving: set[int] = set()
+        self.left_ids: set[int] = set()
         self.starting: list[int] = []
         self.unnoticed: list[tuple[int, ...]] = []  # deaths, those of a host together
         self.exited: list[int] = []
@@ -136,11 +137,17 @@ class Supervision:
         leaving = () if self.off("INIT without who leaves") else self.leaving
         peers = [Peer(i, self.stage_of[i], "") for i in self.announced if i not in leaving]
         epochs = list(enumerate(self.epochs))
-        self._tell(ident, "init", epochs, runs_of(sorted(self.dead)), peers, self.pass_)
+        self._tell(ident, "init", epochs, self._dead_ids, peers, self.pass_)
         for member in self.announced:
             if not (self.off("leavers are members") and member in self.leaving):
                 self._tell(member, "join", Peer(ident, self.stage_of[ident], ""))
         self.announced.append(ident)
+
+    @property
+    def _dead_ids(self) -> list[Any]:
+        """Of whom nothing more comes: few intervals, as who has left is among them."""
+        left = () if self.off("GONE counts") else self.left_ids
+        return runs_of(sorted(self.dead.union(left)))
 
     def _tell(self, ident: int, *message: Any) -> None:
         self.post(SUPERVISOR, ident, message)
@@ -199,7 +206,7 @@ class Supervision:
             last = self.receiving_stage(region)
             receivers = [i for i in self.announced if self.stage_of[i] == last]
             said.append((region, self.epochs[region], receivers))
-        dead = runs_of(sorted(self.dead))
+        dead = self._dead_ids
         for ident in self.announced:
             if self.off("leavers are members") and ident in self.leaving:
                 continue
@@ -217,9 +224,9 @@ class Supervision:
         self.leaving.add(ident)
         stage = self.stage_of[ident] - 1
         producers = tuple(i for i in self.announced if self.stage_of[i] == stage)
-        self._tell(ident, "leave", producers)
+        self._tell(ident, "retire", producers)
         for producer in producers:
-            self._tell(producer, "leaving", ident)
+            self._tell(producer, "retiring", ident)
 
     def _silence(self, ident: int) -> None:
         """Of what it has sent some more may arrive, of each link a beginning."""
@@ -242,5 +249,6 @@ class Supervision:
             return
         self.announced.remove(ident)
         self.leaving.discard(ident)
+        self.left_ids.add(ident)
         for member in self.announced:
             self._tell(member, "gone", ident)

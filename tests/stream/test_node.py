@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minipipe.errors import WireFormatError
+from minipipe.protocol.delivery.headcount import Headcount
 from minipipe.protocol.delivery.membership import Peer
 from minipipe.stream import StopRun, records, wire
 from tests.stream.harness import RUN, Line
@@ -154,4 +155,20 @@ def test_numbers_of_any_kind_and_size_arrive_as_they_left(items: list[object]) -
     line.pending = iter(items)
     line.run(random.Random(3))
     assert [(type(x), x) for x in line.got] == [(type(x), x) for x in items]
+    line.close()
+
+
+def test_producers_hear_at_once_what_they_may_send_when_there_are_more_or_fewer_of_them() -> None:
+    line = Line([(lambda x: x, 1)], buffer_size=8)
+    line.introduce()
+    for _ in range(3):
+        for node in line.nodes:
+            node.serve()
+            node.flush(0.0, idle=True)
+    sink, inlet = line.nodes[2], line.inlet(line.nodes[2])
+    assert inlet.grants(idle=True) == []
+    for producers, window in ((2, 4), (3, 3), (2, 4)):  # 3 is no news by itself, beside 4
+        sink.ends.count(Headcount({0: 1, 1: producers, 2: 1}))
+        assert [grant.window for _, grant in inlet.grants(idle=False)] == [window]
+        assert inlet.grants(idle=False) == []
     line.close()

@@ -141,7 +141,7 @@ class Worker:
                 declared.term_flag,
                 getattr(declared, "epochs", 1),
                 getattr(declared, "strict", True),
-                declared.careful,
+                declared.read_only_functor,
             )
         )
         node.block(lambda: node.orders.exiting, to_the_end=True)
@@ -184,6 +184,7 @@ class World:
         kills: how many workers are killed, at most.
         kill_rate: how probable a death is at each move.
         falsely: how many live workers are declared dead, at most, and go on working.
+        scales: how often another number of workers is wished for in a stateless Transform.
         attended: how probable it is that the service thread serves during a call of a functor.
         deadly: which items kill the workers of segments that leave poison out.  (Else the
             supervisor is not told at which item a worker has died, so nothing is poison.)
@@ -198,6 +199,7 @@ class World:
         kills: int = 0,
         kill_rate: float = 0.01,
         falsely: int = 0,
+        scales: int = 0,
         attended: float = 0.3,
         mortal: Callable[[life.Member], bool] = lambda member: member.restarts,
         deadly: Callable[..., bool] | None = None,
@@ -209,6 +211,9 @@ class World:
         self.kills = kills
         self.kill_rate = kill_rate
         self.falsely = falsely
+        self.scales = scales
+        self.hurries = bool(scales and seed % 2)  # what the supervisor says and hears is quick
+        self.joined = self.left = 0  # how many have, without a death
         self.attended = attended
         self.mortal = mortal
         self.deadly = deadly
@@ -274,6 +279,7 @@ class World:
                     raise AssertionError(f"the run does not end: {self.state()}")
                 self.now_s += self.rng.choice((0.0, 0.0001, 0.0005, 0.002, 0.01))
                 self._maybe_kill()
+                self._maybe_scale()
                 self._one_move()
             for worker in [*self.workers.values(), *self.zombies]:
                 if not worker.ended:
@@ -316,7 +322,10 @@ class World:
                 raise worker.error
 
     def _arrive(self) -> None:
-        self.links.arrive(self.rng.choice(self.links.ready()))
+        ready = self.links.ready()
+        if self.hurries and self.rng.random() < 0.8:  # what workers send each other lies for long
+            ready = [link for link in ready if "supervisor/s" in link or link[0] == "supervisor"]
+        self.links.arrive(self.rng.choice(ready or self.links.ready()))
 
     def _maybe_kill(self) -> None:
         for worker in list(self.workers.values()):
@@ -337,6 +346,12 @@ class World:
                 worker.died = True
                 self.zombies.append(worker)
                 self._handle(life.Died(worker.member.id, RuntimeError("declared dead")))
+
+    def _maybe_scale(self) -> None:
+        elastic = [s.index for s in self.graph.segments if s.kind == "transform" and s.stateless]
+        if self.scales and elastic and self.rng.random() < 0.01:
+            self.scales -= 1
+            self._handle(life.ScaleAsked(self.rng.choice(elastic), self.rng.randint(1, 4)))
 
     def _may_die(self, worker: Worker) -> bool:
         return not worker.ended and self.mortal(worker.member) and not self.lifecycle.finished
@@ -400,12 +415,28 @@ class World:
                 self.crash_suspects = max(self.crash_suspects, len(crash_suspects))
                 fence = records.Fence(region, epoch, dead, receivers, crash_suspects)
                 self._tell(worker, fence)
-            case life.Spawn(member, instead_of):
+            case life.Spawn(member, instead_of, is_additional):
                 before = next(
                     w for w in [*self.workers.values(), *self.zombies] if w.member.id == instead_of
                 )
-                self.workers.pop(instead_of, None)
+                if not is_additional:
+                    self.workers.pop(instead_of, None)
+                self.joined += is_additional
                 self.workers[member.id] = Worker(self, member, before.index, late=True)
+            case life.SendCount(worker, segment, workers):
+                self._tell(worker, records.Count(segment, workers))
+            case life.SendRetire(worker, producers):
+                self._tell(worker, records.Retire(producers))
+            case life.SendRetiring(worker, consumer):
+                self._tell(worker, records.Retiring(consumer))
+            case life.SendGone(worker, gone):
+                self._tell(worker, records.Gone(gone))
+            case life.Dismiss(worker):
+                gone = self.workers.pop(worker, None)
+                if gone is not None and not gone.ended:  # of its sockets' contents the rest is lost
+                    self.left += 1
+                    gone.kill()
+                    self.links.cut(gone.name, lambda count: self.rng.randint(0, count))
             case life.SendStart(worker):
                 self._tell(worker, records.Start())
             case life.SendDrain(worker):

@@ -79,6 +79,7 @@ class Account:
     window_scale: int = 1
     waiting_bytes: int = 0
     last_sent: int = 0
+    is_retiring: bool = False  # it is to leave: it gets nothing more, and still says what it took
     free_at_s: float = 0.0  # when it will have finished what it has, as far as one can tell
     # Items up to here, bytes, and what is kept until they are taken up.
     parcels: deque[tuple[int, int, object]] = field(default_factory=deque)
@@ -128,16 +129,23 @@ class Accounts:
 
     def __init__(self) -> None:
         self._by_id: dict[int, Account] = {}
+        self._retiring = 0  # how many of them are to leave
         self._turn = 0
 
     def add(self, consumer: int) -> None:
         self._by_id.setdefault(consumer, Account(consumer))
 
+    def retire(self, consumer: int) -> None:
+        """Chooses one no more that is to leave; what is kept for it stays until it is gone."""
+        self._retiring += not self._by_id[consumer].is_retiring
+        self._by_id[consumer].is_retiring = True
+
     def remove(self, consumer: int) -> list[object]:
-        """Forgets a consumer that is dead; returns what was kept for it."""
+        """Forgets a consumer that is dead, or gone; returns what was kept for it."""
         account = self._by_id.pop(consumer, None)
         if account is None:
             return []
+        self._retiring -= account.is_retiring
         return [kept for _, _, kept in account.parcels if kept is not None]
 
     def granted(self, consumer: int, grant: Grant, now_s: float) -> list[object]:
@@ -168,8 +176,8 @@ class Accounts:
         best_key: tuple[float, int, int] | None = None
         soonest_s = float("inf")
         for account in self._by_id.values():
-            if account.window <= 0:
-                continue  # it has not said yet that it is there, or has ended
+            if account.window <= 0 or account.is_retiring:
+                continue  # it has not said yet that it is there, or has ended, or is to leave
             unfinished = account.sent - account.finished
             start_s = max(0.0, account.free_at_s - now_s) if unfinished else 0.0
             soonest_s = min(soonest_s, start_s)
@@ -186,14 +194,15 @@ class Accounts:
 
     def _end(self) -> int | None:
         """If all have ended: one that may be sent something, to drop it."""
-        if any(account.window >= 0 for account in self._by_id.values()):
+        staying = [account for account in self._by_id.values() if not account.is_retiring]
+        if any(account.window >= 0 for account in staying):
             return None
-        return next((a.consumer for a in self._by_id.values() if a.room_items), None)
+        return next((account.consumer for account in staying if account.room_items), None)
 
     @property
     def sole(self) -> bool:
         """Whether there is but one consumer, and so no choice."""
-        return len(self._by_id) == 1
+        return len(self._by_id) - self._retiring == 1
 
     def sent(self) -> dict[int, int]:
         """How many items each consumer was sent."""
@@ -202,3 +211,8 @@ class Accounts:
     @property
     def consumers(self) -> list[int]:
         return list(self._by_id)
+
+    @property
+    def staying(self) -> list[int]:
+        """The consumers that are not to leave."""
+        return [account.consumer for account in self._by_id.values() if not account.is_retiring]

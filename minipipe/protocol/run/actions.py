@@ -48,10 +48,22 @@ class Launched:
 
 @dataclass(frozen=True)
 class Spawn:
-    """Starts the process of a new worker, in the place of one that has died."""
+    """Starts the process of a new worker, in the place of one that has died.
+
+    Attributes:
+        instead_of: The one that has died; of an additional worker, one like it, which stays.
+    """
 
     member: Member
     instead_of: int
+    is_additional: bool = False
+
+
+@dataclass(frozen=True)
+class Dismiss:
+    """A worker is gone, and nobody takes its place: what it had is given back."""
+
+    worker: int
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,7 @@ class LogDeath:
 
     worker: int
     items: int  # that are done again
+    is_replaced: bool = True  # else it was to leave
 
 
 @dataclass(frozen=True)
@@ -113,6 +126,39 @@ class SendJoin:
 
     worker: int
     peer: Peer
+
+
+@dataclass(frozen=True)
+class SendCount:
+    """Tells a worker how many of a segment there are to be from now on."""
+
+    worker: int
+    segment: int
+    workers: int
+
+
+@dataclass(frozen=True)
+class SendRetire:
+    """A worker is to leave in mid-run, when it has worked off what these still send it."""
+
+    worker: int
+    producers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class SendRetiring:
+    """Tells a producer that one of its consumers is to leave: it is to be sent nothing more."""
+
+    worker: int
+    consumer: int
+
+
+@dataclass(frozen=True)
+class SendGone:
+    """Tells a worker that another one has left, without a death."""
+
+    worker: int
+    gone: int
 
 
 @dataclass(frozen=True)
@@ -172,6 +218,7 @@ Action = (
     | Launch
     | Launched
     | Spawn
+    | Dismiss
     | Inherit
     | LogDeath
     | LogLaterFailure
@@ -180,6 +227,10 @@ Action = (
     | SetAside
     | Acquit
     | SendJoin
+    | SendCount
+    | SendRetire
+    | SendRetiring
+    | SendGone
     | SendStart
     | SendDrain
     | SendLeave

@@ -43,6 +43,7 @@ class Member:
     receives_from: frozenset[int] = frozenset()  # regions in which it is a receiver
     works_in: frozenset[int] = frozenset()  # regions in which it is a stateless worker
     sends_to: frozenset[int] = frozenset()  # regions in which it is a sender
+    fed_by: frozenset[int] = frozenset()  # segments that put to a stream that it takes from
     loop: int | None = None  # the loop that it is in
     joins: bool = False  # it takes one item from each of several streams
     saves: bool = False  # it has a local_term worth waiting for
@@ -178,6 +179,14 @@ class StopAsked:
 
 
 @dataclass(frozen=True)
+class ScaleAsked:
+    """A segment of stateless workers is to have so many of them, one at least."""
+
+    segment: int
+    workers: int
+
+
+@dataclass(frozen=True)
 class Broke:
     """Something in the supervisor itself has failed: no worker is to blame."""
 
@@ -204,6 +213,7 @@ Event = (
     | Rested
     | SegmentEnded
     | StopAsked
+    | ScaleAsked
     | Broke
     | Tick
 )

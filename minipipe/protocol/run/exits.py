@@ -43,7 +43,10 @@ class Exits:
         return self._run.stop_at_s + (self._run.grace_s if saves else STOP_S) + 3 * EXIT_S
 
     def exits(self, now_s: float) -> list[Action]:
-        """Whom to tell to exit: all at once when all are done; each that is done if stopping."""
+        """Whom to tell to exit: all at once when all are done; each that is done if stopping.
+
+        And each that was to leave in mid-run, when it has.
+        """
         waiting = [s for s in self._run.workers.values() if s.phase is not Phase.GONE]
         all_done = all(s.phase is Phase.DONE for s in waiting)
         actions: list[Action] = []
@@ -51,7 +54,7 @@ class Exits:
             if state.exit_at_s is not None:
                 continue
             leaves = state.phase is Phase.DONE or state.failed
-            if leaves and (all_done or self._run.stopping):
+            if leaves and (all_done or self._run.stopping or state.is_retiring):
                 state.exit_at_s = now_s
                 actions.append(SendExit(state.member.id))
         return actions

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from minipipe.protocol.run.actions import (
     Acquit,
     Action,
+    Dismiss,
     Finish,
     Inherit,
     Kill,
@@ -24,12 +25,16 @@ from minipipe.protocol.run.actions import (
     LogDeath,
     LogLaterFailure,
     LogSlowExit,
+    SendCount,
     SendDrain,
     SendExit,
     SendFence,
+    SendGone,
     SendInit,
     SendJoin,
     SendLeave,
+    SendRetire,
+    SendRetiring,
     SendStart,
     SendStop,
     SetAside,
@@ -52,6 +57,7 @@ from minipipe.protocol.run.events import (
     ProcessStarted,
     Resent,
     Rested,
+    ScaleAsked,
     SegmentEnded,
     StopAsked,
     Tick,
@@ -62,6 +68,7 @@ from minipipe.protocol.run.exits import EXIT_S, SLOW_EXIT_S, STOP_S, Exits
 from minipipe.protocol.run.replacements import Replacements
 from minipipe.protocol.run.restarts import Restarts
 from minipipe.protocol.run.run_state import RunState, WorkerState
+from minipipe.protocol.run.scaling import Scaling
 from minipipe.protocol.run.starting import Starting
 from minipipe.protocol.run.stopping import MAX_TOLD, Stopping
 
@@ -76,6 +83,7 @@ __all__ = [
     "Bound",
     "Broke",
     "Died",
+    "Dismiss",
     "Done",
     "Event",
     "Failed",
@@ -97,13 +105,18 @@ __all__ = [
     "ProcessStarted",
     "Resent",
     "Rested",
+    "ScaleAsked",
     "SegmentEnded",
+    "SendCount",
     "SendDrain",
     "SendExit",
     "SendFence",
+    "SendGone",
     "SendInit",
     "SendJoin",
     "SendLeave",
+    "SendRetire",
+    "SendRetiring",
     "SendStart",
     "SendStop",
     "SetAside",
@@ -130,7 +143,8 @@ class Lifecycle:
         self._starting = Starting(run)
         self._completion = Completion(run)
         self._stopping = Stopping(run)
-        self._replacements = Replacements(run, self._completion, self._stopping)
+        self._scaling = Scaling(run)
+        self._replacements = Replacements(run, self._completion, self._stopping, self._scaling)
         self._exits = Exits(run)
         self.finished = False
         self.gave_up = False
@@ -229,13 +243,16 @@ class Lifecycle:
                     actions += self._stopping.stop(outcome, cause, now_s)
                 if kill:
                     actions += self._stopping.kill_all(now_s)
+            case ScaleAsked(segment, workers):
+                self._scaling.asked(segment, workers)
             case Broke(cause):
                 actions += self._stopping.break_off(cause, now_s)
             case Tick():
                 actions += self._starting.launch()
+        actions += self._scaling.adjust()
         actions += self._exits.exits(now_s)
         actions += self._exits.overdue(now_s)
-        actions += [LogDeath(n.worker, n.items) for n in restarts.due(now_s)]
+        actions += [LogDeath(n.worker, n.items, n.is_replaced) for n in restarts.due(now_s)]
         gives_up_at_s = self._exits.gives_up_at_s
         self.gave_up = gives_up_at_s is not None and now_s >= gives_up_at_s
         if self.gave_up or all(s.phase is Phase.GONE for s in self._workers.values()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from minipipe.protocol.run.actions import (
     Action,
+    Dismiss,
     Inherit,
     SendFence,
     SendStop,
@@ -14,16 +15,20 @@ from minipipe.protocol.run.completion import Completion
 from minipipe.protocol.run.events import Died, Outcome, Phase
 from minipipe.protocol.run.restarts import PendingDeathReport
 from minipipe.protocol.run.run_state import RunState, WorkerState
+from minipipe.protocol.run.scaling import Scaling
 from minipipe.protocol.run.stopping import Stopping
 
 
 class Replacements:
     """Decides what becomes of a run when a worker's process is gone."""
 
-    def __init__(self, run: RunState, completion: Completion, stopping: Stopping) -> None:
+    def __init__(
+        self, run: RunState, completion: Completion, stopping: Stopping, scaling: Scaling
+    ) -> None:
         self._run = run
         self._completion = completion
         self._stopping = stopping
+        self._scaling = scaling
 
     def died(self, death: Died, now_s: float) -> list[Action]:
         """A worker's process is gone, as it was told, or not."""
@@ -31,11 +36,13 @@ class Replacements:
         state = self._run.workers[worker]
         if state.phase is Phase.GONE:
             return []
-        if state.unloadable is not None and not self._run.stopping:
+        if state.unloadable is not None and not self._run.stopping and not state.is_retiring:
             why, state.unloadable, state.killed_at_s = state.unloadable, None, None
             state.killed_hard = False
             return [Inherit(worker, why)]
         expected = state.exit_at_s is not None or state.killed_at_s is not None or state.failed
+        if state.is_retiring and expected and not self._run.stopping:
+            return self._scaling.gone(state)
         aside: list[Action] = []
         if not expected and not self._run.stopping and state.member.restarts:
             if state.leave_sent or state.phase is Phase.DONE:
@@ -60,22 +67,34 @@ class Replacements:
         return aside + [a for a in actions if not (isinstance(a, SendStop) and a.worker == worker)]
 
     def _mend(self, state: WorkerState, now_s: float) -> list[Action]:
-        """A new worker for a dead one; what was under way around it is sent again."""
+        """A new worker for a dead one; what was under way around it is sent again.
+
+        One that was to leave is not replaced.
+        """
         restarts, dead = self._run.restarts, state.member.id
         state.phase = Phase.GONE
         del self._run.workers[dead]
-        new = restarts.replacement(state.member)
-        self._run.workers[new.id] = WorkerState(new, is_late=True)
-        (region,) = new.works_in | new.receives_from
-        actions: list[Action] = [Spawn(new, dead)]
+        (region,) = state.member.works_in | state.member.receives_from
+        actions: list[Action] = []
+        if state.is_retiring:
+            actions.append(Dismiss(dead))
+        else:
+            new = restarts.replacement(state.member)
+            unknown = state.is_additional and not state.announced
+            self._run.workers[new.id] = WorkerState(new, is_late=True, is_additional=unknown)
+            actions.append(Spawn(new, dead))
         senders: set[int] = set()
         epoch = restarts.mark_dead(dead, region, announced=state.announced)
         if state.announced:  # else nobody has had to do with it
             members = [s.member for s in self._run.present if region in s.member.regions]
             receivers = tuple(m.id for m in members if region in m.receives_from)
-            crash_suspects = restarts.crash_suspects([new.segment, *(m.segment for m in members)])
+            segments = [state.member.segment, *(m.segment for m in members)]
+            crash_suspects = restarts.crash_suspects(segments)
             about = (region, epoch, tuple(restarts.dead), receivers, crash_suspects)
             actions += [SendFence(m.id, *about) for m in members]
             senders = {m.id for m in members if region in m.sends_to}
-        restarts.note(PendingDeathReport(dead, region, epoch, now_s, senders))
+        report = PendingDeathReport(
+            dead, region, epoch, now_s, senders, is_replaced=not state.is_retiring
+        )
+        restarts.note(report)
         return actions

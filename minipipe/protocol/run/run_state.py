@@ -17,7 +17,9 @@ class WorkerState:
     phase: Phase = Phase.STARTING
     unasked: bool = False  # its process is still to be asked for
     has_process: bool = False
-    is_late: bool = False  # it takes the place of another one: announced when it is ready
+    is_late: bool = False  # it came while the run was on: announced when it is ready
+    is_additional: bool = False  # it takes nobody's place: counted when it is announced
+    is_retiring: bool = False  # it is to leave in mid-run, or to be given up before it is known
     announced: bool = False  # it was told of the others, and they of it
     address: str = ""
     failed: bool = False
@@ -30,6 +32,14 @@ class WorkerState:
     killed_at_s: float | None = None
     killed_hard: bool = False
     unloadable: BaseException | None = None  # why it is to be started again by fork
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether others are told to count on it: not who leaves, or is only to be announced.
+
+        One that has died is counted on, as whoever takes its place is from the start.
+        """
+        return not self.is_retiring and (self.announced or not self.is_additional)
 
 
 @dataclass
@@ -57,10 +67,25 @@ class RunState:
         """Those that were announced and are not gone."""
         return [s for s in self.workers.values() if s.announced and s.phase < Phase.GONE]
 
-    def counts_around(self, regions: frozenset[int]) -> tuple[tuple[int, int], ...]:
-        """How many workers each segment in these regions is to have."""
-        members = [state.member for state in self.workers.values()]
-        counts = Counter(m.segment for m in members if m.regions & regions)
+    def around(self, state: WorkerState) -> list[WorkerState]:
+        """Those that are present and have to do with this worker, itself if it is."""
+        return [s for s in self.present if s.member.regions & state.member.regions]
+
+    def of_segment(self, segment: int) -> list[WorkerState]:
+        """All its workers that are not gone."""
+        mine = [s for s in self.workers.values() if s.member.segment == segment]
+        return [s for s in mine if s.phase < Phase.GONE]
+
+    def count(self, segment: int) -> int:
+        """How many workers a segment is to have."""
+        return sum(s.is_counted for s in self.workers.values() if s.member.segment == segment)
+
+    def counts_around(self, state: WorkerState) -> tuple[tuple[int, int], ...]:
+        """How many workers each segment is to have that has to do with this worker."""
+        counts: Counter[int] = Counter()
+        for s in self.workers.values():  # a run of many workers does this for each of them
+            if s.member.regions & state.member.regions:
+                counts[s.member.segment] += s.is_counted
         return tuple(sorted(counts.items()))
 
     @property

@@ -16,6 +16,7 @@ from minipipe.protocol.run.actions import (
 )
 from minipipe.protocol.run.events import Outcome, Phase
 from minipipe.protocol.run.run_state import RunState, WorkerState
+from minipipe.protocol.run.scaling import counted
 
 AT_ONCE = 16  # so many processes may be asked for that are not there yet
 
@@ -97,18 +98,19 @@ class Starting:
         state.announced = True
         worker, new = state.member.id, self._peer(state)
         # Those who have to do with it: FENCE goes to the same, and tells them when it is dead.
-        regions = state.member.regions
-        others = [s for s in self._run.present if s is not state and s.member.regions & regions]
+        others = [s for s in self._run.around(state) if s is not state]
         restarts = self._run.restarts
         init = SendInit(
             worker,
-            tuple(self._peer(s) for s in others),
+            # Nobody who leaves: it would be sent what it does not wait for.
+            tuple(self._peer(s) for s in others if not s.is_retiring),
             restarts.epochs(r for r in state.member.regions if restarts.epoch(r)),
             tuple(restarts.dead),
             restarts.crash_suspects([state.member.segment]),
-            self._run.counts_around(regions),
+            self._run.counts_around(state),
         )
-        return [init, *(SendJoin(s.member.id, new) for s in others)]
+        joins = [SendJoin(s.member.id, new) for s in others]
+        return [init, *counted(self._run, state), *joins]
 
     def _start_if_ready(self) -> list[Action]:
         if self._run.started or self._run.stopping:
