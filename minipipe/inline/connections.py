@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import copy
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from minipipe.codec import Decoder
 from minipipe.dead_letters import keep
-from minipipe.graph.joins import Fork
+from minipipe.operators.work_item import Key, WorkItem
+from minipipe.protocol.delivery.paths import ROOT, Path
+from minipipe.protocol.wiring import OutletSpec
 
 
-class Ident(NamedTuple):
-    """Which item it is: joins pair by it, errors name it.
-
-    Sources, Regulators and their like number what they put out; what is made of it, one item of
-    one, keeps the number, and its path grows by a step wherever there are several ways to go.
-    """
+class Identity(NamedTuple):
+    """Who has numbered an item, and by which way it has come."""
 
     origin: int  # the segment that numbered it
-    number: int
-    path: tuple[tuple[Fork, int], ...] = ()
-
-    def at(self, fork: Fork, slot: int) -> Ident:
-        """The identity of what went this way at a fork."""
-        return Ident(self.origin, self.number, (*self.path, (fork, slot)))
-
-    def before(self, fork: Fork) -> Ident:
-        """The identity of what came to this fork."""
-        steps = itertools.takewhile(lambda step: step[0] != fork, self.path)
-        return Ident(self.origin, self.number, tuple(steps))
+    path: Path = ROOT
 
 
 class Consumer(Protocol):
@@ -40,7 +27,7 @@ class Consumer(Protocol):
 
     takes: bool
 
-    def take(self, inlet: int, item: Any, ident: Ident) -> Iterable[Delivery]:
+    def take(self, inlet: int, item: WorkItem[Identity]) -> Iterable[Delivery]:
         """Works an item off; gives, one by one, what that puts out."""
 
 
@@ -61,8 +48,7 @@ class Delivery(NamedTuple):
     """An item on its way."""
 
     connection: Connection
-    item: Any
-    ident: Ident
+    item: WorkItem[Identity]
 
 
 _IMMUTABLE = frozenset((type(None), bool, int, float, complex, str, bytes))
@@ -109,46 +95,57 @@ class Outlet:
     """One segment's end of one stream that it puts to.
 
     Args:
-        stream: its number.
-        ways: in order of the stream's consumers.
-        turns: the stream's; None for a broadcast, where all get everything.
-        step: by which the path grows here; None: the segment has no other outlet.
+        connections: in order of the stream's consumers.
+        turns: the stream's.
+
+    Attributes:
+        next_number: of what the segment numbers here.
     """
 
     def __init__(
-        self,
-        stream: int,
-        connections: Sequence[Connection],
-        turns: RoundRobin | None,
-        *,
-        step: tuple[Fork, int] | None,
+        self, spec: OutletSpec, connections: Sequence[Connection], turns: RoundRobin
     ) -> None:
+        self.spec = spec
+        self.next_number = 0
         self.connections = tuple(connections)
-        self._fork: Fork = ("broadcast", stream)
         self._turns = turns
-        self._step = step
 
     @property
     def is_open(self) -> bool:
         """Whether anybody takes what is put here."""
         return any(connection.is_open for connection in self.connections)
 
-    def put(self, item: Any, ident: Ident) -> list[Delivery]:
-        """Where the item goes; `ident` is that of all outputs of its segment together."""
-        if self._step is not None:
-            ident = ident.at(*self._step)
-        if self._turns is None:
-            return [
-                Delivery(connection, _copy(item), ident.at(self._fork, slot))
-                for slot, connection in enumerate(self.connections)
-                if connection.is_open
-            ]
-        if len(self.connections) == 1:
-            connection = self.connections[0]
-            return [Delivery(connection, _copy(item), ident)] if connection.is_open else []
+    def copies(self, element: Any) -> list[tuple[int, Any]]:
+        """A copy of it for each of those to whom it goes: to all of a broadcast, else to one.
+
+        Raises:
+            ItemTypeError: it could not be sent to another process.
+        """
+        if self.spec.broadcast:
+            found = [i for i, one in enumerate(self.connections) if one.is_open]
+        else:
+            found = self._chosen()
+        return [(i, _copy(element)) for i in found]
+
+    def _chosen(self) -> list[int]:
         for _ in self.connections:
-            connection = self.connections[self._turns.next]
-            self._turns.next = (self._turns.next + 1) % len(self.connections)
-            if connection.is_open:
-                return [Delivery(connection, _copy(item), ident)]
+            i = self._turns.next
+            self._turns.next = (i + 1) % len(self.connections)
+            if self.connections[i].is_open:
+                return [i]
         return []
+
+    def put(
+        self,
+        copies: Sequence[tuple[int, Any]],
+        number: int,
+        identity: Identity,
+        keys: Mapping[int, Key],
+    ) -> Iterable[Delivery]:
+        """The deliveries of these copies."""
+        slots = tuple(range(len(self.connections)))
+        for i, copied in copies:
+            by = identity
+            if self.spec.broadcast:
+                by = Identity(identity.origin, (*identity.path, (i, slots)))
+            yield Delivery(self.connections[i], WorkItem((copied,), number, by, keys))

@@ -16,11 +16,11 @@ from typing import Any
 
 from minipipe.codec import Unreadable
 from minipipe.graph import Graph
-from minipipe.inline.connections import Delivery
-from minipipe.inline.joins import KeyedJoin
+from minipipe.inline.connections import Delivery, Identity
 from minipipe.inline.kinds import SourceStage
 from minipipe.inline.layout import in_order
 from minipipe.inline.stage import Stage
+from minipipe.operators.work_item import WorkItem
 
 logger = logging.getLogger("minipipe")
 
@@ -48,7 +48,6 @@ class Flow:
         self._order = [stages[i] for i in in_order(graph) if i in stages]
         self._sources = deque(s for s in stages.values() if isinstance(s, SourceStage))
         self._rounds: list[deque[Delivery]] = [deque() for _ in graph.loops.members]
-        self._pairing = [s for s in stages.values() if isinstance(s.join, KeyedJoin)]
         self._caller_stream = 0 if graph.caller is None else graph.caller.inputs[0]
         self._may_quit = [s for s in stages.values() if s.may_quit]
 
@@ -60,6 +59,8 @@ class Flow:
             if self._wish() == "drain":
                 for source in self._sources:
                     source.quit()
+                for stage in self._order:
+                    stage.drain()
             for rounds in self._rounds:
                 for _ in range(len(rounds)):
                     yield from self._work(rounds.popleft())
@@ -78,10 +79,10 @@ class Flow:
 
     def _work(self, arrival: Delivery) -> Iterator[Any]:
         """Works off what has gone round, and what becomes of it."""
-        connection, item, ident = arrival
+        connection, item = arrival
         assert connection.stage is not None
         if connection.stage.takes:
-            yield from self._through(connection.stage.take(connection.inlet, item, ident))
+            yield from self._through(connection.stage.take(connection.inlet, item))
 
     def _through(self, arrivals: Iterable[Delivery]) -> Iterator[Any]:
         """Works these off, and what becomes of them; but what closes a loop waits."""
@@ -93,23 +94,30 @@ class Flow:
             if arrival is None:
                 stack.pop()
                 continue
-            connection, item, ident = arrival
+            connection, item = arrival
             stage = connection.stage
             if stage is None:
-                if type(item) is Unreadable:
-                    feeders = self._graph.streams[self._caller_stream].producers
-                    names = " and ".join(self._graph.segments[p].name for p in feeders)
-                    item.error.add_note(
-                        f"minipipe: item {ident.number}, which came from {names!r} to the loop here"
-                    )
-                    raise item.error
-                yield item
+                yield self._shown(item)
             elif connection.loop is not None:
                 self._rounds[connection.loop].append(arrival)
             elif stage.takes:
-                stack.append(iter(stage.take(connection.inlet, item, ident)))
-        for stage in self._pairing:
-            stage.settle()
+                stack.append(iter(stage.take(connection.inlet, item)))
+
+    def _shown(self, item: WorkItem[Identity]) -> Any:
+        """The item, for the caller's loop.
+
+        Raises:
+            UnreadableItemError: it could not be made there from what processes would send.
+        """
+        shown = item.shown
+        if type(shown) is Unreadable:
+            feeders = self._graph.streams[self._caller_stream].producers
+            names = " and ".join(self._graph.segments[p].name for p in feeders)
+            shown.error.add_note(
+                f"minipipe: item {item.number}, which came from {names!r} to the loop here"
+            )
+            raise shown.error
+        return shown
 
     # --------------------------------------------------------- the end of streams
     def _end_what_can(self) -> Iterator[Any]:

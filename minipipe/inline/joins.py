@@ -1,120 +1,116 @@
-"""What a segment with several upstreams holds until it has an item of each."""
+"""The joins, inline: what comes is held until there is an item of each upstream."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Protocol
 
-from minipipe.errors import TwicePairedError, UnpairedError
-from minipipe.graph.joins import Fork
-from minipipe.inline.connections import Ident
-from minipipe.protocol.delivery.pairing import Pairing
+from minipipe.inline.connections import Identity
+from minipipe.operators.joins import ByKey, InStep
+from minipipe.operators.work_item import WorkItem
+from minipipe.protocol.wiring import Carried
 
-Whole = tuple[tuple[Any, ...], Ident]
+Item = WorkItem[Identity]
 
 
-class Join(Protocol):
-    """Parts in, wholes out."""
+class Waiting:
+    """What waits on one of several streams."""
 
-    def add(self, inlet: int, item: Any, ident: Ident) -> Whole | None:
-        """The whole that this part completes, if it does."""
+    def __init__(self, stream: str, from_loop: bool) -> None:
+        self.stream = stream
+        self.from_loop = from_loop
+        self.closed = False
+        self.discarded = 0
+        self._discards = False
+        self._items: deque[Item] = deque()
 
-    def ended(self, inlet: int) -> None:
-        """Nothing more comes from this upstream."""
+    @property
+    def ready(self) -> bool:
+        return bool(self._items)
 
-    def settle(self) -> int:
-        """Nothing is under way any more: how many parts were let go, as they have no partner."""
+    @property
+    def ended(self) -> bool:
+        return self.closed and not self._items
+
+    @property
+    def waiting(self) -> int:
+        return len(self._items)
+
+    def put(self, item: Item) -> None:
+        self._items.append(item)
+        if self._discards:
+            self.discard()
+
+    def pop(self) -> Item:
+        return self._items.popleft()
+
+    def discard(self) -> None:
+        self._discards = True
+        self.discarded += len(self._items)
+        self._items.clear()
 
 
 class ZipJoin:
-    """The first of each upstream, then the second of each, and so on.
+    """One item of each of several streams that have nothing to do with each other."""
 
-    Raises:
-        UnpairedError: `strict`, and something is left over when another upstream has ended.
-    """
-
-    def __init__(
-        self, where: str, streams: Sequence[str], from_loop: Sequence[bool], *, strict: bool
-    ) -> None:
-        self.surplus = [0] * len(streams)  # not strict: what was left over, by upstream
-        self._where = where
-        self._streams = streams
-        self._from_loop = from_loop  # something always comes round when a loop ends: no surplus
+    def __init__(self, where: str, waiting: Sequence[Waiting], *, strict: bool) -> None:
         self.strict = strict
-        self._queues: list[deque[tuple[Any, Ident]]] = [deque() for _ in streams]
-        self._ended = [False] * len(streams)
-
-    def add(self, inlet: int, item: Any, ident: Ident) -> Whole | None:
-        self._queues[inlet].append((item, ident))
-        if not all(self._queues):
-            self._look_for_surplus()
-            return None
-        parts = [queue.popleft() for queue in self._queues]
-        return tuple(part[0] for part in parts), parts[0][1]
-
-    def ended(self, inlet: int) -> None:
-        self._ended[inlet] = True
-        self._look_for_surplus()
-
-    def settle(self) -> int:
-        return 0
+        self._waiting = waiting
+        self._in_step = InStep(where, waiting)
 
     @property
-    def unpaired(self) -> UnpairedError:
-        """What to say of the surplus."""
-        return self._error(self.surplus)
+    def surplus(self) -> tuple[int, str]:
+        """How much was left over and dropped, and what to say of it."""
+        return self._in_step.surplus
+
+    def add(self, inlet: int, item: Item) -> Item | None:
+        """The whole that this part completes, if it does.
+
+        Raises:
+            UnpairedError: `strict`, and something is left over when another stream has ended.
+        """
+        if not item.is_tombstone:  # here nobody waits for what was dropped before
+            self._waiting[inlet].put(item)
+        if self._in_step.ready:
+            return self._in_step.take()
+        self._look_for_surplus()
+        return None
+
+    def ended(self, inlet: int) -> None:
+        """Nothing more comes from this upstream; raises as `add` does."""
+        self._waiting[inlet].closed = True
+        self._look_for_surplus()
 
     def _look_for_surplus(self) -> None:
-        lengths = [len(queue) for queue in self._queues]
-        if not any(e and not n for e, n in zip(self._ended, lengths, strict=True)):
+        if self._in_step.ready or not self._in_step.decided:
             return
-        lengths = [0 if loop else n for n, loop in zip(lengths, self._from_loop, strict=True)]
-        if not any(lengths):
-            return
-        if self.strict:
-            raise self._error(lengths)
-        self.surplus = [a + b for a, b in zip(self.surplus, lengths, strict=True)]
-        for queue in self._queues:
-            queue.clear()
-
-    def _error(self, counts: Sequence[int]) -> UnpairedError:
-        left = tuple((s, n) for s, n in zip(self._streams, counts, strict=True) if n)
-        return UnpairedError(self._where, left)
+        if not self.strict:
+            self._in_step.discard()
+        elif (unpaired := self._in_step.unpaired) is not None:
+            raise unpaired
 
 
 class KeyedJoin:
     """The parts of one item, which went different ways."""
 
-    def __init__(self, where: str, streams: Sequence[str], fork: Fork) -> None:
-        self._where = where
-        self._streams = streams
-        self._fork = fork
-        self._prefixes: dict[Any, int] = {}
-        self._done: set[tuple[int, int, int]] = set()  # put together since all was last settled
-        self._pairing = Pairing(len(streams))
-        self._next: dict[int, int] = {}  # by origin: above all numbers that came
+    def __init__(self, where: str, streams: Sequence[str], pairs: Carried) -> None:
+        self._by_key: ByKey[Identity] = ByKey(where, streams, pairs)
+        self._open = set(range(len(streams)))
 
-    def add(self, inlet: int, item: Any, ident: Ident) -> Whole | None:
-        origin, number, path = ident.before(self._fork)
-        prefix = self._prefixes.setdefault(path, len(self._prefixes))
-        self._next[origin] = max(self._next.get(origin, 0), number + 1)
-        try:
-            if (origin, number, prefix) in self._done:
-                raise ValueError("a part of what is whole already")
-            whole = self._pairing.add(inlet, origin, number, (prefix,), item)
-        except ValueError as error:
-            raise TwicePairedError(self._where, self._streams[inlet]) from error
-        if whole is None:
-            return None
-        self._done.add((origin, number, prefix))
-        return whole, ident
+    def add(self, inlet: int, item: Item) -> Item | None:
+        """The whole that this part completes, if it does.
+
+        Raises:
+            TwicePairedError: this part of the item has come before.
+        """
+        return self._by_key.add(inlet, item)
 
     def ended(self, inlet: int) -> None:
-        pass
+        """Nothing more comes from this upstream; raises as `add` does."""
+        if inlet in self._open:
+            self._open.remove(inlet)
+            if not self._open:
+                self._by_key.check_end()
 
-    def settle(self) -> int:
-        self._done.clear()
-        if not self._pairing.held:
-            return 0
-        return sum(self._pairing.mark(origin, number) for origin, number in self._next.items())
+
+Join = ZipJoin | KeyedJoin

@@ -1,37 +1,40 @@
-"""Sources, functions and Regulators: how each kind of segment calls its functor inline."""
+"""Sources, and what takes items: how each kind of segment calls its functor inline."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from inspect import GEN_CLOSED, getgeneratorstate
 from types import GeneratorType
 from typing import Any
 
-from minipipe.codec import readable
-from minipipe.errors import FunctorError, LifecycleError, SameIteratorError
-from minipipe.inline.connections import Delivery, Ident
-from minipipe.inline.stage import Stage, logger
-from minipipe.process.describe import text_of
-from minipipe.segments.coroutine import Coroutine, lost_tail
-from minipipe.segments.functor import Opened, coroutine_kwargs, is_made_in_worker
-from minipipe.segments.functor_code import yields_nothing
+from minipipe.errors import LifecycleError
+from minipipe.inline.connections import Delivery, Identity
+from minipipe.inline.joins import Item
+from minipipe.inline.stage import Stage
+from minipipe.operators.skipping import logger
+from minipipe.operators.steppers import (
+    ENDED,
+    SKIPPED,
+    CoroutineStepper,
+    Epochs,
+    FunctionStepper,
+    Stepper,
+    is_ended_by_errors,
+)
+from minipipe.operators.work_item import WorkItem
 from minipipe.segments.kinds import Source
 from minipipe.segments.markers import Sentinel
 
-# A generator is finished after it raised; `iter(object with __getitem__)` would ask for the same
-# index for ever.  Other iterators may go on after an ignored exception.
-_ENDED_BY_ERRORS = (GeneratorType, type(iter(type("_", (), {"__getitem__": None})())))
-
 
 class SourceStage(Stage):
-    """Yields what the functor gives, epoch by epoch."""
+    """Yields what the functor gives, epoch by epoch; of each of its workers, one by one."""
 
     _iterator: Iterator[Any] | None = None
-    _last: Iterator[Any] | None = None
-    _epochs = 0  # begun
-    _number = 0
+    _epochs: Epochs | None = None
+    _begun = 0  # epochs of the worker
+    _workers = 0  # that have ended
 
-    def next(self) -> list[Delivery] | None:
+    def next(self) -> Iterable[Delivery] | None:
         """Where the next item goes; None if there are no more."""
         self.as_worker()
         while not self.quits and not self.is_flagged():
@@ -44,49 +47,54 @@ class SourceStage(Stage):
                 self._iterator = None
                 continue
             except BaseException as error:
-                if not self._goes_on_after(error):
-                    break
+                self._failed(error)
                 continue
             if item is Sentinel:
-                break
-            if item is None:
-                self.dropped += 1
+                self._end_worker()
                 continue
-            self._number += 1
-            return self.put(item, None, self._number - 1, (item,))
+            if item is not None:
+                return self.put(item, None)
+            self.dropped += 1
         self.quit()
         return None
 
     def _begin(self) -> bool:
         """Begins the next epoch, if there is one."""
-        declared = self.declared
-        assert isinstance(declared, Source) and self.opened is not None
-        # Each of several workers goes through all of it.
-        if self._epochs == declared.epochs * self.segment.n_processes:
+        declared, opened = self.declared, self.opened
+        assert isinstance(declared, Source) and opened is not None
+        if self._begun == declared.epochs:
+            self._end_worker()
+        if self._workers == self.segment.n_processes:
             return False
-        if self._epochs and is_made_in_worker(declared.functor_obj):
-            self.opened.replace(Opened.open(declared.functor_obj, declared.init_kwargs))
-        iterator = self.opened.iterate(self.where)
-        if iterator is self._last:
-            raise SameIteratorError(self.where)
+        if self._epochs is None:
+            about = {"functor": declared.functor_obj, "init_kwargs": declared.init_kwargs}
+            self._epochs = Epochs(opened, self.where, **about)
+        iterator = self._epochs.begin()
         if isinstance(iterator, GeneratorType) and getgeneratorstate(iterator) == GEN_CLOSED:
             raise LifecycleError(
                 f"the generator of {self.where} has been used up: inline it is the caller's own, "
                 "so give the generator function, or make the generator anew for each pass"
             )
-        self._iterator = self._last = iterator
-        self._epochs += 1
+        self._iterator = iterator
+        self._begun += 1
         return True
 
-    def _goes_on_after(self, error: BaseException) -> bool:
+    def _end_worker(self) -> None:
+        self._iterator, self._begun = None, 0
+        self._workers += 1
+
+    def _failed(self, error: BaseException) -> None:
+        """What an exception comes to: the stream goes on, or it ends, or the run does."""
+        at: Item = WorkItem((), self.outlets[0].next_number, Identity(self.segment.index))
         if self._iterator is None:  # it has not even begun
-            self.note(error, f"its functor at item {self._number}")
+            raise self.broken_at(error, at)  # type: ignore[arg-type]
+        ends = is_ended_by_errors(self._iterator)
+        self.consequence = " and the stream ends, as a generator cannot go on" if ends else ""
+        if not self.skips(error, at, last=ends):
             raise error
-        ends = isinstance(self._iterator, _ENDED_BY_ERRORS)
-        why = " and the stream ends, as a generator cannot go on" if ends else ""
-        if not self.skips(error, Ident(self.segment.index, self._number), (), why, last=ends):
-            raise error
-        return not ends
+        self.dropped += 1
+        if ends:
+            self._end_worker()
 
     @property
     def taken(self) -> int:
@@ -100,105 +108,60 @@ class SourceStage(Stage):
             self._iterator = None
 
 
-class FunctionStage(Stage):
-    """A Transform or a Sink."""
+class OperatorStage(Stage):
+    """A Transform, Regulator or Sink."""
 
-    def take(self, inlet: int, item: Any, ident: Ident) -> Iterable[Delivery]:
-        whole = self.gather(inlet, item, ident)
-        if whole is None:
-            return ()
-        assert self.opened is not None
-        arguments, ident = whole
-        self.as_worker()
-        try:
-            result = readable(self.opened.call)(*arguments)
-        except BaseException as error:
-            if not self.skips(error, ident, arguments):
-                if isinstance(error, StopIteration):  # which would look like an end
-                    where = f"in its functor of segment {self.segment.name!r} (inline)"
-                    told = FunctorError("StopIteration", text_of(error), where)
-                    for note in error.__notes__:
-                        told.add_note(note)
-                    raise told from error
-                raise
-            return ()
-        if not self.outlets:
-            return ()
-        if result is Sentinel:
-            self.quit_by_sentinel(ident.number, arguments)
-            return ()
-        return self.put(result, ident, ident.number, arguments)
-
-
-class RegulatorStage(Stage):
-    """Sends items into a coroutine; takes from it only when the last output is worked off."""
-
-    _coroutine: Coroutine | None = None
+    _stepper: Stepper | None = None
 
     def open(self) -> None:
         super().open()
-        opened, declared = self.opened, self.declared
+        opened, declared, ends = self.opened, self.declared, self.segment.in_loop
         assert opened is not None
-        kwargs = coroutine_kwargs(declared.functor_obj, declared.init_kwargs)
-        self._coroutine = Coroutine(lambda: opened.call(**kwargs), self.where)
-        try:
-            self._coroutine.prime()
-        except BaseException as error:
-            if not self.skipping.skips(error, None, (), skipped="its coroutine did not begin"):
-                self.note(error, "its functor")
-                raise
-            self.judge_failures()
+        if self.segment.kind == "regulator":
+            self.consequence = " and its coroutine is made anew"
+            about = {"functor": declared.functor_obj, "init_kwargs": declared.init_kwargs}
+            self._stepper = CoroutineStepper(self, opened, self.where, ends=ends, **about)
+        else:
+            sinks = not self.outlets
+            self._stepper = FunctionStepper(self, opened, self.where, ends=ends, sinks=sinks)
+        self._stepper.prime()
 
-    def take(self, inlet: int, item: Any, ident: Ident) -> Iterator[Delivery]:
-        whole = self.gather(inlet, item, ident)
-        if whole is None:
+    def take(self, inlet: int, item: Item) -> Iterator[Delivery]:
+        taken = self.gather(inlet, item)
+        if taken is None:
             return
-        coroutine = self._coroutine
-        assert coroutine is not None
-        arguments, ident = whole
-        sent = arguments[0] if len(arguments) == 1 else arguments
-        yield from self._outputs(lambda: readable(coroutine.send)(sent), ident, arguments)
+        if taken.is_tombstone:  # dropped before: passed on for the join to know, and nothing else
+            yield from self.put(None, taken)
+            return
+        assert self._stepper is not None
+        yield from self._passed_on(self._stepper, self._stepper.first(taken), taken)
 
     def finish(self) -> Iterator[Delivery]:
         yield from super().finish()
-        if self._coroutine is not None:
-            yield from self._outputs(self._coroutine.finish, None, ())
-            if self._coroutine.lost and not yields_nothing(self.declared.functor_obj):
-                logger.warning("%s", lost_tail(self.where, self._coroutine.lost))
+        self.finishing = True
+        stepper = self._stepper
+        assert stepper is not None
+        yield from self._passed_on(stepper, stepper.finish(), None)
+        if text := stepper.lost():
+            logger.warning("%s", text)
         self.judge_failures(final=True)
 
-    def _outputs(
-        self, step: Callable[[], Any], ident: Ident | None, arguments: tuple[Any, ...]
-    ) -> Iterator[Delivery]:
-        assert self._coroutine is not None
-        while True:
-            self.as_worker()
-            try:
-                output = step()
-            except BaseException as error:
-                if not self._skips_step(error, ident, arguments):
-                    raise
+    def _passed_on(self, stepper: Stepper, step: Any, taken: Item | None) -> Iterator[Delivery]:
+        """What comes of a call, and of those that it needs to give all that it has."""
+        if step is SKIPPED or step is None:
+            if taken is None or not self.outlets or self.segment.kind == "regulator":
+                self.dropped += step is SKIPPED and taken is not None
+            else:
+                yield from self.put(None, taken)
+            return
+        while step is not None and step is not SKIPPED:
+            if step is ENDED:
+                self.quit()
                 return
-            if output is None:
-                return
-            at = self.items_out if ident is None else ident.number
-            if output is Sentinel:
-                self.quit_by_sentinel(at, arguments)
-                return
-            yield from self.put(output, None, at, arguments)
-            step = self._coroutine.more
-
-    def _skips_step(
-        self, error: BaseException, ident: Ident | None, arguments: tuple[Any, ...]
-    ) -> bool:
-        if ident is not None:
-            return self.skips(error, ident, arguments, " and its coroutine is made anew")
-        what = "what it held at the end of the stream was skipped"
-        if self.skipping.skips(error, None, (), skipped=what):
-            return True
-        self.note(error, "its functor at the end of the stream")
-        return False
+            yield from self.put(step, taken)
+            step = stepper.more(taken)
+        self.dropped += step is SKIPPED and taken is not None
 
     def leave(self) -> None:
-        if self._coroutine is not None:
-            self._coroutine.close()
+        if self._stepper is not None:
+            self._stepper.close()

@@ -8,16 +8,10 @@ from minipipe.graph import Graph, GraphSegment
 from minipipe.graph.graph import edges_of
 from minipipe.graph.loops import Edge
 from minipipe.inline.connections import Connection, Outlet, RoundRobin
-from minipipe.inline.joins import Join, KeyedJoin, ZipJoin
-from minipipe.inline.kinds import FunctionStage, RegulatorStage, SourceStage
+from minipipe.inline.joins import Join, KeyedJoin, Waiting, ZipJoin
+from minipipe.inline.kinds import OperatorStage, SourceStage
 from minipipe.inline.stage import Stage
-
-KINDS: dict[str, type[Stage]] = {
-    "source": SourceStage,
-    "transform": FunctionStage,
-    "sink": FunctionStage,
-    "regulator": RegulatorStage,
-}
+from minipipe.protocol.wiring import OutletSpec, Wiring
 
 
 def stages_of(graph: Graph, ignored: tuple[type[BaseException], ...] | None) -> dict[int, Stage]:
@@ -27,38 +21,35 @@ def stages_of(graph: Graph, ignored: tuple[type[BaseException], ...] | None) -> 
         declared = segment.declared
         if declared is not None:
             skipped = declared.ignore_exceptions if ignored is None else ignored
-            join = _join(graph, segment)
-            stages[segment.index] = KINDS[segment.kind](segment, declared, skipped, join)
+            wiring = graph.wiring(segment.index)
+            kind = SourceStage if segment.kind == "source" else OperatorStage
+            join = _join(segment, wiring)
+            stages[segment.index] = kind(segment, declared, wiring, skipped, join)
     turns = [RoundRobin() for _ in graph.streams]
     for index, stage in stages.items():
-        stage.keeps_identity = graph.join_plans.passes(stage.segment)
-        for number in stage.segment.outputs:
-            stage.outlets.append(_outlet(graph, stages, index, number, turns))
+        for spec in graph.wiring(index).outlets:
+            stage.outlets.append(_outlet(graph, stages, index, spec, turns))
     return stages
 
 
-def _join(graph: Graph, segment: GraphSegment) -> Join | None:
+def _join(segment: GraphSegment, wiring: Wiring) -> Join | None:
     if not segment.joins:
         return None
     where = f"{segment.kind} {segment.name!r}"
-    names = [graph.streams[i].name for i in segment.inputs]
-    plan = graph.join_plans.by_join.get(segment.index)
-    if plan is not None:
-        return KeyedJoin(where, names, plan.fork)
-    loop = graph.loops.members_with(segment.index)
-    from_loop = [bool(loop.intersection(graph.streams[i].producers)) for i in segment.inputs]
-    strict = getattr(segment.declared, "strict", True)
-    return ZipJoin(where, names, from_loop, strict=strict)
+    if wiring.pairs is not None:
+        return KeyedJoin(where, [inlet.name for inlet in wiring.inlets], wiring.pairs)
+    waiting = [Waiting(inlet.name, inlet.fed_by_loop) for inlet in wiring.inlets]
+    return ZipJoin(where, waiting, strict=getattr(segment.declared, "strict", True))
 
 
 def _outlet(
     graph: Graph,
     stages: dict[int, Stage],
     index: int,
-    number: int,
+    spec: OutletSpec,
     turns: Sequence[RoundRobin],
 ) -> Outlet:
-    segment, stream = graph.segments[index], graph.streams[number]
+    number, stream = spec.stream, graph.streams[spec.stream]
     connections = [
         Connection(
             stages.get(consumer),
@@ -67,9 +58,7 @@ def _outlet(
         )
         for consumer in stream.consumers
     ]
-    forks = len(segment.outputs) > 1
-    step = (("segment", index), segment.outputs.index(number)) if forks else None
-    return Outlet(number, connections, None if stream.broadcast else turns[number], step=step)
+    return Outlet(spec, connections, turns[number])
 
 
 def _closed_loop(graph: Graph, edge: Edge) -> int | None:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from minipipe.errors import ItemTypeError, SentinelError
+from minipipe.errors import FunctorError, ItemTypeError, OutputsError
 from minipipe.graph import GraphSegment
-from minipipe.inline.connections import Delivery, Ident, Outlet
-from minipipe.inline.joins import Join, Whole, ZipJoin
+from minipipe.inline.connections import Delivery, Identity, Outlet
+from minipipe.inline.joins import Item, Join, ZipJoin
 from minipipe.inline.skipping import Skipping
-from minipipe.process.describe import describe
+from minipipe.operators.joins import lost_parts
+from minipipe.operators.outputs import Outputs
+from minipipe.operators.skipping import logger
+from minipipe.operators.steppers import SKIPPED
+from minipipe.process.describe import describe, text_of
 from minipipe.process.seeds import set_default
 from minipipe.process.worker_info import WorkerInfo, set_worker_info
 from minipipe.protocol.run.stats import WorkerStats
-from minipipe.segments.functor import Opened, outputs_of
+from minipipe.protocol.wiring import Wiring
+from minipipe.segments.functor import Opened
 from minipipe.segments.segment import Segment
 
-logger = logging.getLogger("minipipe")
-
 MAX_SURPLUS = 1000  # so many are counted, of what is left over for a join that is not strict
-_MEND = " (strict=False makes this a warning)"
 
 
 class Stage:
@@ -31,10 +32,14 @@ class Stage:
     then it takes nothing more.  It has ended when all that it gave has been passed on.
     """
 
+    consequence = ""  # of a functor that raised, beside that the item is skipped
+    finishing = False  # its input has ended
+
     def __init__(
         self,
         segment: GraphSegment,
         declared: Segment,
+        wiring: Wiring,
         ignored: tuple[type[BaseException], ...],
         join: Join | None,
     ) -> None:
@@ -44,6 +49,7 @@ class Stage:
         self.join = join
         self.where = f"{segment.kind} {segment.name!r}"
         self.info = WorkerInfo(segment.name, segment.worker_name(0), 0, 1, 0)
+        self.outputs = Outputs(wiring, segment.index, self.where)
         self.outlets: list[Outlet] = []
         self.opened: Opened | None = None
         self.broken = False  # it raised: its local_term is not called
@@ -51,8 +57,6 @@ class Stage:
         self.quits = False
         self.ended = False
         self.items_in = self.items_out = self.dropped = 0
-        self.keeps_identity = False  # each item stays one item here
-        self._count = 0
         self._flag = declared.term_flag
 
     def as_worker(self) -> None:
@@ -94,7 +98,7 @@ class Stage:
         """What the functor has left open is closed."""
 
     # ----------------------------------------------------------------- items
-    def take(self, inlet: int, item: Any, ident: Ident) -> Iterable[Delivery]:
+    def take(self, inlet: int, item: Item) -> Iterable[Delivery]:
         """Works an item off; gives, one by one, what that puts out."""
         raise NotImplementedError(self.where)
 
@@ -104,96 +108,85 @@ class Stage:
         if self.join is not None and not self.quits:
             for inlet in range(len(self.segment.inputs)):
                 self.inlet_ended(inlet)
-            self._tell_surplus(self.join)
+            if isinstance(self.join, ZipJoin):
+                count, text = self.join.surplus
+                self.dropped += count
+                if count:
+                    logger.warning("%s", text)
         return ()
 
     def inlet_ended(self, inlet: int) -> None:
         """Nothing more comes from this upstream.
 
         Raises:
-            UnpairedError: and so something is left over of another one.
+            UnpairedError, TwicePairedError: and so something is left over of another one.
         """
-        if self.join is None:
-            return
+        if self.join is not None:
+            self._joining(self.join.ended, inlet)
+
+    def _joining(self, function: Callable[..., Any], *args: Any) -> Any:
         try:
-            self.join.ended(inlet)
+            return function(*args)
         except ValueError as error:
             self.note(error, "joining the upstreams")
             raise
 
-    def settle(self) -> None:
-        """Nothing is under way any more, so parts that wait for others wait in vain."""
-        if self.join is not None:
-            release = self.join.settle()
-            self.dropped += release
-
-    def gather(self, inlet: int, item: Any, ident: Ident) -> Whole | None:
+    def gather(self, inlet: int, item: Item) -> Item | None:
         """The arguments for the functor, if all are there and it is to be called."""
-        whole: Whole | None = (item,), ident
+        taken: Item | None = item
         if self.join is not None:
-            try:
-                whole = self.join.add(inlet, item, ident)
-            except ValueError as error:
-                self.note(error, "joining the upstreams")
-                raise
-        if whole is None:
-            if isinstance(self.join, ZipJoin) and sum(self.join.surplus) >= MAX_SURPLUS:
+            taken = self._joining(self.join.add, inlet, item)
+        if taken is None:
+            if isinstance(self.join, ZipJoin) and self.join.surplus[0] >= MAX_SURPLUS:
                 self.takes = False  # so that a source without end, which feeds nobody else, ends
             return None
         if self.is_flagged():
             self.quit()
             return None
-        self.items_in += 1  # one call, whatever it joins
-        self.skipping.begin(whole[0])
-        return whole
+        if taken.is_tombstone:
+            self.dropped += lost_parts(taken)
+        else:
+            self.items_in += 1  # one call, whatever it joins
+            self.skipping.begin(taken)
+        return taken
 
-    def put(
-        self, result: Any, ident: Ident | None, number: int, arguments: tuple[Any, ...]
-    ) -> list[Delivery]:
-        """Where what the functor gave for an item goes (None: nowhere).
+    def put(self, result: Any, taken: Item | None) -> Iterable[Delivery]:
+        """Where what the functor gave goes (None: nowhere, but for a join to know).
 
         Raises:
             OutputsError: it is not one for each of several downstreams.
             ItemTypeError: it could not be sent to another process, and is not to be skipped.
         """
-        if ident is None or not self.keeps_identity:
-            ident = Ident(self.segment.index, self._count)
-        if len(self.outlets) == 1:
-            if result is None:
-                self.dropped += 1
-                return []
-            self._count += 1
-            try:
-                arrivals = self.outlets[0].put(result, ident)
-            except ItemTypeError as error:
-                return self._not_sent(error, ident, number, arguments)
-            self.items_out += 1
-            return arrivals
         try:
-            outputs = outputs_of(result, len(self.outlets), self.where)
-        except ValueError as error:
-            self.note(error, _at(number, arguments))
-            raise
-        arrivals = []
-        self._count += 1  # what the elements of one result have in common
-        before = self.items_out
-        for outlet, output in zip(self.outlets, outputs, strict=True):
-            if output is not None:
-                try:
-                    arrivals += outlet.put(output, ident)
-                except ItemTypeError as error:
-                    return arrivals + self._not_sent(error, ident, number, arguments)
-                self.items_out += 1
-        self.dropped += self.items_out == before
-        return arrivals
-
-    def _not_sent(
-        self, error: ItemTypeError, ident: Ident, number: int, arguments: tuple[Any, ...]
-    ) -> list[Delivery]:
-        """What it comes to that something could not be sent to another process: nothing."""
-        if not self.skips(error, Ident(ident.origin, number, ident.path), arguments):
-            raise error
-        return []
+            elements = self.outputs.split(result)
+        except OutputsError as error:
+            raise self.broken_at(error, taken) from None
+        try:  # all of them, before any is sent
+            copies = [
+                [(0, None)] if element is None else outlet.copies(element)
+                for outlet, element in zip(self.outlets, elements, strict=True)
+            ]
+        except ItemTypeError as error:
+            if not self.skips(error, taken, has_item=self.segment.kind != "regulator"):
+                raise
+            elements, copies = (None,) * len(elements), [[(0, None)]] * len(elements)
+        sent = sum(element is not None for element in elements)
+        self.items_out += sent
+        self.dropped += not sent and (taken is None or not taken.is_tombstone)
+        mask = self.outputs.filled(elements)
+        deliveries: list[Delivery] = []
+        for i in mask:
+            outlet = self.outlets[i]
+            keys = {c.join: self.outputs.key(c, taken) for c in outlet.spec.carried}
+            if taken is not None and self.segment.stateless:
+                number, (origin, path) = taken.number, taken.parcel
+                identity = Identity(origin, (*path, (i, mask)) if self.outputs.forks else path)
+            else:
+                number, identity = outlet.next_number, Identity(self.segment.index)
+                outlet.next_number += 1
+            deliveries += outlet.put(copies[i], number, identity, keys)
+        self.outputs.results += 1
+        return deliveries
 
     # ------------------------------------------------------- the end, and failures
     @property
@@ -210,36 +203,47 @@ class Stage:
         """Takes nothing more, whatever comes."""
         self.quits, self.takes = True, False
 
-    def quit_by_sentinel(self, number: int, arguments: tuple[Any, ...]) -> None:
-        """The functor gave `mp.Sentinel`.
+    def drain(self) -> None:
+        """The run is to end early: that a stream has more than another is no error then."""
+        if isinstance(self.join, ZipJoin):
+            self.join.strict = False
 
-        Raises:
-            SentinelError: it is not in a loop.
-        """
-        if not self.segment.in_loop:
-            error = SentinelError(self.where)
-            self.note(error, _at(number, arguments))
-            raise error
-        self.quit()
+    def guarded(self, taken: Item | None, function: Callable[..., Any], *args: Any) -> Any:
+        """What a function of the user's gives; SKIPPED, if it raised what is to be ignored."""
+        self.as_worker()
+        try:
+            return function(*args)
+        except BaseException as error:
+            if self.skips(error, taken):
+                return SKIPPED
+            if not isinstance(error, StopIteration):
+                raise
+            where = f"in its functor of segment {self.segment.name!r} (inline)"
+            told = FunctorError("StopIteration", text_of(error), where)  # it would look like an end
+            for note in error.__notes__:
+                told.add_note(note)
+            raise told from error
+
+    def broken_at(self, error: Exception, taken: Item | None) -> BaseException:
+        """What to raise for a mistake of the functor's at this item."""
+        self.note(error, self._at(taken))
+        return error
 
     def skips(
-        self,
-        error: BaseException,
-        ident: Ident,
-        arguments: tuple[Any, ...] = (),
-        consequence: str = "",
-        *,
-        last: bool = False,
+        self, error: BaseException, taken: Item | None, *, has_item: bool = True, last: bool = False
     ) -> bool:
-        """Whether what the functor raised is to be ignored; then the item counts as dropped.
+        """Whether what the functor raised is to be ignored.
 
         Raises:
             TooManyFailuresError: it was one too many.
         """
-        if not self.skipping.skips(error, ident, arguments, consequence, last=last):
-            self.note(error, _at(ident.number, arguments))
+        what = f"was skipped{self.consequence}"
+        if taken is None:
+            held = "what it held at the end of the stream was skipped"
+            what = held if self.finishing else "its coroutine did not begin"
+        if not self.skipping.skips(error, taken, what, has_item=has_item, last=last):
+            self.note(error, self._at(taken))
             return False
-        self.dropped += 1
         self.judge_failures()
         return True
 
@@ -249,10 +253,10 @@ class Stage:
         return self.items_in
 
     def judge_failures(self, *, final: bool = False) -> None:
-        error = self.skipping.too_many(self.taken, final=final)
+        error = self.skipping.items.too_many(self.taken, final=final)
         if error is not None:
             self.note(error, "its functor")
-            raise error from self.skipping.last
+            raise error
 
     def note(self, error: BaseException, doing: str) -> None:
         """Says in `error` where it was raised; the stage is broken."""
@@ -261,10 +265,11 @@ class Stage:
             self.broken = not isinstance(error, KeyboardInterrupt)
             error.add_note(f"minipipe: in {doing} of segment {self.segment.name!r} (inline)")
 
-    def _tell_surplus(self, join: Join) -> None:
-        if isinstance(join, ZipJoin) and any(join.surplus):
-            self.dropped += sum(join.surplus)
-            logger.warning("%s", str(join.unpaired).removesuffix(_MEND))
+    def _at(self, taken: Item | None) -> str:
+        if taken is None:
+            return "its functor at the end of the stream" if self.finishing else "its functor"
+        shown = f" ({describe(taken.shown)})" if taken.arguments else ""
+        return f"its functor at item {taken.number}{shown}"
 
     def stats(self, state: str) -> WorkerStats:
         """What it has done so far."""
@@ -291,10 +296,3 @@ def leave_worker() -> None:
     """What is called from here on is no functor."""
     set_worker_info(None)
     set_default(None)
-
-
-def _at(number: int, arguments: tuple[Any, ...]) -> str:
-    if not arguments:
-        return f"its functor at item {number}"
-    item = arguments[0] if len(arguments) == 1 else arguments
-    return f"its functor at item {number} ({describe(item)})"

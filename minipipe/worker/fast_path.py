@@ -8,13 +8,14 @@ from typing import Any
 
 from minipipe.codec import readable
 from minipipe.errors import SentinelError
+from minipipe.operators.steppers import SKIPPED
 from minipipe.protocol.delivery.paths import outputs
 from minipipe.segments.functor import Opened
 from minipipe.segments.markers import Sentinel
 from minipipe.stream import Inlet, Outlet, Role, Turn
 from minipipe.stream.outlet import FAST
 from minipipe.stream.page import ITEM_WORD
-from minipipe.worker.functor_runner import SKIPPED, FunctorRunner
+from minipipe.worker.functor_runner import FunctorRunner
 from minipipe.worker.skipping import broken
 
 QUICK_S = 0.0005  # a functor that takes less as a rule is not watched from the first moment on

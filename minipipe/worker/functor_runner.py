@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minipipe.errors import ItemTypeError
+from minipipe.operators.steppers import SKIPPED
+from minipipe.operators.work_item import WorkItem
 from minipipe.protocol.delivery.paths import outputs
 from minipipe.stream import Inlet, Node, Outlet, Role, StopRun, Turn, records
 from minipipe.stream.arrived import Arrived
@@ -25,9 +27,6 @@ from minipipe.worker.hooks import Hook
 from minipipe.worker.poll_interval import PollInterval
 from minipipe.worker.service_thread import ServiceThread
 from minipipe.worker.skipping import CALLING, SENDING, Broken, Skipping, broken
-from minipipe.worker.work_item import WorkItem
-
-SKIPPED = object()  # in place of a result: the functor raised what is to be ignored
 
 
 class FunctorRunner:
@@ -157,7 +156,7 @@ class FunctorRunner:
             self.after(second, number, item, parcel.origin, parcel)
             return SKIPPED
 
-    def broken_at(self, error: BaseException, taken: WorkItem | None) -> Broken:
+    def broken_at(self, error: BaseException, taken: WorkItem[Arrived] | None) -> Broken:
         """What to raise for an error that came with this item, or outside of any."""
         if taken is None:
             return broken(error, None, None, self.node.ident)

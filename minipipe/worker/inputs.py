@@ -6,16 +6,16 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from minipipe.operators.work_item import NO_KEYS, Key, WorkItem
 from minipipe.stream import Inlet, Role
-from minipipe.stream.arrived import Arrived, Key
+from minipipe.stream.arrived import Arrived
 from minipipe.worker.functor_runner import FunctorRunner
-from minipipe.worker.work_item import NO_KEYS, WorkItem
 
 
 class Input(Protocol):
     """Gives a segment's items one by one."""
 
-    def take(self) -> WorkItem | None:
+    def take(self) -> WorkItem[Arrived] | None:
         """The next item; None at the end of the input."""
 
     def done(self) -> None:
@@ -37,6 +37,30 @@ class Reader:
         return self.inlet.turn is not None or self.inlet.ready
 
     @property
+    def stream(self) -> str:
+        """Its name."""
+        return self.inlet.spec.name
+
+    @property
+    def from_loop(self) -> bool:
+        """Whether the loop feeds it that this worker is in."""
+        return self.inlet.spec.fed_by_loop
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is there, and nothing comes any more."""
+        return self.inlet.ended
+
+    @property
+    def discarded(self) -> int:
+        """How many items were dropped, since they have no partner."""
+        return self.inlet.discarded
+
+    def discard(self) -> None:
+        """From now on, whatever is there and whatever comes is dropped."""
+        self.inlet.discard()
+
+    @property
     def waiting(self) -> int:
         """How many items have arrived and were not taken out."""
         return self.inlet.queued_items - (self._position if self.inlet.turn is not None else 0)
@@ -55,7 +79,7 @@ class Reader:
             self._position = 0
         return turn.items[self._position]
 
-    def pop(self) -> WorkItem:
+    def pop(self) -> WorkItem[Arrived]:
         """Takes an item out."""
         inlet = self.inlet
         turn = inlet.turn
@@ -94,7 +118,7 @@ class Single:
         self._reader = Reader(runner, self._inlet)
         self._relays = self._inlet.spec.role is Role.STATELESS
 
-    def take(self) -> WorkItem | None:
+    def take(self) -> WorkItem[Arrived] | None:
         node, inlet, reader = self._runner.node, self._inlet, self._reader
         if inlet.turn is not None and inlet.turn.stale:
             inlet.abandon()

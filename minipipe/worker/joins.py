@@ -6,20 +6,19 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import cast
 
-from minipipe.errors import TwicePairedError, UnpairedError
-from minipipe.protocol.delivery.pairing import Pairing
+from minipipe.errors import TwicePairedError
+from minipipe.operators.joins import ByKey, InStep, lost_parts
+from minipipe.operators.work_item import WorkItem
 from minipipe.protocol.wiring import Carried
 from minipipe.stream import Inlet, records
+from minipipe.stream.arrived import Arrived
 from minipipe.worker.functor_runner import FunctorRunner
 from minipipe.worker.inputs import Reader, keys_at
 from minipipe.worker.skipping import broken
-from minipipe.worker.work_item import NO_KEYS, WorkItem
 
 PATIENCE_S = 0.1  # a join that waits this long beside a full stream asks whether that is why
 MANY_ITEMS, MANY_BYTES = 100_000, 1 << 30  # a stream on which so much waits is worth a warning
-_MEND = " (strict=False makes this a warning)"
 
 
 class ZipJoin:
@@ -29,25 +28,26 @@ class ZipJoin:
         self._runner = runner
         self._strict = strict
         self._readers = [Reader(runner, inlet) for inlet in runner.node.inlets.values()]
+        self._in_step: InStep[Arrived] = InStep(runner.where, self._readers)
         self._waited_since_s = 0.0
         self._carries_tombstones = runner.node.wiring.carries_tombstones
         for reader in self._readers:
             reader.inlet.followed = False  # the number on the status page is one of several
 
-    def take(self) -> WorkItem | None:
+    def take(self) -> WorkItem[Arrived] | None:
         readers, node = self._readers, self._runner.node
         if self._carries_tombstones:
             for reader in readers:
                 reader.drop_holes()
-        if not all(reader.ready for reader in readers):
+        if not self._in_step.ready:
             self._waited_since_s = time.monotonic()
             self._runner.wait_for_input(
                 lambda: node.orders.leaving or self._decided or self._relieve(), PATIENCE_S
             )
-        if not all(reader.ready for reader in readers):
+        if not self._in_step.ready:
             self._end()
             return None
-        return together([reader.pop() for reader in readers])
+        return self._in_step.take()
 
     def done(self) -> None:
         for reader in self._readers:
@@ -59,7 +59,7 @@ class ZipJoin:
         if self._carries_tombstones:
             for reader in self._readers:
                 reader.drop_holes()
-        return all(r.ready for r in self._readers) or any(r.inlet.ended for r in self._readers)
+        return self._in_step.decided
 
     def _relieve(self) -> bool:
         """Lets more of a full stream wait if another one has nothing because of that.
@@ -96,36 +96,29 @@ class ZipJoin:
             self._runner.node.report(records.Log(logging.WARNING, text))
 
     def _end(self) -> None:
-        """One stream has ended: what the others still have or get is left over.
-
-        What comes round in a loop is not: something always does when a loop comes to its end.
-        """
-        runner, node = self._runner, self._runner.node
+        """One stream has ended: what the others still have or get is left over."""
+        runner, node, in_step = self._runner, self._runner.node, self._in_step
         for reader in self._readers:
-            if reader.inlet.spec.fed_by_loop:
-                reader.inlet.discard()
-        others = [r for r in self._readers if not (r.inlet.ended or r.inlet.spec.fed_by_loop)]
+            if reader.from_loop:
+                reader.discard()
+        others = in_step.others
         if self._strict and not node.orders.draining:
             if not node.orders.leaving:
                 runner.wait_for_input(
-                    lambda: any(r.ready for r in others) or all(r.inlet.ended for r in others)
+                    lambda: any(r.ready for r in others) or all(r.ended for r in others)
                 )
-            left = {r.inlet.spec.name: r.waiting for r in others if r.ready}
-            if left:
-                error = UnpairedError(runner.where, tuple(left.items()))
+            if (error := in_step.unpaired) is not None:
                 raise broken(error, None, None, node.ident)
             return
-        for reader in others:
-            reader.inlet.discard()
+        in_step.discard()
         if others and not node.orders.draining:
             node.report(records.Ended())  # a source that feeds nobody else yields no more
         if not node.orders.leaving:
-            runner.wait_for_input(lambda: all(r.inlet.ended for r in others))
-        left = {r.inlet.spec.name: r.inlet.discarded for r in others if r.inlet.discarded}
-        if left:
-            node.page.dropped += sum(left.values())
-            text = str(UnpairedError(runner.where, tuple(left.items())))
-            node.report(records.Log(logging.WARNING, text.removesuffix(_MEND)))
+            runner.wait_for_input(lambda: all(r.ended for r in others))
+        count, text = in_step.surplus
+        if count:
+            node.page.dropped += count
+            node.report(records.Log(logging.WARNING, text))
 
 
 class KeyedJoin:
@@ -133,14 +126,14 @@ class KeyedJoin:
 
     def __init__(self, runner: FunctorRunner, pairs: Carried) -> None:
         self._runner = runner
-        self._pairs = pairs
         self._inlets: Sequence[Inlet] = list(runner.node.inlets.values())
-        self._pairing = Pairing(len(self._inlets))
-        self._whole: deque[WorkItem] = deque()
+        names = [inlet.spec.name for inlet in self._inlets]
+        self._by_key: ByKey[Arrived] = ByKey(runner.where, names, pairs)
+        self._whole: deque[WorkItem[Arrived]] = deque()
         for inlet in self._inlets:
             inlet.followed = False
 
-    def take(self) -> WorkItem | None:
+    def take(self) -> WorkItem[Arrived] | None:
         inlets = self._inlets
         while not self._whole:
             for i, inlet in enumerate(inlets):
@@ -149,10 +142,11 @@ class KeyedJoin:
             if self._whole:
                 break
             if all(inlet.ended for inlet in inlets):
-                if self._pairing.held and not self._runner.node.orders.leaving:
-                    # Each way brings one part of an item, if only a hole: one brought two.
-                    names = " or ".join(inlet.spec.name for inlet in inlets)
-                    raise self._runner.broken_at(TwicePairedError(self._runner.where, names), None)
+                if not self._runner.node.orders.leaving:
+                    try:
+                        self._by_key.check_end()
+                    except TwicePairedError as error:
+                        raise self._runner.broken_at(error, None) from error
                 return None
             self._runner.wait_for_input(
                 lambda: any(inlet.queue for inlet in inlets) or all(inlet.ended for inlet in inlets)
@@ -160,7 +154,7 @@ class KeyedJoin:
         taken = self._whole.popleft()
         node = self._runner.node
         if taken.is_tombstone:
-            node.page.dropped += sum(part is not None for part in taken.arguments)
+            node.page.dropped += lost_parts(taken)
         else:
             node.paired = (node.paired or 0) + 1
         return taken
@@ -175,23 +169,12 @@ class KeyedJoin:
         parcel = turn.parcel
         for position, item in enumerate(turn.items):
             part = WorkItem((item,), turn.numbers[position], parcel, keys_at(parcel, position))
-            key = part.key(self._pairs)
-            assert key is not None, "what lost its identity carries a key"
             try:
-                parts = self._pairing.add(i, key[0], key[1], key[2:], part)
-            except ValueError as error:  # two outputs of a fork lead into one of its streams
-                twice = TwicePairedError(self._runner.where, inlet.spec.name)
-                raise self._runner.broken_at(twice, part) from error
-            if parts is not None:
-                self._whole.append(together(cast("Sequence[WorkItem]", parts)))
+                whole = self._by_key.add(i, part)
+            except TwicePairedError as error:
+                raise self._runner.broken_at(error, part) from error
+            if whole is not None:
+                self._whole.append(whole)
         turn.reached(parcel.count)
         inlet.pace.observe(parcel.count, time.monotonic() - began_s)
         inlet.end()
-
-
-def together(parts: Sequence[WorkItem]) -> WorkItem:
-    """Parts as one item, whose identity is that of the first."""
-    first = parts[0]
-    keys = {join: key for part in parts for join, key in part.keys.items()}
-    arguments = tuple(argument for part in parts for argument in part.arguments)
-    return WorkItem(arguments, first.number, first.parcel, keys or NO_KEYS, parts)

@@ -9,11 +9,11 @@ from hashlib import blake2b
 from typing import Any
 
 from minipipe.dead_letters import DeadLetterRecord, encode_record, keep, write
+from minipipe.operators.work_item import WorkItem
 from minipipe.protocol.delivery.paths import Leaf, outputs
 from minipipe.stream import Node
 from minipipe.stream.arrived import Arrived
 from minipipe.worker.failure import Failure
-from minipipe.worker.work_item import WorkItem
 
 
 class DeadLetterWriter:
@@ -49,7 +49,11 @@ class DeadLetterWriter:
         return self._path is not None
 
     def write(
-        self, failure: Failure, item: Any, parcel: Arrived | None, parts: Sequence[WorkItem] = ()
+        self,
+        failure: Failure,
+        item: Any,
+        parcel: Arrived | None,
+        parts: Sequence[WorkItem[Arrived]] = (),
     ) -> None:
         """Writes an item, with what the functor has raised.
 

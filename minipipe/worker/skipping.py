@@ -10,7 +10,8 @@ from typing import Any
 import cloudpickle
 
 from minipipe.codec import Unreadable
-from minipipe.errors import ItemTypeError, UnreadableItemError
+from minipipe.operators.skipping import Tolerance
+from minipipe.operators.work_item import WorkItem
 from minipipe.process.describe import text_of
 from minipipe.protocol.delivery.paths import Outputs, outputs
 from minipipe.protocol.run.thinning import EverRarer
@@ -18,7 +19,6 @@ from minipipe.stream import Node, records
 from minipipe.stream.arrived import Arrived
 from minipipe.worker.failure import Failure, capture
 from minipipe.worker.skipped_items import DeadLetterWriter
-from minipipe.worker.work_item import WorkItem
 
 GENERATED = object()  # in place of the item, where a generator raised instead of yielding one
 CALLING, SENDING = "its functor", "sending what its functor gave"
@@ -48,17 +48,15 @@ class Skipping:
     """What one worker skips, and writes of that.
 
     Attributes:
-        ignored: the exceptions that are skipped, however many.
-        tolerates: whether some failures may be skipped, out of the segment's budget.
+        tolerance: what the segment is declared to skip.
         dead_letters: where the items are written.
         parts: what the item was joined of that is to be judged next.
     """
 
     def __init__(self, node: Node, where: str) -> None:
-        self.ignored: tuple[type[BaseException], ...] = ()
-        self.tolerates = False
+        self.tolerance = Tolerance()
         self.dead_letters = DeadLetterWriter(node, None, "", "", {}, "")
-        self.parts: Sequence[WorkItem] = ()
+        self.parts: Sequence[WorkItem[Arrived]] = ()
         self._node = node
         self._where = where
         self._without_letter = EverRarer()
@@ -88,30 +86,25 @@ class Skipping:
         )
         if is_unreadable:
             doing = f"unpickling what came from {self._feeders}"
-        ignored = isinstance(error, self.ignored) or (
-            # Of what went wrong on the way in or out the true reason is the cause.
-            isinstance(error, ItemTypeError | UnreadableItemError)
-            and isinstance(error.__cause__, self.ignored)
-        )
-        there_is_one = number is not None and item is not GENERATED and item is not None
-        lettered = (
-            there_is_one and self.dead_letters.wanted and (doing != SENDING or parcel is not None)
-        )
-        if not ignored and not (self.tolerates and isinstance(error, Exception)):
+        has_item = number is not None and item is not GENERATED and item is not None
+        has_item = has_item and (doing != SENDING or parcel is not None)
+        verdict = self.tolerance.judge(error, has_item=has_item, unreadable=is_unreadable)
+        ignored = verdict.ignored
+        if not ignored and not verdict.counted:
             ends = broken(error, number, item, origin, path, doing)
-            if lettered and isinstance(error, Exception) and not is_unreadable:
+            if verdict.kept:
                 self._write_last_letter(ends.failure, item, parcel, parts)
             raise ends
         skips = self._node.skips
         sampling = skips.ignored if ignored else skips.failures
         in_full = sampling.picks(time.monotonic()) or item is GENERATED
-        if lettered or (in_full and not ignored):
+        if verdict.kept or (in_full and not ignored):
             about: dict[str, Any] = {"origin": origin, "number": number, "item": item, "path": path}
             failure = capture(error, doing, raised=in_full and not ignored, **about)
-            if lettered and is_unreadable:
-                self._tell_of_no_letter(number)
-            elif lettered:
+            if verdict.kept:
                 self._write_letter(failure, item, parcel, parts)
+        if verdict.unkept:
+            self._tell_of_no_letter(number)
         if not ignored:
             # What came in no parcel is never done again, so each time it counts.
             skips.fail(origin, None if parcel is None else number, path)
@@ -143,7 +136,11 @@ class Skipping:
         return " and ".join(repr(inlet.spec.feeders) for inlet in self._node.inlets.values())
 
     def _write_last_letter(
-        self, failure: Failure, item: Any, parcel: Arrived | None, parts: Sequence[WorkItem]
+        self,
+        failure: Failure,
+        item: Any,
+        parcel: Arrived | None,
+        parts: Sequence[WorkItem[Arrived]],
     ) -> None:
         """Writes the item that ends the run, which is told also if that fails."""
         try:
@@ -155,7 +152,11 @@ class Skipping:
             self._node.report(records.Log(logging.WARNING, said))
 
     def _write_letter(
-        self, failure: Failure, item: Any, parcel: Arrived | None, parts: Sequence[WorkItem]
+        self,
+        failure: Failure,
+        item: Any,
+        parcel: Arrived | None,
+        parts: Sequence[WorkItem[Arrived]],
     ) -> None:
         try:
             self.dead_letters.write(failure, item, parcel, parts)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from types import GeneratorType
 from typing import Any
 
-from minipipe.errors import SameIteratorError
-from minipipe.segments.functor import Opened, is_made_in_worker
+from minipipe.operators.steppers import Epochs, is_ended_by_errors
+from minipipe.segments.functor import Opened
 from minipipe.segments.markers import Sentinel
 from minipipe.stream import Outlet, StopRun
 from minipipe.stream.outlet import FAST
@@ -18,10 +18,6 @@ from minipipe.worker.functor_runner import FunctorRunner
 from minipipe.worker.skipping import GENERATED, broken
 from minipipe.worker.spec import Task
 
-# A generator is finished after it raised; `iter(object with __getitem__)` would ask for the same
-# index for ever.  Other iterators may go on after an ignored exception.
-_ENDED_BY_ERRORS = (GeneratorType, type(iter(type("_", (), {"__getitem__": None})())))
-
 
 class SourceLoop:
     """Yields what the functor gives, epoch by epoch."""
@@ -30,32 +26,24 @@ class SourceLoop:
         self._runner = runner
         self._node = runner.node
         self._task = task
-        self._opened = opened
-        self._last: Iterator[Any] | None = None
+        about = {"functor": task.functor, "init_kwargs": task.init_kwargs}
+        self._epochs = Epochs(opened, runner.where, **about)
         self._ended = False  # for good: by mp.Sentinel, or an ignored exception
         one_by_one = len(runner.outlets) > 1 or task.term_flag is not None
         self._emitter = Emitter(runner) if one_by_one else None
 
     def run(self) -> None:
         """Yields all items, then waits until every one is settled and closes the region."""
-        for epoch in range(self._task.epochs):
+        for _ in range(self._task.epochs):
             if self._ended or self._node.orders.draining:
                 break
-            self._go_through(self._begin(epoch))
+            self._go_through(self._begin())
         self._runner.close()
 
-    def _begin(self, epoch: int) -> Iterator[Any]:
+    def _begin(self) -> Iterator[Any]:
         runner = self._runner
         try:
-            if epoch and is_made_in_worker(self._task.functor):
-                again = runner.calls.outside(
-                    Opened.open, self._task.functor, self._task.init_kwargs
-                )
-                self._opened.replace(again)
-            iterator: Iterator[Any] = runner.calls.outside(self._opened.iterate, runner.where)
-            if iterator is self._last:
-                raise SameIteratorError(runner.where)
-            self._last = iterator
+            iterator: Iterator[Any] = runner.calls.outside(self._epochs.begin)
         except StopRun:
             raise
         except BaseException as error:
@@ -87,7 +75,7 @@ class SourceLoop:
 
     def _failed(self, error: BaseException, iterator: Iterator[Any], number: int) -> bool:
         """What an exception comes to; whether the iterator can go on."""
-        self._ended = isinstance(iterator, _ENDED_BY_ERRORS)
+        self._ended = is_ended_by_errors(iterator)
         self._runner.after(error, number, GENERATED if self._ended else None, self._node.ident)
         self._node.page.dropped += 1
         return not self._ended

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from minipipe.errors import MiniPipeError, ResultTooLargeError
+from minipipe.operators.skipping import Tolerance
 from minipipe.process.by_value import dumps
 from minipipe.process.importing import importing_for_worker
 from minipipe.process.platforms import check_processes_work_here
@@ -183,8 +184,8 @@ class WorkerMain:
                 raise
             raise _Unloadable(broken.failure) from cause
         skipping, spec = self.runner.skipping, self.spec
-        skipping.ignored = task.ignored
-        skipping.tolerates = task.tolerates
+        keeps = task.dead_letter is not None
+        skipping.tolerance = Tolerance(task.ignored, task.tolerates, keeps)
         skipping.dead_letters = DeadLetterWriter(
             self.node, task.dead_letter, spec.segment, spec.name, spec.names, spec.directory
         )

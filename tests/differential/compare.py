@@ -170,6 +170,7 @@ def _note(
                 letter.error,
                 letter.text,
                 _text_of(letter),
+                _identity_of(letter) if letter.segment in plan.named else "",
             )
             for letter in letters_in(plan.letters)
         )
@@ -186,6 +187,10 @@ def _text_of(letter: DeadLetterRecord) -> str:
         return text(letter.item(allow_pickle=True))
     except DeadLetterError as error:
         return str(error)
+
+
+def _identity_of(letter: DeadLetterRecord) -> str:
+    return f"item {letter.number} of {letter.origin!r} by {tuple(letter.path)}"
 
 
 def _segment(name: str) -> str:

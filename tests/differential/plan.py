@@ -40,12 +40,14 @@ class Flow:
         form: "any"; "sample": what can be stacked; "batch": what has rows.
         numbered: the segment with state before it has put them out in the order of inline.
         arrives: they come in the order of inline, whoever takes them, if it is one worker.
+        named: they have the identities that they have inline.
     """
 
     stream: mp.Stream | None
     form: str
     numbered: bool = True
     arrives: bool = True
+    named: bool = True
 
     def at(self, stream: mp.Stream | None) -> Flow:
         return replace(self, stream=stream)
@@ -74,6 +76,7 @@ class Plan:
     words: list[str] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)
     letters: str = ""
+    named: set[str] = field(default_factory=set)  # segments whose dead letters have identities
     loops: bool = False
     tight: bool = False  # a segment may have too many failures, or a join something left over
     _count: int = 0
@@ -128,7 +131,7 @@ class Plan:
             if draw < 0.3:
                 open_.append(self._middle(flow))
             elif draw < 0.4:
-                open_ += self._fork(flow, 2)[1]
+                open_ += self._fork(flow, 2)
             elif draw < 0.6:
                 open_ += self._fork_and_join(flow)
             elif draw < 0.7:
@@ -239,7 +242,7 @@ class Plan:
         options["epochs"] = rng.choice((1, 1, 2))
         workers = 1 if self.is_line else rng.choice((1, 1, 1, 2))
         self._add(mp.Source, functor, name, None, stream, n_processes=workers, **options)
-        return Flow(stream, form, workers == 1, workers == 1)
+        return Flow(stream, form, workers == 1, workers == 1, workers == 1)
 
     def _middle(self, flow: Flow) -> Flow:
         draw = self.rng.random()
@@ -260,8 +263,9 @@ class Plan:
         options = dict(n_processes=workers, ordered=ordered, writable=rng.random() < 0.2)
         options |= self._lenience(None)  # a function that writes is given what it may write to
         self._add(mp.Transform, change, name, flow.stream, downs, **options)
+        self._name_letters(name, flow)
         arrives = flow.numbered if ordered else flow.arrives and workers == 1
-        return Flow(downs, flow.form, flow.numbered, arrives)
+        return Flow(downs, flow.form, flow.numbered, arrives, flow.named)
 
     def _object(self, flow: Flow, downs: mp.Stream | None = None, alike: bool = False) -> Flow:
         rng = self.rng
@@ -274,8 +278,9 @@ class Plan:
         if rng.random() < 0.3:
             functor, options["init_kwargs"] = Changing, vars(functor)
         self._add(mp.Transform, functor, name, flow.stream, downs, **options)
+        self._name_letters(name, flow)
         arrives = flow.arrives and workers == 1
-        return Flow(downs, "any" if runs else flow.form, arrives, arrives)
+        return Flow(downs, "any" if runs else flow.form, arrives, arrives, arrives)
 
     def _regulator(self, flow: Flow) -> Flow:
         rng, downs = self.rng, self._next(flow)
@@ -290,13 +295,14 @@ class Plan:
             self.segments.append(
                 mp.FlatMap(spread, name=name, n_processes=workers, **ends, **lenience)
             )
+            self._name_letters(name, flow)
             arrives = flow.arrives and workers == 1
-            return Flow(downs, flow.form, arrives, arrives)
+            return Flow(downs, flow.form, arrives, arrives, arrives)
         if draw < 0.45:
             name = self._name("shuffle")
             self._count_words(name, 1)
             self.segments.append(mp.Shuffle(rng.choice((1, 4, 50)), name=name, **ends, **lenience))
-            return Flow(downs, flow.form, False, False)
+            return Flow(downs, flow.form, False, False, False)
         if not flow.arrives:  # what is gathered would depend on the order
             return self._function(flow, downs)
         if flow.form == "any" or draw < 0.6:
@@ -321,6 +327,10 @@ class Plan:
         )
         return Flow(downs, "batch")
 
+    def _name_letters(self, name: str, flow: Flow) -> None:
+        if flow.named:
+            self.named.add(name)
+
     def _count_words(self, name: str, workers: int) -> None:
         self.words.append(f"{name} x{workers}")
 
@@ -338,9 +348,10 @@ class Plan:
             self.ends.append(End(name, ordered))
             functor = Keep(fate)
         self._add(mp.Sink, functor, name, flow.stream, None, **options)
+        self._name_letters(name, flow)
 
     # ---------------------------------------------------------------- systems only
-    def _fork(self, flow: Flow, ways: int) -> tuple[bool, list[Flow]]:
+    def _fork(self, flow: Flow, ways: int) -> list[Flow]:
         rng = self.rng
         downs = [self._stream() for _ in range(ways)]
         name, workers, has_state = self._name("fork"), rng.choice((1, 1, 3)), rng.random() < 0.4
@@ -348,9 +359,11 @@ class Plan:
         split = (Splitting if has_state else Split)(fate, rng.randrange(100), ways)
         options = dict(n_processes=workers, **self._lenience(fate))
         self._add(mp.Transform, split, name, flow.stream, downs, **options)
+        self._name_letters(name, flow)
         arrives = flow.arrives and workers == 1
         numbered = arrives if has_state else flow.numbered
-        return has_state, [Flow(down, flow.form, numbered, arrives) for down in downs]
+        named = flow.named and not has_state  # its outputs may share numbers, as they are sent
+        return [Flow(down, flow.form, numbered, arrives, named) for down in downs]
 
     def _broadcast(self, flow: Flow) -> list[Flow]:
         """A function puts to a broadcast, which several functions take from."""
@@ -365,7 +378,7 @@ class Plan:
             out = self._function(flow, stream)
             branches, rest = [out, out], []
         else:
-            _, branches = self._fork(flow, rng.choice((2, 2, 3)))
+            branches = self._fork(flow, rng.choice((2, 2, 3)))
             branches, rest = branches[:2], branches[2:]
         grown = []
         for i, branch in enumerate(branches):
@@ -375,13 +388,15 @@ class Plan:
                     if rng.random() < 0.6
                     else self._object(branch, alike=True)
                 )
-            grown.append(branch.stream)
+            grown.append(branch)
         down = self._stream()
         name = self._name("join")
         fate = self._fate(name, refuses=True)
         functor = (Changing if rng.random() < 0.5 else Change)(fate, rng.randrange(100))
-        self._add(mp.Transform, functor, name, grown, down, **self._lenience(fate))
-        return [*rest, Flow(down, "any", False, False)]
+        ups = [branch.stream for branch in grown]
+        self._add(mp.Transform, functor, name, ups, down, **self._lenience(fate))
+        self._name_letters(name, grown[0])
+        return [*rest, Flow(down, "any", False, False, False)]
 
     def _zip(self, flow: Flow, other: Flow) -> Flow:
         rng, down, name = self.rng, self._stream(), self._name("zip")
@@ -395,14 +410,15 @@ class Plan:
         else:
             change = Changing(fate, rng.randrange(100))
             self._add(mp.Transform, change, name, ups, down, **options)
-        return Flow(down, "any", False, False)
+        self._name_letters(name, flow)
+        return Flow(down, "any", False, False, False)
 
     def _merge(self, flow: Flow, other: Flow) -> Flow:
         down = self._stream()
         self._function(flow, down)
         self._object(other, down, alike=True)
         form = flow.form if flow.form == other.form else "any"
-        return Flow(down, form, False, False)
+        return Flow(down, form, False, False, False)
 
     def _share(self, flow: Flow) -> Flow:
         """Two segments that do the same take from one stream."""
@@ -414,7 +430,7 @@ class Plan:
         for _ in range(2):
             name = self._name("shared")
             self._add(mp.Transform, Changing(fate, shift), name, flow.stream, down, **lenience)
-        return Flow(down, flow.form, False, False)
+        return Flow(down, flow.form, False, False, False)
 
     def _loop(self, flow: Flow) -> Flow:
         rng = self.rng
@@ -427,7 +443,7 @@ class Plan:
         fate = self._fate(name)
         options = dict(n_processes=workers, **self._lenience(fate))
         self._add(mp.Transform, Round(fate), name, around, [around, out], **options)
-        return Flow(out, "any", False, False)
+        return Flow(out, "any", False, False, False)
 
     def _ring(self) -> Flow:
         self.loops = True

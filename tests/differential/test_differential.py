@@ -8,6 +8,7 @@ import pytest
 
 import minipipe.inline.connections
 import minipipe.inline.skipping
+import minipipe.inline.stage
 from tests.differential.compare import compare
 
 SEEDS = range(30)
@@ -40,7 +41,7 @@ def _write_no_letter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _tolerate(monkeypatch: pytest.MonkeyPatch) -> None:
     """No number of failures is too large."""
-    monkeypatch.setattr(minipipe.inline.skipping.Skipping, "too_many", lambda *a, **kw: None)
+    monkeypatch.setattr(minipipe.inline.stage.Stage, "judge_failures", lambda *a, **kw: None)
 
 
 PLANTS = [(_lose, range(5)), (_share, range(10)), (_write_no_letter, range(9)), (_tolerate, [16])]

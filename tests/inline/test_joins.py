@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 import minipipe as mp
 from minipipe.errors import UnpairedError
 from minipipe.inline import InlineRun
-from minipipe.inline.connections import Ident
-from minipipe.inline.joins import ZipJoin
+from minipipe.inline.connections import Identity
+from minipipe.inline.joins import Waiting, ZipJoin
+from minipipe.operators.work_item import WorkItem
 from minipipe.segments.segment import Segment
 from tests.inline.harness import counts, cut, finished, system
 
@@ -204,27 +205,28 @@ def test_an_exception_in_a_join_shows_all_arguments() -> None:
 @settings(max_examples=100)
 @given(st.lists(st.integers(0, 2), max_size=30))
 def test_in_step_is_zip_whatever_the_order_of_arrival(inlets: list[int]) -> None:
-    join = ZipJoin("join", ["a", "b", "c"], [False] * 3, strict=True)
+    join = ZipJoin("join", [Waiting(name, False) for name in "abc"], strict=True)
     arrived: list[list[int]] = [[], [], []]
     wholes = []
     for number, inlet in enumerate(inlets):
         arrived[inlet].append(number)
-        whole = join.add(inlet, number, Ident(inlet, number))
+        whole = join.add(inlet, WorkItem((number,), number, Identity(inlet)))
         if whole is not None:
-            wholes.append(whole[0])
+            wholes.append(whole.arguments)
     assert wholes == list(zip(*arrived, strict=False))
 
 
 @settings(max_examples=100)
 @given(st.lists(st.booleans(), max_size=20), st.booleans())
 def test_in_step_counts_what_is_left_over(order: list[bool], first_ends_first: bool) -> None:
-    join = ZipJoin("join", ["a", "b"], [False] * 2, strict=False)
+    waiting = [Waiting("a", False), Waiting("b", False)]
+    join = ZipJoin("join", waiting, strict=False)
     for number, inlet in enumerate(order):
-        join.add(inlet, number, Ident(inlet, number))
+        join.add(inlet, WorkItem((number,), number, Identity(inlet)))
     for inlet in (0, 1) if first_ends_first else (1, 0):
         join.ended(inlet)
     a, b = order.count(False), order.count(True)
-    assert join.surplus == [max(0, a - b), max(0, b - a)]
+    assert [part.discarded for part in waiting] == [max(0, a - b), max(0, b - a)]
 
 
 def test_a_join_of_nothing_ends() -> None:

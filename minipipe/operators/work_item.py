@@ -4,24 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from minipipe.protocol.delivery.paths import outputs
+from minipipe.protocol.delivery.paths import Path, outputs
 from minipipe.protocol.wiring import Carried
-from minipipe.stream.arrived import Arrived, Key
 
+Key: TypeAlias = tuple[int, ...]  # origin, number, outputs: what it had as identity at a fork
+
+
+class Provenance(Protocol):
+    """Who has numbered an item, and by which way it has come; of a worker: its parcel."""
+
+    @property
+    def origin(self) -> int: ...
+
+    @property
+    def path(self) -> Path: ...
+
+
+P_co = TypeVar("P_co", bound=Provenance, covariant=True)
 NO_KEYS: Mapping[int, Key] = {}
 
 
 @dataclass(slots=True)
-class WorkItem:
+class WorkItem(Generic[P_co]):
     """An item for the functor: of each upstream one; and whose identity it has."""
 
     arguments: tuple[Any, ...]
     number: int
-    parcel: Arrived  # of the first of them
+    parcel: P_co  # of the first of them
     keys: Mapping[int, Key] = field(default_factory=lambda: NO_KEYS)
-    parts: Sequence[WorkItem] = ()  # what it was joined of
+    parts: Sequence[WorkItem[P_co]] = ()  # what it was joined of
 
     @property
     def is_tombstone(self) -> bool:
@@ -40,3 +53,11 @@ class WorkItem:
             return known
         parcel = self.parcel
         return (parcel.origin, self.number, *outputs(parcel.path)[: carried.depth])
+
+
+def together(parts: Sequence[WorkItem[P_co]]) -> WorkItem[P_co]:
+    """Parts as one item, whose identity is that of the first."""
+    first = parts[0]
+    keys = {join: key for part in parts for join, key in part.keys.items()}
+    arguments = tuple(argument for part in parts for argument in part.arguments)
+    return WorkItem(arguments, first.number, first.parcel, keys or NO_KEYS, parts)
