@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from minipipe.pipeline.execution import RunTimeoutError
     from minipipe.pipeline.line import PipeLine
     from minipipe.pipeline.system import PipeSystem
+    from minipipe.process.seeds import rng
     from minipipe.process.worker_info import WorkerInfo, get_worker_info
     from minipipe.regulators import Batch, CollateError, FlatMap, Rebatch, Shuffle, Unbatch
     from minipipe.segments.broadcast import Broadcast
@@ -97,6 +98,7 @@ _HOME = {
     "empty": "shm.arrays",
     "empty_like": "shm.arrays",
     "get_worker_info": "process.worker_info",
+    "rng": "process.seeds",
 }
 # The base class of all segments had this name in 0.1.9 (`segments/legacy.py`).
 _ALIASES = {"Pipe": "Segment"}
@@ -147,6 +149,7 @@ __all__ = [
     "empty",
     "empty_like",
     "get_worker_info",
+    "rng",
 ]
 
 

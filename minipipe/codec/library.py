@@ -54,7 +54,9 @@ class Library:
         write_dtype: Returns the words, for msgpack, for a dtype of NumPy that is the library's.
         read_dtype: Returns the dtype that those words mean; given without the library's name.
         collation: How samples become a batch.
-        seed: Seeds the library's global generator. It is called once the library is imported.
+        seed: Seeds the library's global generators. It is called once the library is imported.
+        seed_for_item: Does the same, before each item of a run that was given a seed, so it may
+            cost a few microseconds, and leave out the generators of accelerators.
         fork_obstacle: Returns why this process must not fork now, as "X, which ..., does not
             survive that: do Y", if it must not.
         shared: Returns what breaks when processes share instances of a class by fork, if so.
@@ -68,5 +70,6 @@ class Library:
     read_dtype: Callable[..., np.dtype[Any]] | None = None
     collation: Collation | None = None
     seed: Callable[[int], None] | None = None
+    seed_for_item: Callable[[int], None] | None = None
     fork_obstacle: Callable[[], str | None] = _nothing
     shared: Callable[[type], Sharing | None] = _nothing

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -74,6 +74,23 @@ def imported() -> Iterator[Library]:
     for name in MODULES:
         if name in sys.modules:
             yield load(name)
+
+
+class LibraryGenerators:
+    """The global generators of all libraries that this process has imported."""
+
+    def __init__(self) -> None:
+        self._modules = 0  # how many there were when it was last looked
+        self._seedings: list[Callable[[int], None]] = []
+
+    def seed(self, value: int) -> None:
+        """Seeds them for an item; the functor may have imported another one since the last."""
+        if len(sys.modules) != self._modules:
+            self._modules = len(sys.modules)
+            found = [library.seed_for_item for library in imported()]
+            self._seedings = [seeding for seeding in found if seeding is not None]
+        for seeding in self._seedings:
+            seeding(value)
 
 
 def reader_of(tag: object) -> ReadNode | None:

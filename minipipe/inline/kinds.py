@@ -33,6 +33,7 @@ class SourceStage(Stage):
     _epochs: Epochs | None = None
     _begun = 0  # epochs of the worker
     _workers = 0  # that have ended
+    _asked = 0  # how many items the worker was asked for
 
     def next(self) -> Iterable[Delivery] | None:
         """Where the next item goes; None if there are no more."""
@@ -42,6 +43,8 @@ class SourceStage(Stage):
                 if self._iterator is None and not self._begin():
                     break
                 assert self._iterator is not None
+                self.randomness.begin(self.segment.worker_name(self._workers), (), self._asked)
+                self._asked += 1
                 item = next(self._iterator)
             except StopIteration:
                 self._iterator = None
@@ -69,7 +72,7 @@ class SourceStage(Stage):
         if self._epochs is None:
             about = {"functor": declared.functor_obj, "init_kwargs": declared.init_kwargs}
             self._epochs = Epochs(opened, self.where, **about)
-        iterator = self._epochs.begin()
+        iterator = self._epochs.begin(self._begun)
         if isinstance(iterator, GeneratorType) and getgeneratorstate(iterator) == GEN_CLOSED:
             raise LifecycleError(
                 f"the generator of {self.where} has been used up: inline it is the caller's own, "
@@ -80,8 +83,10 @@ class SourceStage(Stage):
         return True
 
     def _end_worker(self) -> None:
-        self._iterator, self._begun = None, 0
+        self._iterator, self._begun, self._asked = None, 0, 0
         self._workers += 1
+        self.randomness = self.randomness.of_worker(self._workers)
+        self.as_worker()
 
     def _failed(self, error: BaseException) -> None:
         """What an exception comes to: the stream goes on, or it ends, or the run does."""

@@ -9,13 +9,15 @@ import time
 from collections.abc import Generator, Iterator
 from typing import Any, Literal
 
-import numpy as np
-
+from minipipe.codec.registry import LibraryGenerators
 from minipipe.errors import FunctorError
 from minipipe.graph import Graph
 from minipipe.inline.flow import PAUSE, Flow, StopWished
 from minipipe.inline.layout import stages_of
-from minipipe.inline.stage import leave_worker
+from minipipe.process.generators import Generators
+from minipipe.process.seeds import Randomness, RandomnessByItem, use
+from minipipe.process.worker_info import set_worker_info
+from minipipe.protocol.item_seeds import FIRST_PASS, SegmentSeeds
 from minipipe.protocol.run.lifecycle import Outcome
 from minipipe.protocol.run.stats import RunStats
 
@@ -38,17 +40,22 @@ class InlineRun:
         self.began_at = time.time()
         self.ended = False
         self.wish: Literal["", "stop", "drain"] = ""  # of somebody who does not drive it
-        self._seed = seed
         self._began_s = time.monotonic()
         self._took_s = 0.0
         stages = stages_of(graph, ignore_exceptions)
         self._stages = list(stages.values())
         run_id = random.SystemRandom().getrandbits(62)
-        first = random.SystemRandom().getrandbits(32) if seed is None else seed
-        for number, stage in enumerate(self._stages, start=1):
+        for stage in self._stages:
             stage.skipping.run_id = run_id
             stage.skipping.names = {s.index: s.name for s in graph.segments}
-            stage.info.seed = (first + 0x9E3779B1 * number) % 2**32
+            stage.info.seed = random.SystemRandom().getrandbits(32)
+            stage.randomness = Randomness(stage.info.seed)
+        if seed is not None:
+            generators = Generators(LibraryGenerators().seed)
+            for stage in self._stages:
+                seeds = SegmentSeeds(seed, FIRST_PASS, stage.segment.name)
+                stage.randomness = RandomnessByItem(seeds, 0, generators)
+                stage.info.seed = seeds.of_worker(0)
         self._flow = Flow(graph, stages, lambda: self.wish)
 
     def items(self) -> Iterator[Any]:
@@ -61,9 +68,6 @@ class InlineRun:
     def steps(self) -> Generator[Any, None, None]:
         """Does the same, and yields PAUSE now and then, to be asked for more."""
         try:
-            if self._seed is not None:  # asked for: so it is for the caller's own generators, too
-                random.seed(self._seed)
-                np.random.seed(self._seed & 0xFFFFFFFF)
             for stage in self._stages:
                 stage.open()
             for item in self._flow.items():
@@ -121,3 +125,9 @@ class InlineRun:
         state = "ended" if self.ended else "running"
         took_s = self._took_s if self.ended else time.monotonic() - self._began_s
         return RunStats(state, took_s, tuple(stage.stats(state) for stage in self._stages))
+
+
+def leave_worker() -> None:
+    """What is called from here on is no functor."""
+    set_worker_info(None)
+    use(None)

@@ -15,8 +15,10 @@ from minipipe.operators.outputs import Outputs
 from minipipe.operators.skipping import logger
 from minipipe.operators.steppers import SKIPPED
 from minipipe.process.describe import describe, text_of
-from minipipe.process.seeds import set_default
+from minipipe.process.seeds import Randomness, use
 from minipipe.process.worker_info import WorkerInfo, set_worker_info
+from minipipe.protocol.delivery.paths import outputs
+from minipipe.protocol.item_seeds import START, TERM
 from minipipe.protocol.run.stats import WorkerStats
 from minipipe.protocol.wiring import Wiring
 from minipipe.segments.functor import Opened
@@ -49,6 +51,7 @@ class Stage:
         self.join = join
         self.where = f"{segment.kind} {segment.name!r}"
         self.info = WorkerInfo(segment.name, segment.worker_name(0), 0, 1, 0)
+        self.randomness = Randomness(None)
         self.outputs = Outputs(wiring, segment.index, self.where)
         self.outlets: list[Outlet] = []
         self.opened: Opened | None = None
@@ -62,7 +65,7 @@ class Stage:
     def as_worker(self) -> None:
         """What the functor asks of its worker, it is told of this segment."""
         set_worker_info(self.info)
-        set_default(self.info.seed)
+        use(self.randomness)
 
     # ---------------------------------------------------------- first and last
     def open(self) -> None:
@@ -72,6 +75,7 @@ class Stage:
             BaseException: what it, or its local_init, raised.
         """
         self.as_worker()
+        self.randomness.begin_outside(START)
         try:
             self.opened = Opened.open(self.declared.functor_obj, self.declared.init_kwargs)
         except BaseException as error:
@@ -88,6 +92,7 @@ class Stage:
             raise
         if self.opened is None or self.opened.local_term is None or self.broken:
             return None
+        self.randomness.begin_outside(TERM)
         try:
             return self.opened.local_term()
         except BaseException as error:
@@ -211,6 +216,9 @@ class Stage:
     def guarded(self, taken: Item | None, function: Callable[..., Any], *args: Any) -> Any:
         """What a function of the user's gives; SKIPPED, if it raised what is to be ignored."""
         self.as_worker()
+        if taken is not None:
+            origin, path = taken.parcel
+            self.randomness.begin_step(self.skipping.names[origin], outputs(path), taken.number)
         try:
             return function(*args)
         except BaseException as error:
@@ -290,9 +298,3 @@ class Stage:
             queued_items=0,
             item=None,
         )
-
-
-def leave_worker() -> None:
-    """What is called from here on is no functor."""
-    set_worker_info(None)
-    set_default(None)

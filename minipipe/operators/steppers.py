@@ -19,6 +19,8 @@ from typing import Any, Protocol
 from minipipe.codec import readable
 from minipipe.errors import SameIteratorError, SentinelError
 from minipipe.operators.work_item import WorkItem
+from minipipe.process.seeds import current
+from minipipe.protocol.item_seeds import END, EPOCH
 from minipipe.segments.coroutine import Coroutine, lost_tail
 from minipipe.segments.functor import Opened, coroutine_kwargs, is_made_in_worker
 from minipipe.segments.functor_code import yields_nothing
@@ -148,10 +150,10 @@ class CoroutineStepper:
         return self._step(taken, self._send, *taken.arguments)
 
     def more(self, taken: Taken | None) -> Any:
-        return self._step(taken, self._coroutine.more)
+        return self._step(taken, self._coroutine.more if taken is not None else self._rest)
 
     def finish(self) -> Any:
-        return self._step(None, self._coroutine.finish)
+        return self._step(None, self._finish)
 
     def lost(self) -> str:
         lost = self._coroutine.lost
@@ -159,6 +161,14 @@ class CoroutineStepper:
 
     def close(self) -> None:
         self._coroutine.close()
+
+    def _finish(self) -> Any:
+        current().begin_outside(END)
+        return self._coroutine.finish()
+
+    def _rest(self) -> Any:
+        current().begin_more()
+        return self._coroutine.more()
 
     def _sent(self, *arguments: Any) -> Any:
         return self._coroutine.send(arguments[0] if len(arguments) == 1 else arguments)
@@ -189,12 +199,13 @@ class Epochs:
         self._init_kwargs = init_kwargs
         self._last: Iterator[Any] | None = None
 
-    def begin(self) -> Iterator[Any]:
-        """The iterator of the next epoch: a class is made anew for it.
+    def begin(self, epoch: int) -> Iterator[Any]:
+        """The iterator of the next epoch, of this number: a class is made anew for it.
 
         Raises:
             SameIteratorError: it is that of the epoch before, which is used up.
         """
+        current().begin_outside(EPOCH.format(epoch))
         if self._last is not None and is_made_in_worker(self._functor):
             self._opened.replace(Opened.open(self._functor, self._init_kwargs))
         iterator = self._opened.iterate(self._where)

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from minipipe.errors import OptionError
+from minipipe.segments.options import check_seed
 
 
 def checked_inline(inline: Any) -> bool:
@@ -21,11 +22,14 @@ def checked_inline(inline: Any) -> bool:
     return inline
 
 
-def check_run_options(*, grace_s: Any, seed: Any, shared_bytes: Any) -> None:
-    """Raises `OptionError` for the first one that has a value that it cannot have."""
+def check_run_options(*, grace_s: Any, seed: Any, shared_bytes: Any) -> int | None:
+    """The seed as an int, if it is one; the others are as they should be.
+
+    Raises:
+        OptionError: one has a value that it cannot have.
+    """
     if isinstance(grace_s, bool) or not isinstance(grace_s, (int, float)) or grace_s < 0:
         raise OptionError(f"grace_s of run is a number of seconds, got {grace_s!r}")
     if shared_bytes is not None and (type(shared_bytes) is not int or shared_bytes < 0):
         raise OptionError(f"shared_bytes of run is a number of bytes, got {shared_bytes!r}")
-    if seed is not None and (type(seed) is not int or seed < 0):
-        raise OptionError(f"seed of run is a whole number of at least 0, or None, got {seed!r}")
+    return check_seed(seed, "run", "other random numbers in each run")

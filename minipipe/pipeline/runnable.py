@@ -134,7 +134,7 @@ class Runnable(ABC):
 
         Args:
             grace_s: seconds that `local_term` of healthy workers may take after a stop.
-            seed: for the workers' random generators; None: another one in each run.
+            seed: what functors draw follows from it, item by item (README); None: drawn anew.
             shared_bytes: what arrays in shared memory may come to, in all workers together;
                 beyond that they travel inside messages.  None: a quarter of the memory of the
                 machine, or of the container; 0: none.
@@ -146,7 +146,7 @@ class Runnable(ABC):
         """
         reject_unknown(unknown, ("grace_s", "seed", "shared_bytes"), "run")
         check_outside(self._ident, self._execution, "run()")
-        check_run_options(grace_s=grace_s, seed=seed, shared_bytes=shared_bytes)
+        seed = check_run_options(grace_s=grace_s, seed=seed, shared_bytes=shared_bytes)
         check_no_import()
         self._wait_if_left()
         self._check_not_running("run()")

@@ -59,7 +59,7 @@ class Rebatch(Regulator):
         check_count(n, "n (rows to pass on at a time)", where, 1)
         check_flag(drop_last, "drop_last", where)
         check_count(shuffle, "shuffle (rows to draw from; 0: none)", where, 0)
-        check_seed(seed, where)
+        seed = check_seed(seed, where)
         super().__init__(Rebatching(n, drop_last, shuffle, seed), name, **options)
 
 

@@ -40,7 +40,7 @@ class Shuffle(Regulator):
     ) -> None:
         where = f"{type(self).__name__} {name!r}"
         check_count(buffer, "buffer (items to draw from)", where, 1)
-        check_seed(seed, where)
+        seed = check_seed(seed, where)
         super().__init__(Shuffling(buffer, seed), name, **options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -150,20 +151,26 @@ def check_env(env: Any, where: str) -> dict[str, str]:
     return dict(env or {})
 
 
-def check_seed(seed: object, where: str) -> int | None:
-    """`seed` if it is None or a whole number of at least 0.
+def check_seed(seed: Any, where: str, otherwise: str = "that of the worker") -> int | None:
+    """`seed` as an int, if it is a whole number of at least 0, also one of NumPy's; or None.
+
+    Args:
+        otherwise: what None stands for.
 
     Raises:
         OptionError: it is neither.
     """
     if seed is None:
         return None
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    try:
+        number = -1 if isinstance(seed, bool) else operator.index(seed)
+    except TypeError:
+        number = -1
+    if number < 0:
         raise OptionError(
-            f"seed of {where} is a whole number of at least 0 (or None: that of the worker), "
-            f"got {seed!r}"
+            f"seed of {where} is a whole number of at least 0 (or None: {otherwise}), got {seed!r}"
         )
-    return seed
+    return number
 
 
 def reject_synonyms(

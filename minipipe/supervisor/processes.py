@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from minipipe.graph import Graph, GraphSegment
+from minipipe.protocol.item_seeds import RunSeeds
 from minipipe.protocol.run.lifecycle import Member
 from minipipe.protocol.run.stats import WorkerStats
 from minipipe.protocol.run.vital_signs import Call
@@ -45,7 +46,7 @@ class WorkerProcesses:
 
     graph: Graph
     captured: dict[int, Captured]
-    seed: int
+    seeds: RunSeeds
     shared_bytes: int  # what the arrays of all workers in shared memory may come to
     pipeline: int  # its id
     handles: dict[int, WorkerHandle] = field(init=False)
@@ -195,7 +196,8 @@ class WorkerProcesses:
             kind=segment.kind,
             index=handle.index,
             num_workers=segment.n_processes,
-            seed=(self.seed + 0x9E3779B1 * handle.ident) % 2**32,
+            seed=self.seeds.of_worker(segment.name, handle.index, handle.ident),
+            run_seed=self.seeds.given,
             wiring=self.graph.wiring(segment.index),
             base=place.base,
             supervisor=place.supervisor,
@@ -236,7 +238,6 @@ class WorkerProcesses:
             return sum(worker.items_out + worker.dropped for worker in workers)
         return sum(worker.items_in for worker in workers)
 
-    # ----------------------------------------------------------------- watching
     @property
     def _hosts(self) -> list[Host]:
         return [*self._zygotes.values(), self._forks]

@@ -17,6 +17,7 @@ from minipipe.graph import Graph
 from minipipe.process.describe import in_a_line
 from minipipe.process.importing import travel_by_value
 from minipipe.protocol.delivery.paths import Outputs
+from minipipe.protocol.item_seeds import RunSeeds
 from minipipe.protocol.run import lifecycle as life
 from minipipe.protocol.run.stats import RunStats
 from minipipe.shm import memory_limit_bytes, obstacle
@@ -52,14 +53,13 @@ class Run:
         graph: what to run.
         ignore_exceptions: replaces that of all segments, if given.
         grace_s: how long the `local_term` of a healthy worker may take after a stop.
-        seed: of the workers' random generators; None: another one in each run.
+        seed: what functors draw at random follows from it; None: nothing that was asked for.
         shared_bytes: what arrays in shared memory may come to; None: a quarter of the memory of
             the machine, or of the container.
         pipeline: the id of what is run.
 
     Raises:
-        StartError: a functor can neither be pickled nor inherited, or there are too few file
-            descriptors.
+        StartError: a functor can neither be pickled nor inherited, or descriptors are too few.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Run:
         self._ended = threading.Event()
         check_descriptors(graph)
         travel_by_value()
-        seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+        seeds = RunSeeds(seed, random.SystemRandom().getrandbits(32))
         declared = [s.declared for s in graph.segments if s.declared is not None]
         flags = [segment.term_flag for segment in declared if segment.term_flag is not None]
         captured = {
@@ -92,7 +92,7 @@ class Run:
                 s.declared,
                 s.declared.ignore_exceptions if ignore_exceptions is None else ignore_exceptions,
                 flags,
-                seed=seed,
+                seed=seeds.drawn if seed is None else seed,
             )
             for s in graph.segments
             if s.declared is not None
@@ -104,7 +104,7 @@ class Run:
             self._make(
                 undo,
                 graph,
-                WorkerProcesses(graph, captured, seed, _shared_bytes(shared_bytes), pipeline),
+                WorkerProcesses(graph, captured, seeds, _shared_bytes(shared_bytes), pipeline),
                 grace_s,
             )
             undo.pop_all()

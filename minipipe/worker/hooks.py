@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from minipipe.process import seeds
 from minipipe.protocol.delivery.paths import Outputs
 from minipipe.worker.spec import WorkerSpec
 
@@ -30,6 +31,43 @@ class Hook:
         """The functor has returned, or raised."""
 
 
+class SeedForItem(Hook):
+    """Seeds for the item that the functor is called with; the same again at a second try."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self._names = spec.names
+
+    def before(self, origin: int, number: int, path: Outputs) -> None:
+        seeds.current().begin(self._names[origin], path, number)
+
+
+class SeedForRegulator(SeedForItem):
+    """Seeds for the item that is sent in, then for each further step that this leads to."""
+
+    def before(self, origin: int, number: int, path: Outputs) -> None:
+        seeds.current().begin_step(self._names[origin], path, number)
+
+
+class SeedForSource(Hook):
+    """Seeds for the item that the Source is asked for.
+
+    By how many it was asked for before, not by the number that the item will have: a Source that
+    gives None makes none of it, and would draw the same numbers once more, perhaps for ever.
+    """
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self._name = spec.name
+        self._asked = 0
+
+    def before(self, origin: int, number: int, path: Outputs) -> None:
+        seeds.current().begin(self._name, (), self._asked)
+        self._asked += 1
+
+
 def hooks_of(spec: WorkerSpec) -> Sequence[Hook]:
     """The hooks of this worker, in the order in which they are called."""
-    return ()
+    if spec.run_seed is None:
+        return ()
+    if spec.kind == "source":
+        return (SeedForSource(spec),)
+    return (SeedForRegulator(spec) if spec.kind == "regulator" else SeedForItem(spec),)

@@ -34,16 +34,16 @@ class SourceLoop:
 
     def run(self) -> None:
         """Yields all items, then waits until every one is settled and closes the region."""
-        for _ in range(self._task.epochs):
+        for epoch in range(self._task.epochs):
             if self._ended or self._node.orders.draining:
                 break
-            self._go_through(self._begin())
+            self._go_through(self._begin(epoch))
         self._runner.close()
 
-    def _begin(self) -> Iterator[Any]:
+    def _begin(self, epoch: int) -> Iterator[Any]:
         runner = self._runner
         try:
-            iterator: Iterator[Any] = runner.calls.outside(self._epochs.begin)
+            iterator: Iterator[Any] = runner.calls.outside(self._epochs.begin, epoch)
         except StopRun:
             raise
         except BaseException as error:

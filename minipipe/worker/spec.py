@@ -20,7 +20,8 @@ class WorkerSpec:
     kind: str
     index: int
     num_workers: int
-    seed: int
+    seed: int  # the worker's
+    run_seed: int | None  # that the user gave: the items' follow from it
     wiring: Wiring
     base: str  # base address of the transport
     supervisor: str  # address of the supervisor's inbox

@@ -16,7 +16,9 @@ from minipipe.operators.skipping import Tolerance
 from minipipe.process.by_value import dumps
 from minipipe.process.importing import importing_for_worker
 from minipipe.process.platforms import check_processes_work_here
+from minipipe.process.seeds import current
 from minipipe.process.worker_info import WorkerInfo, enter_pipeline, set_worker_info
+from minipipe.protocol.item_seeds import TERM
 from minipipe.protocol.run.vital_signs import EndStage, StartStage
 from minipipe.segments.functor import Opened
 from minipipe.shm.arrays import set_pool
@@ -29,7 +31,7 @@ from minipipe.worker.fast_path import LineLoop
 from minipipe.worker.functor_runner import FunctorRunner
 from minipipe.worker.general import GeneralLoop
 from minipipe.worker.hooks import hooks_of
-from minipipe.worker.seeding import seed
+from minipipe.worker.seeding import seed_worker
 from minipipe.worker.service_thread import ServiceThread
 from minipipe.worker.skipped_items import DeadLetterWriter
 from minipipe.worker.skipping import Broken
@@ -173,7 +175,7 @@ class WorkerMain:
 
     def _load(self, load: Load) -> Task:
         set_worker_info(self.info)
-        seed(self.info.seed)
+        seed_worker(self.spec)
         try:
             with importing_for_worker():
                 task: Task = self._prepare(load, "loading its functor", StartStage.LOADING)
@@ -192,7 +194,7 @@ class WorkerMain:
         return task
 
     def _open(self, task: Task) -> Opened:
-        seed(self.info.seed)  # once more: libraries may have been imported just now
+        seed_worker(self.spec)  # once more: libraries may have been imported just now
         opened: Opened = self._prepare(
             lambda: Opened.open(task.functor, task.init_kwargs),
             "its local_init",
@@ -235,6 +237,7 @@ class WorkerMain:
         if opened is not None and opened.local_term is not None:
             doing = TERMINATING
             self.node.page.stage = EndStage.SAVING
+            current().begin_outside(TERM)
             try:
                 result = self.runner.calls.outside(opened.local_term)
                 doing = RETURNING

@@ -171,9 +171,9 @@ def test_rows_that_wait_do_not_travel_with_the_functor() -> None:
 
 @pytest.fixture
 def worker_seed() -> Iterator[int]:
-    seeds.set_default(7)
+    seeds.use(seeds.Randomness(7))
     yield 7
-    seeds.set_default(None)
+    seeds.use(None)
 
 
 def test_the_seed_is_that_of_the_worker_unless_given(worker_seed: int) -> None:

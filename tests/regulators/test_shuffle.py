@@ -30,7 +30,7 @@ def test_another_seed_gives_another_order() -> None:
 
 
 def test_the_seed_is_that_of_the_worker_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seeds, "_default", 7)
+    monkeypatch.setattr(seeds, "_current", seeds.Randomness(7))
     assert outputs(Shuffle(50), range(50)) == outputs(Shuffle(50, 7), range(50))
 
 

@@ -121,6 +121,7 @@ class Worker:
             index=self.index,
             num_workers=segment.n_processes,
             seed=self.member.id,
+            run_seed=None,
             wiring=node.wiring,
             base="",
             supervisor=world.address,
