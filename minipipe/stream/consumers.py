@@ -100,8 +100,8 @@ class Consumers:
         """A parcel was sent to these.
 
         Args:
-            keeps_slots: until a consumer has taken it up, and so has the slots mapped.  A relay
-                does; a sender keeps slots until all of the parcel is settled.
+            keeps_slots: until a consumer has taken it up, and so has the slots mapped.  A
+                stateless worker does; a sender keeps slots until all of the parcel is settled.
         """
         now_s = time.monotonic()
         count = sum(stop - first for first, stop in shipment.runs)

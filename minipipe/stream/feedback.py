@@ -49,7 +49,7 @@ class Feedback:
                 producer,
                 records.Grant(
                     inlet.spec.stream,
-                    grant.taken,
+                    grant.consumed,
                     grant.finished,
                     grant.window,
                     round(grant.service_time_s * 1e6),

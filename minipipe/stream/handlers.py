@@ -177,7 +177,7 @@ class Handlers:
 
     def _on_grant(self, sender: int, said: records.Grant) -> None:
         service_time_s = said.service_time_us * 1e-6
-        told = Grant(said.taken, said.finished, said.window, service_time_s, said.window_scale)
+        told = Grant(said.consumed, said.finished, said.window, service_time_s, said.window_scale)
         outlet = self._ends.outlets.get(said.stream)
         if outlet is None:
             raise WireFormatError(f"stream {said.stream} does not begin here")

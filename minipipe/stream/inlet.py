@@ -69,7 +69,7 @@ class Inlet:
             self.queue.append(parcel)
             return
         # Here credit comes back when a parcel is read: what it waits for may need that credit.
-        producer.taken += parcel.count
+        producer.consumed += parcel.count
         producer.freed_bytes += parcel.size_bytes
         parcel.left = parcel.count
         self._order(parcel.origin).add(parcel.runs, outputs(parcel.path), parcel)
@@ -113,7 +113,8 @@ class Inlet:
     def fence(self, epoch: int) -> None:
         """Takes in that items of lower epochs, should any still come, count for nothing.
 
-        A relay drops those that it has; a receiver has confirmed its own, or says so (`held`).
+        A stateless worker drops those that it has; a receiver has confirmed its own, or says so
+        (`held`).
         """
         self.epoch = max(epoch, self.epoch)
         if self.spec.role is Role.STATELESS:

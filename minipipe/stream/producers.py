@@ -20,7 +20,7 @@ class Producer:
 
     unlimited: bool = False  # it closes a loop
     arrived: int = 0
-    taken: int = 0
+    consumed: int = 0
     finished: int = 0
     told: Grant | None = None
     freed_bytes: int = 0  # taken up since it was told
@@ -75,7 +75,7 @@ class Producers:
             return  # it is dead, and waits for no credit
         producer.finished += count
         if parcel.whole is None:
-            producer.taken += count
+            producer.consumed += count
             producer.freed_bytes += parcel.size_bytes
 
     @property
@@ -92,7 +92,7 @@ class Producers:
         """Whether one has sent all that it has credit for."""
         return any(
             producer.told is not None
-            and producer.arrived >= producer.told.taken + abs(producer.told.window)
+            and producer.arrived >= producer.told.consumed + abs(producer.told.window)
             for producer in self.by_ident.values()
         )
 
@@ -125,14 +125,18 @@ class Producers:
         tells_all, self._tells_all = self._tells_all, False
         due: list[tuple[int, Grant]] = []
         for ident, producer in self.by_ident.items():
-            taken, finished = producer.taken, producer.finished
+            consumed, finished = producer.consumed, producer.finished
             if turn is not None and turn.parcel.producer == ident:
-                taken += turn.begun if turn.parcel.whole is None else 0
+                consumed += turn.begun if turn.parcel.whole is None else 0
                 finished += turn.finished
             told = producer.told
             if told is not None:
-                assert taken >= told.taken and finished >= told.finished, (taken, finished, told)
-                new = taken - told.taken
+                assert consumed >= told.consumed and finished >= told.finished, (
+                    consumed,
+                    finished,
+                    told,
+                )
+                new = consumed - told.consumed
                 news = new > 0 or finished > told.finished
                 if told.window < 0 and not news:
                     continue
@@ -149,6 +153,8 @@ class Producers:
             allowed = UNLIMITED if producer.unlimited else window
             allowed = -allowed if withdraws else allowed
             producer.freed_bytes = 0
-            producer.told = Grant(taken, finished, allowed, service_time_s, self._pace.window_scale)
+            producer.told = Grant(
+                consumed, finished, allowed, service_time_s, self._pace.window_scale
+            )
             due.append((ident, producer.told))
         return due

@@ -90,7 +90,7 @@ class Grant(NamedTuple):
     """What a consumer has taken up, and how much may be under way to it."""
 
     stream: int
-    taken: int
+    consumed: int
     finished: int
     window: int
     service_time_us: int

@@ -29,9 +29,9 @@ SIZES = st.sampled_from((0, 100, WINDOW_BYTES // 3, WINDOW_BYTES - 1, 3 * WINDOW
 
 
 def grant(
-    taken: int, window: int, *, finished: int | None = None, service_time_s: float = 0.0
+    consumed: int, window: int, *, finished: int | None = None, service_time_s: float = 0.0
 ) -> Grant:
-    return Grant(taken, taken if finished is None else finished, window, service_time_s)
+    return Grant(consumed, consumed if finished is None else finished, window, service_time_s)
 
 
 # ------------------------------------------------------------------ one consumer
@@ -43,7 +43,7 @@ class AccountMachine(RuleBasedStateMachine):
         self.account = Account(consumer=1)
         self.now_s = 0.0
         self.parcels: list[tuple[int, int]] = []  # items up to here, bytes; all ever sent
-        self.taken = 0  # the truth, at the consumer
+        self.consumed = 0  # the truth, at the consumer
         self.finished = 0
         self.grants: list[Grant] = []
         self.largest_window = 0
@@ -58,12 +58,12 @@ class AccountMachine(RuleBasedStateMachine):
 
     @rule(items=st.integers(0, 4), of_them=st.integers(0, 8))
     def work(self, items: int, of_them: int) -> None:
-        self.taken = min(self.account.sent, self.taken + items)
-        self.finished = min(self.taken, self.finished + of_them)
+        self.consumed = min(self.account.sent, self.consumed + items)
+        self.finished = min(self.consumed, self.finished + of_them)
 
     @rule(window=st.integers(1, 8), service_time_s=PACES_S)
     def write_a_grant(self, window: int, service_time_s: float) -> None:
-        self.grants.append(Grant(self.taken, self.finished, window, service_time_s))
+        self.grants.append(Grant(self.consumed, self.finished, window, service_time_s))
 
     @precondition(lambda self: self.grants)
     @rule(data=st.data(), later_s=st.floats(0, 1))
@@ -72,26 +72,26 @@ class AccountMachine(RuleBasedStateMachine):
         said = data.draw(st.sampled_from(self.grants))
         before = deepcopy(self.account)
         self.account.granted(said, self.now_s)
-        if said.taken < before.taken or said.finished < before.finished:
+        if said.consumed < before.consumed or said.finished < before.finished:
             assert self.account == before
         else:
             self.largest_window = max(self.largest_window, said.window)
-            assert (self.account.taken, self.account.finished) == (said.taken, said.finished)
+            assert (self.account.consumed, self.account.finished) == (said.consumed, said.finished)
 
     @invariant()
     def what_waits_never_exceeds_the_largest_window_granted(self) -> None:
-        assert self.account.sent - self.taken <= self.largest_window
+        assert self.account.sent - self.consumed <= self.largest_window
         assert self.account.room_items <= self.largest_window
         assert self.account.room_items >= 0
 
     @invariant()
     def the_producer_never_believes_in_more_than_is_true(self) -> None:
-        assert self.account.taken <= self.taken
+        assert self.account.consumed <= self.consumed
         assert self.account.finished <= self.finished
 
     @invariant()
     def bytes_wait_until_the_last_item_of_their_parcel_is_taken(self) -> None:
-        waiting = [size for upto, size in self.parcels if upto > self.account.taken]
+        waiting = [size for upto, size in self.parcels if upto > self.account.consumed]
         assert self.account.waiting_bytes == sum(waiting)
         assert len(self.account.parcels) == len(waiting)
         if self.account.waiting_bytes >= WINDOW_BYTES:
@@ -153,7 +153,7 @@ class Truth:
     """A consumer as it really is."""
 
     sent: int = 0
-    taken: int = 0
+    consumed: int = 0
     finished: int = 0
     told: Grant | None = None
     waiting: list[tuple[int, int]] = field(default_factory=list)
@@ -162,7 +162,7 @@ class Truth:
     def room(self) -> int:
         if self.told is None or sum(size for _, size in self.waiting) >= WINDOW_BYTES:
             return 0
-        return max(0, self.told.taken + self.told.window - self.sent)
+        return max(0, self.told.consumed + self.told.window - self.sent)
 
     @property
     def idle(self) -> bool:
@@ -206,18 +206,18 @@ class AccountsMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.truth)
     @rule(
         data=st.data(),
-        taken=st.integers(0, 5),
+        consumed=st.integers(0, 5),
         finished=st.integers(0, 5),
         window=st.integers(1, 5),
         service_time_s=PACES_S,
     )
-    def a_consumer_works_and_grants(self, data, taken, finished, window, service_time_s) -> None:
+    def a_consumer_works_and_grants(self, data, consumed, finished, window, service_time_s) -> None:
         ident = data.draw(st.sampled_from(sorted(self.truth)))
         it = self.truth[ident]
-        it.taken = min(it.sent, it.taken + taken)
-        it.finished = min(it.taken, it.finished + finished)
-        it.told = Grant(it.taken, it.finished, window, service_time_s)
-        it.waiting = [(upto, size) for upto, size in it.waiting if upto > it.taken]
+        it.consumed = min(it.sent, it.consumed + consumed)
+        it.finished = min(it.consumed, it.finished + finished)
+        it.told = Grant(it.consumed, it.finished, window, service_time_s)
+        it.waiting = [(upto, size) for upto, size in it.waiting if upto > it.consumed]
         self.accounts.granted(ident, it.told, self.now_s)
 
     @rule(later_s=st.floats(0, 1))
@@ -254,9 +254,9 @@ class AccountsMachine(RuleBasedStateMachine):
     @invariant()
     def the_sums_are_those_of_the_consumers(self) -> None:
         assert sorted(self.accounts.consumers) == sorted(self.truth)
-        waiting = sum(account.sent - account.taken for account in self.accounts._by_id.values())
+        waiting = sum(account.sent - account.consumed for account in self.accounts._by_id.values())
         assert waiting == sum(
-            it.sent - (it.told.taken if it.told else 0) for it in self.truth.values()
+            it.sent - (it.told.consumed if it.told else 0) for it in self.truth.values()
         )
         assert all(self.accounts.room_items(i) == it.room for i, it in self.truth.items())
         assert all(self.accounts.room_items(i) == 0 for i in self.dead)
@@ -408,7 +408,7 @@ class Simulation:
         self.order: list[int] = []
         self.events: list[tuple[float, int, str, int, Grant | None]] = []
         self.serial = count()
-        self.counts = [[0, 0, 0] for _ in paces_s]  # arrived, taken, finished
+        self.counts = [[0, 0, 0] for _ in paces_s]  # arrived, consumed, finished
         self.paces = [ServiceTime() for _ in paces_s]
         self.now_s = 0.0
 
@@ -416,14 +416,14 @@ class Simulation:
         heapq.heappush(self.events, (time_s, next(self.serial), what, who, said))
 
     def say(self, who: int) -> None:
-        _, taken, finished = self.counts[who]
+        _, consumed, finished = self.counts[who]
         pace = self.paces[who]
-        said = Grant(taken, finished, pace.window, pace.service_time_s)
+        said = Grant(consumed, finished, pace.window, pace.service_time_s)
         self.at(self.now_s + self.delay_s, "grant", who, said)
 
     def begin(self, who: int) -> None:
-        arrived, taken, finished = self.counts[who]
-        if taken == finished < arrived:
+        arrived, consumed, finished = self.counts[who]
+        if consumed == finished < arrived:
             self.counts[who][1] += 1
             self.say(who)
             self.at(self.now_s + self.paces_s[who], "finished", who)

@@ -26,7 +26,7 @@ class Grant:
     A negative window: it has ended and drops what comes, so that others are to be preferred.
     """
 
-    taken: int
+    consumed: int
     finished: int
     window: int
     service_time_s: float
@@ -72,7 +72,7 @@ class Account:
 
     consumer: int
     sent: int = 0
-    taken: int = 0
+    consumed: int = 0
     finished: int = 0
     window: int = 0
     service_time_s: float = 0.0
@@ -90,7 +90,7 @@ class Account:
         window = abs(self.window)
         if self.waiting_bytes >= WINDOW_BYTES * self.window_scale and window < UNLIMITED:
             return 0
-        return max(0, self.taken + window - self.sent)
+        return max(0, self.consumed + window - self.sent)
 
     def booked(
         self, items: int, size_bytes: int, turn: int, now_s: float, kept: object = None
@@ -104,19 +104,19 @@ class Account:
 
     def granted(self, grant: Grant, now_s: float) -> list[object]:
         """Takes a grant in, a late one changes nothing; returns what need not be kept any more."""
-        if grant.taken < self.taken or grant.finished < self.finished:
+        if grant.consumed < self.consumed or grant.finished < self.finished:
             return []
-        if grant.taken > self.sent or grant.finished > grant.taken:
+        if grant.consumed > self.sent or grant.finished > grant.consumed:
             raise ValueError(f"{grant} does not fit {self.sent} items sent")
-        if grant.finished > self.finished or grant.taken > self.taken:
+        if grant.finished > self.finished or grant.consumed > self.consumed:
             self.free_at_s = now_s + (self.sent - grant.finished) * grant.service_time_s
-        self.taken = grant.taken
+        self.consumed = grant.consumed
         self.finished = grant.finished
         self.window = grant.window
         self.service_time_s = grant.service_time_s
         self.window_scale = grant.window_scale
         back = []
-        while self.parcels and self.parcels[0][0] <= self.taken:
+        while self.parcels and self.parcels[0][0] <= self.consumed:
             _, size_bytes, kept = self.parcels.popleft()
             self.waiting_bytes -= size_bytes
             if kept is not None:
