@@ -210,7 +210,7 @@ class Handlers:
     def _on_at(self, sender: int, at: records.At) -> None:
         recovery = self._ends.recoveries.get(at.region)
         if recovery is not None:
-            recovery.ledger.at(sender, at.number)
+            recovery.ledger.low_watermark(sender, at.number)
 
     def _on_probe(self, sender: int, probe: records.Probe) -> None:
         self._probes.on_probe(probe)

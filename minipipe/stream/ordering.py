@@ -29,7 +29,7 @@ class Ordering:
         }
         self._senders = {spec.region: spec.region_senders for spec in inlets if spec.ordered}
         self._marked: dict[tuple[int, int], int] = {}  # what each receiver was told, by region
-        self._at: dict[tuple[int, int], int] = {}  # and each sender
+        self._low_watermarks: dict[tuple[int, int], int] = {}  # and each sender
 
     def send_marks(self) -> None:
         """Tells those who wait for it what has changed (MARK, AT)."""
@@ -43,6 +43,6 @@ class Ordering:
             inlets = [inlet for inlet in self._ends.inlets_of(region) if inlet.spec.ordered]
             for sender in self._peers.workers_of(segments):
                 lowest = min(inlet.lowest(sender) for inlet in inlets)
-                if lowest > self._at.get((region, sender), 0):
-                    self._at[region, sender] = lowest
+                if lowest > self._low_watermarks.get((region, sender), 0):
+                    self._low_watermarks[region, sender] = lowest
                     self._outbox.send(sender, records.At(region, lowest))

@@ -80,7 +80,7 @@ class Peers:
                 outbox.send(peer.id, records.Close(spec.region))
             if peer.segment in spec.ordered_receivers and outlet.ledger is not None:
                 outbox.open(peer.id, peer.address)
-                outlet.ledger.expect_at(peer.id)
+                outlet.ledger.expect_low_watermark(peer.id)
         # Also to those who will only be told of an end, or of a death: once the run is on, nobody
         # depends on the run's directory any more.
         if peer.segment in self._wiring.correspondents or outbox.waits_for(peer.id):

@@ -35,14 +35,14 @@ class AheadMachine(RuleBasedStateMachine):
     @rule(data=st.data(), receiver=st.sampled_from(RECEIVERS))
     def report(self, data: st.DataObject, receiver: int) -> None:
         number = data.draw(st.integers(0, self.sent))
-        self.ahead.at(receiver, number)
+        self.ahead.low_watermark(receiver, number)
         self.at[receiver] = max(self.at[receiver], number)
 
     @precondition(lambda self: self.sent)
     @rule()
     def everybody_reports_everything(self) -> None:
         for receiver in RECEIVERS:
-            self.ahead.at(receiver, self.sent)
+            self.ahead.low_watermark(receiver, self.sent)
             self.at[receiver] = self.sent
 
     @invariant()
@@ -79,7 +79,7 @@ def test_items_without_size_are_bounded_by_their_number() -> None:
     assert not made.full
     made.sent(MAX_AHEAD_ITEMS, 1, 0)
     assert made.full
-    made.at(5, MAX_AHEAD_ITEMS - 1)
+    made.low_watermark(5, MAX_AHEAD_ITEMS - 1)
     assert not made.full
 
 
@@ -92,17 +92,17 @@ def test_a_large_item_alone_is_not_too_far_ahead() -> None:
 def test_the_slowest_receiver_counts() -> None:
     made = ahead(5, 6)
     made.sent(MIN_ITEMS, MIN_ITEMS, LIMIT_BYTES)
-    made.at(5, MIN_ITEMS)
+    made.low_watermark(5, MIN_ITEMS)
     assert made.full
-    made.at(6, MIN_ITEMS)
+    made.low_watermark(6, MIN_ITEMS)
     assert not made.full
 
 
 def test_a_late_lower_word_changes_nothing() -> None:
     made = ahead(5)
     made.sent(MIN_ITEMS, MIN_ITEMS, LIMIT_BYTES)
-    made.at(5, MIN_ITEMS)
-    made.at(5, 1)
+    made.low_watermark(5, MIN_ITEMS)
+    made.low_watermark(5, 1)
     made.sent(MIN_ITEMS + 1, 1, LIMIT_BYTES)
     assert made.items == 1
 
@@ -110,13 +110,13 @@ def test_a_late_lower_word_changes_nothing() -> None:
 def test_a_receiver_that_is_expected_twice_keeps_its_place() -> None:
     made = ahead(5)
     made.sent(2, 2, 10)
-    made.at(5, 2)
+    made.low_watermark(5, 2)
     made.expect(5)
     made.sent(3, 1, 10)
-    made.at(5, 1)
+    made.low_watermark(5, 1)
     assert made.items == 1
 
 
 def test_word_from_a_receiver_that_was_not_expected_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"worker 7 .* from 3 on, .* \[5, 6\]"):
-        ahead(6, 5).at(7, 3)
+        ahead(6, 5).low_watermark(7, 3)

@@ -283,7 +283,7 @@ def held(*receivers: int, limit_bytes: int = LIMIT_BYTES) -> Ledger:
     """A ledger whose items these receivers hold on to."""
     made = Ledger(limit_bytes=limit_bytes, min_items=MIN_ITEMS)
     for receiver in receivers:
-        made.expect_at(receiver)
+        made.expect_low_watermark(receiver)
     return made
 
 
@@ -298,7 +298,7 @@ def test_what_is_settled_still_counts_while_a_receiver_may_hold_it() -> None:
     send(made, MIN_ITEMS, LIMIT_BYTES)
     assert made.empty
     assert made.full
-    made.at(7, MIN_ITEMS)
+    made.low_watermark(7, MIN_ITEMS)
     assert not made.full
 
 
@@ -311,32 +311,32 @@ def test_without_receivers_that_hold_on_what_is_settled_does_not_count() -> None
 def test_a_ledger_is_full_of_what_is_open_also_if_receivers_hold_nothing() -> None:
     made = held(7)
     made.open(MIN_ITEMS, LIMIT_BYTES, None)
-    made.at(7, MIN_ITEMS)
+    made.low_watermark(7, MIN_ITEMS)
     assert made.full
 
 
 def test_a_receiver_that_comes_later_holds_nothing_that_is_settled() -> None:
     made = held()
     send(made, MIN_ITEMS, LIMIT_BYTES)
-    made.expect_at(7)
+    made.expect_low_watermark(7)
     assert not made.full
 
 
 def test_a_receiver_that_comes_later_may_get_what_is_open() -> None:
     made = held()
     made.open(MIN_ITEMS, LIMIT_BYTES, None)
-    made.expect_at(7)
+    made.expect_low_watermark(7)
     made.acknowledge([(0, MIN_ITEMS)])
     assert made.full
-    made.at(7, MIN_ITEMS)
+    made.low_watermark(7, MIN_ITEMS)
     assert not made.full
 
 
 def test_word_from_a_receiver_that_holds_nothing_is_an_error() -> None:
     with pytest.raises(ValueError, match="worker 7"):
-        held().at(7, 0)
+        held().low_watermark(7, 0)
     with pytest.raises(ValueError, match=r"worker 7 .* are \[5, 6\]"):
-        held(6, 5).at(7, 0)
+        held(6, 5).low_watermark(7, 0)
 
 
 @given(st.permutations(range(40)))

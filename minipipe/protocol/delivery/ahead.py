@@ -25,7 +25,7 @@ class Ahead:
         self.min_items = min_items
         self.items = 0
         self.size_bytes = 0
-        self._at: dict[int, int] = {}  # by receiver
+        self._low_watermarks: dict[int, int] = {}  # by receiver
         self._parcels: deque[tuple[int, int, int]] = deque()  # stop, items, bytes
 
     @property
@@ -37,7 +37,7 @@ class Ahead:
 
     def expect(self, receiver: int) -> None:
         """Waits for this receiver too: as long as it is unheard, it stands at 0."""
-        self._at.setdefault(receiver, 0)
+        self._low_watermarks.setdefault(receiver, 0)
 
     def sent(self, stop: int, count: int, size_bytes: int) -> None:
         """Books a parcel of `count` numbers, the last being `stop` - 1."""
@@ -45,21 +45,21 @@ class Ahead:
         self.items += count
         self.size_bytes += size_bytes
 
-    def at(self, receiver: int, number: int) -> None:
+    def low_watermark(self, receiver: int, number: int) -> None:
         """Takes in that this receiver holds nothing below `number`.
 
         A lower one than before changes nothing: it is late, or an item has come that others had
         overtaken, which was open when the higher one was said, and the ledger bounds what is open.
         """
-        if receiver not in self._at:
+        if receiver not in self._low_watermarks:
             raise ValueError(
                 f"worker {receiver} says that it holds items from {number} on, but those that "
-                f"hold any are {sorted(self._at)}"
+                f"hold any are {sorted(self._low_watermarks)}"
             )
-        if number <= self._at[receiver]:
+        if number <= self._low_watermarks[receiver]:
             return
-        self._at[receiver] = number
-        lowest = min(self._at.values())
+        self._low_watermarks[receiver] = number
+        lowest = min(self._low_watermarks.values())
         while self._parcels and self._parcels[0][0] <= lowest:
             _, count, size_bytes = self._parcels.popleft()
             self.items -= count

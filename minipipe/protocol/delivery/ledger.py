@@ -32,7 +32,7 @@ class Ledger:
     """What one sender has sent into one region and not yet seen settled.
 
     `limit_bytes` and `min_items` bound it: it is full when what is open reaches both, or what lies
-    ahead of a receiver that holds on to items does (`expect_at`).
+    ahead of a receiver that holds on to items does (`expect_low_watermark`).
     """
 
     def __init__(self, *, limit_bytes: int, min_items: int) -> None:
@@ -47,7 +47,7 @@ class Ledger:
         self.peak_bytes = 0
         self._firsts: list[int] = []
         self._entries: list[Entry] = []
-        self._let_go: list[object] = []
+        self._released: list[object] = []
         self._ahead: Ahead | None = None
 
     def allow(self, min_items: int) -> None:
@@ -106,7 +106,7 @@ class Ledger:
                     f"[0, {self.next_number}) was sent"
                 )
         for first, stop in runs:
-            i = self._at(first)
+            i = self._index_of(first)
             while i < len(self._entries) and self._entries[i].first < stop:
                 entry = self._entries[i]
                 if first <= entry.first and entry.stop <= stop and not path:
@@ -130,12 +130,12 @@ class Ledger:
         """A parcel is settled as a whole."""
         entry = self._entries[i]
         self.open_bytes -= entry.size_bytes
-        self._let_go.append(entry.payload)
+        self._released.append(entry.payload)
         del self._entries[i], self._firsts[i]
 
     def is_settled(self, number: int, outputs: Outputs) -> bool:
         """Whether nobody will do this item, or what came of it by these outputs, again."""
-        i = self._at(number)
+        i = self._index_of(number)
         if i == len(self._entries) or number < self._entries[i].first:
             return True
         settling = self._entries[i].settling
@@ -143,10 +143,10 @@ class Ledger:
 
     def release_settled(self) -> list[object]:
         """The payloads of parcels that were settled since last asked: nobody needs them again."""
-        payloads, self._let_go = self._let_go, []
+        payloads, self._released = self._released, []
         return payloads
 
-    def expect_at(self, receiver: int) -> None:
+    def expect_low_watermark(self, receiver: int) -> None:
         """This receiver holds on to items: what lies ahead of its AT (rule 21) is bounded too.
 
         It stands at 0 until it is heard.  What is settled already, it cannot hold.
@@ -157,7 +157,7 @@ class Ledger:
                 self._ahead.sent(entry.stop, entry.stop - entry.first, entry.size_bytes)
         self._ahead.expect(receiver)
 
-    def at(self, receiver: int, number: int) -> None:
+    def low_watermark(self, receiver: int, number: int) -> None:
         """Takes in that this receiver holds nothing below `number`; a late lower one is ignored.
 
         Raises:
@@ -168,14 +168,14 @@ class Ledger:
                 f"worker {receiver} says that it holds items from {number} on, but no receiver is "
                 f"expected to hold any"
             )
-        self._ahead.at(receiver, number)
+        self._ahead.low_watermark(receiver, number)
 
     def outstanding(self, number: int = 0) -> Iterator[Entry]:
         """Yields what is not settled of the numbers from this one on, in number order."""
-        for i in range(self._at(number), len(self._entries)):
+        for i in range(self._index_of(number), len(self._entries)):
             yield self._entries[i]
 
-    def _at(self, number: int) -> int:
+    def _index_of(self, number: int) -> int:
         """The first entry that has `number` or a higher one in it."""
         i = max(0, bisect_right(self._firsts, number) - 1)
         return i + 1 if i < len(self._entries) and self._entries[i].stop <= number else i
