@@ -6,6 +6,7 @@ sender of the parcel to know, and to end by `Parcel.release`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -65,7 +66,7 @@ class Lender:
     """Puts arrays where others can see them.  Used by the thread of its encoder.
 
     Args:
-        pool: Of this process.
+        pool: Of this process. None: it lends nothing; what lies in slots is sent from there.
 
     Attributes:
         min_bytes: Smaller arrays travel inside the message.
@@ -74,8 +75,8 @@ class Lender:
             arrays travel inside messages.
     """
 
-    def __init__(self, pool: SlotPool) -> None:
-        self.min_bytes = pool.min_bytes
+    def __init__(self, pool: SlotPool | None) -> None:
+        self.min_bytes = sys.maxsize if pool is None else pool.min_bytes
         self.writable_after_send: list[SlotHandle] = []
         self.on_barred: Callable[[], None] = lambda: None
         self._barred = False
@@ -183,7 +184,7 @@ class Lender:
         # The arrays that are left count, each of them, and so does each loan: there are no others.
         if not parts or held.count != len(parts) + held.writers:
             return False
-        slot = self._pool.take(held.size_bytes)
+        slot = self._take(held.size_bytes)
         if slot is None:
             return False
         begin = held.arena.offset(held.index)
@@ -195,8 +196,11 @@ class Lender:
             held.release()
         return True
 
+    def _take(self, size_bytes: int) -> OwnedSlot | None:
+        return None if self._pool is None else self._pool.take(size_bytes)
+
     def _copied(self, array: Array, *, exclusive: bool) -> SlotPart | None:
-        slot = self._pool.take(array.nbytes)
+        slot = self._take(array.nbytes)
         if slot is None:
             return None
         if array.flags.forc:

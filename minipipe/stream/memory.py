@@ -53,9 +53,12 @@ class Memory:
         return leases
 
     def without_slots(self, parcel: Parcel) -> Parcel:
-        """The same items with their arrays in frames, for who cannot map the slots."""
+        """The same items with their arrays in frames, for who cannot map the slots.
+
+        Large frames are views of the slots, which count until the message has gone.
+        """
         named = {token: Named(token, blob) for token, blob in parcel.classes.items()}
-        decoder, encoder = Decoder(borrower=self.borrower), Encoder()
+        decoder, encoder = Decoder(borrower=self.borrower), Encoder(lender=Lender(None))
         items = decoder.decode(parcel.body, parcel.frames, named=named)
         tokens = [item if type(item) in ATOMS else encoder.snapshot(item)[0] for item in items]
         return encoder.encode(tokens)
