@@ -61,7 +61,7 @@ class Departure:
             block: serves until something is so.
         """
         outlets = self._ends.outlets.values()
-        block(lambda: self._producers is None or not any(outlet.tokens for outlet in outlets))
+        block(lambda: self._producers is None or not any(outlet.has_unsent for outlet in outlets))
         if self._producers is not None:
             channels = self._outbox.send_behind_all(records.Bye)
             block(lambda: self._producers is None or self._all_taken(channels))

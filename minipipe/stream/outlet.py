@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from typing import Any, cast
 
-from minipipe.codec import ATOMS, Encoder, SharedArray
-from minipipe.protocol.delivery.intervals import runs_of
+from minipipe.codec import ATOMS, Encoder
 from minipipe.protocol.delivery.ledger import Ledger
 from minipipe.protocol.delivery.paths import ROOT, Path
 from minipipe.protocol.delivery.recovery import Again, Recovery
 from minipipe.protocol.wiring import OutletSpec
-from minipipe.stream.arrived import NOTHING_DONE, Done, Key
+from minipipe.stream.arrived import NOTHING_DONE, Done
 from minipipe.stream.consumers import Consumers, Targets
-from minipipe.stream.shipment import Keys, Shipment
+from minipipe.stream.pending import Pending
+from minipipe.stream.shipment import Shipment
 
 PARCEL_S = 0.002  # no item waits longer than this for others to share its parcel
 PARCEL_BYTES = 256 * 1024
-# An array in a slot is only referred to: 64 of 64 KiB in a parcel instead of 4 are 15 % faster.
-SLOT_SHARE = 1 / 16
 # After a functor took this long an item is likely alone: it goes at once.  (That is the latency
 # of a first item; those of a burst then share parcels.)
 PAUSE_S = 0.000_2
 ATOM_BYTES = 9  # what a number needs in msgpack, at most
-# Immutable, and of a size that need not be looked at.
-FAST = frozenset((int, float, bool))
 
 # Consumers; whether a broadcast may go to everybody at once, who are then all of its consumers.
 Dispatch = Callable[[OutletSpec, Sequence[int], Shipment, bool], None]
@@ -58,32 +54,31 @@ class Outlet:
         self.ledger: Ledger | None = None if recovery is None else recovery.ledger
         self.items_out = 0
         self.tombstones = 0  # of these, what stands for something dropped
-        self.tombstones_waiting = 0  # in the parcel under way
         self.closed = False
         self._encoder = encoder
         self._dispatch = dispatch
         self._origin, self._epoch, self._path, self._done = ident, 0, ROOT, NOTHING_DONE
-        # What the parcel under way holds.  The worker's loop appends to them itself: `tokens`
-        # gets what is in `FAST` as it is, all else goes through `add`.
-        self.tokens: list[object] = []
-        self.numbers: list[int] = []  # of the tokens, if stateless
-        # Of the tokens, for each join that wants to know: what they had as identity at its fork.
-        self.keys: dict[int, list[Key]] = {carried.join: [] for carried in spec.carried}
+        joins = [carried.join for carried in spec.carried]
+        self._pending = Pending(joins, numbered=recovery is None)
+        self.append, self.append_numbered = self._pending.append, self._pending.append_numbered
+        self.append_bare = self._pending.append_bare
         self.room = 0  # how many more the consumers chosen for it have credit for
-        self._size = 0
-        self._load = 0.0  # the same, with slots for a fraction: how large the parcel is
         self._targets: Targets | None = None  # of the parcel under way
-        self._began_s = 0.0  # when the oldest token was made; 0: there is none
 
     @property
     def next_number(self) -> int:
         """The number that the next item will have, if this is a sender."""
-        return self.ledger.next_number + len(self.tokens) if self.ledger else -1
+        return self.ledger.next_number + len(self._pending.tokens) if self.ledger else -1
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether items wait to be sent."""
+        return bool(self._pending.tokens)
 
     @property
     def settled(self) -> bool:
         """Whether nothing waits to be sent, and all that was is settled."""
-        return not self.tokens and (self.ledger is None or self.ledger.empty)
+        return not self._pending.tokens and (self.ledger is None or self.ledger.empty)
 
     def relay(self, origin: int, epoch: int, path: Path, done: Done = NOTHING_DONE) -> None:
         """What follows stems from items of this sender.
@@ -103,9 +98,10 @@ class Outlet:
         """Whether an item could be added now: there is `room`."""
         if self.room > 0:
             return True
-        if self.tokens:
+        pending = self._pending
+        if pending.tokens:
             self.flush()
-            if self.tokens:
+            if pending.tokens:
                 return False
         recovery = self.recovery
         if recovery is not None and (recovery.busy or recovery.ledger.full):
@@ -122,7 +118,7 @@ class Outlet:
 
     def reconsider(self) -> None:
         """Time has passed since the consumer was chosen: another one may be the better by now."""
-        if not self.tokens and not self.consumers.sole:
+        if not self._pending.tokens and not self.consumers.sole:
             self.room = 0
 
     @property
@@ -150,10 +146,10 @@ class Outlet:
         if self.recovery is not None:
             self._epoch = epoch
         elif self._epoch < epoch:
-            for token in self.tokens:
+            pending = self._pending
+            for token in pending.tokens:
                 self._encoder.discard(token)
-            self._emptied()
-            self.tombstones_waiting = 0
+            pending.drop_oldest(len(pending.tokens), pending.size_bytes)
 
     def send_again(self, again: Again) -> int:
         """Sends a part of what is open again, as far as there is room; how many that were."""
@@ -171,19 +167,22 @@ class Outlet:
         return count
 
     # -------------------------------------------------------------------- sending
-    def add(self, item: Any) -> None:
-        """Adds an item; there must be room.  (Numbers, and small numbers: see `tokens`.)
+    def add(self, item: Any, number: int = -1) -> None:
+        """Adds an item as it is now; there must be room.
+
+        Args:
+            number: that of the item it was made of, if this is stateless.
 
         Raises:
             ItemTypeError: the item cannot be sent.
         """
         if type(item) not in ATOMS:
-            self.put(*self.snapshot(item))
+            self.append(*self.snapshot(item), number)
         else:
-            self.put(item, 0)
+            self.append(item, 0, number)
 
     def snapshot(self, item: Any) -> tuple[object, int]:
-        """An item that is no atom as `put` takes it, which is to follow, or `discard`; its size.
+        """A token of an item that is no atom, and its size: `append` is to follow, or `discard`.
 
         Raises:
             ItemTypeError: the item cannot be sent.
@@ -192,20 +191,8 @@ class Outlet:
         return self._encoder.snapshot(item)
 
     def discard(self, token: object) -> None:
-        """A snapshot will not be put."""
+        """A snapshot will not be appended."""
         self._encoder.discard(token)
-
-    def put(self, item: object, size: int) -> None:
-        """Adds an atom, or a snapshot of this size; there must be room."""
-        kind = type(item)
-        if kind not in ATOMS:
-            self._size += size
-            self._load += size * SLOT_SHARE if type(item) is SharedArray else size
-        elif kind is str or kind is bytes:
-            size = len(item)  # type: ignore[arg-type]
-            self._size += size
-            self._load += size
-        self.tokens.append(item)
 
     def added(self, began_s: float, now_s: float, items: int) -> None:
         """Items were added since `began_s`: sends them if they should not wait.
@@ -213,32 +200,33 @@ class Outlet:
         They wait for others to share their parcel unless there is no room for others, the
         parcel is large or old, or the functor is so slow that others are not to be expected.
         """
-        tokens = self.tokens
+        pending = self._pending
         self.room -= items
-        if not tokens:
+        if not pending.tokens:
             return
-        if not self._began_s:
-            self._began_s = began_s
+        if not pending.began_s:
+            pending.began_s = began_s
         if (
             self.room <= 0
-            or now_s - self._began_s > PARCEL_S
+            or now_s - pending.began_s > PARCEL_S
             or now_s - began_s > items * PAUSE_S
-            or self._load >= PARCEL_BYTES
+            or pending.load_bytes >= PARCEL_BYTES
         ):
             self.flush()
 
     def flush_if_due(self, now_s: float) -> None:
         """Sends the parcel if its oldest item has waited long enough."""
-        if self.tokens and self._began_s and now_s - self._began_s >= PARCEL_S:
+        pending = self._pending
+        if pending.tokens and pending.began_s and now_s - pending.began_s >= PARCEL_S:
             self.flush()
 
     def flush(self) -> None:
         """Sends what waits; after a death some of it may have to go on waiting."""
-        recovery = self.recovery
-        while self.tokens:
+        recovery, tokens = self.recovery, self._pending.tokens
+        while tokens:
             if recovery is not None and recovery.busy:
                 return  # first what was sent before
-            count = len(self.tokens)
+            count = len(tokens)
             if self._targets is None:
                 if not self._choose():
                     return
@@ -247,46 +235,34 @@ class Outlet:
 
     def _flush(self, count: int) -> None:
         """Sends the oldest `count` of what waits to those chosen."""
-        tokens, size = self.tokens, self._size + ATOM_BYTES * count
+        pending, waiting = self._pending, len(self._pending.tokens)
+        tokens, size = pending.tokens[:count], pending.size_bytes + ATOM_BYTES * count
         targets, self._targets, self.room = self._targets, None, 0
         assert targets is not None
-        rest: list[object] = []
-        if count < len(tokens):
-            tokens, rest = tokens[:count], tokens[count:]
-            size = size * count // (count + len(rest))
+        rest = waiting - count
+        if rest:
+            size = size * count // waiting
         contents = tuple(tokens) if _are_plain(tokens) else self._encoder.encode(tokens)
         ledger = self.ledger
         if ledger is not None:
             first = ledger.next_number
             runs = [(first, first + count)]
         else:
-            runs = runs_of(self.numbers)
-        keys: Keys = ()
-        if self.keys:
-            keys = tuple((join, some[:count]) for join, some in self.keys.items())
-        rest_keys = {join: some[count:] for join, some in self.keys.items()}
+            runs = pending.numbers(count)
+        keys = pending.keys(count)
         about = (self.spec.stream, self._epoch, self._origin, runs, self._path, keys, contents)
         shipment = Shipment(*about, self._done)
         # First it goes, then it is booked: somebody may be waiting for it.
         self._send(shipment, targets, size)
-        left, began_s = max(0, self._size - size), self._began_s
-        self._emptied()
-        if rest:
-            self.tokens, self.keys, self._began_s = rest, rest_keys, began_s
-            self._size = self._load = left
+        self.tombstones += pending.tombstones
+        pending.drop_oldest(count, size)
         self.items_out += count
-        self.tombstones, self.tombstones_waiting = self.tombstones + self.tombstones_waiting, 0
         if ledger is not None:
             ledger.open(count, size, shipment)
         full = ledger is not None and ledger.full
         if targets and self.consumers.sole and not rest and not full:  # nobody else is considered
             self._targets = targets
             self.room = min(accounts.room_items(target) for accounts, target in targets)
-
-    def _emptied(self) -> None:
-        self.tokens, self.numbers, self._began_s = [], [], 0.0
-        self._size, self._load = 0, 0.0
-        self.keys = {join: [] for join in self.keys}
 
     def _send(self, shipment: Shipment, targets: Targets, size: int) -> None:
         consumers = self.consumers

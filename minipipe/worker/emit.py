@@ -78,7 +78,6 @@ class Emitter:
                 if self._is_stale():
                     break
             self._add(outlet, elements[i], snapshots.pop(i, None), taken)
-            outlet.numbers.append(taken.number)
             outlet.added(began_s, time.monotonic(), 1)
         for i, (token, _) in snapshots.items():  # it was done before, or is for nobody any more
             self._outlets[i].discard(token)
@@ -133,7 +132,7 @@ class Emitter:
         snapshot: tuple[object, int] | None,
         taken: WorkItem[Arrived] | None,
     ) -> None:
-        outlet.put(*((element, 0) if snapshot is None else snapshot))
-        outlet.tombstones_waiting += element is None
-        for carried in outlet.spec.carried:
-            outlet.keys[carried.join].append(self._results.key(carried, taken))
+        token, size = (element, 0) if snapshot is None else snapshot
+        number = -1 if taken is None else taken.number
+        keys = [self._results.key(carried, taken) for carried in outlet.spec.carried]
+        outlet.append(token, size, number, keys)

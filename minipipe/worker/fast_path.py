@@ -13,8 +13,8 @@ from minipipe.protocol.delivery.paths import outputs
 from minipipe.segments.functor import Opened
 from minipipe.segments.markers import Sentinel
 from minipipe.stream import Inlet, Outlet, Role, Turn
-from minipipe.stream.outlet import FAST
 from minipipe.stream.page import ITEM_WORD
+from minipipe.stream.pending import FAST
 from minipipe.worker.functor_runner import FunctorRunner
 from minipipe.worker.skipping import broken
 
@@ -150,6 +150,7 @@ class LineLoop:
         words, call = handover.words, runner.calls.hooked(function)
         crash_suspects = node.orders.crash_suspects
         origin, path = turn.parcel.origin, outputs(turn.parcel.path)
+        append_numbered, append_bare = outlet.append_numbered, outlet.append_bare
         numbered, writable_after_send = outlet.ledger is None, node.writable_after_send
         for number in turn.numbers[begun:stop]:
             item = pop()
@@ -181,16 +182,15 @@ class LineLoop:
                     turn.drops.append(number)
             else:
                 if type(result) in FAST:
-                    outlet.tokens.append(result)
                     if numbered:
-                        outlet.numbers.append(number)
+                        append_numbered(result, number)
+                    else:
+                        append_bare(result)
                 elif result is Sentinel:
                     raise broken(SentinelError(runner.where), number, item, origin, path)
                 else:
                     try:
-                        outlet.add(result)
-                        if numbered:
-                            outlet.numbers.append(number)
+                        outlet.add(result, number)
                     except Exception as error:  # pickling runs code of the user's classes
                         runner.not_sent(error, number, item, origin, turn.parcel)
                         node.page.dropped += 1

@@ -11,8 +11,8 @@ from minipipe.operators.steppers import Epochs, is_ended_by_errors
 from minipipe.segments.functor import Opened
 from minipipe.segments.markers import Sentinel
 from minipipe.stream import Outlet, StopRun
-from minipipe.stream.outlet import FAST
 from minipipe.stream.page import ITEM_WORD
+from minipipe.stream.pending import FAST
 from minipipe.worker.emit import Emitter
 from minipipe.worker.functor_runner import FunctorRunner
 from minipipe.worker.skipping import GENERATED, broken
@@ -112,7 +112,7 @@ class SourceLoop:
         """
         runner, node, service_thread = self._runner, self._node, self._runner.service_thread
         handover, words = node.handover, node.handover.words
-        take, append = runner.calls.hooked(iterator.__next__), outlet.tokens.append
+        take, append = runner.calls.hooked(iterator.__next__), outlet.append_bare
         number, writable_after_send = outlet.next_number, node.writable_after_send
         if not service_thread.armed:
             service_thread.arm()
@@ -134,7 +134,6 @@ class SourceLoop:
                     runner.wait_for_room(outlet)
                 if not service_thread.armed:
                     service_thread.arm()
-                append = outlet.tokens.append
                 count = 0
             if type(item) in FAST:
                 append(item)

@@ -159,8 +159,7 @@ class Line:
             if result is None:
                 turn.drops.append(number)
             else:
-                outlet.add(result)
-                outlet.numbers.append(number)
+                outlet.add(result, number)
                 outlet.added(self.clock, self.clock, 1)
         turn.reached(turn.parcel.count)
         node.report_turn(inlet)
