@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -233,3 +234,28 @@ def test_a_join_of_nothing_ends() -> None:
     segments, seen = zipped([], [])
     finished(system(*segments))
     assert seen == []
+
+
+def test_what_a_joining_sink_returns_is_ignored() -> None:
+    a, b = mp.Stream("a"), mp.Stream("b")
+    seen: Pairs = []
+
+    def keeps(*pair: Any) -> Any:
+        seen.append(pair)
+        return mp.Sentinel
+
+    sink = mp.Sink(keeps, "keeps", upstreams=[a, b])
+    finished(system(mp.Source([1, 2], "x", a), mp.Source([3, 4], "y", b), sink))
+    assert seen == [(1, 3), (2, 4)]
+
+
+def test_a_run_that_is_drained_has_no_surplus_to_complain_of() -> None:
+    def drains() -> Iterator[int]:
+        yield 0
+        run.wish = "drain"
+        yield 1
+
+    segments, seen = zipped(drains, itertools.count())
+    run = InlineRun(system(*segments), None)
+    assert list(run.items()) == []
+    assert seen == [(0, 0)]

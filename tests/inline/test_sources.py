@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -175,3 +176,19 @@ def test_a_flagged_source_yields_no_more() -> None:
     assert next(items) == 0
     flag.set()
     assert list(items) == []
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_each_worker_of_a_source_ends_by_itself(raises: bool) -> None:
+    def yields() -> Iterator[Any]:
+        yield from (1, 2)
+        if raises:
+            raise ValueError("no more")
+        yield mp.Sentinel
+        yield 3
+
+    seen: list[int] = []
+    a = mp.Stream("a")
+    source = mp.Source(yields, "load", a, ignore_exceptions=ValueError, n_processes=2, epochs=2)
+    finished(system(source, mp.Sink(seen.append, upstreams=a)))
+    assert seen == [1, 2, 1, 2]
