@@ -45,7 +45,11 @@ class Departure:
         self._taken.add((peer, taken.channel))
 
     def look(self) -> None:
-        """Whether nothing more comes: who is dead, or gone, need not say so."""
+        """Whether nothing more comes: who is dead, or gone, need not say so.
+
+        Nothing is left either that waits for its FENCE: a producer that sends in a new epoch has
+        had that FENCE before RETIRING, so this worker has had it before RETIRE (rule 10).
+        """
         dead = self._peers.membership.dead
         if self._producers is not None:
             self._orders.leaving |= all(p in self._last_of or p in dead for p in self._producers)

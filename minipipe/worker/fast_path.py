@@ -38,10 +38,7 @@ class LineLoop:
         while True:
             if not inlet.ready:
                 runner.wait_for_input(
-                    lambda: (
-                        inlet.ready
-                        or (orders.leaving and not inlet.queue if relays else inlet.ended)
-                    )
+                    lambda: inlet.ready or (orders.leaving if relays else inlet.ended)
                 )
                 if not inlet.ready:
                     break

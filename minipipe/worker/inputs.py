@@ -125,13 +125,7 @@ class Single:
         if not reader.ready:
             ends_by_itself = not self._relays  # a relay leaves when it is told to
             self._runner.wait_for_input(
-                lambda: (
-                    reader.ready
-                    or (
-                        node.orders.leaving and not inlet.queue
-                    )  # what waits for its FENCE is to come
-                    or (ends_by_itself and inlet.ended)
-                )
+                lambda: reader.ready or node.orders.leaving or (ends_by_itself and inlet.ended)
             )
             if not reader.ready:
                 return None

@@ -213,7 +213,7 @@ class World:
         self.kill_rate = kill_rate
         self.falsely = falsely
         self.scales = scales
-        self.hurries = bool(scales and seed % 2)  # what the supervisor says and hears is quick
+        self.hurries = bool(scales and seed % 2)  # but for what goes from one that leaves to others
         self.joined = self.left = 0  # how many have, without a death
         self.attended = attended
         self.mortal = mortal
@@ -324,9 +324,16 @@ class World:
 
     def _arrive(self) -> None:
         ready = self.links.ready()
-        if self.hurries and self.rng.random() < 0.8:  # what workers send each other lies for long
-            ready = [link for link in ready if "supervisor/s" in link or link[0] == "supervisor"]
+        if self.rng.random() < 0.98:
+            ready = [link for link in ready if not self._is_slow(*link)]
         self.links.arrive(self.rng.choice(ready or self.links.ready()))
+
+    def _is_slow(self, sender: str, address: str) -> bool:
+        """Whether it is to be seen that one that leaves waits for what it has sent to others."""
+        states = self.lifecycle._workers
+        mine = [i for i, worker in self.workers.items() if worker.name == sender]
+        leaves = any(states[i].is_retiring for i in mine if i in states)
+        return self.hurries and leaves and address != self.address
 
     def _maybe_kill(self) -> None:
         for worker in list(self.workers.values()):
