@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from minipipe.errors.base import MiniPipeError
 
 
@@ -40,13 +42,25 @@ class WorkerDiedError(MiniPipeError, RuntimeError):
 
     def then(self, outcome: str, stack: str | None = None) -> WorkerDiedError:
         """The same with another outcome, which begins with a comma or the like."""
-        about = (self.segment, self.worker, self.pid, self.how, self.item, self.why)
-        return WorkerDiedError(*about, outcome, self.stack if stack is None else stack)
+        return self._but(outcome=outcome, stack=self.stack if stack is None else stack)
 
     def because(self, why: str) -> WorkerDiedError:
         """The same with more to say of why."""
-        about = (self.segment, self.worker, self.pid, self.how, self.item, self.why + why)
-        return WorkerDiedError(*about, self.outcome, self.stack)
+        return self._but(why=self.why + why)
+
+    def _but(self, **other: str) -> WorkerDiedError:
+        """The same, but for these."""
+        told: dict[str, Any] = {
+            "segment": self.segment,
+            "worker": self.worker,
+            "pid": self.pid,
+            "how": self.how,
+            "item": self.item,
+            "why": self.why,
+            "outcome": self.outcome,
+            "stack": self.stack,
+        }
+        return WorkerDiedError(**{**told, **other})
 
     @property
     def stack_shown(self) -> str:

@@ -108,11 +108,19 @@ class Skipping:
             return
         assert self._path is not None
         origin, path = taken.parcel
-        trace = "".join(traceback.format_exception(error))
-        who = (name, self._segment.worker_name(0), self.names.get(origin, ""))
-        about = (type(error).__qualname__, text_of(error), trace)
-        at = (taken.number, outputs(path))
-        write(self._path, DeadLetterRecord(self.run_id, time.time(), *who, *at, *about), self._kept)
+        record = DeadLetterRecord(
+            run=self.run_id,
+            time_s=time.time(),
+            segment=name,
+            worker=self._segment.worker_name(0),
+            origin=self.names.get(origin, ""),
+            number=taken.number,
+            path=outputs(path),
+            error=type(error).__qualname__,
+            text=text_of(error),
+            trace="".join(traceback.format_exception(error)),
+        )
+        write(self._path, record, self._kept)
 
 
 def _is_unreadable(taken: WorkItem[Identity]) -> bool:

@@ -107,8 +107,13 @@ class SkippedItems:
         if budget is None or not budget.is_used_up(items, final=final):
             return None
         traces = "\n".join(trace for trace, _ in self._last)
-        about = (self._name, budget.failures, items, str(budget), traces)
-        error = TooManyFailuresError(*about)
+        error = TooManyFailuresError(
+            segment=self._name,
+            failures=budget.failures,
+            items=items,
+            allowed=str(budget),
+            last=traces,
+        )
         if self._last:
             error.__cause__ = self._last[-1][1]()
         return error

@@ -53,8 +53,19 @@ class Arrived:
     def piece(self, position: int, first: int, count: int) -> Arrived:
         """Some of its items, from this position on, the first of this number."""
         runs = [(first, first + count)]
-        about = (self.stream, self.producer, self.origin, self.epoch, runs, self.path, self.body)
-        piece = Arrived(*about, (), count, whole=self, position=position)
+        piece = Arrived(
+            stream=self.stream,
+            producer=self.producer,
+            origin=self.origin,
+            epoch=self.epoch,
+            runs=runs,
+            path=self.path,
+            body=self.body,
+            frames=(),
+            count=count,
+            whole=self,
+            position=position,
+        )
         if self.keys is not None:
             piece.keys = {j: keys[position : position + count] for j, keys in self.keys.items()}
         return piece

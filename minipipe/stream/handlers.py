@@ -135,8 +135,17 @@ class Handlers:
         path = items.path
         if inlet.spec.slot is not None:  # a broadcast forks here: the message is the same for all
             path = (*path, inlet.spec.slot)
-        about = (items.stream, sender, items.origin, epoch, intervals, path)
-        parcel = Arrived(*about, items.body, frames, count)
+        parcel = Arrived(
+            stream=items.stream,
+            producer=sender,
+            origin=items.origin,
+            epoch=epoch,
+            runs=intervals,
+            path=path,
+            body=items.body,
+            frames=frames,
+            count=count,
+        )
         if items.done:
             parcel.done = frozenset(items.done)
         if items.select:

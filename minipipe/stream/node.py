@@ -79,8 +79,15 @@ class Node:
         )
         self.absences = Absences(self.membership)
         self.parcel_decoder = ParcelDecoder(self.inbox, self.memory.borrower)
-        about = (ident, transport, supervisor, page, wiring.outlets, self.memory)
-        outbox = Outbox(self.membership, *about)
+        outbox = Outbox(
+            membership=self.membership,
+            ident=ident,
+            transport=transport,
+            supervisor=supervisor,
+            page=page,
+            outlets=wiring.outlets,
+            memory=self.memory,
+        )
         self.outbox, self.send = outbox, outbox.send
         self.ends = Ends.of(
             wiring,

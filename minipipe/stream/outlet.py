@@ -250,8 +250,16 @@ class Outlet:
         else:
             runs = pending.numbers(count)
         keys = pending.keys(count)
-        about = (self.spec.stream, self._epoch, self._origin, runs, self._path, keys, contents)
-        shipment = Shipment(*about, self._done)
+        shipment = Shipment(
+            stream=self.spec.stream,
+            epoch=self._epoch,
+            origin=self._origin,
+            runs=runs,
+            path=self._path,
+            keys=keys,
+            contents=contents,
+            done=self._done,
+        )
         # First it goes, then it is booked: somebody may be waiting for it.
         self._send(shipment, targets, size)
         self.tombstones += pending.tombstones

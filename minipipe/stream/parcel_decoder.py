@@ -52,9 +52,11 @@ class ParcelDecoder:
 
     def _decoded(self, parcel: Arrived, body: bytes, access: Access) -> list[Any]:
         self._decoder.access = access
-        about = (parcel.leases or NO_LEASES, parcel.classes)
+        leases = parcel.leases or NO_LEASES
         try:
-            items = self._decoder.decode(body, parcel.frames, *about, each=self._each)
+            items = self._decoder.decode(
+                body, parcel.frames, leases=leases, named=parcel.classes, each=self._each
+            )
         except WireFormatError as error:
             raise self._refused(parcel, error.what) from error
         parcel.unreadable = self._decoder.failed

@@ -73,8 +73,15 @@ class Peers:
                 outlet.consumers.group_of(peer.segment).add(peer.id)
                 is_sole = self.headcount.of([peer.segment]) == 1
                 publisher = outbox.publisher(spec, peer.id, is_sole=is_sole)
-                about = (spec.stream, self._wiring.segment, self._inbox.address)
-                outbox.send(peer.id, records.Hello(*about, *publisher))
+                where, with_everybody = publisher
+                hello = records.Hello(
+                    stream=spec.stream,
+                    segment=self._wiring.segment,
+                    address=self._inbox.address,
+                    publisher=where,
+                    with_everybody=with_everybody,
+                )
+                outbox.send(peer.id, hello)
             if peer.segment in spec.receivers and outlet.closed:
                 outbox.open(peer.id, peer.address)
                 outbox.send(peer.id, records.Close(spec.region))

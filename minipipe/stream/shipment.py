@@ -39,15 +39,15 @@ class Shipment:
         number = self.runs[0][0] + first
         whole = first == 0 and count == self.runs[0][1] - number
         return Shipment(
-            self.stream,
-            epoch,
-            self.origin,
-            [(number, number + count)],
-            self.path,
-            tuple((join, keys[first : first + count]) for join, keys in self.keys),
-            self.contents,
-            done,
-            () if whole else ((first, first + count),),
+            stream=self.stream,
+            epoch=epoch,
+            origin=self.origin,
+            runs=[(number, number + count)],
+            path=self.path,
+            keys=tuple((join, keys[first : first + count]) for join, keys in self.keys),
+            contents=self.contents,
+            done=done,
+            select=() if whole else ((first, first + count),),
         )
 
 

@@ -78,15 +78,15 @@ def capture(
         StartError: it can neither be pickled nor inherited.
     """
     payload = Task(
-        declared.functor_obj,
-        declared.init_kwargs,
-        ignored,
-        declared.term_flag,
-        getattr(declared, "epochs", 1),
-        getattr(declared, "strict", True),
-        declared.read_only_functor,
-        declared.max_failures is not None,
-        declared.dead_letter,
+        functor=declared.functor_obj,
+        init_kwargs=declared.init_kwargs,
+        ignored=ignored,
+        term_flag=declared.term_flag,
+        epochs=getattr(declared, "epochs", 1),
+        strict=getattr(declared, "strict", True),
+        read_only_functor=declared.read_only_functor,
+        tolerates=declared.max_failures is not None,
+        dead_letter=declared.dead_letter,
     )
     environment = _environment(segment, declared, seed)
     alone = Captured(None, payload, environment)
@@ -153,8 +153,8 @@ def inherited(
     for resource in found:
         if resource.breaks(workers):
             raise StartError(resource.error(declared.where, workers)) from error
-    if declared not in _told:
-        _told.add(declared)
+    if declared not in _logged:
+        _logged.add(declared)
         level = logging.WARNING if found else SUMMARY
         shared = "".join(f"; {resource.warning}" for resource in found)
         logger.log(
@@ -182,7 +182,7 @@ def check_apart(captured: Iterable[Captured]) -> None:
                 )
 
 
-_told: WeakSet[Segment] = WeakSet()
+_logged: WeakSet[Segment] = WeakSet()
 _unloadable: WeakKeyDictionary[Segment, BaseException] = WeakKeyDictionary()
 
 

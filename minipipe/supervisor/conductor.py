@@ -125,9 +125,9 @@ class Conductor:
             if buffers is None:
                 self._more = False
                 return
-            self._effects.attempt("reading what a worker says", self._hear, buffers, inbox)
+            self._effects.attempt("reading what a worker says", self._take_in, buffers, inbox)
 
-    def _hear(self, buffers: list[Buffer], inbox: Inbox) -> None:
+    def _take_in(self, buffers: list[Buffer], inbox: Inbox) -> None:
         try:
             message = wire.read(buffers, inbox)
         except WireFormatError as error:

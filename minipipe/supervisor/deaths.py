@@ -38,12 +38,12 @@ class Deaths:
         elif status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == 9:
             why = self._likely_killer()
         died = WorkerDiedError(
-            handle.segment.name,
-            handle.name,
-            handle.pid,
-            how,
-            item_in(self._processes.handles, handle, last.signs),
-            why,
+            segment=handle.segment.name,
+            worker=handle.name,
+            pid=handle.pid,
+            how=how,
+            item=item_in(self._processes.handles, handle, last.signs),
+            why=why,
         )
         captured = self._processes.captured.get(handle.segment.index)
         if captured is not None and captured.why:

@@ -50,7 +50,7 @@ class Effects:
 
     def connect(self, worker: int, address: str) -> None:
         """Opens the link to a worker, whose address is known now."""
-        if worker in self._links:  # else it was replaced: nobody will say anything to it
+        if worker in self._links:  # else it was replaced: nothing more is sent to it
             self._links[worker].open(self.transport.connect(address))
 
     def failed(self, error: BaseException, doing: str) -> None:

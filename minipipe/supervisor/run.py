@@ -6,7 +6,6 @@ death, a wish of the user's), asks `protocol.run.lifecycle` what to do, and does
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
@@ -20,7 +19,6 @@ from minipipe.protocol.delivery.paths import Outputs
 from minipipe.protocol.item_seeds import RunSeeds
 from minipipe.protocol.run import lifecycle as life
 from minipipe.protocol.run.stats import RunStats
-from minipipe.shm import memory_limit_bytes, obstacle
 from minipipe.stream import Node
 from minipipe.supervisor.caller_node import close_caller, join_in, node_of_caller
 from minipipe.supervisor.capture import capture, check_apart
@@ -34,13 +32,12 @@ from minipipe.supervisor.output import OutputPump
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.run_log import RunLog
 from minipipe.supervisor.rundir import DirectoryWatch, RunDirectory
+from minipipe.supervisor.shared_limit import shared_limit_bytes
 from minipipe.supervisor.wake import Wake
 from minipipe.supervisor.watchdog import Watchdog
 from minipipe.supervisor.worker_messages import WorkerMessages
 from minipipe.transport import Transport, open_transport
 from minipipe.worker.service_thread import ServiceThread
-
-logger = logging.getLogger("minipipe")
 
 OUTPUT_S = 2.0  # the caller's stdout may be blocked; the run ends all the same
 PHASES = ("starting", "starting", "running", "done", "gone")
@@ -104,7 +101,7 @@ class Run:
             self._make(
                 undo,
                 graph,
-                WorkerProcesses(graph, captured, seeds, _shared_bytes(shared_bytes), pipeline),
+                WorkerProcesses(graph, captured, seeds, shared_limit_bytes(shared_bytes), pipeline),
                 grace_s,
             )
             undo.pop_all()
@@ -134,7 +131,12 @@ class Run:
             Monitor(graph, self._processes, self._lifecycle),
         ]
         self._conductor = Conductor(
-            *(self._lifecycle, self._processes, self._effects, messages, watchdog, observers),
+            lifecycle=self._lifecycle,
+            processes=self._processes,
+            effects=self._effects,
+            messages=messages,
+            watchdog=watchdog,
+            observers=observers,
             wake=self._wake.fd,
         )
         self._thread = threading.Thread(target=self._conduct, name="minipipe-run", daemon=True)
@@ -284,17 +286,3 @@ class Run:
         for handle in self._processes.handles.values():
             handle.close()
         self._took_s = time.monotonic() - self._began_s
-
-
-def _shared_bytes(wanted: int | None) -> int:
-    """What arrays in shared memory may come to; says so once where there can be none."""
-    why = obstacle()
-    if why is None:
-        return memory_limit_bytes() // 4 if wanted is None else wanted
-    if not _told:
-        _told.append(why)
-        logger.warning("large arrays travel inside messages, which is slower: %s", why)
-    return 0
-
-
-_told: list[str] = []

@@ -18,7 +18,7 @@ FORK_S = 5.0  # a forked worker that does nothing for so long at its beginning m
 
 
 @dataclass
-class _Word:
+class _Report:
     """Something to be said, when the worker has had the time to write down its stack."""
 
     at_s: float
@@ -32,11 +32,11 @@ class Starts:
         self._processes = processes
         self._starting = Since(timeouts.FIRST_STALL_S)
         self._stuck = Since(FORK_S, once=True)
-        self._words: dict[int, _Word] = {}
+        self._reports: dict[int, _Report] = {}
 
     def due_in_s(self, now_s: float) -> float | None:
         """How soon there is something to say; None: nothing is known."""
-        return min((word.at_s - now_s for word in self._words.values()), default=None)
+        return min((report.at_s - now_s for report in self._reports.values()), default=None)
 
     def look(self, now_s: float) -> None:
         """Looks who has been starting for long."""
@@ -45,32 +45,32 @@ class Starts:
         stuck = {i: h.idleness() for i, h in handles.items() if h.forked_beside}
         for worker, seconds in self._starting.look(now_s, starting):
             handle = handles[worker]
-            self._say(
+            self._report_later(
                 handle,
                 now_s,
                 f"is still {handle.start_stage} after {seconds:.0f} s{_limit(handle)}",
             )
         at = {worker: what for worker, what in stuck.items() if what is not None}
         for worker, seconds in self._stuck.look(now_s, at):
-            self._say(handles[worker], now_s, self._why_stuck(handles[worker], seconds))
+            self._report_later(handles[worker], now_s, self._why_stuck(handles[worker], seconds))
 
-    def _say(self, handle: WorkerHandle, now_s: float, text: str) -> None:
+    def _report_later(self, handle: WorkerHandle, now_s: float, text: str) -> None:
         if handle.vitals.start() > StartStage.NO_PROCESS:
             self._processes.ask_for_stack(handle.ident)
-        self._words[handle.ident] = _Word(now_s + STACK_S, text)
+        self._reports[handle.ident] = _Report(now_s + STACK_S, text)
 
-    def tell_due(self, now_s: float) -> None:
+    def log_due(self, now_s: float) -> None:
         """Says what is to be said, with where the worker is."""
-        for worker, word in list(self._words.items()):
-            if now_s < word.at_s:
+        for worker, report in list(self._reports.items()):
+            if now_s < report.at_s:
                 continue
-            del self._words[worker]
+            del self._reports[worker]
             handle = self._processes.handles[worker]
             if handle.final is not None:
                 continue
             stack = handle.vitals.stack()
             where = f"; it is at:\n{stack}" if stack else ""
-            logger.warning("worker %r (pid %d) %s%s", handle.name, handle.pid, word.text, where)
+            logger.warning("worker %r (pid %d) %s%s", handle.name, handle.pid, report.text, where)
 
     def _why_stuck(self, handle: WorkerHandle, seconds: float) -> str:
         item = item_in(self._processes.handles, handle, handle.vitals.signs())

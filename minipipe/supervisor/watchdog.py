@@ -67,7 +67,7 @@ class Watchdog:
         Args:
             started: all workers have been told to start.
         """
-        self._starts.tell_due(now_s)
+        self._starts.log_due(now_s)
         if now_s < self._next_s:
             return
         items: dict[int, Call] = {}

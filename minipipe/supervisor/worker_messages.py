@@ -44,7 +44,7 @@ class WorkerMessages:
         self._processes = processes
         self._deaths = Deaths(processes)
         self._connect = connect
-        self._said_once: set[str] = set()
+        self._logged_once: set[str] = set()
         self._failures = Failures(graph, processes.items_in, self._where)
 
     def of_message(self, message: wire.Message) -> Iterator[life.Event]:
@@ -84,10 +84,10 @@ class WorkerMessages:
                     raise message.refused(name, "it is not for the supervisor")
 
     def _log(self, line: records.Log) -> None:
-        if line.text not in self._said_once:
+        if line.text not in self._logged_once:
             logger.log(line.level, "%s", line.text)
             if line.once:
-                self._said_once.add(line.text)
+                self._logged_once.add(line.text)
 
     def of_process(self, report: Report) -> Iterator[life.Event]:
         """What has happened to a process."""

@@ -161,8 +161,8 @@ class FunctorRunner:
         if taken is None:
             return broken(error, None, None, self.node.ident)
         parcel = taken.parcel
-        about = (parcel.origin, outputs(parcel.path))
-        return broken(error, taken.number, taken.shown, *about)
+        path = outputs(parcel.path)
+        return broken(error, taken.number, taken.shown, origin=parcel.origin, path=path)
 
     def wait_for_room(self, outlet: Outlet) -> None:
         """Waits until an item could be added to the outlet, or what it was made of is stale."""

@@ -70,8 +70,14 @@ class DeadLetterWriter:
             item = tuple(original(part.parcel, part.number) for part in parts)
         elif parcel is not None:
             item = original(parcel, failure.number)
-        about = (failure.type_name, failure.text, failure.trace)
-        letter = self._letter(failure.number, failure.origin, failure.path, *about)
+        letter = self._letter(
+            number=failure.number,
+            origin=failure.origin,
+            path=failure.path,
+            error=failure.type_name,
+            text=failure.text,
+            trace=failure.trace,
+        )
         write(self._path, letter, keep(item))
 
     def suspect(self, number: int, parcel: Arrived) -> None:
@@ -82,8 +88,13 @@ class DeadLetterWriter:
         if not self.wanted:
             return
         path = outputs(parcel.path)
-        about = (number, parcel.origin, path)
-        letter = self._letter(*about, "PoisonError", "workers have died of it")
+        letter = self._letter(
+            number=number,
+            origin=parcel.origin,
+            path=path,
+            error="PoisonError",
+            text="workers have died of it",
+        )
         segment = self._node.wiring.segment
         place = suspect_path(self._directory, segment, (parcel.origin, number, path))
         new = f"{place}.{self._node.ident}"  # a second one may have got the item meanwhile
@@ -95,6 +106,7 @@ class DeadLetterWriter:
 
     def _letter(
         self,
+        *,
         number: int,
         origin: int,
         path: tuple[int, ...],
@@ -102,9 +114,18 @@ class DeadLetterWriter:
         text: str,
         trace: str = "",
     ) -> DeadLetterRecord:
-        run, name = self._node.membership.run, self._names.get(origin, str(origin))
-        who = (self._segment, self._worker, name)
-        return DeadLetterRecord(run, time.time(), *who, number, path, error, text, trace)
+        return DeadLetterRecord(
+            run=self._node.membership.run,
+            time_s=time.time(),
+            segment=self._segment,
+            worker=self._worker,
+            origin=self._names.get(origin, str(origin)),
+            number=number,
+            path=path,
+            error=error,
+            text=text,
+            trace=trace,
+        )
 
 
 def suspect_path(directory: str, segment: int, item: Leaf) -> str:

@@ -90,8 +90,18 @@ class Replacements:
             receivers = tuple(m.id for m in members if region in m.receives_from)
             segments = [state.member.segment, *(m.segment for m in members)]
             crash_suspects = restarts.crash_suspects(segments)
-            about = (region, epoch, tuple(restarts.dead), receivers, crash_suspects)
-            actions += [SendFence(m.id, *about) for m in members]
+            dead_ids = tuple(restarts.dead)
+            actions += [
+                SendFence(
+                    worker=m.id,
+                    region=region,
+                    epoch=epoch,
+                    dead=dead_ids,
+                    receivers=receivers,
+                    crash_suspects=crash_suspects,
+                )
+                for m in members
+            ]
             senders = {m.id for m in members if region in m.sends_to}
         report = PendingDeathReport(
             dead, region, epoch, now_s, senders, is_replaced=not state.is_retiring
