@@ -34,6 +34,11 @@ def augmented(x: Any) -> tuple[Any, Drawn]:
     return x, drawn()
 
 
+def with_draws(x: Any) -> Any:
+    drawn()
+    return x
+
+
 def torn(x: Any) -> tuple[Any, list[float]]:
     import torch
 
@@ -280,6 +285,27 @@ def test_a_source_draws_by_the_item_that_it_is_asked_for() -> None:
     assert len(set(own)) == len(own)
 
 
+class Shuffled:
+    """A Source that draws before it yields: when it is made, and at each time through."""
+
+    def __init__(self) -> None:
+        self.first = random.random()
+
+    def run(self) -> list[float]:
+        return [self.first, random.random()]
+
+
+def test_a_source_draws_alike_before_its_items_in_each_epoch() -> None:
+    def run(inline: bool = False) -> list[float]:
+        pline = mp.PipeLine([mp.Source(Shuffled, epochs=3), mp.Transform(with_draws)])
+        return list(pline.build(inline=inline).run(seed=7))
+
+    one = run()
+    # A class is made anew for each epoch but the first, right before it is gone through.
+    assert len(set(one)) == 6
+    assert run(inline=True) == one
+
+
 def test_a_source_that_gives_nothing_draws_other_numbers_at_its_next_try() -> None:
     def patient() -> Iterator[int | None]:
         found = tries = 0
@@ -325,6 +351,22 @@ def test_starts_and_ends_of_workers_draw_alike() -> None:
     one = run()
     assert len({repr(draws) for pair in one.values() for draws in pair}) == 4
     assert run() == run(inline=True) == one
+
+
+def test_a_worker_is_told_a_seed_that_follows_from_the_runs() -> None:
+    def told(x: int) -> tuple[str, int]:
+        info = mp.get_worker_info()
+        assert info is not None
+        return info.name, info.seed
+
+    def run(seed: int, inline: bool = False) -> list[tuple[str, int]]:
+        segments = [mp.Transform(told, name) for name in ("one", "other")]
+        found = [line(segment, items=[1]) for segment in segments]
+        return [told for pline in found for told in pline.build(inline=inline).run(seed=seed)]
+
+    one = run(7)
+    assert run(7) == run(7, inline=True) == one != run(8)
+    assert one[0] != one[1]
 
 
 @pytest.mark.parametrize("inline", [False, True])
