@@ -262,13 +262,14 @@ def test_inline_can_be_stopped_from_another_thread(drain: bool) -> None:
     assert pline.close()["k"]
 
 
-def test_inline_can_be_stopped_by_a_functor() -> None:
+def test_inline_a_functor_cannot_stop_its_pipeline_as_it_cannot_in_a_worker() -> None:
     def stops(x: int) -> None:
         if x == 5:
             pline.stop()
 
     pline = mp.PipeLine([mp.Source(itertools.count), mp.Sink(stops)]).build(inline=True)
-    assert pline.run().close() == {}
+    with pytest.raises(mp.LifecycleError, match="in a functor of the pipeline"):
+        pline.run().close()
     assert pline.stats()["Sink"].items_in == 6
 
 
