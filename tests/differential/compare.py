@@ -90,12 +90,13 @@ def _differences(plan: Plan, inline: Outcome, processes: Outcome) -> Any:
         elif end.ordered and one != other:
             at = next(i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
             yield f"end {end.name!r}: another order from the item {at} on"
-    if differ := _between(inline.letters, processes.letters):
+    if differ := _between(_late(plan, inline), _late(plan, processes)):
         yield f"letters: {differ}"
-    if inline.results != processes.results:
+    names = inline.results.keys() | processes.results.keys()
+    if any(inline.results.get(n) != processes.results.get(n) for n in names - plan.early):
         yield f"results: inline {inline.results}, processes {processes.results}"
     for name, one_count in inline.counts.items():
-        if one_count != processes.counts[name]:
+        if name not in plan.early and one_count != processes.counts[name]:
             yield f"counts of {name}: inline {one_count}, processes {processes.counts[name]}"
 
 
@@ -107,6 +108,11 @@ def _between(inline: Counter[Any], processes: Counter[Any]) -> str:
         if each
     ]
     return "; ".join(words)
+
+
+def _late(plan: Plan, outcome: Outcome) -> Counter[tuple[str, ...]]:
+    """The letters of segments that go on to the end."""
+    return Counter({key: n for key, n in outcome.letters.items() if key[0] not in plan.early})
 
 
 def _of(outcome: Outcome) -> Counter[tuple[str, ...]]:

@@ -77,6 +77,7 @@ class Plan:
     ends: list[End] = field(default_factory=list)
     letters: str = ""
     named: set[str] = field(default_factory=set)  # segments whose dead letters have identities
+    early: set[str] = field(default_factory=set)  # segments that may end when a join has ended
     loops: bool = False
     tight: bool = False  # a segment may have too many failures, or a join something left over
     _count: int = 0
@@ -411,6 +412,8 @@ class Plan:
             change = Changing(fate, rng.randrange(100))
             self._add(mp.Transform, change, name, ups, down, **options)
         self._name_letters(name, flow)
+        if not strict:  # how much of a surplus a source yields before it hears of it is not said
+            self.early |= {segment.name for segment in self.segments}
         return Flow(down, "any", False, False, False)
 
     def _merge(self, flow: Flow, other: Flow) -> Flow:
