@@ -88,7 +88,7 @@ def test_the_samples_are_collated_by_the_library(shapes: Any) -> None:
 def generators(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The generators of this process are as they were after the test."""
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    monkeypatch.setattr(seeds, "_default", None)
+    monkeypatch.setattr(seeds, "_current", seeds.current())
     states = random.getstate(), np.random.get_state()
     yield
     random.setstate(states[0])
@@ -96,12 +96,12 @@ def generators(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_the_generator_of_a_library_is_seeded(shapes: Any, generators: None) -> None:
-    seeding.seed(7)
+    seeding._seed(7)
     assert shapes.SEEDS == [7]
 
 
 def test_a_library_that_is_imported_late_is_seeded_then(registered: None, generators: None) -> None:
-    seeding.seed(7)
+    seeding._seed(7)
     assert "shapes" not in sys.modules and "tests.codec.shapes_library" not in sys.modules
     shapes = importlib.import_module("shapes")
     assert shapes.SEEDS == [7]
@@ -144,7 +144,7 @@ def test_the_file_of_a_library_is_loaded_when_a_type_of_it_is_met() -> None:
     script = (
         "import sys, minipipe.worker.zygote, minipipe.supervisor.run, minipipe.regulators\n"
         "from minipipe.codec import registry\n"
-        "from minipipe.worker.seeding import seed\n"
+        "from minipipe.worker.seeding import _seed as seed\n"
         "seed(1)\n"
         "print([n for n, e in registry.MODULES.items() if n in sys.modules])\n"
         "print([n for n in sys.modules if n.startswith('minipipe.codec.types.')])\n"
