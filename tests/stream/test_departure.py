@@ -107,14 +107,12 @@ def test_it_goes_when_what_waits_in_it_was_sent_and_all_was_taken_up(line: Line)
     for number in range(2):  # as many as there is credit for
         outlet.relay(1, 0, ROOT)
         assert outlet.ready
-        outlet.add(number)
-        outlet.numbers.append(number)
+        outlet.add(number, number)
     outlet.flush()
     outlet.forget(())  # somebody has died or left: who gets the next one is chosen again
-    outlet.add(2)
-    outlet.numbers.append(2)
+    outlet.add(2, 2)
     outlet.flush()
-    assert len(outlet.tokens) == 1
+    assert outlet.has_unsent
     arrived: list[int] = []
 
     def block(until: Callable[[], bool]) -> None:
