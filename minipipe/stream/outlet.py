@@ -80,7 +80,7 @@ class Outlet:
         """Whether nothing waits to be sent, and all that was is settled."""
         return not self._pending.tokens and (self.ledger is None or self.ledger.empty)
 
-    def relay(self, origin: int, epoch: int, path: Path, done: Done = NOTHING_DONE) -> None:
+    def set_origin(self, origin: int, epoch: int, path: Path, done: Done = NOTHING_DONE) -> None:
         """What follows stems from items of this sender.
 
         Args:

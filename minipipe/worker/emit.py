@@ -47,7 +47,7 @@ class Emitter:
         self._results.results += 1
         return any(element is not None for element in elements)
 
-    def relay(self, result: Any, began_s: float, taken: WorkItem[Arrived]) -> tuple[bool, bool]:
+    def forward(self, result: Any, began_s: float, taken: WorkItem[Arrived]) -> tuple[bool, bool]:
         """Passes a result on under the identity of the item that it was made of.
 
         Returns whether there was anything in it, and whether anything, if only a tombstone, was
@@ -72,7 +72,7 @@ class Emitter:
                     feedback.drop_at(self._inlet, taken.number, parcel, path)
                     continue
                 done = under(path, done)
-            outlet.relay(parcel.origin, parcel.epoch, path, done)
+            outlet.set_origin(parcel.origin, parcel.epoch, path, done)
             if not outlet.ready:
                 self._runner.wait_for_room(outlet)
                 if self._is_stale():

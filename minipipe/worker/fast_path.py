@@ -34,11 +34,11 @@ class LineLoop:
     def run(self) -> None:
         """Works off what arrives, until there will be no more."""
         node, runner, inlet, outlet = self._node, self._runner, self._inlet, self._outlet
-        orders, relays = node.orders, inlet.spec.role is Role.STATELESS
+        orders, stateless = node.orders, inlet.spec.role is Role.STATELESS
         while True:
             if not inlet.ready:
                 runner.wait_for_input(
-                    lambda: inlet.ready or (orders.leaving if relays else inlet.ended)
+                    lambda: inlet.ready or (orders.leaving if stateless else inlet.ended)
                 )
                 if not inlet.ready:
                     break
@@ -47,8 +47,8 @@ class LineLoop:
             turn.items.reverse()  # they are popped, so that nothing but the functor holds them
             parcel = turn.parcel
             runner.calls.begin(parcel.origin, parcel.path)
-            if outlet is not None and relays:
-                outlet.relay(parcel.origin, parcel.epoch, parcel.path, parcel.done)
+            if outlet is not None and stateless:
+                outlet.set_origin(parcel.origin, parcel.epoch, parcel.path, parcel.done)
             function = readable(self._function) if parcel.unreadable else self._function
             now_s = self._work_off(function, inlet, turn, began_s)
             if turn.stale:  # a worker has died: all of this will be sent again

@@ -48,7 +48,7 @@ class GeneralLoop:
         self._input = input_of(runner, task)
         self._emitter = Emitter(runner, one_for_one=not regulates)
         self._inlet = next(iter(runner.node.inlets.values()))
-        self._relays = self._inlet.spec.role is Role.STATELESS
+        self._stateless = self._inlet.spec.role is Role.STATELESS
         self._regulates = regulates
         self._stepper = self._stepper_of(task, opened)
         runner.leave = self._stepper.close
@@ -125,13 +125,13 @@ class GeneralLoop:
         """Sends what was made of an item; False if that was nothing."""
         if not self._runner.outlets:
             return False
-        if not self._relays:
+        if not self._stateless:
             return self._emitter.put(result, began_s, taken)
         turn = self._inlet.turn
         assert turn is not None
         if turn.stale:
             return True
-        there_was, sent = self._emitter.relay(result, began_s, taken)
+        there_was, sent = self._emitter.forward(result, began_s, taken)
         if not sent and not turn.stale:
             turn.drops.append(taken.number)
         return there_was

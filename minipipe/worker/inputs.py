@@ -65,7 +65,7 @@ class Reader:
         """How many items have arrived and were not taken out."""
         return self.inlet.queued_items - (self._position if self.inlet.turn is not None else 0)
 
-    def drop_holes(self) -> None:
+    def drop_tombstones(self) -> None:
         """Passes over what stands for something dropped before: here nobody waits for it."""
         while self.ready and self._peek() is None:
             self.pop()
@@ -116,14 +116,14 @@ class Single:
         self._runner = runner
         self._inlet: Inlet = next(iter(runner.node.inlets.values()))
         self._reader = Reader(runner, self._inlet)
-        self._relays = self._inlet.spec.role is Role.STATELESS
+        self._stateless = self._inlet.spec.role is Role.STATELESS
 
     def take(self) -> WorkItem[Arrived] | None:
         node, inlet, reader = self._runner.node, self._inlet, self._reader
         if inlet.turn is not None and inlet.turn.stale:
             inlet.abandon()
         if not reader.ready:
-            ends_by_itself = not self._relays  # a relay leaves when it is told to
+            ends_by_itself = not self._stateless  # a stateless worker leaves when it is told to
             self._runner.wait_for_input(
                 lambda: reader.ready or node.orders.leaving or (ends_by_itself and inlet.ended)
             )

@@ -38,7 +38,7 @@ class ZipJoin:
         readers, node = self._readers, self._runner.node
         if self._carries_tombstones:
             for reader in readers:
-                reader.drop_holes()
+                reader.drop_tombstones()
         if not self._in_step.ready:
             self._waited_since_s = time.monotonic()
             self._runner.wait_for_input(
@@ -58,7 +58,7 @@ class ZipJoin:
         """Whether all have an item, or one has ended."""
         if self._carries_tombstones:
             for reader in self._readers:
-                reader.drop_holes()
+                reader.drop_tombstones()
         return self._in_step.decided
 
     def _relieve(self) -> bool:

@@ -144,7 +144,7 @@ class Line:
         turn = inlet.next_batch()
         parcel = turn.parcel
         if outlet is not None:
-            outlet.relay(parcel.origin, parcel.epoch, parcel.path)
+            outlet.set_origin(parcel.origin, parcel.epoch, parcel.path)
         for number, item in zip(turn.numbers, turn.items, strict=True):
             if outlet is None:
                 self.got.append(item)

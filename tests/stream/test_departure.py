@@ -105,7 +105,7 @@ def test_it_goes_when_what_waits_in_it_was_sent_and_all_was_taken_up(line: Line)
     line.tell(leaver, records.Retire(()))
     leaver.serve()
     for number in range(2):  # as many as there is credit for
-        outlet.relay(1, 0, ROOT)
+        outlet.set_origin(1, 0, ROOT)
         assert outlet.ready
         outlet.add(number, number)
     outlet.flush()

@@ -176,7 +176,7 @@ def joined(f: Callable[[int], Any] = same) -> tuple[Graph, dict[str, list[Any]]]
     return graph, {"keep": [(x, x) for x in ALL if f(x) is not None]}
 
 
-def joined_with_holes() -> tuple[Graph, dict[str, list[Any]]]:
+def joined_with_tombstones() -> tuple[Graph, dict[str, list[Any]]]:
     return joined(not_thirds)
 
 
@@ -259,7 +259,7 @@ SHAPES = [
     to_both,
     nested,
     joined,
-    joined_with_holes,
+    joined_with_tombstones,
     several_sources,
     two_regions,
 ]
