@@ -101,9 +101,9 @@ def _read_slot_array(reader: NodeReader, node: list[Any]) -> object:
     _, words, ref, offset, strides, exclusive, *shape = node
     dtype = read_dtype(words)
     _checked_size(shape)
-    trust = reader.trust
+    context = reader.context
     return reader.borrower.array(
-        dtype, shape, ref, offset, strides, exclusive, trust.access, trust.leases
+        dtype, shape, ref, offset, strides, exclusive, context.access, context.leases
     )
 
 

@@ -42,8 +42,8 @@ class NodeWriter(Protocol):
         """Returns the token of a class if it is not known by name."""
 
 
-class Trust(Protocol):
-    """What a reader may believe: whom it trusts, and the classes it was told of."""
+class ReadContext(Protocol):
+    """What a reader decodes with: whether pickles may come in, the slots, the known classes."""
 
     allow_pickle: bool
     borrower: Borrower | None
@@ -57,7 +57,7 @@ class Trust(Protocol):
 class NodeReader(Protocol):
     """Reads what is inside of a node (`minipipe.codec.reader.Reader`)."""
 
-    trust: Trust
+    context: ReadContext
 
     def node(self, node: Any) -> object:
         """Returns what a node stands for."""

@@ -77,12 +77,12 @@ def write(writer: NodeWriter, item: object) -> list[object]:
 
 
 def _read(reader: NodeReader, node: list[Any]) -> object:
-    if not reader.trust.allow_pickle:
+    if not reader.context.allow_pickle:
         raise WireFormatError("it holds a pickle, which only allow_pickle=True would accept")
     _, data, *buffers = node
     pickle_bytes = reader.buffer(data)
     private = [np.array(np.frombuffer(reader.buffer(each), np.uint8)).data for each in buffers]
-    return load(pickle_bytes, reader.trust.class_named, private)
+    return load(pickle_bytes, reader.context.class_named, private)
 
 
 class _Pickler(by_value.Pickler):

@@ -16,7 +16,7 @@ from minipipe.codec import (
     wire,
 )
 from minipipe.codec.borrower import Borrower
-from minipipe.codec.nodes import ReadNode, Trust
+from minipipe.codec.nodes import ReadContext, ReadNode
 from minipipe.errors import WireFormatError
 
 _READERS: dict[int, ReadNode] = {
@@ -33,9 +33,9 @@ _LEAF_TAGS = frozenset({wire.REF, wire.STR, wire.BYTES, wire.INT})
 class Reader:
     """Turns the nodes of one parcel into items. Anything may be wrong with them."""
 
-    def __init__(self, frames: Sequence[bytes | memoryview], trust: Trust) -> None:
+    def __init__(self, frames: Sequence[bytes | memoryview], context: ReadContext) -> None:
         """Begins with the first frame."""
-        self.trust = trust
+        self.context = context
         self._frames: Iterator[bytes | memoryview] = iter(frames)
         self._seen: list[object] = []
         self._depth = 0
@@ -126,7 +126,7 @@ class Reader:
     @property
     def borrower(self) -> Borrower:
         """Who makes arrays over the slots of others."""
-        found = self.trust.borrower
+        found = self.context.borrower
         if found is None:
             raise WireFormatError("it refers to shared memory, which is not accepted here")
         return found
@@ -135,4 +135,4 @@ class Reader:
         """Returns the class of that name or token."""
         if type(name) is not str and type(name) is not bytes:
             raise WireFormatError(f"a {type(name).__name__} stands where a class should be")
-        return self.trust.class_named(name)
+        return self.context.class_named(name)

@@ -231,7 +231,7 @@ class Drain(NamedTuple):
 
 @record(24)
 class Leave(NamedTuple):
-    """All receivers are done: a stateless worker is, too."""
+    """Nothing more comes to this worker: it is stateless, in a loop, or of an ended segment."""
 
 
 @record(25)

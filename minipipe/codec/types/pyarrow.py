@@ -63,13 +63,13 @@ def read_table(reader: NodeReader, node: Any, *, is_batch: bool = False) -> Any:
         arrow = importlib.import_module("pyarrow")
     except ImportError as exc:
         raise WireFormatError("a table needs pyarrow, which is not installed here") from exc
-    if not reader.trust.allow_pickle:
+    if not reader.context.allow_pickle:
         version = tuple(map(int, arrow.__version__.split(".")[:3]))
         if version < _FIRST_SAFE_PYARROW:
             raise WireFormatError(f"tables from strangers need pyarrow >= {_FIRST_SAFE_PYARROW}")
     stream = arrow.ipc.open_stream(arrow.py_buffer(data))
     table = stream.read_next_batch() if is_batch else stream.read_all()
-    if not reader.trust.allow_pickle:
+    if not reader.context.allow_pickle:
         # Offsets that point outside their buffers are not found by reading.
         table.validate(full=True)
     return table
