@@ -144,7 +144,10 @@ class RandomnessByItem(Randomness):
 
 
 _nobodys = Randomness(None)
-os.register_at_fork(after_in_child=_nobodys.forget)  # else the child would draw the same numbers
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(
+        after_in_child=_nobodys.forget
+    )  # else the child would draw the same numbers
 _current = _nobodys
 
 

@@ -66,6 +66,7 @@ def test_a_finally_has_the_grace_of_local_term(tmp_path: Path, kind: str) -> Non
 
     def function(item: int) -> int:
         try:
+            (tmp_path / "begun").touch()
             time.sleep(1000)
         finally:
             time.sleep(SLOW_S)
@@ -74,7 +75,6 @@ def test_a_finally_has_the_grace_of_local_term(tmp_path: Path, kind: str) -> Non
 
     class Starts:
         def local_init(self) -> None:
-            (tmp_path / "begun").touch()
             function(0)
 
         def run(self, item: int) -> None: ...
