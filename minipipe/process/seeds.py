@@ -145,9 +145,8 @@ class RandomnessByItem(Randomness):
 
 _nobodys = Randomness(None)
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(
-        after_in_child=_nobodys.forget
-    )  # else the child would draw the same numbers
+    # Else the child would draw the same numbers.
+    os.register_at_fork(after_in_child=_nobodys.forget)
 _current = _nobodys
 
 

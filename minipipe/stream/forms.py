@@ -145,6 +145,11 @@ class Form:
 
     def _fits_first(self, fields: Any) -> bool:
         # At the first record of its kind: to do it for all of them takes 8 ms of each interpreter.
+        self.prepare()
+        return self.fits(fields)
+
+    def prepare(self) -> None:
+        """Makes the check; a zygote does that for its workers, each of which would need 1 ms."""
         hints = list(get_type_hints(self.cls, include_extras=True).values())
         self.guarded = tuple(
             (i, mark)
@@ -154,7 +159,6 @@ class Form:
         )
         self._kinds = [kind_of(hint) for hint in hints]
         self.fits = _written_out(self._kinds)
-        return self.fits(fields)
 
     def why_not(self, fields: Any) -> str:
         """What is wrong with fields that do not fit, in words."""

@@ -60,8 +60,9 @@ class Outlet:
         self._origin, self._epoch, self._path, self._done = ident, 0, ROOT, NOTHING_DONE
         joins = [carried.join for carried in spec.carried]
         self._pending = Pending(joins, numbered=recovery is None)
-        self.append, self.append_numbered = self._pending.append, self._pending.append_numbered
+        self.append = self._pending.append
         self.append_bare = self._pending.append_bare
+        self.append_number = self._pending.append_number
         self.room = 0  # how many more the consumers chosen for it have credit for
         self._targets: Targets | None = None  # of the parcel under way
 

@@ -41,9 +41,11 @@ class Pending:
         self.load_bytes = 0.0
         self.tombstones = 0
         self.began_s = 0.0
-        # Adds what is in `FAST`, if nothing goes beside it: a call of a method for each number
-        # would cost a Source a twentieth of its time.  So the list stays the same one.
+        # Adds what is in `FAST`, if no keys go beside it; where tokens are numbered, its number
+        # right after it: a call of a method of our own for each would cost a Source, or a quick
+        # functor, a twentieth of its time.  So the lists stay the same ones.
         self.append_bare = self.tokens.append
+        self.append_number = self._numbers.append
 
     def append(self, token: object, size: int, number: int = -1, keys: Sequence[Key] = ()) -> None:
         """Adds an atom, or a snapshot of this size; there must be room.
@@ -68,11 +70,6 @@ class Pending:
         if self._keys:
             for known, key in zip(self._keys.values(), keys, strict=True):
                 known.append(key)
-
-    def append_numbered(self, token: object, number: int) -> None:
-        """Adds what is in `FAST`, with its number; there must be room."""
-        self.tokens.append(token)
-        self._numbers.append(number)
 
     def numbers(self, count: int) -> list[Interval]:
         """The numbers of the oldest `count`, if they are numbered."""

@@ -147,7 +147,7 @@ class LineLoop:
         words, call = handover.words, runner.calls.hooked(function)
         crash_suspects = node.orders.crash_suspects
         origin, path = turn.parcel.origin, outputs(turn.parcel.path)
-        append_numbered, append_bare = outlet.append_numbered, outlet.append_bare
+        append_bare, append_number = outlet.append_bare, outlet.append_number
         numbered, writable_after_send = outlet.ledger is None, node.writable_after_send
         for number in turn.numbers[begun:stop]:
             item = pop()
@@ -179,10 +179,9 @@ class LineLoop:
                     turn.drops.append(number)
             else:
                 if type(result) in FAST:
+                    append_bare(result)
                     if numbered:
-                        append_numbered(result, number)
-                    else:
-                        append_bare(result)
+                        append_number(number)
                 elif result is Sentinel:
                     raise broken(SentinelError(runner.where), number, item, origin, path)
                 else:

@@ -26,6 +26,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
+from minipipe.stream import records
 from minipipe.worker.child import become_worker, die_with_parent
 from minipipe.worker.descendants import become_subreaper, collect, collect_adopted, end_adopted
 from minipipe.worker.ending import flush_files
@@ -91,6 +92,9 @@ class Zygote:
         take_no_notice()
         signal.signal(PARENT_ENDED, self._on_parents_end)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        for form in records.FORMS.values():
+            if form.cls.__module__ == records.__name__:  # those that workers read
+                form.prepare()
         gc.collect()
         gc.freeze()  # what is there now is shared with the workers: no page of it is touched
 

@@ -41,7 +41,8 @@ def test_numbers_may_be_added_by_the_quick_ways() -> None:
     add = bare.append_bare
     for number in range(3):
         add(number)
-        numbered.append_numbered(10 + number, number)
+        numbered.append_bare(10 + number)
+        numbered.append_number(number)
     bare.drop_oldest(3, 0)  # a flush, while a loop holds what it adds by
     numbered.drop_oldest(2, 0)
     add(3)
