@@ -181,7 +181,8 @@ def test_function_sinks_are_replaced_and_every_item_is_done(tmp_path: Path) -> N
     survives(pline, "save")
     done = Counter(int(line) for line in (tmp_path / "done").read_text().split())
     assert set(done) == set(range(1200))
-    assert sum(done.values()) - len(done) <= 6  # the one that each of the dead had begun
+    # Of each of the six dead the one that it had begun, and what it did in its last 10 ms.
+    assert sum(done.values()) - len(done) <= 6 * (1 + 5)
 
 
 def test_an_object_that_may_be_restarted_loses_its_state_and_no_item() -> None:
