@@ -12,8 +12,8 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(STAMP)
 	$(BIN)/python -m minipipe demo
 
-# Several tests at a time: most of them wait for processes, more than they compute.
-JOBS ?= 3
+# Two tests at a time: most of them wait for processes, more than they compute.
+JOBS ?= 2
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
