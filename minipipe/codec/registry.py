@@ -57,7 +57,7 @@ def library_of(kind: type) -> Library | None:
     found = None
     for base in kind.__mro__:
         name = top_module(base)
-        if name in MODULES and name in sys.modules:
+        if name in MODULES and sys.modules.get(name) is not None:
             found = load(name)
             break
     _by_class[kind] = found
@@ -72,7 +72,7 @@ def top_module(kind: type) -> str:
 def imported() -> Iterator[Library]:
     """Yields the libraries that this process has imported."""
     for name in MODULES:
-        if name in sys.modules:
+        if sys.modules.get(name) is not None:  # None forbids its import
             yield load(name)
 
 

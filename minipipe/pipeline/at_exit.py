@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 from minipipe.pipeline import handler_exit, termination
 from minipipe.pipeline.termination import Terminable, Terminated
@@ -60,7 +60,7 @@ def note_left(summary: Callable[[], str]) -> None:
     _left[:] = [(time.monotonic(), summary)]
 
 
-_previous_hook = sys.excepthook
+_hook: Callable[..., None] | None = None  # ours, if one was set
 
 
 def interrupt(text: str) -> KeyboardInterrupt:
@@ -79,26 +79,29 @@ def _is_quiet(error: BaseException | None) -> bool:
 
 def quiet_interrupts() -> None:
     """From now on an uncaught `interrupt` prints one line; all else goes on as before."""
-    global _previous_hook
-    if sys.excepthook is not _hook:
-        _previous_hook = sys.excepthook
-        sys.excepthook = _hook
+    global _hook
+    if _hook is None or sys.excepthook is not _hook:
+        # A new one each time: one that was put around a wrapper of itself would call itself.
+        _hook = sys.excepthook = _quiet(sys.excepthook)
 
 
-def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if _is_quiet(error):
-        print(error, file=sys.stderr)
-        return
-    if issubclass(kind, KeyboardInterrupt):
-        # In the body of a loop, most likely, which was left by that.
-        lines = [said() for at_s, said in _left if time.monotonic() - at_s < LEFT_S]
-        if lines:
-            print(lines[0], file=sys.stderr)
+def _quiet(previous: Callable[..., Any]) -> Callable[..., None]:
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if _is_quiet(error):
+            print(error, file=sys.stderr)
             return
-    if issubclass(kind, Terminated):
-        print(error, file=sys.stderr)  # where it hit the script is of no interest
-        return
-    _previous_hook(kind, error, trace)
+        if issubclass(kind, KeyboardInterrupt):
+            # In the body of a loop, most likely, which was left by that.
+            lines = [said() for at_s, said in _left if time.monotonic() - at_s < LEFT_S]
+            if lines:
+                print(lines[0], file=sys.stderr)
+                return
+        if issubclass(kind, Terminated):
+            print(error, file=sys.stderr)  # where it hit the script is of no interest
+            return
+        previous(kind, error, trace)
+
+    return hook
 
 
 def died_of() -> BaseException | None:

@@ -9,26 +9,32 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from minipipe.process.handlers import in_signal_handler
 
-_original = sys.exit
+# What is ours, and what was there before it.  A new one each time: others wrap what they find, and
+# a single one, put around a wrapper of itself, called itself without end.
+_installed: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 _noted = False
 
 
 def begin() -> None:
     """A run is on: from now on calls are noted; those before were of a script that went on."""
-    global _noted, _original
+    global _noted, _installed
     _noted = False
-    if sys.exit is not exit_and_note:
-        _original, sys.exit = sys.exit, exit_and_note
+    if _installed is None or sys.exit is not _installed[0]:
+        _installed = _noting(sys.exit), sys.exit
+        sys.exit = _installed[0]
 
 
 def end() -> None:
     """No run is on."""
-    if sys.exit is exit_and_note:  # else somebody else has put theirs there
-        sys.exit = _original
+    global _installed
+    if _installed is not None and sys.exit is _installed[0]:  # else somebody has put theirs there
+        sys.exit = _installed[1]
+        _installed = None
 
 
 def was_called() -> bool:
@@ -36,10 +42,12 @@ def was_called() -> bool:
     return _noted
 
 
-def exit_and_note(*status: Any) -> NoReturn:
-    """Does what `sys.exit` does."""
-    global _noted
-    if threading.current_thread() is threading.main_thread() and in_signal_handler():
-        _noted = True
-    _original(*status)
-    raise AssertionError("sys.exit has returned")
+def _noting(original: Callable[..., Any]) -> Callable[..., NoReturn]:
+    def exit_and_note(*status: Any) -> NoReturn:
+        global _noted
+        if threading.current_thread() is threading.main_thread() and in_signal_handler():
+            _noted = True
+        original(*status)
+        raise AssertionError("sys.exit has returned")
+
+    return exit_and_note

@@ -57,10 +57,14 @@ class InlineExecution:
             except StopIteration:
                 self._tell_forgotten()
                 raise
+            finally:
+                if self._run.ended:  # nobody need close it, so that it would be kept for ever
+                    end(self)
             return item
 
     def leave(self, *, waits: bool = False) -> BaseException | None:
         if self._run.ended:
+            end(self)
             return None  # whoever read the loop was told
         self.stop(drain=False, wait=True)
         note_left(self._interrupted_line)

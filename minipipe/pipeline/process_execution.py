@@ -63,15 +63,17 @@ class ProcessExecution:
 
     def start(self) -> None:
         """Returns when every worker's process was asked for; raises why that was not possible."""
-        begin(self)
         try:
+            begin(self)
             self._run.start()
         except KeyboardInterrupt:
+            self._run.end_unstarted()
             self._run.stop(outcome=Outcome.INTERRUPTED, kill=True)
             self._interrupted = True
             self._wait(None)
             self._raise()
         except BaseException:  # it could not start; or a signal handler of the user's has raised
+            self._run.end_unstarted()
             self._run.stop(outcome=Outcome.INTERRUPTED, kill=True)
             self._run.wait()
             end(self)

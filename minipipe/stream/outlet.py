@@ -263,9 +263,8 @@ class Outlet:
         )
         # First it goes, then it is booked: somebody may be waiting for it.
         self._send(shipment, targets, size)
-        self.tombstones += pending.tombstones
-        pending.drop_oldest(count, size)
         self.items_out += count
+        self.tombstones += pending.drop_oldest(count, size)
         if ledger is not None:
             ledger.open(count, size, shipment)
         full = ledger is not None and ledger.full

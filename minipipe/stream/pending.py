@@ -81,14 +81,20 @@ class Pending:
             return ()
         return tuple((join, known[:count]) for join, known in self._keys.items())
 
-    def drop_oldest(self, count: int, size_bytes: int) -> None:
-        """The oldest `count` are sent, or are for nobody any more; they had this size."""
+    def drop_oldest(self, count: int, size_bytes: int) -> int:
+        """The oldest `count` are sent, or are for nobody any more; they had this size.
+
+        Returns:
+            How many of them are tombstones.
+        """
+        gone = sum(token is None for token in self.tokens[:count]) if self.tombstones else 0
         left = len(self.tokens) - count
         del self.tokens[:count], self._numbers[:count]
         for known in self._keys.values():
             del known[:count]
-        self.tombstones = 0
+        self.tombstones -= gone
         self.size_bytes = max(0, self.size_bytes - size_bytes) if left else 0
         self.load_bytes = self.size_bytes
         if not left:
             self.began_s = 0.0
+        return gone

@@ -154,6 +154,11 @@ class Run:
             self.wait()
             raise self._start_error
 
+    def end_unstarted(self) -> None:
+        """Ends it, if its thread could not be started: nobody else would."""
+        if not self.ended and self._thread not in threading.enumerate():
+            self._end(None)
+
     @property
     def own(self) -> tuple[threading.Thread, ...]:
         """The threads that make the run end: they must never wait for that."""

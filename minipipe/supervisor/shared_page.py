@@ -35,7 +35,8 @@ class SharedPage:
         self.pid = pid
         self._last: VitalSigns | None = None
         self._stack_from = SIZE_BYTES  # where in the file the next stack begins
-        self._lock = threading.Lock()  # the page goes away at the end, and anybody may ask
+        # The page goes away at the end, and anybody may ask, also a signal handler in between.
+        self._lock = threading.RLock()
 
     def signs(self) -> VitalSigns:
         with self._lock:

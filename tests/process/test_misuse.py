@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import minipipe as mp
+from minipipe.pipeline import at_exit
 from tests.conftest import wait_until
 from tests.process.functors import Collect, same, streams
 
@@ -367,3 +368,28 @@ def test_misspelt_and_impossible_options_are_told(make: Any, said: str) -> None:
 def test_a_pipeline_is_made_of_a_list() -> None:
     with pytest.raises(mp.BuildError, match="takes a list of segments, got <Source"):
         mp.PipeLine(mp.Source([1]))  # type: ignore[arg-type]
+
+
+def test_passes_of_an_inline_loop_are_not_kept() -> None:
+    pline = mp.PipeLine([mp.Source(range(3)), mp.Transform(abs)]).build(inline=True)
+    before = len(at_exit._unended)
+    for _ in range(3):
+        assert list(pline) == [0, 1, 2]
+        next(iter(pline))
+    assert len(at_exit._unended) <= before
+
+
+def test_a_thread_that_cannot_be_started_is_an_error_of_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = threading.Thread.start
+
+    def fails(thread: threading.Thread) -> None:
+        if thread.name == "minipipe-run":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fails)
+    pline = mp.PipeLine([mp.Source(range(3)), mp.Sink(abs)])
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        pline.run()

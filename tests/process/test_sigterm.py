@@ -370,3 +370,32 @@ def test_a_handler_that_a_functor_sets_is_its_own() -> None:
             return self.got
 
     assert list(mp.PipeLine([mp.Source(range(1)), mp.Transform(Own())])) == [[signal.SIGUSR1]]
+
+
+WRAPPED = """
+import sys
+import minipipe as mp
+
+def wrap(name):
+    old = getattr(sys, name)
+    setattr(sys, name, lambda *args: (print("wrapped", name, flush=True), old(*args))[-1])
+
+for i in range(3):
+    pline = mp.PipeLine([mp.Source(range(3)), mp.Sink(abs)]).run()
+    if i == 0:
+        wrap("exit")
+        wrap("excepthook")
+    pline.close()
+{end}
+"""
+
+
+@pytest.mark.parametrize(("end", "status"), [("sys.exit(5)", 5), ("1 / 0", 1)])
+def test_what_others_put_around_sys_exit_or_the_excepthook_is_called_once(
+    end: str, status: int
+) -> None:
+    code = WRAPPED.format(end=end)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == status, done.stderr
+    assert done.stdout.count("wrapped") == 1
+    assert "Recursion" not in done.stderr

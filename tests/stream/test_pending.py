@@ -55,3 +55,13 @@ def test_a_token_without_the_keys_that_a_join_needs_is_refused() -> None:
     pending = Pending(JOINS, numbered=False)
     with pytest.raises(ValueError, match="shorter"):
         pending.append(1, 0)
+
+
+def test_tombstones_are_counted_with_the_tokens_that_are_sent() -> None:
+    pending = Pending((), numbered=False)
+    for token in (None, 1, None, None):
+        pending.append(token, 0)
+    assert pending.drop_oldest(2, 0) == 1
+    assert pending.tombstones == 2
+    assert pending.drop_oldest(2, 0) == 2
+    assert pending.tombstones == 0
