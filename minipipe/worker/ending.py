@@ -53,7 +53,13 @@ def _write_note(page_fd: int, text: str) -> None:
     os.pwrite(page_fd, text.encode("utf-8", "replace")[: NOTE_BYTES - 1] + b"\0", SIZE_BYTES)
 
 
-def flush_files() -> None:
+def close_files() -> None:
+    """Ends the archives that were opened in this process, and writes what files still hold."""
+    _close_archives()
+    _flush_files()
+
+
+def _flush_files() -> None:
     """Writes what files that were opened in this process still hold.
 
     (The interpreter closes files too, but of a cycle of references the innermost one first: what
@@ -114,8 +120,7 @@ def end_fork(code: int, functor: object) -> NoReturn:
     try:
         atexit._run_exitfuncs()
         _let_go(functor)
-        _close_archives()
-        flush_files()
+        close_files()
         end_children(CHILDREN_S)
     except BaseException as error:
         _report(error, functor)
@@ -155,8 +160,11 @@ def _close_archives() -> None:
     archives = [thing for thing in gc.get_objects() if issubclass(type(thing), kinds or ())]
     texts = [thing for thing in gc.get_objects() if type(thing) is io.TextIOWrapper]
     for text in texts:
-        if not text.closed:
-            text.flush()
+        try:
+            if not text.closed:
+                text.flush()
+        except Exception as error:  # a full disk
+            _report(error, text)
     for archive in archives:
         try:
             archive.close()

@@ -29,7 +29,7 @@ from typing import NoReturn
 from minipipe.stream import records
 from minipipe.worker.child import become_worker, die_with_parent
 from minipipe.worker.descendants import become_subreaper, collect, collect_adopted, end_adopted
-from minipipe.worker.ending import flush_files
+from minipipe.worker.ending import close_files
 from minipipe.worker.signals import PARENT_ENDED, take_no_notice
 from minipipe.worker.stack import STACK_SIGNAL
 from minipipe.worker.tracker import use_tracker
@@ -54,7 +54,7 @@ def main(fd: int, directory: str, tracker: int) -> NoReturn:
     control = socket.socket(fileno=fd)
     use_tracker(tracker)
     become_subreaper()
-    atexit.register(flush_files)  # of a worker: the first one registered is called last
+    atexit.register(close_files)  # of a worker: the first one registered is called last
     zygote = Zygote(control, directory)
     born: Born | None = None
     code = 1
