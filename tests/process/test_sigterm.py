@@ -399,3 +399,20 @@ def test_what_others_put_around_sys_exit_or_the_excepthook_is_called_once(
     assert done.returncode == status, done.stderr
     assert done.stdout.count("wrapped") == 1
     assert "Recursion" not in done.stderr
+
+
+MOCKED = """
+import sys
+import minipipe as mp
+
+real, sys.exit = sys.exit, lambda status: "not yet"
+pline = mp.PipeLine([mp.Source(range(3)), mp.Sink(abs)]).run()
+assert sys.exit(3) == "not yet"
+pline.close()
+real(6)
+"""
+
+
+def test_what_stands_in_for_sys_exit_may_return() -> None:
+    done = subprocess.run([sys.executable, "-c", MOCKED], capture_output=True, timeout=60)
+    assert done.returncode == 6, done.stderr
