@@ -1,13 +1,13 @@
 # Each target does all of its own set-up: `make demo` or `make test` is all that a clone needs.
 PYTHON ?= python3
 VENV := .venv
-EXTRAS := demo,test,dev
+EXTRAS := demo,test,dev,docs
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Where this is set (in containers, mostly) each process would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test coverage quick check chaos differential soak bench bench-peers format clean
+.PHONY: demo docs test coverage quick compiled check chaos differential soak bench bench-peers format clean
 
 demo: $(STAMP)
 	$(BIN)/python -m minipipe demo
@@ -32,12 +32,32 @@ QUICK := tests/protocol tests/codec tests/stream tests/graph tests/inline tests/
 quick: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(QUICK) $(ARGS)
 
+# The tests of the hot part over the compiled core, in an environment of its own, away from the sources
+# (which would be imported instead): make compiled.  Compiles anew whenever a source has changed.
+COMPILED := .venv-compiled
+COMPILED_TESTS ?= tests/test_compiled_core.py tests/protocol tests/stream tests/process/test_run.py tests/process/test_ends.py \
+	tests/process/test_recovery.py tests/process/test_lifecycle.py tests/process/test_long_functors.py \
+	tests/process/test_graphs.py tests/process/test_hanging.py tests/process/test_interrupted_run.py \
+	tests/process/test_items_that_fail.py tests/process/test_orders.py tests/process/test_sigterm.py \
+	tests/process/test_only_builtins.py
+COMPILED_CHAOS ?= 45
+compiled: $(COMPILED)/.installed
+	rm -rf build/compiled && mkdir -p build/compiled && cp -r tests pyproject.toml setup.py build/compiled
+	cd build/compiled && MINIPIPE_COMPILED=1 ../../$(COMPILED)/bin/python -m pytest -n $(JOBS) \
+		--dist worksteal $(COMPILED_TESTS) $(ARGS)
+	cd build/compiled && ../../$(COMPILED)/bin/python -m tests.chaos --seconds $(COMPILED_CHAOS)
+
 check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 	PYTHONPATH=. $(BIN)/python scripts/check_structure.py
+
+# The site, in build/site; tests/docs builds it, too, and runs its code.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "python -m http.server -d build/site, or open build/site/index.html (without its search)"
 
 # Pipelines drawn at random under random faults: make chaos FAULTS=1000 SECONDS=3600 SEED=1
 chaos: $(STAMP)
@@ -70,11 +90,20 @@ clean:
 	rm -rf .venv .venv-* build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache
 
 # A Debian without the venv module gets it, if we may; everything else comes by pip.
-$(STAMP): setup.cfg pyproject.toml
+define environment
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "MiniPipe needs Python 3.11 or later; set PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -qy python3-venv; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
-	@touch $(STAMP)
+	$(PYTHON) -m venv $(1)
+	@touch $(1)/.begun  # what is edited while it installs is not in it
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2)
+	@mv $(1)/.begun $(1)/.installed
+endef
+
+$(STAMP): setup.cfg pyproject.toml
+	$(call environment,$(VENV),-e '.[$(EXTRAS)]')
+
+$(COMPILED)/.installed: export MINIPIPE_COMPILED := 1
+$(COMPILED)/.installed: $(shell find minipipe -name '*.py') setup.py setup.cfg pyproject.toml
+	$(call environment,$(COMPILED),'.[quick]')

@@ -16,15 +16,43 @@ import numpy as np
 import zmq
 
 import minipipe
-from benchmarks import broadcast, latency, older, recovery, sharing, sleeps, small_items, start_up
+from benchmarks import (
+    broadcast,
+    codec,
+    kinds,
+    latency,
+    loader,
+    many_to_many,
+    older,
+    passes,
+    real_functors,
+    recovery,
+    samples,
+    sharing,
+    sleeps,
+    small_items,
+    start_up,
+    wakeups,
+    windows,
+)
 from benchmarks.row import Row
 from benchmarks.throughput import suite as throughput
+from minipipe.version import core
 
 SUITES: dict[str, Callable[..., list[Row]]] = {
     "sleeps": sleeps.rows,
     "sharing": sharing.rows,
+    "many": many_to_many.rows,
+    "functors": real_functors.rows,
+    "wakeups": wakeups.rows,
+    "windows": windows.rows,
     "small": small_items.rows,
+    "kinds": kinds.rows,
+    "samples": samples.rows,
+    "codec": codec.rows,
+    "loader": loader.rows,
     "start": start_up.rows,
+    "passes": passes.rows,
     "latency": latency.rows,
     "broadcast": broadcast.rows,
     "recovery": recovery.rows,
@@ -43,7 +71,7 @@ def machine() -> str:
         model = names[0].partition(":")[2].strip() if names else model
     return (
         f"{os.cpu_count()} cores ({model}), {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()}, MiniPipe {minipipe.__version__}, "
+        f"Python {platform.python_version()}, MiniPipe {minipipe.__version__} ({core()}), "
         f"pyzmq {zmq.pyzmq_version()} (libzmq {zmq.zmq_version()}), "
         f"msgpack {'.'.join(map(str, msgpack.version))}, NumPy {np.__version__}; "
         f"{time.strftime('%Y-%m-%d')}"

@@ -9,6 +9,7 @@ import time
 import minipipe as mp
 from benchmarks.row import Row, median_of
 
+MANY = 128
 SCRIPT = """
 import minipipe as mp
 pline = mp.PipeLine([mp.Source(range(100)), mp.Transform(lambda x: x)])
@@ -44,9 +45,20 @@ def script_s() -> float:
     return time.monotonic() - began_s
 
 
+def many_s() -> float:
+    """The same with `MANY` workers in between."""
+    pline = mp.PipeLine([mp.Source(range(10 * MANY))])
+    pline.add(mp.Transform(abs), n_processes=MANY)
+    pline.add(mp.Sink(First(), "first"))
+    pline.build(log_lvl="WARNING")
+    began_s = time.monotonic()
+    return float(pline.run().close()["first"] - began_s)
+
+
 def rows() -> list[Row]:
     """Medians of several starts."""
     first_s, whole_s = median_of(first_item_s, 7), median_of(script_s, 5)
+    all_s = median_of(many_s, 3)
     return [
         Row(
             "from run() to the first item at the sink, three segments",
@@ -65,5 +77,14 @@ def rows() -> list[Row]:
             " s",
             1.2,
             None,
+        ),
+        Row(
+            f"{MANY} workers: from run() to the first item at the sink",
+            f"{all_s:.2f} s",
+            "",
+            all_s,
+            " s",
+            3.0,
+            2.0,
         ),
     ]

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from minipipe.version import __version__
+from minipipe.command.arguments import parsed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
-        prog="minipipe", description="Mini-batch pipelines over processes, on ZeroMQ."
-    )
-    parser.add_argument("--version", action="version", version=f"minipipe {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    commands.add_parser(
-        "demo", help="train on the handwritten digits, streamed from disk", add_help=False
-    )
-    letters = commands.add_parser("dead-letters", help="show what is in a file of dead letters")
-    letters.add_argument("path", help="the file that dead_letter= was given")
-    known, rest = parser.parse_known_args(arguments)
-    if known.command == "demo":
+    if arguments[:1] == ["demo"]:  # it has a parser of its own
         from minipipe.demo import main as demo
 
-        return demo(rest)
-    if rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        return demo(arguments[1:])
+    known, rest = parsed(arguments)
     if known.command == "dead-letters":
         from minipipe.dead_letters.table import show
 
         return show(known.path)
+    if known.command in ("run", "report"):
+        from minipipe.command import run
+
+        return run.main(known, rest)
+    if known.command == "top":
+        from minipipe.command import top
+
+        return top.main(known)
+    if known.command == "diagram":
+        from minipipe.command import diagram
+
+        return diagram.main(known, rest)
     raise AssertionError(known.command)

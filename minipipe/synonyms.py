@@ -14,14 +14,16 @@ _CALLED = {
         *("processes", "num_processes", "nprocesses", "n_process", "n_procs", "num_procs"),
         *("nproc", "n_proc", "procs", "process_count", "n_jobs", "njobs", "jobs", "n_cpus"),
         *("num_parallel_calls", "parallelism", "num_parallel", "parallel", "concurrency"),
-        *("n_replicas", "replicas", "num_threads", "n_threads", "threads"),
+        *("n_replicas", "replicas", "threads", "num_threads", "n_threads"),
     ),
+    "threads": ("num_threads", "n_threads", "max_threads", "n_thread", "threadpool"),
     "buffer_size": (
         *("prefetch", "prefetch_factor", "prefetch_size", "n_prefetch", "num_prefetch"),
         *("maxsize", "max_size", "queue_size", "queuesize", "queue_len", "max_queue_size"),
         *("capacity", "high_water_mark", "hwm", "maxlen", "buffer", "buffersize", "bufsize"),
         *("buffer_len", "backlog", "read_ahead", "readahead", "lookahead", "max_items"),
     ),
+    "batch": ("batch_size", "batchsize", "bs", "minibatch", "mini_batch", "batched"),
     "n": ("batch_size", "batchsize", "batch", "bs", "size", "n_samples", "n_rows", "rows"),
     "buffer": ("buffer_size", "shuffle_buffer_size", "shuffle_buffer", "buffersize", "n", "size"),
     "timeout_s": ("timeout", "timeout_seconds", "timeout_sec", "time_limit", "max_seconds"),
@@ -50,6 +52,10 @@ _CALLED = {
         *("worker_init_fn", "init_fn", "initializer"),
     ),
     "env": ("environ", "environment", "env_vars", "runtime_env"),
+    "gpus": (
+        *("gpu", "n_gpus", "num_gpus", "gpu_ids", "gpu_id", "cuda", "cuda_devices", "cuda_device"),
+        *("devices", "device", "device_ids", "visible_devices", "accelerators"),
+    ),
     "functor_obj": (
         *("functor", "function", "func", "fn", "fun", "f", "callable", "target", "obj", "map_fn"),
         *("map_func", "iterable", "dataset", "data", "source", "generator", "items", "it"),
@@ -64,9 +70,11 @@ _CALLED = {
     "downstreams": ("outputs", "downstream", "sinks", "output", "to_streams"),
     "log_lvl": ("log_level", "loglevel", "loglvl", "level", "verbose", "logging_level"),
     "inline": ("in_process", "debug", "serial", "single_process", "synchronous", "sync"),
+    "persistent": ("persistent_workers", "keep_alive", "keep_workers", "reuse_workers"),
     "monitor": ("monitoring", "stats", "profile"),
     "drain": ("graceful", "flush", "finish"),
     "shared_bytes": ("shared_memory", "shm_size", "shm_bytes", "max_shared_bytes", "memory"),
+    "preload": ("preloads", "imports", "import_modules", "preload_modules", "modules"),
     "segments": ("pipes", "stages", "steps", "parts", "nodes"),
     "pipes": ("segments", "stages", "steps", "parts", "nodes"),
     "broadcast": ("fan_out", "fanout"),
@@ -79,7 +87,8 @@ _SEGMENT = "an option of the segment, as in mp.Transform(f, {}=...)"
 _BELONGS = {
     **dict.fromkeys(
         (
-            *("n_processes", "buffer_size", "env", "ignore_exceptions", "init_kwargs", "writable"),
+            *("n_processes", "buffer_size", "env", "gpus", "ignore_exceptions", "init_kwargs"),
+            "writable",
             *("ordered", "restart", "max_restarts", "poison", "timeout_s", "max_failures"),
             *("dead_letter", "upstreams", "downstreams", "name", "strict"),
         ),
@@ -87,29 +96,31 @@ _BELONGS = {
     ),
     "epochs": "an option of mp.Source",
     "length": "an option of mp.Source",
-    "drop_last": "an option of mp.Batch",
-    "collate": "an option of mp.Batch",
+    "drop_last": "an option of mp.Transform with batch=, and of mp.Batch",
+    "collate": "an option of mp.Transform with batch=, and of mp.Batch",
     "inline": "an option of build",
     "log_lvl": "an option of build",
     "monitor": "an option of build",
     "grace_s": "an option of run",
     "seed": "an option of run",
     "shared_bytes": "an option of run",
+    "preload": "an option of run",
     "drain": "an option of stop",
+    "persistent": "an option of mp.PipeLine and mp.PipeSystem",
 }
 
 # What is no option here, but something else.
 _INSTEAD = {
     **dict.fromkeys(
         ("batch_size", "batchsize", "batch", "bs", "batched"),
-        "batches are made by a segment: add mp.Batch(64), say",
+        "batches are made by a segment: mp.Transform(f, batch=64), or mp.Batch(64) behind it",
     ),
     **dict.fromkeys(
         ("shuffle", "shuffle_buffer", "shuffle_buffer_size", "shuffle_files", "sampler"),
         "items are shuffled by a segment: add mp.Shuffle(10_000), say, behind the Source",
     ),
     **dict.fromkeys(
-        ("pin_memory", "persistent_workers", "multiprocessing_context", "mp_context"),
+        ("pin_memory", "multiprocessing_context", "mp_context"),
         "there is nothing like it here: leave it away",
     ),
     **dict.fromkeys(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import minipipe
+from minipipe.version import core
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -14,7 +15,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_says_its_version() -> None:
-    assert run("--version").stdout == f"minipipe {minipipe.__version__}\n"
+    assert run("--version").stdout == f"minipipe {minipipe.__version__} ({core()})\n"
 
 
 def test_an_unknown_command_is_an_error_that_names_the_known() -> None:

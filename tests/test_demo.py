@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import signal
@@ -27,7 +28,7 @@ from minipipe.demo.baseline import Baseline, run_inline
 from minipipe.demo.fingerprint import Fingerprint
 
 ROOT = Path(__file__).parents[1]
-LIMIT_S = 100  # generous: reached, it means a deadlock
+LIMIT_S = 300  # generous: reached, it means a deadlock
 ROWS = 4 * 500  # in the fixture's files
 BEST = functors.MODELS[-1]
 ONE_LINE = "minipipe demo needs scikit-learn: pip install '.[demo]' in the clone of MiniPipe\n"
@@ -382,7 +383,7 @@ input()
 
 
 @pytest.mark.skipif(
-    memory.held_bytes([os.getpid()]) is None, reason="needs Pss_Anon in /proc/PID/smaps_rollup"
+    memory.held_bytes([os.getpid()]) is None, reason="needs Pss_Shmem in /proc/PID/smaps_rollup"
 )
 def test_what_a_process_allocates_is_measured() -> None:
     command = [sys.executable, "-c", ALLOCATING]
@@ -408,8 +409,9 @@ def test_of_a_process_that_is_gone_nothing_is_measured() -> None:
 
 
 # -------------------------------------------------------------------- the whole
-def test_the_job_says_how_it_went_and_leaves_nothing(empty_tmp: Path) -> None:
-    code, out, err = finish(start("-m", "minipipe", "demo", "--chunks", "12", tmp=empty_tmp))
+def test_the_job_says_how_it_went_and_leaves_a_report(empty_tmp: Path, tmp_path: Path) -> None:
+    options = ("--chunks", "12", "--out", str(tmp_path))
+    code, out, err = finish(start("-m", "minipipe", "demo", *options, tmp=empty_tmp))
 
     assert (code, err) == (0, "")
     table = re.findall(r"^ +(\d+) +([\d.]+) +([\d.]+)% +[\d.]+%", out, re.MULTILINE)
@@ -423,11 +425,28 @@ def test_the_job_says_how_it_went_and_leaves_nothing(empty_tmp: Path) -> None:
     assert "the models of a run in the same order" in out
     assert re.search(r"^speed-up +[\d.]+ on \d+ cores, \d+% of the ideal", out, re.MULTILINE)
     assert re.search(r"^memory +(peak \d+ MiB, within|not measured)", out, re.MULTILINE)
+    assert re.search(r"\nverdict +\S.*\n\Z", out)
+    assert f"report         {tmp_path / 'minipipe-demo.html'}\n" in out
+    assert '"segments":["Files","Augment"' in (tmp_path / "minipipe-demo.html").read_text()
+    if importlib.util.find_spec("matplotlib") is not None:
+        assert f"timeline       {tmp_path / 'minipipe-demo.png'}\n" in out
+        assert (tmp_path / "minipipe-demo.png").read_bytes().startswith(b"\x89PNG")
     assert not list(empty_tmp.iterdir())
 
 
-def test_ctrl_c_prints_one_line_and_leaves_nothing(empty_tmp: Path) -> None:
-    job = start("-m", "minipipe", "demo", "--chunks", "64", "--no-baseline", tmp=empty_tmp)
+def test_a_report_that_cannot_be_written_is_an_error_before_anything_starts(
+    empty_tmp: Path, tmp_path: Path
+) -> None:
+    options = ("--out", str(tmp_path / "no"))
+    code, out, err = finish(start("-m", "minipipe", "demo", *options, tmp=empty_tmp))
+
+    assert (code, out) == (2, "")
+    assert "no directory that can be written to" in err
+
+
+def test_ctrl_c_prints_one_line_and_leaves_nothing(empty_tmp: Path, tmp_path: Path) -> None:
+    options = ("--chunks", "64", "--no-baseline", "--out", str(tmp_path))
+    job = start("-m", "minipipe", "demo", *options, tmp=empty_tmp)
     assert job.stdout is not None
     any("test accuracy" in line for line in job.stdout)  # reads until it is training
 
@@ -435,7 +454,7 @@ def test_ctrl_c_prints_one_line_and_leaves_nothing(empty_tmp: Path) -> None:
     code, _, err = finish(job)
 
     assert (code, err) == (130, "minipipe demo: interrupted, nothing is left of it\n")
-    assert not list(empty_tmp.iterdir())
+    assert not list(empty_tmp.iterdir()) and not list(tmp_path.iterdir())
 
 
 def test_without_scikit_learn_one_line_says_what_to_install(empty_tmp: Path) -> None:

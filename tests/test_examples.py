@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-LIMIT_S = 120  # generous: reached, it means a deadlock
+LIMIT_S = 280  # generous: reached, it means a deadlock
 MAX_LINES = 79
 
 # Regular expressions, in the order of what is printed.
@@ -23,8 +23,36 @@ EXPECTED = {
         r"rate 0\.01: 200 batches, weights off by 0\.[2-4]",
         r"rate 0\.001: 200 batches, weights off by 1\.[5-7]",
     ],
+    "cnn.py": [
+        r"DataLoader: accuracy (?P<accuracy>\d+\.\d%) after \d+\.\d s",
+        r"MiniPipe: accuracy (?P=accuracy) after \d+\.\d s",
+    ],
+    "ddp.py": [
+        # In whichever order the ranks print.
+        r"rank ([01]) of 2: 78 batches, loss 0\.0\d+, same weights: True",
+        r"rank (?!\1)[01] of 2: 78 batches, loss 0\.0\d+, same weights: True",
+    ],
     "feedback_loop.py": [r"0\n1\n1\n2\n3\n5\n8\n13\n21\n34\n\Z"],
+    "four_models.py": [
+        r"rate 0\.3: \d\d% after 20 batches, [78]\d% after 280",
+        r"rate 0\.1: \d\d% after 20 batches, [89]\d% after 280",
+        r"rate 0\.03: \d\d% after 20 batches, [89]\d% after 280",
+        r"rate 0\.003: \d\d% after 20 batches, [678]\d% after 280",
+        r"plotted in .*accuracies\.png",
+    ],
+    "from_dataloader.py": [
+        r"epoch 0: 16 batches of \(32, 32\), 999 samples",
+        r"epoch 1: 16 batches of \(32, 32\), 999 samples",
+    ],
     "graph.py": [r"large \[30, 65, 70\]", r"small \[3, 7, 7\]"],
+    "lightning_loop.py": [
+        r"epoch 0: 50 steps, (9\d\.\d|100\.0)% right",
+        r"epoch 1: 100 steps, (9\d\.\d|100\.0)% right",
+    ],
+    "other_programs.py": [
+        r"the monitor has seen {1: 29, 2: 29, 3: 29, 4: 29, 5: 28, 6: 28, 7: 28}",
+        r"200 signals, 1 refused",
+    ],
     "pytorch_loop.py": [
         r"epoch 0: 390 batches, loss 0\.\d\d",
         r"epoch 1: 390 batches, loss 0\.\d\d",
@@ -38,12 +66,18 @@ EXPECTED = {
         r"plotted in .*losses\.png",
     ],
     "stateful.py": [r"1000 steps, mean position 11\.473"],
+    "swap_dataloader.py": [r"DataLoader: (9\d\.\d\d%|100\.00%) right.*\nMiniPipe: \1 right"],
+    "tar_shards.py": [
+        r"epoch 0: 300 images of \(32, 32, 3\), 100\.0% right",
+        r"epoch 1: 300 images of \(32, 32, 3\), 100\.0% right",
+    ],
     "tabular.py": [r"fitted to 18000 rows, test accuracy 9\d\.\d%"],
     "text_packing.py": [
         r"batch 0: int32\[4, 32\]",
         r"batch 6: int32\[4, 32\]",
         r"20 texts, 856 tokens, 40 of padding",
     ],
+    "timeline.py": [r"drawn in .*timeline\.png"],
     "toy.py": [r"saved 0\nsaved 1\nsaved 4\nsaved 9\n"],
     "train_digits.py": [
         r"hidden=32 lr=0\.02 +\d\d\.\d%",
@@ -53,14 +87,24 @@ EXPECTED = {
     ],
     "training_loop.py": [r"epoch 0: .*\nepoch 1: .*\nweights \[2\.0, -1\.0, 0\.5\]"],
 }
-ARGUMENTS = {"train_digits.py": ["--chunks", "24"], "search.py": ["."]}
+ARGUMENTS = {"four_models.py": ["."], "train_digits.py": ["--chunks", "24"], "search.py": ["."]}
 NEEDS = {
+    "cnn.py": "torch",
+    "ddp.py": "torch",
+    "four_models.py": "torch",
+    "lightning_loop.py": "lightning",
     "pytorch_loop.py": "torch",
     "search.py": "matplotlib",
+    "swap_dataloader.py": "torch",
     "tabular.py": "sklearn",
+    "timeline.py": "matplotlib",
     "train_digits.py": "sklearn",
 }
-WRITES = {"search.py": {"losses.png"}}
+WRITES = {
+    "four_models.py": {"accuracies.png"},
+    "search.py": {"losses.png"},
+    "timeline.py": {"timeline.png"},
+}
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))

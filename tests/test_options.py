@@ -47,7 +47,7 @@ def test_an_option_by_a_name_that_it_has_elsewhere_is_suggested(word, meant):
         (lambda: mp.PipeLine().run(n_processes=2), "'n_processes'; it is an option of the segm"),
         (lambda: mp.Stream(maxsize=3), "did you mean 'buffer_size'"),
         (lambda: mp.Source([1], shuffle=True), r"'shuffle'; items are shuffled by a segment: add"),
-        (lambda: mp.Source([1], batch_size=8), r"batches are made by a segment: add mp.Batch"),
+        (lambda: mp.Source([1], batch_size=8), r"batches are made by a segment: mp.Transform"),
         (lambda: mp.Batch(3, collate_fn=list), "did you mean 'collate'"),
         (lambda: mp.Batch(8, num_workers=2), "did you mean 'n_processes'"),
     ],

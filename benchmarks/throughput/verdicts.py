@@ -21,7 +21,8 @@ THROUGHPUT: tuple[tuple[str, Peer, float, float | None], ...] = (
     ("38.5 MB", DATALOADER, 5.0, 7.0),
     ("1 MB", DATALOADER, 5.0, 8.0),
     ("64 kB", DATALOADER, 3.0, 6.0),
-    ("64 kB", PYZMQ, 1.0, None),
+    ("64 kB", PYZMQ, 3.0, 5.0),
+    ("16 kB", PYZMQ, 1.0, 2.0),
     ("100 B", IMAP, 10.0, 15.0),
 )
 # At the size of a usual batch: in smaller ones, a run is too short for the kernel's ticks.

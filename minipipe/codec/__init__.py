@@ -5,11 +5,14 @@ The way out is `Encoder.snapshot` (one item, made independent of its owner) and 
 described in `minipipe.codec.wire`.
 """
 
+from minipipe.codec.arrays import small_copy
 from minipipe.codec.borrower import NO_LEASES, Borrower, Leases, SlotGoneError
 from minipipe.codec.classes import Named
 from minipipe.codec.decoder import Decoder
-from minipipe.codec.encoder import Encoder, Parcel
-from minipipe.codec.lender import Lender, SharedArray
+from minipipe.codec.encoder import Encoder
+from minipipe.codec.lender import Lender
+from minipipe.codec.local_encoder import LocalEncoder
+from minipipe.codec.parcel import Parcel
 from minipipe.codec.unreadable import Unreadable, readable
 from minipipe.codec.wire import ATOMS, FORMAT_VERSION
 from minipipe.protocol.wiring import Access
@@ -24,10 +27,11 @@ __all__ = [
     "Encoder",
     "Leases",
     "Lender",
+    "LocalEncoder",
     "Named",
     "Parcel",
-    "SharedArray",
     "SlotGoneError",
     "Unreadable",
     "readable",
+    "small_copy",
 ]

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from minipipe.codec.parcel_slot import SIDE_BY_SIDE_BYTES
 from minipipe.codec.wire import NOBODY_ELSE_SEES, OTHERS_SEE, SENDER_SEES
 from minipipe.errors import MiniPipeError, WireFormatError
 from minipipe.protocol.wiring import Access
-from minipipe.shm import Lease, SlotReader, SlotRef
+from minipipe.shm import Borrowed, SlotReader, SlotRef
+from minipipe.shm.extent import c_strides
 from minipipe.shm.handle import Array
 
 _INTS = frozenset({int})
 
-Leases: TypeAlias = Mapping[tuple[int, ...], Lease]
+_Seen: TypeAlias = Literal["read", "write", "private", "shielded"]
+
+# Smaller arrays are copied rather than shielded: 2 us, and who keeps one keeps no slot.
+_SHIELDED_BYTES = 32 * 1024
+
+Leases: TypeAlias = Mapping[tuple[int, ...], Borrowed]
 NO_LEASES: Leases = {}
 
 
@@ -67,35 +75,105 @@ class Borrower:
             leases: Slots that were borrowed for the parcel already.
             access: What the consumer may do.  "read": look.  "write": write as well, if no other
                 consumer got it.  "own": that, and else like "private".  "private": write, in any
-                case, seen by nobody else.
+                case, seen by nobody else.  "shielded": the same, but for others that are made of
+                the same parcel; small arrays may be read-only.
 
         Raises:
             WireFormatError: No sender wrote that.
             SlotGoneError: The slot is not what it was when it was sent.
             SlotError: This process cannot map it.
         """
-        if (
-            type(offset) is not int
-            or type(strides) is not list
-            or not set(map(type, strides)) <= _INTS
-            or type(exclusive) is not int
-            or not OTHERS_SEE <= exclusive <= NOBODY_ELSE_SEES
-            or dtype.itemsize == 0
-            or dtype.subdtype is not None
-        ):
-            raise WireFormatError("an array in shared memory is not described as one")
-        if access == "own":
-            access = "write" if exclusive == NOBODY_ELSE_SEES else "private"
-        elif access == "write" and exclusive != NOBODY_ELSE_SEES:
-            access = "private" if exclusive == SENDER_SEES else "read"
-        lease = leases.get(tuple(words)) if type(words) is list else None
-        if lease is not None:
-            return lease.array(dtype, shape, strides, offset, access)
+        place = words, exclusive, [offset], access, leases
+        return self.arrays(dtype, shape, strides, *place)[0]
+
+    def arrays(
+        self,
+        dtype: np.dtype[Any],
+        shape: list[int],
+        strides: Any,
+        words: Any,
+        exclusive: Any,
+        offsets: Any,
+        access: Access,
+        leases: Leases = NO_LEASES,
+    ) -> list[Array]:
+        """Returns the arrays of a run, one for each offset; else as `array`.
+
+        Raises:
+            WireFormatError: No sender wrote that.
+            SlotGoneError: The slot is not what it was when it was sent.
+            SlotError: This process cannot map it.
+        """
+        _check(dtype, offsets, strides, exclusive)
+        comes_to = _comes_to(access, exclusive)
+        borrowed = leases.get(tuple(words)) if type(words) is list else None
+        if borrowed is not None:
+            return _arrays(borrowed, dtype, shape, strides, offsets, comes_to)
+        borrowed = self._borrow(words)
+        try:
+            return _arrays(borrowed, dtype, shape, strides, offsets, comes_to)
+        finally:
+            borrowed.release()  # from here on only the arrays count
+
+    def _borrow(self, words: Any) -> Borrowed:
         ref = SlotRef.read(words)
         lease = self._reader.borrow(ref)
         if lease is None:
             raise SlotGoneError(ref)
-        try:
-            return lease.array(dtype, shape, strides, offset, access)
-        finally:
-            lease.release()  # from here on only the array counts
+        return Borrowed(self._reader, lease)
+
+
+def _check(dtype: np.dtype[Any], offsets: Any, strides: Any, exclusive: Any) -> None:
+    if (
+        type(offsets) is not list
+        or not set(map(type, offsets)) <= _INTS
+        or not (strides is None or type(strides) is list)
+        or not set(map(type, strides or ())) <= _INTS
+        or type(exclusive) is not int
+        or not OTHERS_SEE <= exclusive <= NOBODY_ELSE_SEES
+        or dtype.itemsize == 0
+        or dtype.subdtype is not None
+    ):
+        raise WireFormatError("an array in shared memory is not described as one")
+
+
+def _comes_to(access: Access, exclusive: int) -> _Seen:
+    if access == "own":
+        return "write" if exclusive == NOBODY_ELSE_SEES else "private"
+    if access == "write" and exclusive != NOBODY_ELSE_SEES:
+        return "private" if exclusive == SENDER_SEES else "read"
+    return access
+
+
+def _is_copied(borrowed: Borrowed, size_bytes: int) -> bool:
+    """Whether an array that may be written to is a copy, as others lie beside it in the slot.
+
+    Who keeps it keeps no slot then, and what is written reaches nobody.  (What is only looked at
+    can be copied later, when most of the slot is dead: `minipipe.shm.kept`.)
+    """
+    return size_bytes <= SIDE_BY_SIDE_BYTES and 2 * size_bytes < borrowed.size_bytes
+
+
+def _arrays(
+    borrowed: Borrowed,
+    dtype: np.dtype[Any],
+    shape: list[int],
+    strides: list[int] | None,
+    offsets: list[int],
+    access: _Seen,
+) -> list[Array]:
+    length = math.prod(shape)
+    if access == "shielded":
+        if strides is None and length * dtype.itemsize >= _SHIELDED_BYTES:
+            return [array.reshape(shape) for array in borrowed.shielded(dtype, length, offsets)]
+        access = "read"
+    is_copy = access != "read" and _is_copied(borrowed, length * dtype.itemsize)
+    if strides is None and length and (is_copy or access == "read"):
+        # Also of one dimension: so the base of what users get is an array of the same bytes.
+        slices = [array.reshape(shape) for array in borrowed.slices(dtype, length, offsets)]
+        return [array.copy() for array in slices] if is_copy else slices
+    steps = c_strides(shape, dtype.itemsize) if strides is None else strides
+    if is_copy or access == "read":
+        found = [borrowed.slice(dtype, shape, steps, offset) for offset in offsets]
+        return [array.copy("K") for array in found] if is_copy else found
+    return [borrowed.lease.array(dtype, shape, steps, offset, access) for offset in offsets]

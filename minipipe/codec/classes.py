@@ -158,7 +158,19 @@ def learn(token: bytes, blob: bytes, class_named: Callable[[bytes], type]) -> ty
 
 
 def resolve(name: str, *, may_import: bool) -> type:
-    """Returns the class of a `"module:qualname"`.
+    """Returns the class of a `"module:qualname"`, as `look_up` does.
+
+    Raises:
+        WireFormatError: There is no such class.
+    """
+    found = look_up(name, may_import=may_import)
+    if not isinstance(found, type):
+        raise WireFormatError(f"{name!r:.200} is a {type(found).__name__} here, not a class")
+    return found
+
+
+def look_up(name: str, *, may_import: bool) -> object:
+    """Returns what a `"module:qualname"` refers to.
 
     Args:
         name: The reference.
@@ -166,7 +178,7 @@ def resolve(name: str, *, may_import: bool) -> type:
             asking a module for an attribute can run code of its own (PEP 562).
 
     Raises:
-        WireFormatError: There is no such class.
+        WireFormatError: There is nothing.
     """
     module_name, _, qualname = name.partition(":")
     module = sys.modules.get(module_name)
@@ -184,6 +196,4 @@ def resolve(name: str, *, may_import: bool) -> type:
     except (ImportError, AttributeError, KeyError, TypeError, ValueError) as exc:
         hint = "" if may_import else " (only modules that are loaded already are looked at)"
         raise WireFormatError(f"class {name!r:.200} is not known here{hint}: {exc}") from exc
-    if not isinstance(found, type):
-        raise WireFormatError(f"{name!r:.200} is a {type(found).__name__} here, not a class")
     return found

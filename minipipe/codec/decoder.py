@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgpack
 
-from minipipe.codec import arrays, classes, wire
+from minipipe.codec import arrays, classes, item_loader, wire
 from minipipe.codec.borrower import NO_LEASES, Borrower, Leases, SlotGoneError
+from minipipe.codec.over_arrays import over_arrays
 from minipipe.codec.reader import Reader
 from minipipe.codec.unreadable import Unreadable, original, unreadable
 from minipipe.errors import WireFormatError
+from minipipe.errors.cause import because
 from minipipe.protocol.wiring import Access
 from minipipe.shm import SlotError
 
@@ -53,6 +56,8 @@ class Decoder:
         self._defined: dict[bytes, classes.Named] = {}
         self._classes: Mapping[bytes, classes.Named] = self._defined
         self._scout = _new_scout()
+        self.presets: Sequence[item_loader.Known] = ()  # of the parcel
+        self._known_presets = item_loader.KnownPresets()
 
     def define(self, token: bytes, blob: bytes) -> None:
         """Learns a class, so that parcels can name it for as long as this decoder lives.
@@ -112,7 +117,8 @@ class Decoder:
             # Every reader takes its node for well-formed, and NumPy, Arrow, datetime and any class
             # that unpickles itself or hashes as a key each have their own way to say it is not.
             cause = original(exc)
-            raise WireFormatError(f"a parcel cannot be decoded: {_said(cause)}") from cause
+            why = f"a parcel cannot be decoded: {_said(cause)}"
+            raise because(WireFormatError(why), cause) from cause
         finally:
             self.leases = NO_LEASES
             self._classes = self._defined
@@ -130,12 +136,13 @@ class Decoder:
             raise
         except Exception as exc:  # a definition runs the code of others, which may raise anything
             cause = original(exc)
-            raise WireFormatError(f"the definition of a class failed: {_said(cause)}") from cause
+            why = f"the definition of a class failed: {_said(cause)}"
+            raise because(WireFormatError(why), cause) from cause
 
     def _items(
         self, body: bytes | memoryview, frames: Sequence[bytes | memoryview], *, each: bool
     ) -> list[Any]:
-        version, kind, payload, ends = self._outline(body)
+        version, kind, payload, ends, presets = self._outline(body)
         if version != wire.FORMAT_VERSION:
             raise WireFormatError(
                 f"a parcel of format version {version!r:.40} came, and this is version "
@@ -147,11 +154,21 @@ class Decoder:
             if frames or not set(map(type, payload)) <= wire.LEAVES:
                 raise WireFormatError("a plain parcel holds more than plain items")
             return payload
+        if (presets or kind == wire.PICKLES) and not self.allow_pickle:
+            raise WireFormatError("it holds a pickle, which only allow_pickle=True would accept")
+        if kind == wire.PICKLES:
+            return self._loaded(payload, presets, each=each)
+        if kind == wire.OVER_ARRAYS:
+            name, inner = payload
+            return over_arrays(self, name, lambda: self._items(inner, frames, each=each))
+        self.presets = [self._known_presets.of(refs, self.class_named) for refs in presets or ()]
         reader = Reader(frames, self)
         if kind == wire.ARRAYS:
             items: list[Any] = []
             for words, shape, count, data in payload:
                 items += arrays.read_run(words, shape, count, reader.buffer(data))
+        elif kind == wire.SLOTS:
+            items = [item for run in payload for item in arrays.read_slots(reader, *run)]
         elif kind == wire.NODES and each and _are_ends(ends, len(payload), len(frames)):
             return self._each(payload, frames, ends)
         elif kind == wire.NODES:
@@ -159,6 +176,26 @@ class Decoder:
         else:
             raise WireFormatError(f"a parcel is of the unknown kind {kind!r:.40}")
         reader.end()
+        return items
+
+    def _loaded(self, pickles: list[Any], refs: Any, *, each: bool) -> list[Any]:
+        known = self._known_presets.of(refs, self.class_named)
+        loads, objects = pickle.loads, known.objects
+        items: list[Any] = []
+        while len(items) < len(pickles):
+            try:
+                if objects:
+                    for data in pickles[len(items) :]:
+                        items.append(loads(data, buffers=objects))
+                else:
+                    for data in pickles[len(items) :]:
+                        items.append(loads(data))
+            except Exception as exc:  # whatever the code of its class raises
+                error = item_loader.failure(exc, [pickles[len(items)]], objects, known)
+                if not each:
+                    raise error from error.__cause__
+                self.failed = True
+                items.append(Unreadable(unreadable(error)))
         return items
 
     def _each(
@@ -178,7 +215,16 @@ class Decoder:
         reader.end()
         return items
 
-    def _outline(self, body: bytes | memoryview) -> tuple[Any, Any, Any, Any]:
+    def _outline(self, body: bytes | memoryview) -> tuple[Any, Any, Any, Any, Any]:
+        if not self.allow_pickle:
+            self._step_over(body)
+        found = msgpack.unpackb(body, strict_map_key=False, ext_hook=_no_extension)
+        if type(found) is not list or not found:
+            raise WireFormatError(f"a parcel is a {type(found).__name__}")
+        version, kind, payload, ends, presets = (*found, None, None, None, None)[:5]
+        return version, kind, payload, ends, presets
+
+    def _step_over(self, body: bytes | memoryview) -> None:
         # msgpack makes a list as long as its header says before it looks for what is in it, at
         # every level: a megabyte of headers asks for 8 GB. So first all of it is stepped over
         # (5 ns an item), after which each header is known to be true.
@@ -186,14 +232,9 @@ class Decoder:
         try:
             scout.feed(body)
             scout.skip()
-            found = msgpack.unpackb(body, strict_map_key=False, ext_hook=_no_extension)
         except Exception:
             self._scout = _new_scout()  # the old one still holds what is left of a broken body
             raise
-        if type(found) is not list or not found:
-            raise WireFormatError(f"a parcel is a {type(found).__name__}")
-        version, kind, payload, ends = (*found, None, None, None)[:4]
-        return version, kind, payload, ends
 
 
 def _are_ends(ends: Any, items: int, frames: int) -> bool:

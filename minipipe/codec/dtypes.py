@@ -37,6 +37,10 @@ def _simple_name(dtype: np.dtype[Any]) -> str:
 _BY_NAME = {dtype.str: dtype for dtype in map(np.dtype, "GDFgdfeQqLlIiHhBb?")}
 _BY_NAME.update((dtype.str, dtype) for dtype in map(np.dtype, "LlIiHhBb?"))
 NAMES: dict[int, str] = {id(dtype): name for name, dtype in _BY_NAME.items()}
+# Those equal to them that were met: unpickled arrays have dtypes of their own, and what came with a
+# functor is unpickled. They are kept, so that their ids stay theirs.
+_equal: list[np.dtype[Any]] = []
+_MOST_EQUAL = 256
 
 
 def write_dtype(dtype: np.dtype[Any]) -> Any:
@@ -48,6 +52,12 @@ def write_dtype(dtype: np.dtype[Any]) -> Any:
     name = NAMES.get(id(dtype))
     if name is not None:
         return name
+    usual = _BY_NAME.get(dtype.str)
+    if usual is not None and usual.num == dtype.num and dtype.metadata is None:
+        if len(_equal) < _MOST_EQUAL:
+            _equal.append(dtype)
+            NAMES[id(dtype)] = dtype.str
+        return dtype.str
     words = _words(dtype)
     found: np.dtype[Any] | None
     try:

@@ -2,69 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, cast
 
 import msgpack
 import numpy as np
 
 from minipipe.codec import locate_failure, pickled, wire
-from minipipe.codec.arrays import write_runs
+from minipipe.codec.arrays import small_copy, write_runs
 from minipipe.codec.dtypes import NAMES
-from minipipe.codec.lender import Lender, SharedArray
-from minipipe.codec.wire import OUT_OF_BAND_BYTES, NotNativeError, RefusedError
+from minipipe.codec.lender import Lender
+from minipipe.codec.parcel import Parcel, Piece
+from minipipe.codec.preset import Preset
+from minipipe.codec.shared_arrays import SharedArray, take_over
+from minipipe.codec.wire import NotNativeError, RefusedError
 from minipipe.codec.writer import Writer, any_large
 from minipipe.errors import ItemTypeError
+from minipipe.errors.cause import because
 from minipipe.process.describe import text_of
 from minipipe.shm import SlotError, SlotHandle
 
-_NO_CLASSES: Mapping[bytes, bytes] = MappingProxyType({})
-
 _JUST_ARRAYS = frozenset({np.ndarray})
+_JUST_SHARED = frozenset({SharedArray})
 
-# The first bytes of a body of nodes: an array of three, or with frames of four, and the first two.
+# The first bytes of a body of nodes: an array of three (with frames of four, with presets of five),
+# and the first two.
 _NODES_HEAD = bytes([0x93, wire.FORMAT_VERSION, wire.NODES])
 _FRAMES_HEAD = bytes([0x94, wire.FORMAT_VERSION, wire.NODES])
-
-
-class Parcel(NamedTuple):
-    """Many items, ready to be sent."""
-
-    body: bytes
-    """msgpack; all that is small."""
-    frames: list[bytes | memoryview]
-    """Large buffers, in order. Nobody changes them, so they can be sent without a copy."""
-    classes: Mapping[bytes, bytes] = _NO_CLASSES
-    """Tokens and definitions that the other side must have, each after those that it needs."""
-    held: tuple[SlotHandle, ...] = ()
-    """Slots that the body refers to, each retained once for each time that it stands here."""
-
-    def release(self) -> None:
-        """Lets go of the slots: every consumer has them mapped, or nobody will get the parcel.
-
-        To be called once, from any thread; what was not mapped by then is gone.
-        """
-        for held in self.held:
-            held.release()
-
-
-class _Piece:
-    """An item that is encoded already."""
-
-    __slots__ = ("classes", "data", "frames", "held")
-
-    def __init__(
-        self,
-        data: bytes,
-        frames: list[bytes | memoryview],
-        classes: dict[bytes, bytes],
-        held: tuple[SlotHandle, ...],
-    ) -> None:
-        self.data = data
-        self.frames = frames
-        self.classes = classes
-        self.held = held
+_PRESETS_HEAD = bytes([0x95, wire.FORMAT_VERSION, wire.NODES])
 
 
 class Encoder:
@@ -89,6 +54,12 @@ class Encoder:
         # Kept, because making one costs more than packing an int with it.
         self._pack = msgpack.Packer(autoreset=True).pack
 
+    def begin(self, stream: int, *, exclusive: bool) -> None:
+        """What follows is for a parcel of this stream; see `exclusive`."""
+        self.exclusive = exclusive
+        if self._lender is not None:
+            self._lender.stream = stream
+
     def snapshot(self, item: object) -> tuple[object, int]:
         """Returns something that later changes of the item do not change, and its size in bytes.
 
@@ -104,46 +75,29 @@ class Encoder:
         """
         if type(item) is np.ndarray:
             size = item.nbytes
-            # 1000 of them in 10 ms: even the calls count here.
-            if (
-                0 < size < OUT_OF_BAND_BYTES
-                and id(item.dtype) in NAMES
-                and (item.ndim == 1 or not item.flags.fnc)
-            ):
-                return item.copy(), size
+            copied = small_copy(item)
+            if copied is not None:
+                return copied, size
             lender = self._lender
             if lender is not None and size >= lender.min_bytes:
                 name = NAMES.get(id(item.dtype))
                 if name is not None:
-                    shared_array = self._shared_array(item, name, lender)
+                    # In half the time that `_encoded` takes.
+                    shared_array = lender.lend_alone(item, name, exclusive=self.exclusive)
                     if shared_array is not None:
-                        return shared_array
+                        return shared_array, size
         piece = self._encoded(item)
-        size = len(piece.data) + sum(map(len, piece.frames))
-        if piece.held:
-            size += sum(held.size_bytes for held in set(piece.held))
-        return piece, size
-
-    def _shared_array(
-        self, item: Any, dtype: str, lender: Lender
-    ) -> tuple[SharedArray, int] | None:
-        """Does for an array alone, in a slot, what `_encoded` does for anything, in half the time.
-
-        None if there is no slot for it.
-        """
-        shared_array = lender.lend_alone(item, dtype, exclusive=self.exclusive)
-        return None if shared_array is None else (shared_array, shared_array.held.size_bytes)
+        return piece, len(piece.data) + sum(map(len, piece.frames)) + piece.slot_bytes
 
     def discard(self, token: object) -> None:
         """Lets go of what a token holds that will not be encoded."""
-        if type(token) is _Piece:
+        if type(token) is Piece:
             for held in token.held:
                 held.release()
             token.held = ()
         elif type(token) is SharedArray:
             assert self._lender is not None
-            self._lender.encoded(token)
-            token.held.release()
+            self._lender.discard(token)
 
     def encode(self, tokens: Sequence[object]) -> Parcel:
         """Returns one parcel of many items.
@@ -152,6 +106,8 @@ class Encoder:
             tokens: Each is an atom, or what `snapshot` made of an item; that only once, since
                 the parcel takes over what it holds.
         """
+        if self._lender is not None:
+            self._lender.end_parcel()
         kinds = set(map(type, tokens))
         if kinds <= wire.LEAVES and not any_large(tokens, kinds):
             plain = tokens if isinstance(tokens, list | tuple) else list(tokens)
@@ -161,31 +117,45 @@ class Encoder:
                 pass  # a big int, or a lone surrogate: as nodes
         elif kinds == _JUST_ARRAYS:
             return self._encode_arrays(tokens)
+        elif kinds == _JUST_SHARED:
+            assert self._lender is not None
+            runs, held = self._lender.runs(cast("Sequence[SharedArray]", tokens))
+            body = self._pack((wire.FORMAT_VERSION, wire.SLOTS, runs))
+            return Parcel(body, [], held=tuple(held))
         frames: list[bytes | memoryview] = []
         classes: dict[bytes, bytes] = {}
-        slots: list[SlotHandle] = []
+        slots: dict[SlotHandle, None] = {}
         ends: list[int] = []  # how many frames there are behind each item
+        presets: list[Preset] = []
         parts = [_NODES_HEAD, _array_head(len(tokens))]
         for token in tokens:
             if type(token) is SharedArray:
                 assert self._lender is not None
-                self._lender.encoded(token)
-                parts.append(self._pack(token.node()))
-                slots.append(token.held)
+                node, lent = self._lender.node(token)
+                parts.append(self._pack(node))
+                take_over(slots, (lent,))
                 ends.append(len(frames))
                 continue
-            piece = token if type(token) is _Piece else self._encoded(token)
+            piece = self._piece_of(token, presets)
             parts.append(piece.data)
             frames += piece.frames
             ends.append(len(frames))
             classes.update(piece.classes)
             if piece.held:
-                slots += piece.held
+                take_over(slots, piece.held)
                 piece.held = ()
-        if frames:
+        if presets:
+            parts[0] = _PRESETS_HEAD
+            parts.append(self._pack(ends if frames else None))
+            parts.append(self._pack([preset.refs for preset in presets]))
+        elif frames:
             parts[0] = _FRAMES_HEAD
             parts.append(self._pack(ends))
         return Parcel(b"".join(parts), frames, classes, tuple(slots))
+
+    def _piece_of(self, token: object, presets: list[Preset]) -> Piece:
+        """Returns a token encoded; a preset that it refers to is noted."""
+        return token if type(token) is Piece else self._encoded(token)
 
     def _encode_arrays(self, arrays: Sequence[Any]) -> Parcel:
         writer = Writer()
@@ -195,31 +165,31 @@ class Encoder:
         ]
         return Parcel(self._pack((wire.FORMAT_VERSION, wire.ARRAYS, runs)), writer.frames)
 
-    def _encoded(self, item: object) -> _Piece:
+    def _encoded(self, item: object) -> Piece:
         try:
             return self._native(item)
-        except NotNativeError as exc:
+        except NotNativeError as reason:
             if not self._allow_pickle:
-                raise self._refusal(item, exc) from None
+                raise because(self._refusal(item, reason), None) from None
         except (SlotError, MemoryError):
             raise
         except Exception as exc:  # a property of the user's class; a library that is at its limits
             if not self._allow_pickle or isinstance(exc, RefusedError):
-                raise self._failure(item, exc) from exc
+                raise because(self._failure(item, exc), exc) from exc
         try:
             writer = Writer()
             node = pickled.write(writer, item)
         except Exception as exc:  # the __reduce__ of any class may raise anything
-            raise self._failure(item, exc) from exc
+            raise because(self._failure(item, exc), exc) from exc
         return self._piece(writer, node)
 
-    def _native(self, item: object) -> _Piece:
+    def _native(self, item: object) -> Piece:
         try:
             return self._written(item, careful=False)
         except (OverflowError, UnicodeEncodeError):
             return self._written(item, careful=True)  # a big int, or a lone surrogate
 
-    def _written(self, item: object, *, careful: bool) -> _Piece:
+    def _written(self, item: object, *, careful: bool) -> Piece:
         writer = Writer(self._lender, self.exclusive, self._allow_pickle, careful)
         try:
             return self._piece(writer, self._node(writer, item))
@@ -232,14 +202,14 @@ class Encoder:
             return writer.node(item)
         except RecursionError:
             # Few levels, but whoever called was near the limit.
-            raise NotNativeError("it is nested too deeply", of_item=True) from None
+            raise because(NotNativeError("it is nested too deeply", of_item=True), None) from None
 
-    def _piece(self, writer: Writer, node: object) -> _Piece:
+    def _piece(self, writer: Writer, node: object) -> Piece:
         data = self._pack(node)
         held: tuple[SlotHandle, ...] = ()
         if writer.held:
             held, writer.held = tuple(writer.held), []
-        return _Piece(data, writer.frames, writer.classes, held)
+        return Piece(data, writer.frames, writer.classes, held, writer.slot_bytes)
 
     def _refusal(self, item: object, reason: NotNativeError) -> ItemTypeError:
         where, culprit = "item", item

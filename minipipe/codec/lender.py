@@ -1,20 +1,20 @@
 """Large arrays by reference, as who encodes them sees them: lent, in slots.
 
-What is lent is retained, once for each time, until the other side has it mapped: that is for the
+What is lent is retained, once for each parcel, until the other side has it mapped: that is for the
 sender of the parcel to know, and to end by `Parcel.release`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import NamedTuple
-
-import numpy as np
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from minipipe.codec import wire
+from minipipe.codec.parcel_slot import SIDE_BY_SIDE_BYTES, Filling, Loan, as_bytes
+from minipipe.codec.shared_arrays import Kind, SharedArray, SlotPart, runs_of
 from minipipe.codec.wire import NOBODY_ELSE_SEES, OTHERS_SEE, SENDER_SEES
-from minipipe.shm import SlotError, SlotHandle, SlotPool, find_slot, is_open_to_others
+from minipipe.shm import Place, SlotError, SlotHandle, SlotPool, find_slot, is_open_to_others
 from minipipe.shm.handle import Array
 from minipipe.shm.pool import OwnedSlot
 
@@ -22,44 +22,8 @@ from minipipe.shm.pool import OwnedSlot
 FRAME_BYTES = 256 * 1024
 
 
-class SlotPart(NamedTuple):
-    """An array in a slot, which was retained for it."""
-
-    held: SlotHandle
-    offset: int
-    strides: tuple[int, ...]
-    exclusive: int
-    """Who else may see the array: one of the three constants of `minipipe.codec.wire`."""
-
-
-class SharedArray:
-    """An array alone that was lent, and stands in no message yet.
-
-    Attributes:
-        dtype: The name of its dtype.
-        held: Where it lies.
-        sole: Whether it goes to one consumer, and to no other.
-    """
-
-    __slots__ = ("dtype", "exclusive", "held", "offset", "shape", "sole", "strides")
-
-    def __init__(self, dtype: str, shape: tuple[int, ...], part: SlotPart, *, sole: bool) -> None:
-        self.dtype = dtype
-        self.shape = shape
-        self.held, self.offset, self.strides, self.exclusive = part
-        self.sole = sole
-
-    def node(self) -> tuple[object, ...]:
-        """The node of the array, from now on in a message."""
-        held, exclusive = self.held, self.exclusive
-        if exclusive == SENDER_SEES and self.sole and held.count == 1 and not held.writers:
-            exclusive = NOBODY_ELSE_SEES  # nothing here has kept it, and nobody else was lent it
-        ref = held.reference()
-        return (
-            wire.SLOT_ARRAY,
-            *(self.dtype, ref, self.offset, self.strides, exclusive),
-            *self.shape,
-        )
+# Slot, loan (None: it is retained for this one), offset, strides, who else may see it.
+_Lent: TypeAlias = tuple[SlotHandle, Loan | None, int, tuple[int, ...], int]
 
 
 class Lender:
@@ -70,23 +34,30 @@ class Lender:
 
     Attributes:
         min_bytes: Smaller arrays travel inside the message.
+        stream: What parcels are for now: those of each stream have their arrays side by side.
         writable_after_send: Slots that were sent and that arrays here may still write to.
         on_barred: Called once, when others may not open what this process has: from then on
             arrays travel inside messages.
     """
 
     def __init__(self, pool: SlotPool | None) -> None:
-        self.min_bytes = sys.maxsize if pool is None else pool.min_bytes
+        self.min_bytes = sys.maxsize
+        self.stream = 0
+        if pool is not None:
+            self.min_bytes = min(pool.min_bytes, wire.OUT_OF_BAND_BYTES)
         self.writable_after_send: list[SlotHandle] = []
         self.on_barred: Callable[[], None] = lambda: None
         self._barred = False
         self._movable: list[SharedArray] = []  # of these, what stands in no message yet
         self._pool = pool
+        self._fillings: dict[int, Filling] = {}
+        self._declined: Array | None = None
+        self._kind: Kind | None = None  # of the array that was lent last
 
     def lend(self, array: Array, *, exclusive: bool) -> SlotPart | None:
         """Returns where others find the array, its slot retained; None if the pool has no slot.
 
-        None also if others may not open it.
+        None also if others may not open it, or if it is not worth a slot.
 
         It is copied, once, unless it lies in a slot already.
 
@@ -95,22 +66,111 @@ class Lender:
                 be written to before `settle`.
             exclusive: Whether one consumer will get it, and no other.
         """
-        if not is_open_to_others():
-            # Looked at each time: the functor may forbid it in the middle of a run.
-            if not self._barred:
-                self._barred = True
-                self.on_barred()
+        declined, self._declined = self._declined, None
+        lent = None if declined is array else self._lent(array, exclusive)
+        if lent is None:
             return None
-        place = find_slot(array)
-        if place is None:
-            return self._copied(array, exclusive=exclusive)
-        held = place.held
-        held.retain()
+        held, loan, offset, strides, seen_by = lent
+        if loan is not None:
+            held.retain()
+            loan.left(1)
+        return SlotPart(held, offset, strides, seen_by)
+
+    def lend_alone(self, array: Array, dtype: str, *, exclusive: bool) -> SharedArray | None:
+        """Does the same for an item that is nothing but an array."""
+        lent = self._lent(array, exclusive)
+        if lent is None:
+            self._declined = array  # it is asked for once more, as a part of an item
+            return None
+        held, loan, offset, strides, seen_by = lent
+        kind, shape = self._kind, array.shape
+        if (
+            kind is None
+            or loan is None
+            or loan is not kind.loan
+            or shape != kind.shape
+            or dtype is not kind.dtype
+            or strides != kind.strides
+            or seen_by != kind.exclusive
+        ):
+            size_bytes = array.nbytes
+            kind = Kind(held, loan, dtype, shape, strides, seen_by, exclusive, size_bytes)
+            self._kind = kind
+        shared_array = SharedArray(kind, offset)
+        if self.writable_after_send and self.writable_after_send[-1] is held:
+            self._movable.append(shared_array)
+        return shared_array
+
+    def end_parcel(self) -> None:
+        """The parcel under way of the stream is encoded."""
+        self._kind = None  # nor the slot that it names
+        filling = self._fillings.get(self.stream)
+        if filling is not None:
+            filling.end()
+
+    def _lent(self, array: Array, exclusive: bool) -> _Lent | None:
+        filling = self._fillings.get(self.stream)
+        if filling is None:
+            if self._pool is None:
+                return None
+            filling = self._fillings[self.stream] = Filling(self._pool)
+        if filling.is_empty:
+            # Looked at for each parcel: the functor may forbid it in the middle of a run.
+            filling.is_open = self._is_open()
+        if not filling.is_open:
+            return None
+        if array.base is not None:
+            place = find_slot(array)
+            if place is not None:
+                lent = self._passed_on(place, filling, array.nbytes, exclusive)
+                if lent is not None:
+                    return lent
+        seen_by = NOBODY_ELSE_SEES if exclusive else OTHERS_SEE
+        if array.nbytes <= SIDE_BY_SIDE_BYTES:
+            put = filling.put(array)
+            if put is None:
+                return None
+            slot, offset, strides = put
+            return slot.held, slot, offset, strides, seen_by
+        return self._copied(array, seen_by)
+
+    def _is_open(self) -> bool:
+        """Whether others may see what this process lends."""
+        is_open = is_open_to_others()
+        if not is_open and not self._barred:
+            self._barred = True
+            self.on_barred()
+        return is_open
+
+    def _passed_on(
+        self, place: Place, filling: Filling, size_bytes: int, exclusive: bool
+    ) -> _Lent | None:
+        """Lends what lies in a slot already; None: it is to be copied."""
+        held, loan = place.held, None
+        if isinstance(held, OwnedSlot):
+            held.retain()
+        else:
+            loan = filling.passed(held, size_bytes)
+            if loan is None:
+                return None
         self._sent(held)
         # Somebody here may keep the array, so the consumer may not write to it in place: what
         # is kept would change, and be sent again as something else than it was.
-        own = exclusive and isinstance(held, OwnedSlot)
-        return SlotPart(held, place.offset, place.strides, SENDER_SEES if own else OTHERS_SEE)
+        own = exclusive and loan is None
+        return held, loan, place.offset, place.strides, SENDER_SEES if own else OTHERS_SEE
+
+    def _copied(self, array: Array, seen_by: int) -> _Lent | None:
+        """Copies an array to a slot of its own."""
+        held = self._take(array.nbytes)
+        if held is None:
+            return None
+        if array.flags.forc:
+            # As bytes: between the fields of a record, too.
+            held.fill(as_bytes(array))
+            return held, None, 0, array.strides, seen_by
+        target = held.array(array.shape, array.dtype)
+        target[...] = array
+        return held, None, 0, target.strides, seen_by
 
     def frame(self, array: Array) -> memoryview | None:
         """Returns the bytes of an array in a slot, to be sent in a message without a copy.
@@ -135,20 +195,33 @@ class Lender:
         if held.writers and not (self.writable_after_send and self.writable_after_send[-1] is held):
             self.writable_after_send.append(held)
 
-    def lend_alone(self, array: Array, dtype: str, *, exclusive: bool) -> SharedArray | None:
-        """Does the same for an item that is nothing but an array."""
-        part = self.lend(array, exclusive=exclusive)
-        if part is None:
-            return None
-        shared_array = SharedArray(dtype, array.shape, part, sole=exclusive)
-        if self.writable_after_send and self.writable_after_send[-1] is part.held:
-            self._movable.append(shared_array)
-        return shared_array
+    def discard(self, shared_array: SharedArray) -> None:
+        """It will be in no message."""
+        _, held = self.node(shared_array)
+        held.release()
 
-    def encoded(self, shared_array: SharedArray) -> None:
-        """It stands in a message now, which cannot be changed any more."""
+    def node(self, shared_array: SharedArray) -> tuple[object, SlotHandle]:
+        """What a message says of an array, which cannot be changed from now on.
+
+        And its slot, retained for that.
+        """
+        self._encoded((shared_array,))
+        held, loan, *_ = shared_array.kind
+        if loan is not None:
+            held.retain()
+            loan.left(1)
+        return shared_array.node(), held
+
+    def runs(self, tokens: Sequence[SharedArray]) -> tuple[list[object], list[SlotHandle]]:
+        """The same of arrays alone; each slot is retained once."""
+        self._encoded(tokens)
+        slots: dict[SlotHandle, None] = {}
+        return runs_of(tokens, slots), list(slots)
+
+    def _encoded(self, tokens: Sequence[SharedArray]) -> None:
         if self._movable:
-            self._movable = [other for other in self._movable if other is not shared_array]
+            gone = set(map(id, tokens))
+            self._movable = [other for other in self._movable if id(other) not in gone]
 
     def forget(self) -> None:
         """Nothing that was sent will be written to: that is known."""
@@ -180,7 +253,7 @@ class Lender:
 
     def _moved(self, held: SlotHandle) -> bool:
         """Whether all that was lent of a slot since `isolate_sent` lies in another one now."""
-        parts = [shared_array for shared_array in self._movable if shared_array.held is held]
+        parts = [shared_array for shared_array in self._movable if shared_array.kind.held is held]
         # The arrays that are left count, each of them, and so does each loan: there are no others.
         if not parts or held.count != len(parts) + held.writers:
             return False
@@ -192,29 +265,9 @@ class Lender:
         for number, shared_array in enumerate(parts):
             if number:
                 slot.retain()
-            shared_array.held = slot
+            shared_array.kind = shared_array.kind._replace(held=slot)
             held.release()
         return True
 
     def _take(self, size_bytes: int) -> OwnedSlot | None:
         return None if self._pool is None else self._pool.take(size_bytes)
-
-    def _copied(self, array: Array, *, exclusive: bool) -> SlotPart | None:
-        slot = self._take(array.nbytes)
-        if slot is None:
-            return None
-        if array.flags.forc:
-            # As bytes: between the fields of a record, too.
-            slot.fill(as_bytes(array))
-            strides = array.strides
-        else:
-            target = slot.array(array.shape, array.dtype)
-            target[...] = array
-            strides = target.strides
-        return SlotPart(slot, 0, strides, NOBODY_ELSE_SEES if exclusive else OTHERS_SEE)
-
-
-def as_bytes(array: Array) -> Array:
-    """Returns the bytes of a contiguous array (C or Fortran), without a copy."""
-    flat = array.reshape(-1) if array.flags.c_contiguous else array.T.reshape(-1)
-    return flat.view(np.uint8)

@@ -28,6 +28,15 @@ class Collation(NamedTuple):
     """How a user makes an array of NumPy of it: "tensor.numpy()"."""
 
 
+class ArrayForm(NamedTuple):
+    """How values that are arrays of a library travel as those of NumPy, in pickles."""
+
+    array_of: Callable[[Any], np.ndarray[Any, Any] | None]
+    """Returns an array over the memory of a value; None if that would not say all of it."""
+    value_over: Callable[[Any], object]
+    """Returns the value whose memory is that of such an array. (Pickles refer to it by name.)"""
+
+
 class Sharing(NamedTuple):
     """What breaks when processes share a value by fork."""
 
@@ -48,6 +57,9 @@ class Library:
     Attributes:
         writer_for: Returns what writes the instances of a class as nodes, if it has such a form.
         readers: What reads those nodes, by tag: all tags of the library's line in the registry.
+        in_pickles: Whether instances have that form between processes of one machine, too, beside
+            the pickle of the rest; False: what pickle makes of them is as good, and faster.
+        as_array: The same of small values: what takes less time than a node.
         reduce: Returns how pickle shall take a value apart, if that is to differ from what the
             value says itself.
         reduce_in_place: The same for a value that may stay in the buffer that it is loaded from.
@@ -64,6 +76,8 @@ class Library:
 
     writer_for: Callable[[type], WriteNode | None] = _nothing
     readers: Mapping[int, ReadNode] = field(default_factory=dict)
+    in_pickles: bool = True
+    as_array: ArrayForm | None = None
     reduce: Callable[[Any], Reduced | None] = _nothing
     reduce_in_place: Callable[[Any], Reduced | None] = _nothing
     write_dtype: Callable[[np.dtype[Any]], list[object] | None] = _nothing

@@ -73,7 +73,8 @@ def unpack(data: bytes | memoryview) -> object:
     except WireFormatError:
         raise
     except (ValueError, TypeError, KeyError, OverflowError, msgpack.UnpackException) as exc:
-        raise WireFormatError(f"it is no message of msgpack-numpy: {exc!s:.300}") from exc
+        why = str(exc) or type(exc).__name__  # of msgpack's own, some say nothing
+        raise WireFormatError(f"it is no message of msgpack-numpy: {why:.300}") from exc
 
 
 def _encoded(value: Any) -> object:

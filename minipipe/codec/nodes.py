@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from minipipe.codec.borrower import Borrower, Leases
-from minipipe.codec.lender import SlotPart
+from minipipe.codec.shared_arrays import SlotPart
 from minipipe.protocol.wiring import Access
 from minipipe.shm.handle import Array
 
@@ -49,6 +49,7 @@ class ReadContext(Protocol):
     borrower: Borrower | None
     access: Access
     leases: Leases
+    presets: Sequence[Any]
 
     def class_named(self, name: str | bytes) -> type:
         """Returns the class that a message refers to."""

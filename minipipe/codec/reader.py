@@ -8,7 +8,9 @@ from typing import Any
 from minipipe.codec import (
     arrays,
     containers,
+    item_loader,
     numpy_scalars,
+    over_arrays,
     pickled,
     records,
     registry,
@@ -26,6 +28,8 @@ _READERS: dict[int, ReadNode] = {
     **numpy_scalars.READERS,
     **records.READERS,
     **pickled.READERS,
+    **item_loader.READERS,
+    **over_arrays.READERS,
 }
 _LEAF_TAGS = frozenset({wire.REF, wire.STR, wire.BYTES, wire.INT})
 

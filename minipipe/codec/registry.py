@@ -26,12 +26,14 @@ class Entry(NamedTuple):
     """The module that has the `Library` under the name LIBRARY."""
     tags: tuple[int, ...] = ()
     """Those of its nodes on the wire: the next that are free, also in `minipipe.codec.wire`."""
+    writes_anyway: bool = False
+    """Whether it makes what can be written to of arrays that are read-only."""
 
 
 _HERE = "minipipe.codec.types"
 
 MODULES: dict[str, Entry] = {
-    "torch": Entry(f"{_HERE}.torch", (28, 33)),
+    "torch": Entry(f"{_HERE}.torch", (28, 33), writes_anyway=True),
     "pyarrow": Entry(f"{_HERE}.pyarrow", (29,)),
     "pandas": Entry(f"{_HERE}.pandas", (30,)),
     "ml_dtypes": Entry(f"{_HERE}.ml_dtypes"),
@@ -74,6 +76,14 @@ def imported() -> Iterator[Library]:
     for name in MODULES:
         if sys.modules.get(name) is not None:  # None forbids its import
             yield load(name)
+
+
+_WRITING = tuple(name for name, entry in MODULES.items() if entry.writes_anyway)
+
+
+def may_write_anyway() -> bool:
+    """Whether a library that this process has imported may write to arrays that are read-only."""
+    return any(name in sys.modules for name in _WRITING)
 
 
 class LibraryGenerators:

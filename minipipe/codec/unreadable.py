@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Callable
 from functools import wraps
@@ -11,8 +10,9 @@ from typing import Any
 from minipipe.codec.wire import UnpicklingError
 from minipipe.errors import UnreadableItemError, WireFormatError
 from minipipe.process.describe import text_of
+from minipipe.process.frames import is_of
 
-_OWN = os.path.dirname(__file__)
+_OWN = __name__.rpartition(".")[0]
 
 
 class Unreadable:
@@ -52,7 +52,7 @@ def _named(error: Exception) -> str:
 def _culprit(error: Exception) -> str:
     """The first function of the user's, or of a library, that was on the way to an error."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
-        if not frame.f_code.co_filename.startswith(_OWN):
+        if not is_of(_OWN, frame):
             module = frame.f_globals.get("__name__", "")
             return f"{module}.{frame.f_code.co_qualname}" if module else frame.f_code.co_qualname
     return ""

@@ -6,9 +6,16 @@ A body is the array `[FORMAT_VERSION, kind, payload]`:
     PLAIN    the items themselves, all of them small atoms
     ARRAYS   runs `[dtype, [dimension, ...], count, buffer]`: `count` small arrays, end to end
     NODES    one node per item
+    SLOTS    runs `[dtype, [dimension, ...], [stride, ...] or nil, [pid, fd, arena, slot,
+             generation], exclusive, [offset, ...]]`: arrays in a slot, one for each offset
+             (no strides: C)
+    OVER_ARRAYS  `"module:qualname"` of what makes values over arrays, and a body of such
+    PICKLES  one pickle per item, between processes of one machine
 
-After the nodes, if there are frames, stands how many there are up to the end of each item: one that
-cannot be made again need not keep those behind it from being read.
+After that, if there are frames, stands how many there are up to the end of each item: one that
+cannot be made again need not keep those behind it from being read. Then, if there are pickles of
+this kind, what stands in the memo before each of them (`minipipe.codec.preset`): a list for
+PICKLES, a list of such lists for NODES.
 
 A node is a leaf (None, bool, int, float, str, bytes) as msgpack has it, or a list that begins with
 a tag from the table below. A buffer is bytes, or, when it lies in a frame of its own, the length of
@@ -19,10 +26,20 @@ The nodes of the types of libraries are described with them, in `minipipe.codec.
 
 Between processes of one machine, large arrays need not be in the message:
 
-    [SLOT_ARRAY, dtype, [pid, fd, arena, slot, generation], offset, [stride, ...], exclusive,
-        dimension, ...]
+    [SLOT_ARRAY, dtype, [pid, fd, arena, slot, generation], offset, [stride, ...] or nil,
+        exclusive, dimension, ...]
 
-`exclusive` says who else may see the slot: 0 others, 1 only the sender, 2 nobody.
+Without strides it is C-contiguous. `exclusive` says who else may see the slot: 0 others, 1 only the
+sender, 2 nobody.
+
+    [PICKLED, preset, known, [node or buffer, ...], [buffer, ...]]
+
+    [OVER, "module:qualname", node]
+
+The latter is a value over the array of the node (`minipipe.codec.library.ArrayForm`). The former
+is a pickle with what lies beside it: which of the presets, and how many of its objects, are in the
+memo; the buffers that the pickle refers to, of which a node stands for the value that it makes; the
+pickle itself, in parts.
 
 Tagged nodes are numbered within their item in the order in which they are complete, and REF is
 the number of one that was met before: an object that occurs twice in an item occurs twice in what
@@ -45,7 +62,7 @@ MAX_DEPTH = 100
 MAX_HASHED_NODES = 10_000_000
 """Tagged nodes within keys and sets of one item, where nothing is shared and all is spelled out."""
 
-PLAIN, ARRAYS, NODES = range(3)
+PLAIN, ARRAYS, NODES, SLOTS, PICKLES, OVER_ARRAYS = range(6)
 
 # Tags. The numbers are the format: take the next that is free, also of those that libraries have
 # (`minipipe.codec.registry`), or raise FORMAT_VERSION.
@@ -80,6 +97,7 @@ PLAIN, ARRAYS, NODES = range(3)
     FLAG,
 ) = range(28)
 PICKLE, SLOT_ARRAY = 31, 32
+PICKLED, OVER = 34, 35
 
 # Who else may see an array that lies in a slot.
 OTHERS_SEE, SENDER_SEES, NOBODY_ELSE_SEES = range(3)

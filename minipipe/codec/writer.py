@@ -16,8 +16,9 @@ from minipipe.codec import (
     values,
     wire,
 )
-from minipipe.codec.lender import Lender, SlotPart
+from minipipe.codec.lender import Lender
 from minipipe.codec.nodes import WriteNode
+from minipipe.codec.shared_arrays import SlotPart
 from minipipe.codec.wire import NotNativeError
 from minipipe.shm import SlotHandle
 from minipipe.shm.handle import Array
@@ -43,6 +44,7 @@ class Writer:
             noticed when msgpack fails, and then the item is written again, carefully.
 
     Attributes:
+        slot_bytes: What of the item lies in slots.
         held: The slots that were lent, each as often as it was retained. Whoever takes the item
             over takes them out of here; what is left is for `release`.
     """
@@ -58,6 +60,7 @@ class Writer:
         self.frames: list[bytes | memoryview] = []
         self.classes: dict[bytes, bytes] = {}
         self.held: list[SlotHandle] = []
+        self.slot_bytes = 0
         self._lender = lender
         self._exclusive = exclusive
         self._by_value = by_value
@@ -156,6 +159,7 @@ class Writer:
         part = lender.lend(array, exclusive=self._exclusive)
         if part is not None:
             self.held.append(part.held)
+            self.slot_bytes += array.nbytes
         return part
 
     def frame(self, array: Array) -> memoryview | None:

@@ -8,14 +8,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minipipe.dead_letters.errors import DamagedError
 from minipipe.dead_letters.file import DeadLetterRecord, check_header
 from minipipe.dead_letters.reading import check_whole, letters_in
 from minipipe.errors import BuildError
+from minipipe.protocol.delivery.numbering import pass_of, place_of
 from minipipe.segments.kinds import Source
 from minipipe.segments.options import check_flag
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from minipipe.segments.signature import PartOptions
 
 logger = logging.getLogger("minipipe")
 
@@ -30,6 +36,8 @@ class DeadLetters(Source):
         for record in mp.DeadLetters("bad.letters").records():
             print(record.item, record.error, record.text)
 
+    Beside what is named here it takes the options of every Source.
+
     Args:
         path: the file.
         allow_pickle: whether items may be unpickled that have no form of their own, or whose
@@ -37,7 +45,7 @@ class DeadLetters(Source):
             files that you trust.
         strict: a file that is cut off or damaged is refused; False: what is whole in it is read,
             with a warning.
-        name, **options: those of a Source.
+        name: shown in errors and statistics.
 
     Raises:
         BuildError: there is no such file, it is another kind of file, or damaged.
@@ -52,7 +60,7 @@ class DeadLetters(Source):
         name: str = "DeadLetters",
         *,
         strict: bool = True,
-        **options: Any,
+        **options: Unpack[PartOptions],
     ) -> None:
         where = f"{type(self).__name__} {name!r}"
         allowed = check_flag(allow_pickle, "allow_pickle", where)
@@ -85,7 +93,7 @@ class DeadLetters(Source):
                 letter.worker,
                 datetime.fromtimestamp(letter.time_s).astimezone(),
                 letter.origin,
-                letter.number,
+                place_of(letter.number),
                 letter,
                 self._letters.allow_pickle,
             )
@@ -103,7 +111,8 @@ class DeadLetter:
         worker: the name of that segment's worker.
         time: when, in the local time zone.
         source: the segment that had numbered the item.
-        number: its number there.
+        number: its number there, from 0 in each pass.
+        pass_: the pass that it was of: more than one only in a persistent pipeline.
     """
 
     error: str
@@ -116,6 +125,10 @@ class DeadLetter:
     number: int
     _letter: DeadLetterRecord = field(repr=False, compare=False)
     _allow_pickle: bool = field(repr=False, compare=False)
+
+    @property
+    def pass_(self) -> int:
+        return pass_of(self._letter.number)
 
     @cached_property
     def item(self) -> Any:

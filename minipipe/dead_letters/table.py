@@ -9,6 +9,7 @@ from minipipe.dead_letters.errors import DeadLetterError
 from minipipe.dead_letters.file import DeadLetterRecord
 from minipipe.dead_letters.reading import letters_in
 from minipipe.process.describe import describe
+from minipipe.protocol.delivery.numbering import in_words
 
 _HEAD = ("when", "segment", "worker", "item", "error", "value")
 _MAX = 60
@@ -38,7 +39,7 @@ def show(path: str) -> int:
 
 def _row(letter: DeadLetterRecord) -> tuple[str, ...]:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(letter.time_s))
-    item = f"{letter.number} of {letter.origin}"
+    item = f"{in_words(letter.number)} of {letter.origin}"
     if letter.path:
         item += f" at {'.'.join(map(str, letter.path))}"
     try:

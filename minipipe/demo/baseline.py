@@ -11,6 +11,7 @@ from typing import Any
 from minipipe.demo.digits import Digits
 from minipipe.demo.functors import MODELS, Model, Rows, Trainer, Training, load_and_augment
 from minipipe.demo.pipeline import row_batches, training_pipeline
+from minipipe.pipeline.line import PipeLine
 from minipipe.segments.kinds import Regulator
 from minipipe.segments.markers import EndOfStream
 
@@ -27,6 +28,7 @@ class Baseline:
     augment_s: float
     rebatch_s: float
     train_s: tuple[float, ...]  # of each model
+    pline: PipeLine | None = None
 
     @property
     def work_s(self) -> float:
@@ -117,7 +119,7 @@ def run_inline(files: list[str], digits: Digits, rows: int) -> Baseline:
     with threadpool_limits(1):
         began_s = time.perf_counter()
         pline = training_pipeline(files, trainers, 1, transform, rebatch)
-        results = pline.build("WARNING", inline=True).run().close()
+        results = pline.build("WARNING", inline=True).run(trace=True).close()
         took_s = time.perf_counter() - began_s
     return Baseline(
         {name: results[f"{name}/Train"] for name in trainers},
@@ -125,4 +127,5 @@ def run_inline(files: list[str], digits: Digits, rows: int) -> Baseline:
         transform.busy_s,
         regulator.busy_s,
         tuple(trainer.clock.busy_s for trainer in trainers.values()),
+        pline,
     )

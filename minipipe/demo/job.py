@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from minipipe.demo.pipeline import WORKERS, processes, training_pipeline
 from minipipe.demo.report import (
     MIB,
     describe,
+    report_files,
     report_items,
     report_memory,
     report_models,
@@ -27,6 +29,7 @@ from minipipe.demo.report import (
 )
 from minipipe.shm import usable_cpus
 
+PRELOAD = ("sklearn.neural_network", "threadpoolctl")  # by `Trainer.local_init`, in each of four
 CHUNKS = 200  # less than a minute on two cores, with the run in one process
 # Not "minipipe-...": such directories belong to runs, which sweep up those of dead ones.
 PREFIX = "digits-minipipe-"
@@ -44,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             return 1
         with tempfile.TemporaryDirectory(prefix=PREFIX) as directory:
-            return _run(Path(directory), options.workers, options.chunks, options.baseline)
+            return _run(Path(directory), options)
     except KeyboardInterrupt:
         print("minipipe demo: interrupted, nothing is left of it", file=sys.stderr)
         return INTERRUPTED
@@ -76,6 +79,13 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         action="store_false",
         help="leave out the same job in one process",
     )
+    parser.add_argument(
+        "--out",
+        type=_folder,
+        default=".",
+        metavar="DIR",
+        help="where the report page and the picture go (%(default)s)",
+    )
     return parser.parse_args(argv)
 
 
@@ -87,13 +97,20 @@ def _has_sklearn() -> bool:
     return True
 
 
+def _folder(text: str) -> Path:
+    if not os.path.isdir(text) or not os.access(text, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"no directory that can be written to: {text!r}")
+    return Path(text)
+
+
 def _positive(text: str) -> int:
     if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"expected at least 1, got {number}")
     return number
 
 
-def _run(directory: Path, workers: int, chunks: int, with_baseline: bool) -> int:
+def _run(directory: Path, options: argparse.Namespace) -> int:
+    workers, chunks = options.workers, options.chunks
     cores = usable_cpus()
     rows = chunks * CHUNK_IMAGES
     digits, files = _prepare(directory, chunks)
@@ -103,14 +120,14 @@ def _run(directory: Path, workers: int, chunks: int, with_baseline: bool) -> int
     trainers = {model.name: Trainer(model, digits, rows) for model in MODELS}
     pline = training_pipeline(files, trainers, workers).build("WARNING")
     began_s = time.perf_counter()
-    pline.run()
+    pline.run(preload=PRELOAD, trace=True)
     with MemoryWatch(pline) as watch:
         results = pline.close()
     took_s = time.perf_counter() - began_s
     trainings: dict[str, Training] = {name: results[f"{name}/Train"] for name in trainers}
 
     baseline = None
-    if with_baseline:
+    if options.baseline:
         say("\nthe same files and functors in one process, build(inline=True):")
         baseline = run_inline(files, digits, rows)
 
@@ -123,6 +140,7 @@ def _run(directory: Path, workers: int, chunks: int, with_baseline: bool) -> int
         report_speedup(took_s, watch.startup_s, baseline, workers, cores)
         runs.append(baseline.trainings)
     kept &= report_sameness(runs, rows)
+    report_files(options.out, pline, None if baseline is None else baseline.pline)
     return 0 if kept else 1
 
 

@@ -17,10 +17,11 @@ SAMPLE_S = 0.5  # reading one process takes the kernel 2 ms, which the job pays 
 class MemoryWatch:
     """Samples what a run's workers hold while the `with` block lasts.
 
-    The measure is anonymous and shared memory by its proportional set size (`Pss_Anon` and
-    `Pss_Shmem` of `/proc/PID/smaps_rollup`, Linux 5.10 and later), so a page that several
-    processes have is counted once.  Pages of files, such as the code of libraries, are not
-    counted: the kernel has them anyway.
+    The measure is `Anonymous` and `Pss_Shmem` of `/proc/PID/smaps_rollup` (Linux 5.10 and later):
+    what a process has for itself, and its share of what is lent.  A page that it has from its
+    zygote counts as its own from the start: when it is written to and copied, it is no more than
+    was counted before.  Pages of files, such as the code of libraries, are not counted: the kernel
+    has them anyway.
 
     Args:
         pline: a pipeline that has just been started.
@@ -79,8 +80,8 @@ def held_bytes(pids: Sequence[int]) -> int | None:
         except OSError:
             return None
         fields = dict(line.split(":", 1) for line in text.splitlines()[1:])
-        if "Pss_Anon" not in fields:
+        if "Pss_Shmem" not in fields:
             return None
-        for name in ("Pss_Anon", "Pss_Shmem"):
+        for name in ("Anonymous", "Pss_Shmem"):
             total_kib += int(fields[name].removesuffix("kB"))
     return total_kib * 1024

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from minipipe.demo.digits import CHUNK_IMAGES, ROW_BYTES
 from minipipe.demo.functors import Rows, Trainer, load_and_augment
 from minipipe.pipeline.line import PipeLine
-from minipipe.regulators import Rebatch
+from minipipe.regulators.rebatch import Rebatch
 from minipipe.segments.broadcast import Broadcast
 from minipipe.segments.kinds import Regulator, Sink, Source, Transform
 

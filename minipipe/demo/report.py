@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from minipipe.demo.baseline import Baseline
 from minipipe.demo.digits import CHUNK_IMAGES, ROW_BYTES
@@ -15,6 +16,9 @@ from minipipe.demo.pipeline import (
     memory_limit_bytes,
     processes,
 )
+from minipipe.errors import MissingExtraError
+from minipipe.pipeline.compare import compare_timelines
+from minipipe.pipeline.line import PipeLine
 from minipipe.protocol.run.stats import RunStats, WorkerStats
 
 MIB = 2**20
@@ -127,3 +131,15 @@ def report_sameness(runs: Sequence[Mapping[str, Training]], rows: int) -> bool:
         f"               each once, and the models of a run {order}"
     )
     return each_once and in_order
+
+
+def report_files(folder: Path, pline: PipeLine, baseline: PipeLine | None) -> None:
+    """Writes the page about the run, and the picture of both; prints where, and the verdict."""
+    say(f"\nreport         {pline.report(folder / 'minipipe-demo.html')}")
+    runs = {} if baseline is None else {"in one process": baseline}
+    try:
+        picture = compare_timelines(folder / "minipipe-demo.png", {**runs, "MiniPipe": pline})
+        say(f"timeline       {picture}")
+    except MissingExtraError as error:
+        say(f"timeline       no picture: {error}")
+    say(f"verdict        {pline.verdict() or 'nothing stands out as the bottleneck'}")

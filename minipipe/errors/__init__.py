@@ -12,12 +12,15 @@ from minipipe.errors.base import (
     MissingExtraError,
     OptionError,
     StartError,
+    StateError,
+    UsageError,
 )
 from minipipe.errors.deaths import (
     PoisonError,
     TooManyFailuresError,
     WorkerDiedError,
 )
+from minipipe.errors.files import FileReadError
 from minipipe.errors.functors import (
     FunctorError,
     OutputsError,
@@ -28,6 +31,7 @@ from minipipe.errors.functors import (
     TwicePairedError,
     UnpairedError,
 )
+from minipipe.errors.messages import MessageRefusedError
 from minipipe.errors.options import (
     did_you_mean,
     reject_unknown,
@@ -44,9 +48,11 @@ from minipipe.errors.transport import (
 
 __all__ = [
     "BuildError",
+    "FileReadError",
     "FunctorError",
     "ItemTypeError",
     "LifecycleError",
+    "MessageRefusedError",
     "MiniPipeError",
     "MissingExtraError",
     "OptionError",
@@ -59,12 +65,14 @@ __all__ = [
     "SameIteratorError",
     "SentinelError",
     "StartError",
+    "StateError",
     "TooManyFailuresError",
     "TransportError",
     "TwicePairedError",
     "UnknownTransportError",
     "UnpairedError",
     "UnreadableItemError",
+    "UsageError",
     "WireFormatError",
     "WorkerDiedError",
     "did_you_mean",

@@ -15,6 +15,10 @@ class OptionError(BuildError, TypeError):
     """An option that does not exist, or has a value that it cannot have."""
 
 
+class UsageError(MiniPipeError, ValueError):
+    """What was written on the command line of `minipipe` cannot be done."""
+
+
 class LifecycleError(MiniPipeError, RuntimeError):
     """A call that does not fit the state that the pipeline is in."""
 
@@ -33,6 +37,10 @@ class MissingExtraError(MiniPipeError, ImportError):
             f"{self.needed_for} needs the package {self.package}: "
             f"pip install '.[{self.extra}]' in the clone of MiniPipe"
         )
+
+
+class StateError(MiniPipeError, ValueError):
+    """A pipeline, or a loader, has no state to go on from, or cannot go on from this one."""
 
 
 class StartError(MiniPipeError, RuntimeError):

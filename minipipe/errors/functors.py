@@ -45,8 +45,8 @@ class SameIteratorError(MiniPipeError, ValueError):
 
     def __str__(self) -> str:
         return (
-            f"the functor of {self.where} returned the same iterator again, which the epoch before "
-            "has used up: it has to make a new one each time it is called"
+            f"the functor of {self.where} returned the same iterator again, which the epoch or "
+            "pass before has used up: it has to make a new one each time it is called"
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from minipipe.errors import BuildError, OptionError
+from minipipe.errors import BuildError
 from minipipe.graph.graph import Graph
 from minipipe.graph.parts import GraphSegment, GraphStream
 from minipipe.segments.broadcast import Broadcast
@@ -54,13 +54,6 @@ def _check(parts: Sequence[Part]) -> None:
                 raise BuildError(
                     f"{declared.where} is the second Source: a PipeLine has one, at its start "
                     "(a PipeSystem may have several)"
-                )
-            count = part.n_processes or declared.n_processes
-            if count != 1:
-                raise OptionError(
-                    f"{declared.where} of a PipeLine runs in one process, got n_processes="
-                    f"{count}: let it yield cheap things (file names, indices) and do the "
-                    "work in a Transform behind it, with n_processes there"
                 )
         elif isinstance(before, Segment) and before.kind == "sink":
             raise BuildError(

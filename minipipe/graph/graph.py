@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from minipipe.errors import BuildError
+from minipipe.graph.bundles import BundlePlans
 from minipipe.graph.joins import JoinPlans
 from minipipe.graph.loops import Edge, Loops, find_loops
 from minipipe.graph.parts import GraphSegment, GraphStream, Region
+from minipipe.protocol.delivery.bundles import Bundling
 from minipipe.protocol.wiring import Carried, InletSpec, OutletSpec, Role, Wiring
 
 LEDGER_BYTES = 128 * 1024 * 1024
@@ -29,6 +31,15 @@ class Graph:
         for segment in self.segments:
             segment.check_restart()
             segment.check_order()
+            segment.check_share()
+        _ = self.bundled  # looked at here, so that what is wrong is known at build
+        for segment in self.segments:
+            if segment.threads > 1:
+                plans = self.join_plans
+                segment.check_threads(
+                    tombstones=bool(plans.tombstone_groups(segment))
+                    or not plans.carries_tombstones.isdisjoint(segment.inputs),
+                )
         names = [s.worker_name(i) for s in self.segments for i in range(s.n_processes)]
         for name in {name for name in names if names.count(name) > 1}:
             raise BuildError(f"two workers would have the same name, {name!r}: rename a segment")
@@ -86,6 +97,11 @@ class Graph:
         """Where the branches of joins have parted."""
         return JoinPlans(self.segments, self.streams)
 
+    @cached_property
+    def bundled(self) -> Mapping[int, Bundling]:
+        """The streams on which items travel in bundles, and how they are dealt out."""
+        return BundlePlans(self.segments, self.streams, self.regions).by_stream
+
     def wiring(self, index: int) -> Wiring:
         """What a worker of this segment has to know."""
         segment = self.segments[index]
@@ -142,6 +158,9 @@ class Graph:
         closing = {p for p in stream.producers if Edge(p, number, segment.index) in self._closing}
         slot = (stream.consumers.index(segment.index), stream.slots) if stream.broadcast else None
         size = segment.buffer_size
+        is_single = number not in self.bundled  # else one bundle is in work at a time
+        if size is None and stream.buffer_size is None and segment.threads > 1 and is_single:
+            size = segment.threads  # as many as are under way wait beside them
         return InletSpec(
             number,
             stream.name,
@@ -161,6 +180,7 @@ class Graph:
             unforked=self._is_unforked(region),
             region_receivers=region.receivers,
             access=segment.access,
+            bundling=self.bundled.get(number),
             shares_origin=any(
                 self._feeders(number) & self._feeders(other)
                 for other in segment.inputs
@@ -216,6 +236,7 @@ class Graph:
             ),
             exclusive=not stream.broadcast
             and all(self.segments[c].role is Role.STATEFUL for c in stream.consumers),
+            bundling=self.bundled.get(number),
         )
 
 

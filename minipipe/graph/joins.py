@@ -124,6 +124,8 @@ class JoinPlans:
         """Whether each item stays one item there."""
         if segment.kind != "transform" or segment.in_loop or segment.flagged:
             return False
+        if segment.batching is not None:
+            return False
         return not segment.joins or segment.index in found
 
     def _plan_of(self, join: GraphSegment, found: dict[int, JoinPlan]) -> JoinPlan | None:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from minipipe.codec import Access
 from minipipe.errors import OptionError
 from minipipe.protocol.wiring import Role
+from minipipe.segments.batching import Batching
 from minipipe.segments.segment import Segment
+from minipipe.segments.shares import check_share
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class GraphSegment:
     def flagged(self) -> bool:
         """Whether it may end before its input does: that is a state, too."""
         return self.declared is not None and self.declared.term_flag is not None
+
+    @property
+    def batching(self) -> Batching | None:
+        """What it makes of what its functor gives for the items of a bundle, if it does."""
+        return None if self.declared is None else self.declared.batching
 
     @property
     def role(self) -> Role:
@@ -102,6 +109,52 @@ class GraphSegment:
                 f"ordered=True of {self.declared.where} with n_processes={self.n_processes} needs "
                 "restart=True, which says that each item stands alone for it: else its workers "
                 "keep state, and number anew what they pass on (or give it one process)"
+            )
+
+    def check_share(self) -> None:
+        """Checks that each of several workers of a Source yields a share of its items only.
+
+        Raises:
+            OptionError: each would yield all of them, or it can have one worker only.
+        """
+        declared = self.declared
+        if declared is not None and declared.never_several and self.n_processes > 1:
+            raise OptionError(
+                f"n_processes={self.n_processes} makes no sense for {declared.where}: "
+                f"{declared.never_several}"
+            )
+        if self.kind == "source" and self.declared is not None:
+            check_share(self.declared.functor_obj, self.n_processes, self.declared.where)
+
+    @property
+    def threads(self) -> int:
+        """How many calls of its functor are under way at once in each worker."""
+        return getattr(self.declared, "threads", 1)
+
+    def check_threads(self, *, tombstones: bool) -> None:
+        """Checks that several threads were asked for only where one item makes one item.
+
+        Args:
+            tombstones: what it drops, a join has to hear of.
+
+        Raises:
+            OptionError: they make no sense for what this segment is in this graph.
+        """
+        why = ""
+        if self.joins:
+            why = f"it joins {len(self.inputs)} streams"
+        elif len(self.outputs) > 1:
+            why = f"it puts to {len(self.outputs)} streams"
+        elif self.in_loop:
+            why = "it is in a loop"
+        elif self.flagged:
+            why = "it has a term flag"
+        elif tombstones:
+            why = "a join behind it has to hear of what it drops"
+        if self.threads > 1 and why:
+            raise OptionError(
+                f"threads={self.threads} makes no sense for {self.kind} {self.name!r}: {why}; let "
+                "a Transform of its own do what waits"
             )
 
     @property

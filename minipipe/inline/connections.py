@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from minipipe.codec import Decoder
-from minipipe.dead_letters import keep
+from minipipe.dead_letters.file import keep
 from minipipe.operators.work_item import Key, WorkItem
+from minipipe.protocol.delivery.numbering import first_of
 from minipipe.protocol.delivery.paths import ROOT, Path
 from minipipe.protocol.wiring import OutletSpec
 
@@ -109,6 +110,14 @@ class Outlet:
         self.next_number = 0
         self.connections = tuple(connections)
         self._turns = turns
+
+    def begin_pass(self, pass_: int) -> None:
+        """What is numbered from now on is of this pass."""
+        self.next_number = first_of(pass_)
+
+    def end(self) -> tuple[Iterable[Delivery], int]:
+        """A sender puts nothing more: what it still has to give, and how many are left out."""
+        return (), 0
 
     @property
     def is_open(self) -> bool:

@@ -37,8 +37,12 @@ def _without_effect(segment: GraphSegment) -> Iterator[str]:
         return
     if segment.n_processes > 1 and segment.kind != "source":
         yield f"n_processes={segment.n_processes}"
+    if segment.threads > 1:
+        yield f"threads={segment.threads}"
     if declared.env:
         yield "env"
+    if declared.gpus is not None:
+        yield "gpus"
     if declared.timeout_s is not None:
         yield f"timeout_s={declared.timeout_s:g}"
     if declared.restart:

@@ -21,6 +21,7 @@ from minipipe.inline.kinds import SourceStage
 from minipipe.inline.layout import in_order
 from minipipe.inline.stage import Stage
 from minipipe.operators.work_item import WorkItem
+from minipipe.protocol.delivery.numbering import in_words
 
 logger = logging.getLogger("minipipe")
 
@@ -113,9 +114,8 @@ class Flow:
         if type(shown) is Unreadable:
             feeders = self._graph.streams[self._caller_stream].producers
             names = " and ".join(self._graph.segments[p].name for p in feeders)
-            shown.error.add_note(
-                f"minipipe: item {item.number}, which came from {names!r} to the loop here"
-            )
+            which = f"item {in_words(item.number)}"
+            shown.error.add_note(f"minipipe: {which}, which came from {names!r} to the loop here")
             raise shown.error
         return shown
 
@@ -135,6 +135,7 @@ class Flow:
             if not goes_on:
                 stage.takes = False  # what it still gives may go round, and not come back
                 yield from self._through(stage.finish())
+                yield from self._through(stage.last_bundles())
                 stage.ended = True
                 logger.info("%s: End of stream", stage.segment.name)
 

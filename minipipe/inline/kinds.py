@@ -7,9 +7,9 @@ from inspect import GEN_CLOSED, getgeneratorstate
 from types import GeneratorType
 from typing import Any
 
-from minipipe.errors import LifecycleError
+from minipipe.errors import LifecycleError, MessageRefusedError
 from minipipe.inline.connections import Delivery, Identity
-from minipipe.inline.joins import Item
+from minipipe.inline.joins import Item, Join
 from minipipe.inline.stage import Stage
 from minipipe.operators.skipping import logger
 from minipipe.operators.steppers import (
@@ -20,10 +20,13 @@ from minipipe.operators.steppers import (
     FunctionStepper,
     Stepper,
     is_ended_by_errors,
+    refused_message,
 )
 from minipipe.operators.work_item import WorkItem
+from minipipe.protocol.delivery.numbering import first_of
 from minipipe.segments.kinds import Source
 from minipipe.segments.markers import Sentinel
+from minipipe.segments.shares import Share
 
 
 class SourceStage(Stage):
@@ -35,6 +38,18 @@ class SourceStage(Stage):
     _workers = 0  # that have ended
     _asked = 0  # how many items the worker was asked for
 
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.info.num_workers = self.segment.n_processes
+        self._tails: list[Delivery] = []  # the last bundles of workers that have ended
+
+    def begin_pass(self, pass_: int, join: Join | None) -> None:
+        super().begin_pass(pass_, join)
+        self._iterator, self._begun, self._workers = None, 0, 0
+        self._asked = first_of(pass_)
+        self._tails = []
+        self.randomness = self.randomness.of_worker(0)
+
     def next(self) -> Iterable[Delivery] | None:
         """Where the next item goes; None if there are no more."""
         self.as_worker()
@@ -45,7 +60,11 @@ class SourceStage(Stage):
                 assert self._iterator is not None
                 self.randomness.begin(self.segment.worker_name(self._workers), (), self._asked)
                 self._asked += 1
-                item = next(self._iterator)
+                if self.spans is None:
+                    item = next(self._iterator)
+                else:
+                    number = self.outlets[0].next_number
+                    item = self.shown(number + 1, self.segment.index, next, self._iterator)
             except StopIteration:
                 self._iterator = None
                 continue
@@ -56,10 +75,15 @@ class SourceStage(Stage):
                 self._end_worker()
                 continue
             if item is not None:
-                return self.put(item, None)
+                tails, self._tails = self._tails, []
+                return [*tails, *self.put(item, None)] if tails else self.put(item, None)
             self.dropped += 1
         self.quit()
         return None
+
+    def last_bundles(self) -> Iterable[Delivery]:
+        yield from self._tails
+        yield from super().last_bundles()
 
     def _begin(self) -> bool:
         """Begins the next epoch, if there is one."""
@@ -72,6 +96,7 @@ class SourceStage(Stage):
         if self._epochs is None:
             about = {"functor": declared.functor_obj, "init_kwargs": declared.init_kwargs}
             self._epochs = Epochs(opened, self.where, **about)
+        self._epochs.share = Share(self._workers, self.segment.n_processes)
         iterator = self._epochs.begin(self._begun)
         if isinstance(iterator, GeneratorType) and getgeneratorstate(iterator) == GEN_CLOSED:
             raise LifecycleError(
@@ -83,14 +108,24 @@ class SourceStage(Stage):
         return True
 
     def _end_worker(self) -> None:
-        self._iterator, self._begun, self._asked = None, 0, 0
+        self._iterator, self._begun, self._asked = None, 0, first_of(self.info.pass_)
         self._workers += 1
+        self._tails += super().last_bundles()
         self.randomness = self.randomness.of_worker(self._workers)
+        if self._workers < self.segment.n_processes:
+            info, seed = self.info, self.randomness.seed
+            info.id, info.name = self._workers, self.segment.worker_name(self._workers)
+            info.seed = info.seed if seed is None else seed
         self.as_worker()
 
     def _failed(self, error: BaseException) -> None:
         """What an exception comes to: the stream goes on, or it ends, or the run does."""
-        at: Item = WorkItem((), self.outlets[0].next_number, Identity(self.segment.index))
+        refused, number = refused_message(error), self.outlets[0].next_number
+        came = () if refused is None else (refused,)
+        if isinstance(error, MessageRefusedError):
+            number = error.number
+        at: Item = WorkItem(came, number, Identity(self.segment.index))
+        self.skipping.begin(at)
         if self._iterator is None:  # it has not even begun
             raise self.broken_at(error, at)  # type: ignore[arg-type]
         ends = is_ended_by_errors(self._iterator)
@@ -120,6 +155,15 @@ class OperatorStage(Stage):
 
     def open(self) -> None:
         super().open()
+        self._begin()
+
+    def begin_pass(self, pass_: int, join: Join | None) -> None:
+        super().begin_pass(pass_, join)
+        self.as_worker()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Has its functor ready for the first item."""
         opened, declared, ends = self.opened, self.declared, self.segment.in_loop
         assert opened is not None
         if self.segment.kind == "regulator":

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from minipipe.graph import Graph, GraphSegment
 from minipipe.graph.graph import edges_of
 from minipipe.graph.loops import Edge
+from minipipe.inline.bundles import BundleStage, BundlingOutlet
 from minipipe.inline.connections import Connection, Outlet, RoundRobin
 from minipipe.inline.joins import Join, KeyedJoin, Waiting, ZipJoin
 from minipipe.inline.kinds import OperatorStage, SourceStage
@@ -22,8 +23,10 @@ def stages_of(graph: Graph, ignored: tuple[type[BaseException], ...] | None) -> 
         if declared is not None:
             skipped = declared.ignore_exceptions if ignored is None else ignored
             wiring = graph.wiring(segment.index)
-            kind = SourceStage if segment.kind == "source" else OperatorStage
-            join = _join(segment, wiring)
+            kind: type[Stage] = SourceStage if segment.kind == "source" else OperatorStage
+            if any(inlet.bundling is not None for inlet in wiring.inlets):
+                kind = BundleStage
+            join = join_of(segment, wiring)
             stages[segment.index] = kind(segment, declared, wiring, skipped, join)
     turns = [RoundRobin() for _ in graph.streams]
     for index, stage in stages.items():
@@ -32,7 +35,8 @@ def stages_of(graph: Graph, ignored: tuple[type[BaseException], ...] | None) -> 
     return stages
 
 
-def _join(segment: GraphSegment, wiring: Wiring) -> Join | None:
+def join_of(segment: GraphSegment, wiring: Wiring) -> Join | None:
+    """What holds the parts of a segment that joins; None: it does not."""
     if not segment.joins:
         return None
     where = f"{segment.kind} {segment.name!r}"
@@ -58,6 +62,8 @@ def _outlet(
         )
         for consumer in stream.consumers
     ]
+    if spec.bundling is not None:
+        return BundlingOutlet(spec, spec.bundling, connections, turns[number])
     return Outlet(spec, connections, turns[number])
 
 

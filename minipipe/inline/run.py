@@ -1,4 +1,4 @@
-"""One pass of a pipeline in the caller's process and thread."""
+"""One run of a pipeline in the caller's process and thread."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import logging
 import random
 import time
 from collections.abc import Generator, Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from minipipe.codec.registry import LibraryGenerators
 from minipipe.errors import FunctorError
 from minipipe.graph import Graph
 from minipipe.inline.flow import PAUSE, Flow, StopWished
-from minipipe.inline.layout import stages_of
+from minipipe.inline.layout import join_of, stages_of
+from minipipe.inline.stage import Stage
+from minipipe.observe.trace_wish import write_trace
 from minipipe.process.generators import Generators
 from minipipe.process.seeds import Randomness, RandomnessByItem, use
 from minipipe.process.worker_info import set_worker_info
@@ -21,17 +23,30 @@ from minipipe.protocol.item_seeds import FIRST_PASS, SegmentSeeds
 from minipipe.protocol.run.lifecycle import Outcome
 from minipipe.protocol.run.stats import RunStats
 
+if TYPE_CHECKING:
+    from minipipe.inline.tracing import InlineTracing
+
 logger = logging.getLogger("minipipe")
 
 
 class InlineRun:
-    """One pass; lazily, so that a pipeline with an open end is driven by the caller's loop."""
+    """One run; lazily, so that a pipeline with an open end is driven by the caller's loop.
+
+    Args:
+        stays: it goes through pass after pass, until `end`.
+        trace: whether it is written down what each segment does when, and for which file.
+        first_pass: the number of the first of them.
+    """
 
     def __init__(
         self,
         graph: Graph,
         ignore_exceptions: tuple[type[BaseException], ...] | None,
         seed: int | None = None,
+        *,
+        stays: bool = False,
+        trace: str | bool = False,
+        first_pass: int = 0,
     ) -> None:
         self.graph = graph
         self.results: dict[str, Any] = {}
@@ -42,21 +57,28 @@ class InlineRun:
         self.wish: Literal["", "stop", "drain"] = ""  # of somebody who does not drive it
         self._began_s = time.monotonic()
         self._took_s = 0.0
-        stages = stages_of(graph, ignore_exceptions)
+        self._stays = stays
+        self._pass = self._first_pass = first_pass
+        self._has_begun = False
+        self._by_index = stages = stages_of(graph, ignore_exceptions)
         self._stages = list(stages.values())
         run_id = random.SystemRandom().getrandbits(62)
         for stage in self._stages:
+            stage.stays = stays
             stage.skipping.run_id = run_id
             stage.skipping.names = {s.index: s.name for s in graph.segments}
-            stage.info.seed = random.SystemRandom().getrandbits(32)
+            stage.info.seed = stage.info.common_seed = random.SystemRandom().getrandbits(32)
             stage.randomness = Randomness(stage.info.seed)
+            stage.info.drain_if(lambda: bool(self.wish))
         if seed is not None:
             generators = Generators(LibraryGenerators().seed)
             for stage in self._stages:
                 seeds = SegmentSeeds(seed, FIRST_PASS, stage.segment.name)
                 stage.randomness = RandomnessByItem(seeds, 0, generators)
-                stage.info.seed = seeds.of_worker(0)
+                stage.info.seed, stage.info.common_seed = seeds.of_worker(0), seeds.common
         self._flow = Flow(graph, stages, lambda: self.wish)
+        self.tracing = _tracing_of(graph, self._stages) if trace else None
+        self._trace_path = trace if isinstance(trace, str) else None
 
     def items(self) -> Iterator[Any]:
         """Runs the pipeline; yields what its open end puts out (nothing, after Sinks)."""
@@ -66,18 +88,28 @@ class InlineRun:
                     yield step
 
     def steps(self) -> Generator[Any, None, None]:
-        """Does the same, and yields PAUSE now and then, to be asked for more."""
+        """Does the same, and yields PAUSE now and then, to be asked for more.
+
+        If it stays, one pass: closed early, it is that pass alone that ends.
+        """
+        ends = True
         try:
-            for stage in self._stages:
-                stage.open()
+            self._begin_pass()
             for item in self._flow.items():
                 leave_worker()
                 yield item
             if self.wish:
                 self.outcome = Outcome.STOPPED
+            elif self._stays:
+                self._leave_pass()
+                ends = False
         except StopWished:
             self.outcome = Outcome.STOPPED
         except GeneratorExit:
+            if self._stays and not self.wish:
+                self._leave_pass()
+                ends = False
+                raise
             self.outcome = Outcome.STOPPED
             raise
         except KeyboardInterrupt:
@@ -90,6 +122,45 @@ class InlineRun:
             for note in getattr(error, "__notes__", ()):
                 self.failure.add_note(note)
             raise self.failure from error
+        except BaseException as error:
+            self.failure, self.outcome = error, Outcome.FAILED
+            raise
+        finally:
+            if ends:
+                self._close()
+
+    def _begin_pass(self) -> None:
+        """The stages are opened, or are open again."""
+        if not self._has_begun:
+            self._has_begun = True
+            for stage in self._stages:
+                stage.open()
+            if not self._first_pass:
+                return
+            self._leave_pass()
+        else:
+            self._pass += 1
+        for index, stage in self._by_index.items():
+            stage.begin_pass(self._pass, join_of(stage.segment, self.graph.wiring(index)))
+        self._flow = Flow(self.graph, self._by_index, lambda: self.wish)
+
+    def _leave_pass(self) -> None:
+        """What is open of a pass is closed."""
+        for stage in self._stages:
+            stage.as_worker()
+            stage.leave()
+        leave_worker()
+
+    def end(self) -> None:
+        """No more passes come: every `local_term` is called.
+
+        Raises:
+            BaseException: what the first one has raised, or that a share of failures is too large.
+        """
+        try:
+            for stage in self._stages:
+                stage.stays = False
+                stage.judge_failures(final=True)
         except BaseException as error:
             self.failure, self.outcome = error, Outcome.FAILED
             raise
@@ -112,6 +183,10 @@ class InlineRun:
         leave_worker()
         self.ended = True
         self._took_s = time.monotonic() - self._began_s
+        if self.tracing is not None:
+            self.tracing.end()
+            if self._trace_path is not None:
+                write_trace(self._trace_path, self.tracing.timeline())
         if failure is None:
             return
         if self.failure is not None:  # that one is raised, as it came first
@@ -125,6 +200,12 @@ class InlineRun:
         state = "ended" if self.ended else "running"
         took_s = self._took_s if self.ended else time.monotonic() - self._began_s
         return RunStats(state, took_s, tuple(stage.stats(state) for stage in self._stages))
+
+
+def _tracing_of(graph: Graph, stages: list[Stage]) -> InlineTracing:
+    from minipipe.inline.tracing import InlineTracing
+
+    return InlineTracing(graph, stages)
 
 
 def leave_worker() -> None:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import time
 import traceback
+from typing import NamedTuple
 
 from minipipe.codec import Unreadable
-from minipipe.dead_letters import DeadLetterRecord, Kept, keep, write
+from minipipe.dead_letters.file import DeadLetterRecord, Kept, keep, write
 from minipipe.errors import ItemTypeError
 from minipipe.graph import GraphSegment
 from minipipe.inline.connections import Identity
 from minipipe.operators.skipping import SkippedItems, Tolerance, logger
 from minipipe.operators.work_item import WorkItem
 from minipipe.process.describe import describe, text_of
+from minipipe.protocol.delivery.numbering import in_words
 from minipipe.protocol.delivery.paths import outputs
 from minipipe.segments.segment import Segment
+
+
+class Held(NamedTuple):
+    """An item as it came, should there be a dead letter of it."""
+
+    item: Kept | None
+    why_not: str  # it cannot be written
 
 
 class Skipping:
@@ -24,6 +33,7 @@ class Skipping:
         run_id: of the run, for its letters.
         names: of all segments, likewise.
         items: what it has skipped so far.
+        held: the item that is in work.
     """
 
     def __init__(
@@ -36,18 +46,17 @@ class Skipping:
         self._path = declared.dead_letter
         has_budget = declared.max_failures is not None
         self._tolerance = Tolerance(ignored, has_budget, self._path is not None)
-        self._kept: Kept | None = None
-        self._unwritable = ""
+        self.held = Held(None, "")
 
     def begin(self, taken: WorkItem[Identity]) -> None:
         """The functor is about to be called: a dead letter has the item as it is now."""
-        self._kept = None
+        self.held = Held(None, "")
         if self._path is None or _is_unreadable(taken):
             return
         try:
-            self._kept = keep(taken.shown)
+            self.held = Held(keep(taken.shown), "")
         except ItemTypeError as error:  # the functor may well take what cannot be pickled
-            self._unwritable = str(error)
+            self.held = Held(None, str(error))
 
     def skips(
         self,
@@ -74,7 +83,7 @@ class Skipping:
             has_item=has_item and taken is not None and bool(taken.arguments),
             unreadable=taken is not None and _is_unreadable(taken),
         )
-        item = "" if taken is None else f"item {taken.number}"
+        item = "" if taken is None else f"item {in_words(taken.number)}"
         said = f"{type(error).__name__}: {text_of(error)}"
         if verdict.kept and taken is not None:
             self._keep(error, taken)
@@ -102,8 +111,8 @@ class Skipping:
 
     def _keep(self, error: BaseException, taken: WorkItem[Identity]) -> None:
         name = self._segment.name
-        if self._kept is None:
-            why = f"no dead letter of item {taken.number} ({self._unwritable})"
+        if self.held.item is None:
+            why = f"no dead letter of item {in_words(taken.number)} ({self.held.why_not})"
             logger.warning("%s: %s: %s: %s", name, why, type(error).__name__, text_of(error))
             return
         assert self._path is not None
@@ -120,7 +129,7 @@ class Skipping:
             text=text_of(error),
             trace="".join(traceback.format_exception(error)),
         )
-        write(self._path, record, self._kept)
+        write(self._path, record, self.held.item)
 
 
 def _is_unreadable(taken: WorkItem[Identity]) -> bool:

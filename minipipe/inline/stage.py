@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from minipipe.errors import FunctorError, ItemTypeError, OutputsError
 from minipipe.graph import GraphSegment
 from minipipe.inline.connections import Delivery, Identity, Outlet
+from minipipe.inline.functor import SegmentFunctor
 from minipipe.inline.joins import Item, Join, ZipJoin
 from minipipe.inline.skipping import Skipping
 from minipipe.operators.joins import lost_parts
@@ -15,19 +16,16 @@ from minipipe.operators.outputs import Outputs
 from minipipe.operators.skipping import logger
 from minipipe.operators.steppers import SKIPPED
 from minipipe.process.describe import describe, text_of
-from minipipe.process.seeds import Randomness, use
-from minipipe.process.worker_info import WorkerInfo, set_worker_info
+from minipipe.protocol.delivery.numbering import in_words
 from minipipe.protocol.delivery.paths import outputs
-from minipipe.protocol.item_seeds import START, TERM
 from minipipe.protocol.run.stats import WorkerStats
 from minipipe.protocol.wiring import Wiring
-from minipipe.segments.functor import Opened
 from minipipe.segments.segment import Segment
 
 MAX_SURPLUS = 1000  # so many are counted, of what is left over for a join that is not strict
 
 
-class Stage:
+class Stage(SegmentFunctor):
     """One segment.
 
     It is open until nothing more comes, or until it quits by itself (term flag, `mp.Sentinel`):
@@ -36,6 +34,7 @@ class Stage:
 
     consequence = ""  # of a functor that raised, beside that the item is skipped
     finishing = False  # its input has ended
+    stays = False  # it goes through more passes
 
     def __init__(
         self,
@@ -45,62 +44,26 @@ class Stage:
         ignored: tuple[type[BaseException], ...],
         join: Join | None,
     ) -> None:
-        self.segment = segment
-        self.declared = declared
+        super().__init__(segment, declared)
         self.skipping = Skipping(segment, declared, ignored)
         self.join = join
         self.where = f"{segment.kind} {segment.name!r}"
-        self.info = WorkerInfo(segment.name, segment.worker_name(0), 0, 1, 0)
-        self.randomness = Randomness(None)
         self.outputs = Outputs(wiring, segment.index, self.where)
         self.outlets: list[Outlet] = []
-        self.opened: Opened | None = None
-        self.broken = False  # it raised: its local_term is not called
         self.takes = True
         self.quits = False
         self.ended = False
-        self.items_in = self.items_out = self.dropped = 0
+        self.items_in = self.items_out = self.dropped = self.failed = self.skipped = 0
         self._flag = declared.term_flag
 
-    def as_worker(self) -> None:
-        """What the functor asks of its worker, it is told of this segment."""
-        set_worker_info(self.info)
-        use(self.randomness)
-
-    # ---------------------------------------------------------- first and last
-    def open(self) -> None:
-        """The functor is ready to be called.
-
-        Raises:
-            BaseException: what it, or its local_init, raised.
-        """
-        self.as_worker()
-        self.randomness.begin_outside(START)
-        try:
-            self.opened = Opened.open(self.declared.functor_obj, self.declared.init_kwargs)
-        except BaseException as error:
-            self.note(error, "local_init")
-            raise
-
-    def close(self) -> Any:
-        """What `local_term` returned; None if it was not called."""
-        self.as_worker()
-        try:
-            self.leave()
-        except BaseException as error:
-            self.note(error, "closing its generator")
-            raise
-        if self.opened is None or self.opened.local_term is None or self.broken:
-            return None
-        self.randomness.begin_outside(TERM)
-        try:
-            return self.opened.local_term()
-        except BaseException as error:
-            self.note(error, "local_term")
-            raise
-
-    def leave(self) -> None:
-        """What the functor has left open is closed."""
+    def begin_pass(self, pass_: int, join: Join | None) -> None:
+        """Is open again, for another pass: with this join, if it joins."""
+        self.join = join
+        self.takes, self.quits, self.ended, self.finishing = True, False, False, False
+        self.info.pass_ = pass_
+        self.randomness.begin_pass(pass_)
+        for outlet in self.outlets:
+            outlet.begin_pass(pass_)
 
     # ----------------------------------------------------------------- items
     def take(self, inlet: int, item: Item) -> Iterable[Delivery]:
@@ -119,6 +82,16 @@ class Stage:
                 if count:
                     logger.warning("%s", text)
         return ()
+
+    def last_bundles(self) -> Iterable[Delivery]:
+        """It has put its last item: what was held back until its bundle is full."""
+        if self.segment.stateless:
+            return
+        for outlet in self.outlets:
+            deliveries, left_out = outlet.end()
+            self.items_out -= left_out
+            self.dropped += left_out
+            yield from deliveries
 
     def inlet_ended(self, inlet: int) -> None:
         """Nothing more comes from this upstream.
@@ -175,6 +148,15 @@ class Stage:
             if not self.skips(error, taken, has_item=self.segment.kind != "regulator"):
                 raise
             elements, copies = (None,) * len(elements), [[(0, None)]] * len(elements)
+        return self.sent(elements, copies, taken)
+
+    def sent(
+        self,
+        elements: Sequence[Any],
+        copies: Sequence[Sequence[tuple[int, Any]]],
+        taken: Item | None,
+    ) -> Iterable[Delivery]:
+        """The deliveries of the elements of a result, of which these are copies."""
         sent = sum(element is not None for element in elements)
         self.items_out += sent
         self.dropped += not sent and (taken is None or not taken.is_tombstone)
@@ -220,17 +202,26 @@ class Stage:
             origin, path = taken.parcel
             self.randomness.begin_step(self.skipping.names[origin], outputs(path), taken.number)
         try:
+            if self.spans is not None:
+                item, origin = (0, 0) if taken is None else (taken.number + 1, taken.parcel[0])
+                return self.shown(item, origin, function, *args)
             return function(*args)
         except BaseException as error:
             if self.skips(error, taken):
                 return SKIPPED
             if not isinstance(error, StopIteration):
                 raise
-            where = f"in its functor of segment {self.segment.name!r} (inline)"
-            told = FunctorError("StopIteration", text_of(error), where)  # it would look like an end
-            for note in error.__notes__:
-                told.add_note(note)
-            raise told from error
+            raise self.told(error) from error
+
+    def told(self, error: BaseException) -> BaseException:
+        """What to raise for what the functor has raised."""
+        if not isinstance(error, StopIteration):
+            return error
+        where = f"in its functor of segment {self.segment.name!r} (inline)"
+        told = FunctorError("StopIteration", text_of(error), where)  # it would look like an end
+        for note in error.__notes__:
+            told.add_note(note)
+        return told
 
     def broken_at(self, error: Exception, taken: Item | None) -> BaseException:
         """What to raise for a mistake of the functor's at this item."""
@@ -245,6 +236,7 @@ class Stage:
         Raises:
             TooManyFailuresError: it was one too many.
         """
+        self.failed += 1
         what = f"was skipped{self.consequence}"
         if taken is None:
             held = "what it held at the end of the stream was skipped"
@@ -252,6 +244,7 @@ class Stage:
         if not self.skipping.skips(error, taken, what, has_item=has_item, last=last):
             self.note(error, self._at(taken))
             return False
+        self.skipped += 1
         self.judge_failures()
         return True
 
@@ -261,23 +254,16 @@ class Stage:
         return self.items_in
 
     def judge_failures(self, *, final: bool = False) -> None:
-        error = self.skipping.items.too_many(self.taken, final=final)
+        error = self.skipping.items.too_many(self.taken, final=final and not self.stays)
         if error is not None:
             self.note(error, "its functor")
             raise error
-
-    def note(self, error: BaseException, doing: str) -> None:
-        """Says in `error` where it was raised; the stage is broken."""
-        if not self.broken:
-            # What Ctrl-C has interrupted is healthy, and its local_term is called.
-            self.broken = not isinstance(error, KeyboardInterrupt)
-            error.add_note(f"minipipe: in {doing} of segment {self.segment.name!r} (inline)")
 
     def _at(self, taken: Item | None) -> str:
         if taken is None:
             return "its functor at the end of the stream" if self.finishing else "its functor"
         shown = f" ({describe(taken.shown)})" if taken.arguments else ""
-        return f"its functor at item {taken.number}{shown}"
+        return f"its functor at item {in_words(taken.number)}{shown}"
 
     def stats(self, state: str) -> WorkerStats:
         """What it has done so far."""
@@ -297,4 +283,6 @@ class Stage:
             parcels_out=0,
             queued_items=0,
             item=None,
+            failed=self.failed,
+            skipped=self.skipped,
         )

@@ -8,7 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from minipipe.errors import ItemTypeError, TooManyFailuresError, UnreadableItemError
+from minipipe.errors import (
+    ItemTypeError,
+    MessageRefusedError,
+    TooManyFailuresError,
+    UnreadableItemError,
+)
 from minipipe.protocol.run.budget import LAST, Budget
 from minipipe.protocol.run.thinning import EverRarer
 
@@ -54,7 +59,7 @@ class Tolerance:
         """
         ignored = isinstance(error, self.ignored) or (
             # Of what went wrong on the way in or out the true reason is the cause.
-            isinstance(error, ItemTypeError | UnreadableItemError)
+            isinstance(error, ItemTypeError | MessageRefusedError | UnreadableItemError)
             and isinstance(error.__cause__, self.ignored)
         )
         is_failure = isinstance(error, Exception)  # else it is told to end, and ends

@@ -17,14 +17,16 @@ from types import GeneratorType
 from typing import Any, Protocol
 
 from minipipe.codec import readable
-from minipipe.errors import SameIteratorError, SentinelError
+from minipipe.errors import MessageRefusedError, SameIteratorError, SentinelError
 from minipipe.operators.work_item import WorkItem
 from minipipe.process.seeds import current
+from minipipe.process.worker_info import get_worker_info
 from minipipe.protocol.item_seeds import END, EPOCH
 from minipipe.segments.coroutine import Coroutine, lost_tail
 from minipipe.segments.functor import Opened, coroutine_kwargs, is_made_in_worker
 from minipipe.segments.functor_code import yields_nothing
 from minipipe.segments.markers import Sentinel
+from minipipe.segments.shares import ALONE
 
 # A generator is finished after it raised; `iter(object with __getitem__)` would ask for the same
 # index for ever.  Other iterators may go on after an ignored exception.
@@ -183,7 +185,11 @@ class CoroutineStepper:
 
 
 class Epochs:
-    """The iterators of a Source, one for each time that it is gone through."""
+    """The iterators of a Source, one for each time that it is gone through.
+
+    Attributes:
+        share: of the worker that goes through it, if the functor takes one.
+    """
 
     def __init__(
         self,
@@ -193,6 +199,7 @@ class Epochs:
         functor: Any,
         init_kwargs: Mapping[str, Any],
     ) -> None:
+        self.share = ALONE
         self._opened = opened
         self._where = where
         self._functor = functor
@@ -200,19 +207,28 @@ class Epochs:
         self._last: Iterator[Any] | None = None
 
     def begin(self, epoch: int) -> Iterator[Any]:
-        """The iterator of the next epoch, of this number: a class is made anew for it.
+        """The iterator of the next epoch, of this number in its pass: a class is made anew for it.
+
+        For another pass it is not: functors stay.
 
         Raises:
             SameIteratorError: it is that of the epoch before, which is used up.
         """
         current().begin_outside(EPOCH.format(epoch))
-        if self._last is not None and is_made_in_worker(self._functor):
+        if (info := get_worker_info()) is not None:
+            info.epoch = epoch
+        if epoch and self._last is not None and is_made_in_worker(self._functor):
             self._opened.replace(Opened.open(self._functor, self._init_kwargs))
-        iterator = self._opened.iterate(self._where)
+        iterator = self._opened.iterate(self._where, self.share)
         if iterator is self._last:
             raise SameIteratorError(self._where)
         self._last = iterator
         return iterator
+
+
+def refused_message(error: BaseException) -> Any:
+    """What came to a Source and was refused; None: it is another error."""
+    return error.message if isinstance(error, MessageRefusedError) else None
 
 
 def is_ended_by_errors(iterator: Iterator[Any]) -> bool:

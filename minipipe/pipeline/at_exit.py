@@ -8,9 +8,10 @@ import sys
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from minipipe.pipeline import handler_exit, termination
 from minipipe.pipeline.termination import Terminable, Terminated
@@ -25,6 +26,10 @@ class EndsWithInterpreter(Terminable, Protocol):
 
     hurried: bool
 
+    @property
+    def threads(self) -> tuple[threading.Thread, ...]:
+        """Those that make it end."""
+
     def hurry(self) -> None:
         """Stops it, the second time without any grace."""
 
@@ -32,10 +37,27 @@ class EndsWithInterpreter(Terminable, Protocol):
         """Is over for good, if its loop was left and it has ended: nobody else will ask."""
 
 
+@runtime_checkable
+class StaysBetweenPasses(Protocol):
+    """A run whose workers stay from pass to pass."""
+
+    def line_between_passes(self) -> str | None:
+        """What a Ctrl-C prints that hits the script between two passes; None: it is in one."""
+
+
 _unended: set[EndsWithInterpreter] = set()
 LEFT_S = 3.0
+# What is left of the threads of a run that has ended is a few steps: but for one that writes to a
+# stdout which nobody reads.
+JOIN_S = 5.0
+# A thread that the interpreter's end cuts off holds its frames for ever, by them the run, its
+# functors and their modules' globals: a file that the script had open was never flushed.
+_last_steps: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 # When a loop was left early, and what says what its run came to (later: locks may be held then).
 _left: list[tuple[float, Callable[[], str]]] = []
+# The Ctrl-C that the script ended with.  Python remembers that, too, but forgets it whenever a
+# text is executed, as each named tuple that is declared does: the exit status was 1 then.
+_hit_by: list[BaseException] = []
 
 
 def begin(run: EndsWithInterpreter) -> None:
@@ -50,6 +72,7 @@ def begin(run: EndsWithInterpreter) -> None:
 def end(run: EndsWithInterpreter) -> None:
     """A run is over, and somebody knows what it came to."""
     _unended.discard(run)
+    _last_steps.update(run.threads)
     termination.end(run)
     if not _unended:
         handler_exit.end()
@@ -89,10 +112,14 @@ def _quiet(previous: Callable[..., Any]) -> Callable[..., None]:
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if _is_quiet(error):
             print(error, file=sys.stderr)
+            _hit_by[:] = [error]
             return
         if issubclass(kind, KeyboardInterrupt):
+            _hit_by[:] = [error]
             # In the body of a loop, most likely, which was left by that.
             lines = [said() for at_s, said in _left if time.monotonic() - at_s < LEFT_S]
+            stay = [run for run in list(_unended) if isinstance(run, StaysBetweenPasses)]
+            lines += [line for run in stay if (line := run.line_between_passes())]
             if lines:
                 print(lines[0], file=sys.stderr)
                 return
@@ -126,6 +153,9 @@ def _wait_for_runs() -> None:
         try:
             run.end_with_interpreter()
         except BaseException as error:  # the last chance to report it
+            if isinstance(error, Terminated) and not run.ended:
+                # It came before the wait: all are stopped, and what comes of that is said next.
+                continue
             by_handler = not run.ended  # a signal handler of the user's has raised it
             if by_handler:
                 for other in runs:
@@ -145,12 +175,14 @@ def _wait_for_runs() -> None:
         del runs[0]
     if termination.arrived():
         die_of(signal.SIGTERM)
-    elif interrupted:
+    elif interrupted or (_hit_by and died_of() is _hit_by[0]):
         die_of(signal.SIGINT)  # as a shell expects of what Ctrl-C has ended
     elif status:
         end_with(status)
     elif failed and died_of() is None:  # else the status says already that something failed
         end_with(1)
+    for thread in list(_last_steps):
+        thread.join(JOIN_S)
 
 
 def _status_of(error: SystemExit) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from minipipe.dead_letters import DeadLetters, check_writable, count_in
+from minipipe.dead_letters.file import check_writable
+from minipipe.dead_letters.reading import count_in
+from minipipe.dead_letters.source import DeadLetters
 from minipipe.errors import BuildError
 from minipipe.process.logs import SUMMARY, logger
 from minipipe.segments.segment import Segment

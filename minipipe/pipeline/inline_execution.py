@@ -4,32 +4,51 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from minipipe.errors import LifecycleError
 from minipipe.graph import Graph
 from minipipe.inline import PAUSE, InlineRun
+from minipipe.observe.trace_wish import begin_trace_file
+from minipipe.observe.verdict import Verdict
 from minipipe.pipeline.at_exit import begin, died_of, end, note_left
 from minipipe.pipeline.execution import RunTimeoutError, check_end_is_read, summary
 from minipipe.pipeline.forgotten import tell_forgotten
 from minipipe.process.handlers import in_signal_handler
 from minipipe.process.logs import SUMMARY, logger
+from minipipe.protocol.delivery.delivered import Identity
+from minipipe.protocol.run.beginning import Beginning, Progress
 from minipipe.protocol.run.lifecycle import Outcome
 from minipipe.protocol.run.stats import RunStats
 from minipipe.supervisor.caller import NestedError
 
+if TYPE_CHECKING:
+    from minipipe.observe.timeline import Timeline
+
 
 class InlineExecution:
     """In the caller's process and thread, when the caller asks."""
+
+    is_persistent = False
 
     def __init__(
         self,
         graph: Graph,
         ignored: tuple[type[BaseException], ...] | None,
         seed: int | None,
+        begins: Beginning,
+        trace: str | bool = False,
     ) -> None:
         self._graph = graph
-        self._run = InlineRun(graph, ignored, seed)
+        if isinstance(trace, str):
+            begin_trace_file(trace)
+        about: dict[str, Any] = {"stays": self.is_persistent, "first_pass": begins.pass_}
+        self._run = InlineRun(graph, ignored, seed, trace=trace, **about)
+        self.pass_ = begins.pass_
+        self._taken = 0  # of this pass
+        self._before = begins.delivered  # so many of them were delivered before this run
+        self.is_through = False
         self._items: Any = self._run.steps()  # a generator, which knows whether it is at work
         self._lock = threading.RLock()  # several threads may read one loop
         self._driver = 0  # the thread that drives it
@@ -38,9 +57,20 @@ class InlineExecution:
         self.began_at = self._run.began_at
         begin(self)
 
+    def start(self) -> None:
+        """Nothing is done before somebody asks for it."""
+
+    @property
+    def threads(self) -> tuple[threading.Thread, ...]:
+        return ()
+
     @property
     def ended(self) -> bool:
         return self._run.ended
+
+    @property
+    def outcome(self) -> str:
+        return self._run.outcome.value if self._run.ended else ""
 
     @property
     def results(self) -> dict[str, Any]:
@@ -51,16 +81,33 @@ class InlineExecution:
             if self._items.gi_running:
                 raise NestedError("by a functor, a signal handler, or a finalizer")
             self._driver = threading.get_ident()
+            tracing = self._run.tracing
+            if tracing is not None:
+                tracing.asked()
             try:
-                while (item := next(self._items)) is PAUSE:
+                while (item := next(self._items)) is PAUSE or self._is_known():
                     pass
             except StopIteration:
+                is_cut = bool(self._run.wish) or self._run.outcome is not Outcome.FINISHED
+                self.is_through = self.is_through or not is_cut
                 self._tell_forgotten()
                 raise
             finally:
                 if self._run.ended:  # nobody need close it, so that it would be kept for ever
                     end(self)
+            if tracing is not None:
+                tracing.handed()
             return item
+
+    def _is_known(self) -> bool:
+        """Whether the item just taken was delivered before this run."""
+        self._taken += 1
+        return self._taken <= self._before
+
+    def progress(self, without: Sequence[Identity] = ()) -> Progress:
+        taken = max(self._taken, self._before) - len(without)
+        is_over = self.is_through and not without
+        return Progress(Beginning(self.pass_, 0 if is_over else taken), is_over)
 
     def leave(self, *, waits: bool = False) -> BaseException | None:
         if self._run.ended:
@@ -84,24 +131,28 @@ class InlineExecution:
         if self._run.failure is not None:
             raise self._run.failure
         if not self._run.ended:
-            check_end_is_read(self._graph)
-            if self._items.gi_running:
-                raise LifecycleError(
-                    "close() while the pipeline runs inline, in another thread or further up in "
-                    "this one: that one's close() is what drives it"
-                )
-            self._driver = threading.get_ident()
-            until_s = None if timeout_s is None else time.monotonic() + timeout_s
-            for _ in self._items:
-                if until_s is not None and time.monotonic() > until_s:
-                    begin(self)
-                    raise RunTimeoutError(
-                        f"the run has not ended within {timeout_s} s and stands still, as it is "
-                        f"inline: call close() again to go on, or stop() to end it\n{self.stats()}"
-                    )
+            self._drive(timeout_s)
             self._tell_forgotten()
             logger.log(SUMMARY, "%s", summary("finished", self.stats()))
         return self.results
+
+    def _drive(self, timeout_s: float | None) -> None:
+        """Goes on to the end, if nobody is to read what comes."""
+        check_end_is_read(self._graph)
+        if self._items.gi_running:
+            raise LifecycleError(
+                "close() while the pipeline runs inline, in another thread or further up in "
+                "this one: that one's close() is what drives it"
+            )
+        self._driver = threading.get_ident()
+        until_s = None if timeout_s is None else time.monotonic() + timeout_s
+        for _ in self._items:
+            if until_s is not None and time.monotonic() > until_s:
+                begin(self)
+                raise RunTimeoutError(
+                    f"the run has not ended within {timeout_s} s and stands still, as it is "
+                    f"inline: call close() again to go on, or stop() to end it\n{self.stats()}"
+                )
 
     def is_in_functor(self) -> bool:
         here = self._items.gi_running and threading.get_ident() == self._driver
@@ -151,3 +202,9 @@ class InlineExecution:
 
     def stats(self) -> RunStats:
         return self._run.stats()
+
+    def timeline(self) -> Timeline | None:
+        return None if self._run.tracing is None else self._run.tracing.timeline()
+
+    def verdict(self) -> Verdict | None:
+        return None  # all is one after the other

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from minipipe.errors import BuildError, LifecycleError, OptionError, reject_unknown
 from minipipe.graph import Graph, Part, line_graph
+from minipipe.pipeline.persistent import checked_persistent
 from minipipe.pipeline.runnable import Runnable
 from minipipe.segments.broadcast import Broadcast
 from minipipe.segments.legacy import segments_and_monitor
@@ -27,19 +29,35 @@ class PipeLine(Runnable):
 
     Without a Sink at its end, it is read by a loop: `for item in pline:`.
 
+    If it is persistent, its workers stay between passes over the data, until `close()`:
+
+        pline = mp.PipeLine([mp.Source(files), mp.Transform(load, n_processes=4)], persistent=True)
+        for epoch in range(10):
+            for item in pline:     # one pass: the Source is iterated anew
+                ...
+        results = pline.close()
+
+    Functors are made once, and `local_term` is called once, at `close()`; a Source is iterated
+    again in each pass, and Regulators hear of the end of each (`EndOfStream`).  A loop that is left
+    early ends its pass, and nothing else.  With a Sink at its end, each `run()` is a pass, and
+    `wait()` waits for its end.  `mp.get_worker_info().pass_` is its number.
+
     Args:
         segments: to add, in order.
         monitor: logs how full the streams are while it runs.
+        persistent: workers stay for more passes.
     """
 
     def __init__(
         self,
         segments: Sequence[Segment | Broadcast] = (),
         monitor: bool = False,
+        *,
+        persistent: bool = False,
         **unknown: Any,
     ) -> None:
-        reject_unknown(unknown, ("segments", "monitor"), "PipeLine")
-        super().__init__()
+        reject_unknown(unknown, ("segments", "monitor", "persistent"), "PipeLine")
+        super().__init__(persistent=checked_persistent(persistent))
         segments, monitor = segments_and_monitor(segments, monitor)
         self.monitor = bool(monitor)
         if isinstance(segments, Segment | Broadcast) or not isinstance(segments, Iterable):
@@ -100,6 +118,13 @@ class PipeLine(Runnable):
             _check_in_line(segment)
         self._parts.append(Part(pipe, n_processes, buffer_size))
         return self
+
+    def _was_set(self, segment: Segment, option: str) -> None:
+        for i, part in enumerate(self._parts):  # `add` may have been given it
+            if part.declared is segment and option == "n_processes":
+                self._parts[i] = replace(part, n_processes=None)
+            elif part.declared is segment and option == "buffer_size":
+                self._parts[i] = replace(part, buffer_size=None)
 
     def _make_graph(self, monitor: bool) -> Graph:
         return line_graph(self._parts, monitor=monitor)

@@ -4,62 +4,64 @@ from __future__ import annotations
 
 import os
 import threading
-import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from minipipe.errors import LifecycleError
 from minipipe.graph import Graph
 from minipipe.pipeline.at_exit import begin, died_of, end, interrupt, note_left, quiet_interrupts
-from minipipe.pipeline.execution import RunTimeoutError, check_end_is_read, summary
+from minipipe.pipeline.execution import (
+    RunTimeoutError,
+    check_end_is_read,
+    check_is_left,
+    summary,
+    torn,
+)
 from minipipe.pipeline.forgotten import tell_forgotten
+from minipipe.pipeline.interruptible import Interruptible
+from minipipe.pipeline.observation import observe
+from minipipe.pipeline.progress_of_pass import progress_of, taken_by
 from minipipe.pipeline.termination import Terminated
 from minipipe.process.describe import in_a_line
 from minipipe.process.logs import SUMMARY, logger
+from minipipe.protocol.delivery.delivered import Identity
+from minipipe.protocol.run.beginning import Progress
 from minipipe.protocol.run.lifecycle import Outcome
-from minipipe.protocol.run.stats import RunStats
-from minipipe.stream import StopRun
+from minipipe.stream import PassLeft, StopRun
 from minipipe.supervisor.caller import NestedError, Output, UndecodableError
 
 if TYPE_CHECKING:
-    from minipipe.supervisor.run import Run
+    from minipipe.observe.timeline import Timeline
+    from minipipe.observe.verdict import Verdict
+    from minipipe.supervisor.run_options import RunOptions
 
 PATIENCE_S = 1.0  # at the interpreter's end: after this it says what it waits for
 
 
-class ProcessExecution:
+class ProcessExecution(Interruptible):
     """In worker processes, started at once."""
+
+    is_persistent = False
 
     def __init__(
         self,
         graph: Graph,
         ignored: tuple[type[BaseException], ...] | None,
+        options: RunOptions,
         *,
-        grace_s: float,
-        seed: int | None,
-        shared_bytes: int | None,
         pipeline: int,
     ) -> None:
         from minipipe.supervisor.run import Run
 
-        self._graph = graph
+        self._graph, self._begins = graph, options.begins
         quiet_interrupts()
-        self._run: Run = Run(
-            graph,
-            ignore_exceptions=ignored,
-            seed=seed,
-            shared_bytes=shared_bytes,
-            grace_s=grace_s,
-            pipeline=pipeline,
-        )
+        super().__init__(Run(graph, options, ignore_exceptions=ignored, pipeline=pipeline))
         self.began_at = self._run.began_at
+        self._observation = observe(self._run, graph, options)
         self._pid = os.getpid()
-        self._interrupted = self._terminated = self.hurried = False
-        self._left = False  # nobody holds the loop any more
-        self._stopped = False  # on somebody's wish, and without draining: nobody needs to read
         self._told = self._told_forgotten = False
         self._torn_by: BaseException | None = None
         self._refused: LifecycleError | None = None
-        self._output: Output | None = None
 
     def start(self) -> None:
         """Returns when every worker's process was asked for; raises why that was not possible."""
@@ -76,10 +78,21 @@ class ProcessExecution:
             self._run.end_unstarted()
             self._run.stop(outcome=Outcome.INTERRUPTED, kill=True)
             self._run.wait()
+            self._observation.end()
             end(self)
             raise
+        self._observation.begin()
         if self._run.caller is not None and self._run.service_thread is not None:
-            self._output = Output(self._run.caller, self._run.service_thread)
+            taken = taken_by(self._run, self._graph, self._begins)
+            about = (self._run.caller, self._run.service_thread, taken)
+            self._output = Output(*about, is_persistent=self.is_persistent)
+
+    def progress(self, without: Sequence[Identity] = ()) -> Progress:
+        return progress_of(self._run, self._output, self._begins, without, self.is_through)
+
+    @property
+    def pass_(self) -> int:
+        return self._run.passes.last
 
     @property
     def ended(self) -> bool:
@@ -88,6 +101,10 @@ class ProcessExecution:
     @property
     def results(self) -> dict[str, Any]:
         return self._run.results
+
+    @property
+    def threads(self) -> tuple[threading.Thread, ...]:
+        return self._run.own
 
     def is_in_functor(self) -> bool:
         return False  # they are in other processes, which know that
@@ -99,6 +116,7 @@ class ProcessExecution:
 
     # ---------------------------------------------------------------- reading
     def take(self) -> Any:
+        __tracebackhide__ = True  # our frames tell nobody where a functor has failed
         assert self._output is not None
         try:
             return self._output.take()
@@ -108,7 +126,9 @@ class ProcessExecution:
             error.is_told = True
             raise
         except StopIteration:
-            self._wait(None)
+            self._wait_at_end()
+        except PassLeft:
+            raise StopIteration from None
         except StopRun:
             self._wait(None)
         except UndecodableError as error:
@@ -129,6 +149,10 @@ class ProcessExecution:
             raise
         self._raise()
         raise StopIteration
+
+    def _wait_at_end(self) -> None:
+        """All items were read."""
+        self._wait(None)
 
     def _tear(self, error: BaseException) -> None:
         """Something was raised in the middle of taking an item: by a signal handler, say.
@@ -189,18 +213,12 @@ class ProcessExecution:
 
     # ---------------------------------------------------------------- the end
     def close(self, timeout_s: float | None) -> dict[str, Any]:
+        __tracebackhide__ = True
         if not self._is_ours:
             raise LifecycleError("the run belongs to the process that this one was forked from")
         if not self._run.ended and not self._left:
             try:
-                if self._output is None or not self._readers:
-                    check_end_is_read(self._graph)
-                elif self._output.is_read_here and not self._stopped:
-                    raise LifecycleError(
-                        "close() while a loop over the pipeline is at work in this thread, so that "
-                        "nobody would read what comes: leave the loop (break), or stop(); "
-                        "the run was stopped"
-                    )
+                self._check_is_read()
             except LifecycleError as error:
                 self._refused = error  # said again at the next close
                 self.stop(drain=False, wait=True)
@@ -209,29 +227,34 @@ class ProcessExecution:
         self._raise()
         if not self._told:
             self._told = True
-            logger.log(SUMMARY, "%s", summary(self._run.outcome.value, self.stats()))
+            self._observation.tell(self._run.outcome.value)
         return self.results
+
+    def _check_is_read(self) -> None:
+        """Sees that somebody reads what is still to come.
+
+        Raises:
+            LifecycleError: nobody does.
+        """
+        if self._output is None or not self._readers:
+            check_end_is_read(self._graph)
+        else:
+            check_is_left(self._output, is_stopped=self._stopped)
 
     def stop(self, *, drain: bool, wait: bool) -> None:
         if not self._is_ours:
             return
         self._stopped = self._stopped or not drain
+        self._cut()
         self._run.stop(drain=drain)
         if wait:
             self._wait(None)
 
-    def terminate(self) -> None:
-        """SIGTERM: stops it; a second one does not wait for anybody."""
-        self._run.stop(outcome=Outcome.INTERRUPTED, kill=self._terminated)
-        self._terminated = True
+    def timeline(self) -> Timeline | None:
+        return None if self._run.tracing is None else self._run.tracing.timeline()
 
-    def hurry(self) -> None:
-        """A signal handler of the user's ends the script: stops it, the second time at once."""
-        self._run.stop(kill=self.hurried)
-        self.hurried = self._stopped = True
-
-    def stats(self) -> RunStats:
-        return self._run.stats()
+    def verdict(self) -> Verdict | None:
+        return self._observation.verdict()
 
     def end_with_interpreter(self) -> None:
         """The script has ended: waits for the run, or stops it if that would be for ever.
@@ -254,28 +277,8 @@ class ProcessExecution:
                 logger.log(SUMMARY, "the script has ended, a run has not (Ctrl-C ends it)")
         self.close(None)
 
-    def _wait(self, timeout_s: float | None) -> None:
-        """Waits for the end; a Ctrl-C ends the run, a second one does not wait for anybody."""
-        until_s = None if timeout_s is None else time.monotonic() + timeout_s
-        while True:
-            try:
-                left_s = None if until_s is None else max(0.0, until_s - time.monotonic())
-                if not self._run.wait(left_s):
-                    raise RunTimeoutError(
-                        f"the run has not ended within {timeout_s} s and goes on: call close() "
-                        f"again to wait, or stop() to end it\n{self.stats()}"
-                    )
-                break
-            except Terminated:
-                until_s = None  # `terminate` has stopped it
-            except SystemExit:
-                self.hurry()  # the script's end waits for it
-                raise
-            except KeyboardInterrupt:
-                until_s = None
-                kill = self._interrupted or self._left
-                self._run.stop(outcome=Outcome.INTERRUPTED, kill=kill)
-                self._interrupted = True
+    def _at_end(self) -> None:
+        self._observation.end()
         end(self)
 
     def _raise(self) -> None:
@@ -291,10 +294,7 @@ class ProcessExecution:
         if failure is not None:
             raise failure
         if self._torn_by is not None:
-            raise LifecycleError(
-                f"the run was stopped in the middle: {type(self._torn_by).__name__} was raised "
-                "while the loop waited for an item (by a signal handler?)"
-            ) from self._torn_by
+            raise torn(self._torn_by) from self._torn_by
         if self._run.outcome is Outcome.FINISHED and not self._told_forgotten:
             self._told_forgotten = True
             tell_forgotten(self._graph, self.stats())

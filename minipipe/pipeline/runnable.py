@@ -2,112 +2,64 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 import weakref
-from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self, cast
 
 from minipipe.errors import LifecycleError, reject_unknown
-from minipipe.graph import Graph
-from minipipe.inline import tell_differences
-from minipipe.pipeline.dead_letter_files import check_dead_letters, tell_letters_of_before
-from minipipe.pipeline.execution import Execution, check_has_output
-from minipipe.pipeline.inline_execution import InlineExecution
+from minipipe.graph.lengths import length_of
+from minipipe.pipeline.dead_letter_files import tell_letters_of_before
+from minipipe.pipeline.execution import PassExecution, check_has_output
+from minipipe.pipeline.executions import execution_of
 from minipipe.pipeline.inside import check_outside
 from minipipe.pipeline.loop import Loop
-from minipipe.pipeline.process_execution import ProcessExecution
-from minipipe.pipeline.run_options import check_run_options, checked_inline
+from minipipe.pipeline.persistent import check_same, end_with
+from minipipe.pipeline.resumable import Resumable
 from minipipe.pipeline.with_block import end_of_block
 from minipipe.process.importing import check_no_import
-from minipipe.process.logs import set_level
-from minipipe.process.platforms import check_processes_work_here
-from minipipe.protocol.run.stats import RunStats
-from minipipe.segments.functor_code import refuse_lost
-from minipipe.segments.options import check_ignored
-from minipipe.segments.segment import Segment
-
-if TYPE_CHECKING:
-    from graphviz import Digraph
+from minipipe.supervisor.run_options import RUN_OPTIONS, run_options
 
 GRACE_S = 10.0
 
 
-class Runnable(ABC):
+class Runnable(Resumable):
     """A pipeline that can be built, run and closed, whatever it was declared as."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, persistent: bool = False) -> None:
+        super().__init__(persistent=persistent)
         self._ident = random.SystemRandom().getrandbits(62)  # copies of it have the same
-        self.monitor = False
-        self._monitored = False
-        self._graph: Graph | None = None
-        self._inline = False
-        self._ignored: tuple[type[BaseException], ...] | None = None
-        self._execution: Execution | None = None
         # Weak: a loop that nobody holds any more has been left, and stops its run.
         self._loop: weakref.ref[Loop] | None = None
 
-    @property
-    @abstractmethod
-    def pipes(self) -> list[Segment]:
-        """All its segments."""
-
-    def _before_run(self) -> None:  # noqa: B027 - most have nothing to do
-        """Brings the graph up to date with what may change between `build` and `run`."""
-
-    @abstractmethod
-    def _make_graph(self, monitor: bool) -> Graph:
-        """The graph of what was declared.
-
-        Raises:
-            BuildError: it cannot run.
-        """
-
-    def build(
-        self,
-        log_lvl: str | int | None = None,
-        monitor: bool = False,
-        ignore_exceptions: Any = None,
-        *,
-        inline: bool | None = None,
-        **unknown: Any,
-    ) -> Self:
-        """Checks the pipeline, starts nothing; returns it.
-
-        Args:
-            log_lvl: of the logger `minipipe`: "INFO", "WARNING", ... (default: warnings and one
-                line about each run).
-            monitor: logs how full all streams are, while it runs (level INFO).
-            ignore_exceptions: replaces that of all segments.
-            inline: run everything in this process and thread, for debugging (default: if the
-                environment variable MINIPIPE_INLINE is set and not 0).  Objects are then the
-                caller's own, and keep their state from pass to pass.
-
-        Raises:
-            BuildError: it cannot run as declared.
-        """
-        reject_unknown(unknown, ("log_lvl", "monitor", "ignore_exceptions", "inline"), "build")
+    def _before_build(self) -> None:
         self._wait_if_left()
         self._check_not_running("build()")
-        set_level(log_lvl)
-        inline = checked_inline(inline)
-        if not inline:
-            check_processes_work_here()
-        self._ignored = (
-            None if ignore_exceptions is None else check_ignored(ignore_exceptions, "build")
-        )
-        self._inline = inline
-        self._monitored = bool(monitor) or self.monitor
-        self._graph = self._make_graph(self._monitored)
         self._execution = self._loop = None
-        check_dead_letters(self.pipes)
-        if inline:
-            tell_differences(self._graph)
-        else:
-            for pipe in self.pipes:
-                refuse_lost(pipe.functor_obj, pipe.where)
-        return self
+
+    def __len__(self) -> int:
+        """How many items a pass gives if none is dropped, as for a progress bar (tqdm).
+
+        Raises:
+            TypeError: that is not known: the Source does not say how many it has (`length=`), or
+                a segment makes any number of items of one.
+        """
+        graph = self._make_graph(self.monitor) if self._graph is None else self._graph
+        length = length_of(graph)
+        if length is None:
+            raise TypeError(
+                "nobody knows how many items this pipeline gives: its Source does not say how many "
+                "it has (mp.Source(f, length=...) does), it ends in Sinks, or a segment makes any "
+                "number of items of one"
+            )
+        return length
+
+    def __bool__(self) -> bool:
+        return True  # also if it gives nothing, or nobody knows how much
 
     def reset(self) -> None:
         """Back to built: forgets the last run and its results, clears all term flags.
@@ -128,9 +80,16 @@ class Runnable(ABC):
         grace_s: float = GRACE_S,
         seed: int | None = None,
         shared_bytes: int | None = None,
+        preload: Sequence[str] | bool = True,
+        progress: bool | None = None,
+        metrics_port: int | None = None,
+        trace: str | os.PathLike[str] | bool | None = None,
         **unknown: Any,
     ) -> Self:
         """Starts a pass, building first if need be; returns the pipeline.
+
+        If it is persistent, and runs: begins the next pass when the one before has ended, with
+        the same workers, and the same options.
 
         Args:
             grace_s: seconds that `local_term` of healthy workers may take after a stop.
@@ -138,17 +97,32 @@ class Runnable(ABC):
             shared_bytes: what arrays in shared memory may come to, in all workers together;
                 beyond that they travel inside messages.  None: a quarter of the memory of the
                 machine, or of the container; 0: none.
+            progress: show how far the run is: on a terminal a live view (extra `progress`), else a
+                line of the log every 10 s.  None: only where stderr is a terminal.
+            metrics_port: where Prometheus finds the counters of this run, on loopback (extra
+                `metrics`); 0: any free port, which the log names.
+            trace: a file that says at the end what every worker did when, in Chrome's format
+                (ui.perfetto.dev shows it); True: no file, but `report()` has that timeline.
+            preload: modules, as in `["torch"]`, that are imported once for all workers, beside
+                what functors import of packages.  False: each worker imports what it needs.
 
         Raises:
             LifecycleError: it runs already.
             BuildError: it cannot run as declared.
             StartError: its processes cannot be started.
+            StateError: `load_state_dict` has given a state, which does not go with these options.
+            Exception: of a persistent one, what has ended the pass before.
         """
-        reject_unknown(unknown, ("grace_s", "seed", "shared_bytes"), "run")
+        reject_unknown(unknown, RUN_OPTIONS, "run")
         check_outside(self._ident, self._execution, "run()")
-        seed = check_run_options(grace_s=grace_s, seed=seed, shared_bytes=shared_bytes)
+        seen: dict[str, Any] = {"progress": progress, "metrics_port": metrics_port, "trace": trace}
+        options = run_options(grace_s, seed, shared_bytes, preload, **seen)
         check_no_import()
         self._wait_if_left()
+        if self.persistent and self._running():
+            check_same(self._options, options, run_options(GRACE_S, None, None, True))
+            self._next_pass(to_read=False)
+            return self
         self._check_not_running("run()")
         if self._graph is None:
             self.build()
@@ -157,23 +131,42 @@ class Runnable(ABC):
             self.reset()
         self._before_run()
         tell_letters_of_before(self.pipes)
-        if self._inline:
-            self._execution = InlineExecution(self._graph, self._ignored, seed)
+        options = replace(self._going_on(options), persistent=self.persistent)
+        self._options = options
+        # Known at once: somebody may stop it before all its processes were asked for.
+        self._execution = execution_of(
+            self._graph, self._ignored, options, inline=self._inline, pipeline=self._ident
+        )
+        try:
+            self._execution.start()
+        except BaseException:
+            self._execution = None
+            raise
+        self._resumed = None
+        end_with(self, self._execution)
+        return self
+
+    def _next_pass(self, *, to_read: bool) -> None:
+        """If it is persistent: begins the next pass, if there is none to be read."""
+        if self.persistent:
+            cast("PassExecution", self._execution).next_pass(to_read=to_read)
+
+    def wait(self, timeout_s: float | None = None, **unknown: Any) -> Self:
+        """Waits for the end of the pass; its workers stay, if the pipeline is persistent.
+
+        Raises:
+            LifecycleError: there was no `run()`, or nobody reads what the pipeline puts out.
+            RunTimeoutError: it has not ended within `timeout_s`; it goes on.
+            Exception: what ended the run: a functor's exception, or `WorkerDiedError`.
+        """
+        reject_unknown(unknown, ("timeout_s",), "wait")
+        check_outside(self._ident, self._execution, "wait()")
+        if self._execution is None:
+            raise LifecycleError(f"wait() of a pipeline that is {self._state()}: call run() first")
+        if self.persistent:
+            cast("PassExecution", self._execution).wait_pass(timeout_s)
         else:
-            # Known at once: somebody may stop it before all its processes were asked for.
-            execution = self._execution = ProcessExecution(
-                self._graph,
-                self._ignored,
-                grace_s=float(grace_s),
-                seed=seed,
-                shared_bytes=shared_bytes,
-                pipeline=self._ident,
-            )
-            try:
-                execution.start()
-            except BaseException:
-                self._execution = None
-                raise
+            self._execution.close(timeout_s)
         return self
 
     def close(self, timeout_s: float | None = None, **unknown: Any) -> dict[str, Any]:
@@ -184,6 +177,7 @@ class Runnable(ABC):
             RunTimeoutError: it has not ended within `timeout_s`; it goes on.
             Exception: what ended the run: a functor's exception, or `WorkerDiedError`.
         """
+        __tracebackhide__ = True  # in a notebook, and by pytest
         reject_unknown(unknown, ("timeout_s",), "close")
         check_outside(self._ident, self._execution, "close()")
         if self._execution is None:
@@ -210,7 +204,8 @@ class Runnable(ABC):
         check_has_output(self._graph)
         self._wait_if_left()
         if self._running():
-            if self._loop is not None and self._loop() is not None:
+            made = None if self._loop is None else self._loop()
+            if made is not None and not made.is_over:
                 raise LifecycleError(
                     "a loop over this pipeline is going on: its items go to one loop only "
                     "(leave that one first, or make a second pipeline)"
@@ -218,9 +213,23 @@ class Runnable(ABC):
         else:
             self.run()
         assert self._execution is not None
-        loop = Loop(self._execution)
+        self._next_pass(to_read=True)
+        loop = Loop(self._execution, self)
         self._loop = weakref.ref(loop)
         return loop
+
+    def loop(self, pass_: int, seed: int | None) -> Loop:
+        """For loaders: the loop over the next pass; if nothing runs, with this number and seed.
+
+        Raises: as `run`, and a loop over the pipeline.
+        """
+        check_outside(self._ident, self._execution, "a loop over the output")
+        self._wait_if_left()
+        if not self._running():
+            if pass_ and self._resumed is None:
+                self.begin_at(pass_)
+            self.run(seed=seed)
+        return iter(self)
 
     def __enter__(self) -> Self:
         return self.run()
@@ -233,57 +242,6 @@ class Runnable(ABC):
     ) -> None:
         if self._execution is not None:
             end_of_block(self._execution, self._loop, error)
-
-    def diagram(self, draw_streams: bool = False) -> Digraph:
-        """A drawing of the pipeline, building first if need be; needs the extra `diagram`.
-
-        Args:
-            draw_streams: streams are nodes of their own.
-
-        Raises:
-            MissingExtraError: the Python package graphviz is not installed.
-        """
-        from minipipe.pipeline.diagram import draw
-
-        if self._graph is None:
-            self.build()
-        assert self._graph is not None
-        return draw(self._graph, draw_streams=draw_streams)
-
-    @property
-    def built(self) -> bool:
-        return self._graph is not None
-
-    @property
-    def results(self) -> dict[str, Any]:
-        """What `local_term` returned, by worker name; without the workers that returned None."""
-        self._wait_if_left()
-        return self._execution.results if self._execution is not None else {}
-
-    def stats(self) -> RunStats:
-        """What every worker has done so far in this run, or did in the last one.
-
-        Raises:
-            LifecycleError: there was no run.
-        """
-        if self._execution is None:
-            raise LifecycleError(f"stats() of a pipeline that is {self._state()}: call run() first")
-        return self._execution.stats()
-
-    def _wait_if_left(self) -> None:
-        """Waits for the end of a run whose loop was left, as that itself does not."""
-        if self._execution is not None:
-            self._execution.wait_if_left()
-
-    def _running(self) -> bool:
-        return self._execution is not None and not self._execution.ended
-
-    def _state(self) -> str:
-        if self._graph is None:
-            return "not built"
-        if self._execution is None:
-            return "built"
-        return "running" if self._running() else "finished"
 
     def _check_not_running(self, call: str) -> None:
         if self._running():

@@ -8,6 +8,7 @@ from typing import Any
 
 from minipipe.errors import BuildError, reject_unknown
 from minipipe.graph import Graph, system_graph
+from minipipe.pipeline.persistent import check_unseeded, checked_persistent
 from minipipe.pipeline.runnable import Runnable
 from minipipe.segments.segment import Segment
 
@@ -26,11 +27,14 @@ class PipeSystem(Runnable):
 
     Args:
         pipes: the segments, each with its upstreams and downstreams.
+        persistent: its workers stay for more passes over the data, as those of a PipeLine.
     """
 
-    def __init__(self, pipes: Sequence[Segment], **unknown: Any) -> None:
-        reject_unknown(unknown, ("pipes",), "PipeSystem")
-        super().__init__()
+    def __init__(
+        self, pipes: Sequence[Segment], *, persistent: bool = False, **unknown: Any
+    ) -> None:
+        reject_unknown(unknown, ("pipes", "persistent"), "PipeSystem")
+        super().__init__(persistent=checked_persistent(persistent))
         self._pipes = pipes
 
     @property
@@ -44,6 +48,8 @@ class PipeSystem(Runnable):
 
     def _make_graph(self, monitor: bool, *, final: bool = False) -> Graph:
         graph = system_graph(self._pipes, monitor=monitor, final=final)
+        if self.persistent:
+            check_unseeded(s for pipe in self.pipes for s in (*pipe.upstreams, *pipe.downstreams))
         for pipe in self.pipes:
             owner = pipe.system() if pipe.system is not None else None
             if owner is not None and owner is not self:

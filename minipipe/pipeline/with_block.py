@@ -18,7 +18,15 @@ def end_of_block(
         error: what the block was left by.
     """
     loop = None if made is None else made()
-    if error is not None:
+    if execution.is_persistent:
+        if error is not None:
+            execution.abandon()
+            execution.stop(drain=False, wait=True)
+            return
+        if loop is not None:
+            loop.close()
+        execution.close(None)
+    elif error is not None:
         execution.leave()
     elif loop is not None and not execution.ended:
         failure = execution.leave()

@@ -82,8 +82,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if kind is _CACHED:
             return _cached(obj)
         if kind.__reduce_ex__ is _REDUCE_EX and kind.__reduce__ is _REDUCE:
-            forwards = _forwards(kind) and kind not in self.dispatch_table
-            return _plain(obj, kind) if forwards else NotImplemented
+            if not is_forwarding(kind) or kind in self.dispatch_table:
+                return NotImplemented
+            reduced = plain(obj)
+            return NotImplemented if reduced is None else reduced
         if kind in self.dispatch_table:
             return NotImplemented
         reduced = obj.__reduce_ex__(_PROTOCOL)
@@ -160,7 +162,7 @@ def _is_plain(kind: type) -> bool:
     return all(base is object or base.__flags__ & _HEAP_TYPE for base in kind.__mro__)
 
 
-def _forwards(kind: type) -> bool:
+def is_forwarding(kind: type) -> bool:
     """Whether loading one would ask it for attributes that it has not yet, and that for ever.
 
     (Pickle asks the empty object for `__setstate__`, its `__getattr__` for the attribute that it
@@ -177,12 +179,13 @@ def _forwards(kind: type) -> bool:
 _forwarding: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 
 
-def _plain(obj: Any, kind: type) -> Any:
-    """How to take apart an object that is put together again without being asked."""
+def plain(obj: Any) -> tuple[Any, ...] | None:
+    """How to take apart an object that is put together again without being asked, if it can be."""
+    kind = type(obj)
     get_state: Any = kind.__getstate__
     state = get_state(obj)
     if not isinstance(state, dict | tuple):
-        return NotImplemented
+        return None
     return copyreg.__newobj__, (kind,), state, None, None, _set_state  # type: ignore[attr-defined]
 
 

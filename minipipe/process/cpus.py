@@ -26,6 +26,17 @@ def usable_cpus(root: Path = _ROOT) -> int:
     return max(1, int(min(cpus, _quota(root))))
 
 
+def idle_cpu_s() -> float | None:
+    """Seconds that the CPUs of this process were idle since the machine's start, added up."""
+    try:
+        ours = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+        rows = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+        ticks = sum(int(row[4]) + int(row[5]) for row in rows if row[0] in ours)
+        return ticks / os.sysconf("SC_CLK_TCK")
+    except (AttributeError, OSError, IndexError, ValueError):
+        return None  # this is no Linux, or it is not shown here
+
+
 @cache
 def _quota(root: Path) -> float:
     """CPUs by the tightest quota of all control groups around this process; read once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
@@ -15,6 +16,18 @@ from cloudpickle import cloudpickle
 from minipipe.errors import LifecycleError
 
 _for_worker = 0
+_for_command = ""  # the file that a command loads just now
+
+
+@contextlib.contextmanager
+def loading_for_command(path: str) -> Iterator[None]:
+    """In here a command executes the user's file, to find the pipeline in it."""
+    global _for_command
+    _for_command = path
+    try:
+        yield
+    finally:
+        _for_command = ""
 
 
 @contextlib.contextmanager
@@ -29,12 +42,17 @@ def importing_for_worker() -> Iterator[None]:
 
 
 def check_no_import() -> None:
-    """Sees that no worker is importing a module just now.
+    """Sees that no worker is importing a module just now, and no command is loading one.
 
     Raises:
         LifecycleError: the module starts a pipeline when it is imported, so that the workers of
-            that one would import it, and so on.
+            that one would import it, and so on; or the command would never come to what it is for.
     """
+    if _for_command:
+        raise LifecycleError(
+            f"{_for_command} starts a pipeline while the command minipipe loads it to find one: "
+            "put that under `if __name__ == '__main__':`, or into a function"
+        )
     if _for_worker:
         raise LifecycleError(
             "a module that a worker imports (for its functor, or for the class of an item) starts "
@@ -103,3 +121,38 @@ def _worker_finds(name: str, module: ModuleType) -> bool:
         if found is not None and (spec is None or found.origin == spec.origin):
             return True
     return False
+
+
+def modules_by_value() -> tuple[str, ...]:
+    """Returns the modules, beside the script, of which pickles must not name anything.
+
+    Those that are hidden are found by where they lie, which takes a microsecond a module; that is
+    looked at when there are others than the last time.
+    """
+    global _by_value, _looked_at
+    if (len(sys.modules), len(cloudpickle._PICKLE_BY_VALUE_MODULES)) != _looked_at:
+        _look_for_hidden()
+        above = cloudpickle.list_registry_pickle_by_value()
+        tops = tuple(f"{name}." for name in above)
+        found = {name for name in sys.modules if name in above or name.startswith(tops)}
+        if getattr(sys.modules["__main__"], "__name__", "") == "__mp_main__":  # spawned
+            found.add("__mp_main__")
+        _by_value = tuple(found - {"__main__"})
+        _looked_at = len(sys.modules), len(above)
+    return _by_value
+
+
+def _look_for_hidden() -> None:
+    here = {*sys.path, os.getcwd()}
+    for name, module in list(sys.modules.items()):
+        origin = getattr(getattr(module, "__spec__", None), "origin", None) or ""
+        folder = os.path.dirname(origin)
+        if os.path.basename(origin) == "__init__.py":
+            folder = os.path.dirname(folder)
+        # Cython makes modules of its own, which all that it has compiled have in common.
+        if "." not in name and folder not in here and not name.startswith(("_cython_", "cython_")):
+            travel_by_value_if_hidden(name)
+
+
+_by_value: tuple[str, ...] = ()
+_looked_at = (0, 0)  # how many modules there were, and how many of them travel by value

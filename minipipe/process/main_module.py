@@ -20,7 +20,13 @@ def about_main() -> dict[str, str]:
 
 
 def become_main(about: Mapping[str, str]) -> None:
-    """This process's `__main__` is the script's from now on, empty as yet."""
+    """This process's `__main__` is the script's from now on, empty as yet.
+
+    That which a zygote has made for the modules that it has imported is its workers', too.
+    """
+    global _made
+    if _made is not None and _made[0] == about and sys.modules["__main__"] is _made[1]:
+        return
     main = ModuleType(about.get("__name__", "__main__"))
     vars(main).update(about, __builtins__=builtins)
     # multiprocessing's spawn goes by it where the script was started by `python -m`.
@@ -28,6 +34,10 @@ def become_main(about: Mapping[str, str]) -> None:
     main.__spec__ = None if name is None else ModuleSpec(name, None, origin=about.get("__file__"))
     sys.modules["__main__"] = main
     sys.modules[main.__name__] = main
+    _made = about, main
+
+
+_made: tuple[Mapping[str, str], ModuleType] | None = None
 
 
 def namespace() -> dict[str, Any]:

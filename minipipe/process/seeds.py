@@ -7,12 +7,15 @@ what a worker is.
 from __future__ import annotations
 
 import os
+import threading
 
 import numpy as np
 
 from minipipe.process.generators import Generators
+from minipipe.protocol.delivery.numbering import pass_of, place_of
 from minipipe.protocol.delivery.paths import Outputs
 from minipipe.protocol.item_seeds import (
+    FIRST_PASS,
     FOR_LIBRARIES,
     FOR_RNG,
     START,
@@ -63,12 +66,19 @@ class Randomness:
     def begin_outside(self, occasion: str) -> None:
         """The functor is about to be called without an item, as of `protocol.item_seeds`."""
 
+    def begin_pass(self, pass_: int) -> None:
+        """What is begun outside of items is of this pass from now on; an item says its own."""
+
     def begin_more(self) -> None:
         """The functor is about to go on with what it was called with."""
 
     def of_worker(self, index: int) -> Randomness:
         """That of another worker of its segment."""
         return self
+
+    def of_thread(self, index: int) -> Randomness:
+        """That of one of several threads that call the functor."""
+        return Randomness(None if self.seed is None else (self.seed << 8) + index)
 
     def forget(self) -> None:
         """The next `rng` is another generator."""
@@ -81,12 +91,13 @@ class RandomnessByItem(Randomness):
     Args:
         segment: the seeds of the worker's segment.
         index: the worker's, within it.
-        generators: of this process.
+        generators: of this process; None: they are not seeded, as several threads share them.
     """
 
-    def __init__(self, segment: SegmentSeeds, index: int, generators: Generators) -> None:
+    def __init__(self, segment: SegmentSeeds, index: int, generators: Generators | None) -> None:
         super().__init__(segment.of_worker(index))
-        self._segment = segment
+        self._segment = segment  # of this pass
+        self._pass = FIRST_PASS
         self._index = index
         self._generators = generators
         self._origin: tuple[str, Outputs] | None = None
@@ -97,17 +108,23 @@ class RandomnessByItem(Randomness):
 
     def begin(self, origin: str, path: Outputs, number: int) -> None:
         """All generators are seeded for the item."""
+        if pass_of(number) != self._pass:
+            self.begin_pass(pass_of(number))
         if self._items is None or (origin, path) != self._origin:
             self._origin = (origin, path)
             self._items = self._segment.items(origin, path)
         self._number = number
-        self._begin(self._items.at(number))
+        self._begin(self._items.at(place_of(number)))
 
     def begin_step(self, origin: str, path: Outputs, number: int) -> None:
         if number == self._number and (origin, path) == self._origin:
             self.begin_more()
         else:
             self.begin(origin, path, number)
+
+    def begin_pass(self, pass_: int) -> None:
+        self._pass, self._segment = pass_, self._segment.in_pass(pass_)
+        self._items = None
 
     def begin_outside(self, occasion: str) -> None:
         """All generators are seeded for that."""
@@ -123,7 +140,12 @@ class RandomnessByItem(Randomness):
         self._seed(more(self._first, self._steps))
 
     def of_worker(self, index: int) -> Randomness:
-        return RandomnessByItem(self._segment, index, self._generators)
+        other = RandomnessByItem(self._segment.in_pass(FIRST_PASS), index, self._generators)
+        other.begin_pass(self._pass)
+        return other
+
+    def of_thread(self, index: int) -> Randomness:
+        return RandomnessByItem(self._segment, self._index, None)
 
     def _begin(self, digest: bytes) -> None:
         self._first, self._steps = digest, 0
@@ -132,7 +154,8 @@ class RandomnessByItem(Randomness):
 
     def _seed(self, digest: bytes) -> None:
         self._digest = digest
-        self._generators.seed(digest)
+        if self._generators is not None:
+            self._generators.seed(digest)
 
     @property
     def _entropy(self) -> int:
@@ -148,6 +171,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     # Else the child would draw the same numbers.
     os.register_at_fork(after_in_child=_nobodys.forget)
 _current = _nobodys
+_of_thread = threading.local()
 
 
 def use(randomness: Randomness | None) -> None:
@@ -156,14 +180,20 @@ def use(randomness: Randomness | None) -> None:
     _current = _nobodys if randomness is None else randomness
 
 
+def use_in_thread(randomness: Randomness) -> None:
+    """This is in use in the current thread, whatever others use."""
+    _of_thread.randomness = randomness
+
+
 def current() -> Randomness:
     """What is in use."""
-    return _current
+    found: Randomness = getattr(_of_thread, "randomness", _current)
+    return found
 
 
 def default_seed() -> int | None:
     """The worker's seed; None outside of a worker: the operating system's entropy is to serve."""
-    return _current.seed
+    return current().seed
 
 
 def rng() -> np.random.Generator:
@@ -179,4 +209,4 @@ def rng() -> np.random.Generator:
     outside of a run (a test that calls a functor, the loop over a pipeline) it is the process's,
     and begins with what the operating system gives.
     """
-    return _current.rng
+    return current().rng

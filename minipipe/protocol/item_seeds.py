@@ -16,8 +16,9 @@ from minipipe.protocol.delivery.paths import Outputs
 # What a worker does outside of items: its constructor and `local_init`, a Source's way through one
 # epoch, what a Regulator does at the end of its stream, its `local_term`.
 START, EPOCH, END, TERM = "start", "epoch {}", "end", "term"
+COMMON = "all workers"  # what they do alike, such as shuffling what they share out
 
-FIRST_PASS = 0  # a run has no other one
+FIRST_PASS = 0  # and the only one, unless the pipeline is persistent
 
 DIGEST_BYTES = 64
 # Which bytes of a digest are for which generator: none shares its seed with another one.
@@ -50,7 +51,12 @@ class SegmentSeeds:
     def __init__(self, seed: int, pass_number: int, segment: str) -> None:
         if seed < 0:
             raise ValueError(f"a seed is at least 0, got {seed}")
+        self._seed, self._segment = seed, segment
         self._fields = (_bytes_of(seed), _bytes_of(pass_number), _text(segment))
+
+    def in_pass(self, pass_number: int) -> SegmentSeeds:
+        """The same segment's, of another pass."""
+        return SegmentSeeds(self._seed, pass_number, self._segment)
 
     def items(self, origin: str, path: Outputs) -> ItemSeeds:
         """Those for what was numbered by this worker, and came by these outputs."""
@@ -70,6 +76,11 @@ class SegmentSeeds:
     def of_worker(self, index: int) -> int:
         """The worker's seed, of 32 bits, which it is told of."""
         return int.from_bytes(self.outside(index, START)[FOR_WORKER], "little")
+
+    @property
+    def common(self) -> int:
+        """What all workers of the segment have in common, of 32 bits."""
+        return int.from_bytes(self.outside(0, COMMON)[FOR_WORKER], "little")
 
 
 class RunSeeds(NamedTuple):
@@ -93,6 +104,11 @@ class RunSeeds(NamedTuple):
         if self.given is None:
             return (self.drawn + 0x9E3779B1 * ident) % 2**32
         return SegmentSeeds(self.given, FIRST_PASS, segment).of_worker(index)
+
+    def common(self, segment: str) -> int:
+        """What all workers of a segment have in common, of 32 bits."""
+        seed = self.drawn if self.given is None else self.given
+        return SegmentSeeds(seed, FIRST_PASS, segment).common
 
 
 def more(digest: bytes, step: int) -> bytes:

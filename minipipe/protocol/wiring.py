@@ -11,10 +11,11 @@ from enum import Enum
 from functools import cached_property
 from typing import Literal, TypeAlias
 
+from minipipe.protocol.delivery.bundles import Bundling
 from minipipe.protocol.delivery.paths import Step
 
 # What a consumer may do with arrays in shared memory: `codec.borrower` says what each comes to.
-Access: TypeAlias = Literal["read", "write", "own", "private"]
+Access: TypeAlias = Literal["read", "write", "own", "private", "shielded"]
 
 
 class Role(Enum):
@@ -56,6 +57,7 @@ class InletSpec:
     unforked: bool = False  # every item that is not dropped comes to one of the receivers, by this
     region_receivers: frozenset[int] = frozenset()  # all receivers of the region
     access: Access = "read"  # what the segment may do with arrays in shared memory
+    bundling: Bundling | None = None  # if its items come in bundles
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class OutletSpec:
     loop: frozenset[int] = frozenset()  # the segments of the loop that this worker is in
     ordered_receivers: frozenset[int] = frozenset()  # of the receivers, those that take in order
     exclusive: bool = False  # each item goes to one worker, which confirms what it has received
+    bundling: Bundling | None = None  # if its items go in bundles
 
     @property
     def consumers(self) -> frozenset[int]:

@@ -47,21 +47,22 @@ def collate(samples: Sequence[Any]) -> Any:
     Raises:
         CollateError: they are not alike, or of a type that has no batch.
     """
-    return _collate(samples, "")
+    return collate_part(samples, "")
 
 
-def _collate(samples: Sequence[Any], where: str) -> Any:
+def collate_part(samples: Sequence[Any], where: str) -> Any:
+    """The same of one part of each sample, which stands at `where` in it."""
     first = samples[0]
     layer = layer_of(first)
     if layer is not None:
         for index, sample in enumerate(samples):
             difference = layer.difference(sample)
             if difference is not None:
-                raise _unlike(index, where, *difference)
+                raise unlike(index, where, *difference)
         columns = zip(*map(layer.parts, samples), strict=True)
         return layer.make(
             [
-                _collate(column, where + layer.step(key))
+                collate_part(column, where + layer.step(key))
                 for key, column in zip(layer.keys, columns, strict=True)
             ]
         )
@@ -74,7 +75,7 @@ def _collate(samples: Sequence[Any], where: str) -> Any:
         family = str if isinstance(first, str) else bytes
         for index, sample in enumerate(samples):
             if not isinstance(sample, family):
-                raise _unlike(index, where, describe(first), describe(sample))
+                raise unlike(index, where, describe(first), describe(sample))
         return list(samples)
     raise _no_batch(0, where, first)
 
@@ -82,8 +83,14 @@ def _collate(samples: Sequence[Any], where: str) -> Any:
 def _stack(samples: Sequence[Any], where: str) -> npt.NDArray[Any]:
     first = samples[0]
     kind = _NUMBERS.get(type(first))
-    if kind is None or len(set(map(type, samples))) > 1:
+    if len(set(map(type, samples))) > 1:
         kind = _common_dtype(samples, where)
+    elif kind is None:
+        # Each type of NumPy's numbers has one dtype, so those need not be asked one by one.
+        is_number = isinstance(first, np.number | np.bool_) and not isinstance(
+            first, np.timedelta64
+        )
+        kind = first.dtype if is_number else _common_dtype(samples, where)
     try:
         if np.shape(first) == () and kind.kind != "O":
             return np.array(samples, dtype=kind)
@@ -108,16 +115,16 @@ def _common_dtype(samples: Sequence[Any], where: str) -> np.dtype[Any]:
         if dtype is None:
             if sample is None:
                 raise _no_batch(index, where, sample)
-            raise _unlike(index, where, describe(samples[0]), describe(sample))
+            raise unlike(index, where, describe(samples[0]), describe(sample))
         if np.shape(sample) != shape:
-            raise _unlike(index, where, f"shape {shape}", f"shape {np.shape(sample)}")
+            raise unlike(index, where, f"shape {shape}", f"shape {np.shape(sample)}")
         if dtype == common:
             continue
         both_texts = dtype.kind == common.kind and dtype.kind in "US"
         if both_texts or (shape == () and dtype in _MIXABLE and common in _MIXABLE):
             common = np.promote_types(dtype, common)
         else:
-            raise _unlike(index, where, f"dtype {common}", f"dtype {dtype}")
+            raise unlike(index, where, f"dtype {common}", f"dtype {dtype}")
     return common
 
 
@@ -138,14 +145,15 @@ def _stacked_by(collation: Collation, samples: Sequence[Any], where: str) -> Any
     expected = collation.traits(first)
     for index, sample in enumerate(samples):
         if not collation.accepts(sample):
-            raise _unlike(index, where, describe(first), describe(sample))
+            raise unlike(index, where, describe(first), describe(sample))
         for (what, wanted), (_, got) in zip(expected, collation.traits(sample), strict=True):
             if wanted != got:
-                raise _unlike(index, where, f"{what} {wanted}", f"{what} {got}")
+                raise unlike(index, where, f"{what} {wanted}", f"{what} {got}")
     return collation.stack(samples)
 
 
-def _unlike(index: int, where: str, expected: str, got: str) -> CollateError:
+def unlike(index: int, where: str, expected: str, got: str) -> CollateError:
+    """The error of a sample, or a part of it, that is not like the first one."""
     expected += " as in sample 0"
     return CollateError(f"sample {index} of the batch", where, expected, got, _MEND)
 

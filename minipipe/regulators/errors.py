@@ -10,7 +10,7 @@ class CollateError(MiniPipeError, ValueError):
 
     Attributes:
         subject: which one: "sample 3 of the batch", "chunk 7".
-        where: the place in it, as it would be written in Python: "['image'][0]"; "" for all of it.
+        where: the place in it, as it would be written in Python: `['image'][0]`; "" for all of it.
         expected, got: what should be there, and what is.
         mend: what to do about it.
     """

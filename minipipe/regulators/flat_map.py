@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Generator, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minipipe.errors import BuildError
 from minipipe.segments.functor import Opened, check_arity, shape_of
 from minipipe.segments.functor_code import refuse_lazy
 from minipipe.segments.kinds import Regulator
 from minipipe.segments.markers import EndOfStream
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from minipipe.segments.signature import RegulatorOptions
 
 
 class FlatMap(Regulator):
@@ -21,11 +26,13 @@ class FlatMap(Regulator):
 
     A generator is passed on while it runs, so its elements need not be in memory together.
 
+    Beside what is named here it takes the options of every Regulator.
+
     Args:
         f: called with each item; gives an iterable, or None for no elements.  None among them is
             not passed on.  As for a Transform: a function or other callable, an object with `run`
             (and `local_init`, `local_term`), or a class, made in the worker with `init_kwargs`.
-        name, **options: those of a Regulator.
+        name: shown in errors and statistics.
 
     Raises:
         OptionError: an option that does not exist, or with an impossible value.
@@ -35,7 +42,7 @@ class FlatMap(Regulator):
 
     options = (*Regulator.options, "f")
 
-    def __init__(self, f: Any, name: str = "FlatMap", **options: Any) -> None:
+    def __init__(self, f: Any, name: str = "FlatMap", **options: Unpack[RegulatorOptions]) -> None:
         where = f"{type(self).__name__} {name!r}"
         self._shape_of_f = shape_of(f, "transform", where)
         refuse_lazy(f, "flat map", where)

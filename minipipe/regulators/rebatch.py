@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,11 @@ from minipipe.regulators.rows import RowPool, RowQueue, Rows
 from minipipe.segments.kinds import Regulator
 from minipipe.segments.markers import EndOfStream
 from minipipe.segments.options import check_count, check_flag, check_seed
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from minipipe.segments.signature import RegulatorOptions
 
 
 class Rebatch(Regulator):
@@ -28,6 +33,8 @@ class Rebatch(Regulator):
     A chunk of 0 rows counts for nothing, whatever its dtype.  A CollateError that
     `ignore_exceptions` names skips the chunk only: the rows that wait go on waiting.
 
+    Beside what is named here it takes the options of every Regulator.
+
     Args:
         n: rows to pass on at a time.
         drop_last: whether fewer rows at the end of the stream are left out.
@@ -35,7 +42,7 @@ class Rebatch(Regulator):
             them (fewer at the end), which each worker keeps in memory.
         seed: for the drawing; the same one gives the same rows (default: the worker's seed,
             another one in every worker and, unless `run(seed=...)` is given, every run).
-        name, **options: those of a Regulator.
+        name: shown in errors and statistics.
 
     Raises:
         OptionError: an option that does not exist, or with an impossible value.
@@ -53,7 +60,7 @@ class Rebatch(Regulator):
         shuffle: int = 0,
         seed: int | None = None,
         name: str = "Rebatch",
-        **options: Any,
+        **options: Unpack[RegulatorOptions],
     ) -> None:
         where = f"{type(self).__name__} {name!r}"
         check_count(n, "n (rows to pass on at a time)", where, 1)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minipipe.process.seeds import default_seed
+from minipipe.regulators.apart import apart
 from minipipe.segments.kinds import Regulator
 from minipipe.segments.markers import EndOfStream
 from minipipe.segments.options import check_count, check_seed
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from minipipe.segments.signature import RegulatorOptions
 
 
 class Shuffle(Regulator):
@@ -22,11 +28,13 @@ class Shuffle(Regulator):
 
         pline.add(mp.Shuffle(10_000, seed=0))
 
+    Beside what is named here it takes the options of every Regulator.
+
     Args:
         buffer: how many items each worker keeps, in memory.
         seed: the same one gives the same order of the same items (default: the worker's seed,
             another one in every worker and, unless `run(seed=...)` is given, every run).
-        name, **options: those of a Regulator.
+        name: shown in errors and statistics.
 
     Raises:
         OptionError: an option that does not exist, or with an impossible value.
@@ -36,12 +44,19 @@ class Shuffle(Regulator):
     read_only_functor = True
 
     def __init__(
-        self, buffer: int, seed: int | None = None, name: str = "Shuffle", **options: Any
+        self,
+        buffer: int,
+        seed: int | None = None,
+        name: str = "Shuffle",
+        **options: Unpack[RegulatorOptions],
     ) -> None:
         where = f"{type(self).__name__} {name!r}"
         check_count(buffer, "buffer (items to draw from)", where, 1)
         seed = check_seed(seed, where)
         super().__init__(Shuffling(buffer, seed), name, **options)
+
+    def length_behind(self, count: int, n_processes: int) -> int | None:
+        return count
 
 
 @dataclass
@@ -60,6 +75,7 @@ class Shuffling:
                 item = yield
             except EndOfStream:
                 break
+            item = apart(item)  # else the buffer would hold whole messages, for each item of them
             if len(kept) < self.buffer:
                 kept.append(item)
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Generator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minipipe.regulators.errors import CollateError
 from minipipe.regulators.nested import describe, is_array, layer_of
@@ -12,6 +12,11 @@ from minipipe.segments.kinds import Regulator
 from minipipe.segments.markers import EndOfStream
 
 _EXPECTED = "arrays (or lists) whose entries are the samples"
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from minipipe.segments.signature import RegulatorOptions
 
 
 class Unbatch(Regulator):
@@ -30,8 +35,10 @@ class Unbatch(Regulator):
 
     The samples are views of the batch.  None among them is not passed on.
 
+    Beside what is named here it takes the options of every Regulator.
+
     Args:
-        name, **options: those of a Regulator.
+        name: shown in errors and statistics.
 
     Raises:
         OptionError: an option that does not exist, or with an impossible value.
@@ -40,7 +47,7 @@ class Unbatch(Regulator):
 
     read_only_functor = True
 
-    def __init__(self, name: str = "Unbatch", **options: Any) -> None:
+    def __init__(self, name: str = "Unbatch", **options: Unpack[RegulatorOptions]) -> None:
         super().__init__(Unbatching(), name, **options)
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from minipipe.errors import BuildError, OutputsError
+from minipipe.segments.items_of import ItemsOf
+from minipipe.segments.shares import ALONE, Share, share_kwargs
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ def check_arity(
     call = functor.run if shape.has_run else functor
     arguments = [None] * inputs if kind in ("transform", "sink") else []
     keywords = coroutine_kwargs(functor, init_kwargs) if kind == "regulator" else {}
+    if kind == "source":
+        keywords = share_kwargs(call, ALONE)
     try:
         _bind(call, arguments, keywords)
     except TypeError as error:
@@ -168,8 +172,8 @@ def _check_class(
 def _wrong_arity(name: str, kind: str, where: str, inputs: int, error: TypeError) -> str:
     if kind == "source":
         return (
-            f"the functor {name} of {where} is called without arguments "
-            f"({error}): bind them with functools.partial or a lambda"
+            f"the functor {name} of {where} is called without arguments, or with `worker` and "
+            f"`n_workers` if it takes both ({error}): bind others by functools.partial or a lambda"
         )
     if kind == "regulator":
         return (
@@ -241,50 +245,31 @@ class Opened:
             local_term if callable(local_term) else None,
         )
 
+    def release(self) -> None:
+        """Lets go of what a functor of ours holds, whose local_term is not to be called."""
+        release = getattr(self.functor, "minipipe_release", None)
+        if callable(release):
+            release()
+
     def replace(self, other: Opened) -> None:
         """Becomes `other`: the functor was made anew."""
         self.functor, self.call, self.local_term = other.functor, other.call, other.local_term
 
-    def iterate(self, where: str) -> Iterator[Any]:
-        """The items of a Source.
+    def iterate(self, where: str, share: Share = ALONE) -> Iterator[Any]:
+        """The items of a Source, as far as this worker is to yield them.
 
         Raises:
             BuildError: what the functor is or returned cannot be iterated.
         """
         functor = self.functor
         if callable(getattr(functor, "run", None)):
-            made = self.call()
+            made = self.call(**share_kwargs(self.call, share))
         elif _is_iterable(functor):
             made = functor
         else:
-            made = functor()
+            made = functor(**share_kwargs(functor, share))
         if not _is_iterable(made):
             raise BuildError(f"the functor of {where} returned {made!r}, which is no iterable")
         if not isinstance(made, Iterable) and hasattr(type(made), "__len__"):
             return ItemsOf(made)
         return iter(made)
-
-
-class ItemsOf:
-    """The items of a map-style dataset: what has `__len__` and `__getitem__`, and no `__iter__`.
-
-    (`iter` would ask for one index after the other until an IndexError, which such a dataset need
-    not raise.)
-    """
-
-    def __init__(self, dataset: Any) -> None:
-        self._dataset = dataset
-        self._length = len(dataset)
-        self._next = 0
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        if self._next >= self._length:
-            raise StopIteration
-        self._next += 1
-        try:
-            return self._dataset[self._next - 1]
-        except StopIteration as error:
-            raise RuntimeError("the dataset raised StopIteration") from error

@@ -11,6 +11,8 @@ from typing import Any
 from minipipe.errors import OptionError
 from minipipe.synonyms import names_for
 
+MAX_THREADS = 64  # of one worker: as many have a place behind its status page
+
 
 def check_processes(n_processes: object, where: str) -> int:
     """`n_processes` if it is a whole number of at least 1.
@@ -37,6 +39,26 @@ def check_buffer(buffer_size: object, where: str) -> int | None:
     return buffer_size
 
 
+def check_threads(value: object, where: str, *, stateless: bool) -> int:
+    """`threads` if it is a whole number from 1 to 64, and this segment can have several.
+
+    Raises:
+        OptionError: it is not, or cannot.
+    """
+    threads = check_count(value, "threads", where, 1)
+    if threads > MAX_THREADS:
+        raise OptionError(
+            f"threads of {where} is at most {MAX_THREADS}, got {threads}: give it n_processes, too"
+        )
+    if threads > 1 and not stateless:
+        raise OptionError(
+            f"threads makes no sense for {where}: its functor is an object that keeps state, which "
+            "several threads would change at once; restart=True says that each item stands alone "
+            "for it"
+        )
+    return threads
+
+
 def check_flag(value: object, option: str, where: str) -> bool:
     """`value` if it is True or False.
 
@@ -48,8 +70,8 @@ def check_flag(value: object, option: str, where: str) -> bool:
     return value
 
 
-def check_count(value: object, option: str, where: str, least: int) -> int:
-    """`value` if it is a whole number of at least `least`.
+def check_count(value: object, option: str, where: str, least: int, most: int | None = None) -> int:
+    """`value` if it is a whole number of at least `least`, and of at most `most`.
 
     Raises:
         OptionError: it is not.
@@ -58,6 +80,8 @@ def check_count(value: object, option: str, where: str, least: int) -> int:
         raise OptionError(
             f"{option} of {where} is a whole number of at least {least}, got {value!r}"
         )
+    if most is not None and value > most:
+        raise OptionError(f"{option} of {where} is at most {most}, got {value!r}")
     return value
 
 

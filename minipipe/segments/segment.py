@@ -8,12 +8,14 @@ from __future__ import annotations
 import inspect
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from minipipe.errors import BuildError, OptionError, reject_unknown
+from minipipe.segments.batching import Batching
 from minipipe.segments.functor import FunctorShape, check_arity, shape_of
 from minipipe.segments.functor_code import refuse_lazy
+from minipipe.segments.gpus import Gpus, check_gpus
 from minipipe.segments.options import (
     check_budget,
     check_buffer,
@@ -27,18 +29,8 @@ from minipipe.segments.options import (
     check_seconds,
     reject_synonyms,
 )
+from minipipe.segments.signature import OPTIONS, Ignored, Signature, Streams
 from minipipe.segments.streams import Stream, listed
-
-# What every segment takes, and what each kind takes beside it.
-OPTIONS = (
-    *("upstreams", "downstreams"),
-    *("name", "n_processes", "buffer_size", "env", "ignore_exceptions", "init_kwargs"),
-    *("writable", "ordered", "restart", "max_restarts", "poison"),
-    *("timeout_s", "start_timeout_s", "max_failures", "dead_letter"),
-)
-
-Streams = Stream | Sequence[Stream] | None
-Ignored = Sequence[type[BaseException]] | type[BaseException] | None
 
 
 class Segment:
@@ -49,14 +41,21 @@ class Segment:
             `run` method (and, if it likes, `local_init(**init_kwargs)` and `local_term()`,
             each called once in every worker), or a class, which is made in the worker.
         name: shown in errors, statistics and results.
-        upstreams, downstreams: the streams that it takes from and puts to, in a PipeSystem.
+        upstreams: the streams that it takes from, in a PipeSystem.
+        downstreams: the streams that it puts to.
         ignore_exceptions: exception classes (and their subclasses) whose raising skips the
             item, with a warning.
         init_kwargs: for `local_init`, for the class, or for a Regulator's coroutine.
         n_processes: how many worker processes run this segment (default 1).
         buffer_size: how many items may wait for each worker; None (default) adapts to about
             10 ms of its work, at least 2 items (1 until the first is finished), at most 64 MiB.
+            Several workers that feed several slow ones have none wait while another one idles.
         env: environment variables of its workers, set before their interpreter starts.
+        gpus: which GPUs its workers see (CUDA_VISIBLE_DEVICES, set in the same way). A number: so
+            many has each worker, dealt out in turn over all segments that say so, of those that
+            this process sees; where workers are more than GPUs, they share them. A list, as
+            `[0]`: all its workers see these, which count as "cuda:0" does here, or are ids such
+            as "GPU-8f3c...".  0, or an empty list: none.
         writable: its functor may write to all arrays that it gets, and nobody else sees that.
             Without it, arrays that others may see as well are read-only.
         ordered: what it passes on reaches the next segment that has state in the order of its
@@ -85,13 +84,17 @@ class Segment:
         BuildError: the functor cannot serve in this kind of segment.
     """
 
+    __signature__ = Signature()  # for help(), editors, inspect: all options by name
     kind: ClassVar[str] = "segment"
     options: ClassVar[tuple[str, ...]] = ()  # beside OPTIONS
     never_restarts: ClassVar[str] = ""  # why restart=True makes no sense, if so
     never_ordered: ClassVar[str] = ""  # why ordered=True makes no sense, if so
+    never_batches: ClassVar[str] = ""  # why batch= makes no sense, if so
+    never_several: str = ""  # why n_processes makes no sense, if so
     read_only_functor: bool = (
         False  # its functor never writes to what it got or gave: it is one of ours
     )
+    batching: Batching | None = None  # if it makes batches of what it gives
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Says what an argument that is missing is called, if it was given by another name."""
@@ -111,6 +114,7 @@ class Segment:
         n_processes: int | None = None,
         buffer_size: int | None = None,
         env: Mapping[str, str] | None = None,
+        gpus: Gpus = None,
         writable: bool = False,
         ordered: bool = False,
         restart: bool | None = None,
@@ -125,12 +129,17 @@ class Segment:
         self.name = type(self).__name__ if name is None else name
         if not isinstance(self.name, str) or not self.name or "/" in self.name:
             raise OptionError(f"the name of a segment is a text without '/', got {name!r}")
+        if any("\ud800" <= character <= "\udfff" for character in self.name):
+            raise OptionError(f"the name of a segment is a text that UTF-8 can hold, got {name!r}")
         self.functor_obj = functor_obj
         where = self.where
+        if "batch" in unknown and self.never_batches:
+            raise OptionError(f"batch= makes no sense for {where}: {self.never_batches}")
         reject_unknown(unknown, (*OPTIONS, *self.options), where)
         self.n_processes = 1 if n_processes is None else check_processes(n_processes, where)
         self.buffer_size = check_buffer(buffer_size, where)
         self.env = check_env(env, where)
+        self.gpus = check_gpus(gpus, self.env, where)
         self.writable = check_flag(writable, "writable", where)
         self.ordered = check_flag(ordered, "ordered", where)
         if self.ordered and self.never_ordered:
@@ -166,6 +175,14 @@ class Segment:
     def stateless(self) -> bool:
         """Whether each item stands alone for it, so that its workers need not keep anything."""
         return False
+
+    def length_behind(self, count: int, n_processes: int) -> int | None:
+        """How many items it makes of `count`, if its functor drops none; None: it is not known."""
+        return None
+
+    def facts(self) -> dict[str, Any]:
+        """What must be the same, beside the name, for a run to go on from another one's state."""
+        return {}
 
     def check_call(self, inputs: int) -> None:
         """Checks that the functor can be called with one item from each of `inputs` streams.

@@ -8,18 +8,21 @@ kernel knows: each one that does has a lock on it, and its death takes that away
 from __future__ import annotations
 
 from minipipe.process.cpus import usable_cpus
+from minipipe.shm.borrowed import Borrowed
 from minipipe.shm.errors import SlotBarredError, SlotError
 from minipipe.shm.handle import SlotHandle
+from minipipe.shm.lease import Lease
 from minipipe.shm.locate import Place, find_slot
 from minipipe.shm.memory_limits import available_bytes, memory_limit_bytes, oom_kills
 from minipipe.shm.openness import is_open_to_others, lives
 from minipipe.shm.pool import MIN_BYTES, OwnedSlot, SlotPool
-from minipipe.shm.reader import Lease, SlotReader
+from minipipe.shm.reader import SlotReader
 from minipipe.shm.reference import SlotRef
 from minipipe.shm.support import obstacle, supported
 
 __all__ = [
     "MIN_BYTES",
+    "Borrowed",
     "Lease",
     "OwnedSlot",
     "Place",

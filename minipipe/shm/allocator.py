@@ -33,7 +33,7 @@ MAX_ARENAS = 256  # a descriptor each, here and in each process that reads; ofte
 _ASK_FREE = 2
 _ASK_HELD = 2
 _ASK_WHEN_FULL = 64  # then the alternative is to copy the array into a message
-_LARGER_CLASSES = 3
+_LARGER_CLASSES = 4  # up to twice the size
 SWEEP = 256
 SWEEP_BEFORE_GROWTH = 16  # together they cost less than memory for one slot
 

@@ -21,6 +21,7 @@ import numpy as np
 from minipipe.shm.locks import unlock, write_lock
 from minipipe.shm.mapping import HUGE_BYTES, PAGE_BYTES, Mapping
 from minipipe.shm.openness import lives
+from minipipe.shm.pins import begin_removal, end_removal
 
 NAME = "minipipe"
 _MAGIC = b"MiniPipe slots 1"
@@ -90,9 +91,17 @@ class Arena:
         return True
 
     def give_back(self, index: int) -> bool:
-        """Gives a slot's memory back to the machine, once `renew` said that nobody counts on it."""
-        self._uses[index] = 0
-        return self.mapping.remove(self.offset(index), self.slot_bytes)
+        """Gives a slot's memory back to the machine, once `renew` said that nobody counts on it.
+
+        False if somebody pins it: then it stays as it is.
+        """
+        if not begin_removal(self.fd, index):
+            return False
+        try:
+            self._uses[index] = 0
+            return self.mapping.remove(self.offset(index), self.slot_bytes)
+        finally:
+            end_removal(self.fd, index)
 
     def close(self) -> None:
         """Closes the descriptor, with all its locks; the memory stays while views need it."""

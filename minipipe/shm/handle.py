@@ -6,15 +6,19 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any, TypeAlias
+from weakref import ref
 
 import numpy as np
 
 from minipipe.shm.arena import Arena
 from minipipe.shm.errors import SlotError
 from minipipe.shm.mapping import Mapping
+from minipipe.shm.private import PrivateMapping
 from minipipe.shm.reference import SlotRef
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+# By the id of each slice of a view: the slice, and where in the slot it begins.
+Places: TypeAlias = dict[int, tuple[ref[Array], int]]
 
 
 class SlotHandle:
@@ -89,9 +93,12 @@ class SlotHandle:
             with ref_counts.lock:
                 ref_counts.release(self)
 
-    def bytes_seen(self, *, readonly: bool, private: Mapping | None = None) -> Array:
+    def bytes_seen(
+        self, *, readonly: bool, private: Mapping | None = None, places: Places | None = None
+    ) -> Array:
         """Returns a new uint8 array over the slot, which counts until its last view has died."""
-        return self.seen("|u1", (self.size_bytes,), (1,), 0, readonly=readonly, apart=private)
+        size = (self.size_bytes,)
+        return self.seen("|u1", size, (1,), 0, readonly=readonly, apart=private, places=places)
 
     def frame(self, offset: int, size_bytes: int) -> memoryview:
         """Returns a part of the slot, to be read by what reads it later: ZeroMQ, or a driver.
@@ -119,6 +126,7 @@ class SlotHandle:
         *,
         readonly: bool,
         apart: Mapping | None = None,
+        places: Places | None = None,
     ) -> Array:
         """Returns a new array over a part of the slot, which counts until its last view has died.
 
@@ -141,6 +149,7 @@ class SlotHandle:
                 self.writers += writes
         view.held = self
         view.apart = apart
+        view.places = places
         view.writes = writes
         address = self.address if apart is None else apart.address
         view.__array_interface__ = {
@@ -199,10 +208,11 @@ class SlotHandle:
 class View:
     """The base of every array over a slot: NumPy keeps it for as long as any view is alive."""
 
-    __slots__ = ("__array_interface__", "apart", "held", "writes")
+    __slots__ = ("__array_interface__", "apart", "held", "places", "writes")
     __array_interface__: dict[str, Any]
     held: SlotHandle
     apart: Mapping | None
+    places: Places | None
     writes: bool
 
     def __del__(self) -> None:
@@ -211,7 +221,9 @@ class View:
         if held is not None:
             ref_counts = held.ref_counts
             if ref_counts is not None:
-                ref_counts.ended.append((held, self.writes))
+                apart = self.apart
+                private = apart if type(apart) is PrivateMapping else None
+                ref_counts.ended.append((held, self.writes, private))
 
 
 class RefCounts(ABC):
@@ -219,13 +231,13 @@ class RefCounts(ABC):
 
     Attributes:
         lock: Over all counts.  Nothing waits while it holds it.
-        ended: For each array whose last view has died and that was not yet counted, its slot and
-            whether it was one of the slot's writers.
+        ended: For each array whose last view has died and that was not yet counted, its slot,
+            whether it was one of the slot's writers, and the private mapping that it lay in.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.ended: deque[tuple[SlotHandle, bool]] = deque()
+        self.ended: deque[tuple[SlotHandle, bool, PrivateMapping | None]] = deque()
 
     def drain(self) -> None:
         """Counts the arrays that have died; every other call does so as well."""
@@ -245,9 +257,14 @@ class RefCounts(ABC):
     def _drain(self) -> None:
         ended = self.ended
         while ended:
-            held, wrote = ended.popleft()
+            held, wrote, private = ended.popleft()
             held.writers -= wrote
+            if private is not None:
+                self._unused(private)
             self.release(held)
+
+    def _unused(self, private: PrivateMapping) -> None:  # noqa: B027 - most have none
+        """Nothing sees this mapping any more."""
 
     @abstractmethod
     def _freed(self, held: SlotHandle) -> None:

@@ -11,15 +11,19 @@ import ctypes
 import mmap
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 PAGE_BYTES = mmap.PAGESIZE
 HUGE_BYTES = 2 * 1024 * 1024  # of x86-64 and, with pages of 4 KiB, of arm64
 _MAP_FIXED = 0x10
 _MAP_NORESERVE = 0x4000
+_MADV_DONTNEED = 4
 _MADV_REMOVE = 9
+_MADV_NOHUGEPAGE = 15
 _MADV_POPULATE_WRITE = 23  # Linux 5.14
 _MADV_COLLAPSE = 25  # Linux 6.1; whatever transparent_hugepage/shmem_enabled says
+_MREMAP_MAYMOVE, _MREMAP_FIXED = 1, 2
 _FAILED = ctypes.c_void_p(-1).value
 
 
@@ -39,8 +43,9 @@ _pointer, _size, _int = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
 _mmap = _function("mmap", _pointer, _size, _int, _int, _int, ctypes.c_long)
 _munmap = _function("munmap", _pointer, _size)
 _madvise = _function("madvise", _pointer, _size, _int)
+_mremap = _function("mremap", _pointer, _size, _size, _int, _pointer)
 if _mmap is not None:
-    _mmap.restype = _pointer
+    _mmap.restype = _mremap.restype = _pointer
 
 
 class Mapping:
@@ -87,6 +92,40 @@ class Mapping:
         assert at >= 0 and at + size_bytes <= self.size_bytes
         _map(self.address + at, fd, size_bytes, offset, private=private)
 
+    def replace(self, at: int, size_bytes: int, kept: Iterable[tuple[int, int]]) -> None:
+        """Puts memory of this process's own in the place of a range, with a copy of parts of it.
+
+        Who looks at these parts meanwhile, in any thread, sees no change.  What is not kept takes
+        no memory.
+
+        Args:
+            at: Where the range begins, in bytes.
+            size_bytes: Its length, whole pages.
+            kept: Begin and end of what is kept, from the beginning of the range on.
+
+        Raises:
+            OSError: The process may not map so much, or not in so many pieces.
+        """
+        assert at >= 0 and at + size_bytes <= self.size_bytes
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+        fresh = _mmap(None, size_bytes, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
+        code = ctypes.get_errno()
+        if fresh is None or fresh == _FAILED:
+            raise OSError(code, f"mmap of {size_bytes} bytes: {os.strerror(code)}")
+        # Else a page that is kept would bring 2 MiB with it.
+        _madvise(fresh, size_bytes, _MADV_NOHUGEPAGE)
+        address = self.address + at
+        for begin, end in kept:
+            ctypes.memmove(fresh + begin, address + begin, end - begin)
+        # The kernel does this in one step, which no page fault can come into.
+        moved = _mremap(
+            fresh, size_bytes, size_bytes, _MREMAP_MAYMOVE | _MREMAP_FIXED, _pointer(address)
+        )
+        code = ctypes.get_errno()
+        if moved is None or moved == _FAILED:
+            _munmap(fresh, size_bytes)
+            raise OSError(code, f"mremap of {size_bytes} bytes: {os.strerror(code)}")
+
     def populate(self, offset: int, size_bytes: int) -> None:
         """Has the page faults of a range in one go, in half the time; that it fails is no harm."""
         _madvise(self.address + offset, size_bytes, _MADV_POPULATE_WRITE)
@@ -101,6 +140,10 @@ class Mapping:
     def remove(self, offset: int, size_bytes: int) -> bool:
         """Gives the memory of a range back to the machine, everywhere; False if that failed."""
         return bool(_madvise(self.address + offset, size_bytes, _MADV_REMOVE) == 0)
+
+    def drop(self, offset: int, size_bytes: int) -> bool:
+        """Forgets what was written to a range of a private mapping; False if that failed."""
+        return bool(_madvise(self.address + offset, size_bytes, _MADV_DONTNEED) == 0)
 
     def __del__(self, munmap: Any = _munmap) -> None:
         if self.size_bytes:

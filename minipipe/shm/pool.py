@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -60,6 +61,10 @@ class OwnedSlot(SlotHandle):
         return np.ndarray(shape, dtype, buffer=self.bytes_seen(readonly=False), order=order)
 
 
+# Looked up once: that takes a millisecond, and whom a zygote forks need not look it up again.
+_memory_bytes = cache(memory_limit_bytes)
+
+
 class SlotPool(RefCounts):
     """All slots of one process.  It may be used from any thread.
 
@@ -80,7 +85,7 @@ class SlotPool(RefCounts):
         allocate: Allocate | None = None,
     ) -> None:
         super().__init__()
-        memory_bytes = memory_limit_bytes()
+        memory_bytes = _memory_bytes()
         self.limit_bytes = memory_bytes // 4 if limit_bytes is None else limit_bytes
         self.min_bytes = min_bytes
         self._available = available

@@ -4,117 +4,23 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import cast
 
-import numpy as np
-
-from minipipe.errors import WireFormatError
 from minipipe.shm import forks
 from minipipe.shm.allocator import MAX_ARENAS
-from minipipe.shm.arena import Arena, open_arena, proc_fd_path
+from minipipe.shm.arena import open_arena, proc_fd_path
+from minipipe.shm.attached import Attached
 from minipipe.shm.errors import SlotBarredError, SlotError
-from minipipe.shm.extent import c_strides, lies_within
-from minipipe.shm.handle import Array, RefCounts, SlotHandle
+from minipipe.shm.handle import SlotHandle
+from minipipe.shm.kept import KeptLeases, most_aside
+from minipipe.shm.lease import Lease, LeaseCounts
 from minipipe.shm.locks import read_lock, unlock
 from minipipe.shm.mapping import Mapping
+from minipipe.shm.private import PrivateMapping, Room, SpareMappings, WrittenPages
 from minipipe.shm.reference import SlotRef
 
-# Dtypes that NumPy makes the very object of again from what it calls them.
-_EASY = {id(d): d.str for d in map(np.dtype, "?bBhHiIlLqQefdgFDG") if np.dtype(d.str) is d}
 
-
-class Lease(SlotHandle):
-    """A slot of another process, which is not written anew while anything here counts on it."""
-
-    __slots__ = ()
-
-    def array(
-        self,
-        dtype: Any,
-        shape: Sequence[int],
-        strides: Sequence[int] | None = None,
-        offset: int = 0,
-        access: Literal["read", "private", "write"] = "read",
-    ) -> Array:
-        """Returns an array that sees the slot, without a copy.
-
-        Args:
-            dtype: Its dtype, without objects.
-            shape: Its shape.
-            strides: Its strides in bytes; those of a C-contiguous array if None.
-            offset: Where in the slot its first element is, in bytes.
-            access: "read": a read-only array.  "private": a writable one; what is written stays
-                here, page by page (also if a library writes that ignores NumPy's flag).  "write":
-                a writable one; for the sole holder of the slot, since all see what is written.
-
-        Raises:
-            WireFormatError: Such an array does not fit into the slot.
-            SlotError: This process may not map more memory.
-        """
-        dtype = np.dtype(dtype)
-        if strides is None:
-            strides = c_strides(shape, dtype.itemsize)
-        if dtype.hasobject or not lies_within(
-            self.size_bytes, offset, shape, strides, dtype.itemsize
-        ):
-            raise WireFormatError(
-                f"no array of {dtype}{tuple(shape)!r:.80} with strides {strides!r:.80} can be at "
-                f"byte {offset!r:.40} of a slot of {self.size_bytes} bytes"
-            )
-        private = None
-        if access == "private":
-            arena = self.arena
-            try:
-                # One of its own each time: it keeps pages that were written when the slot changes.
-                private = Mapping(
-                    arena.fd, arena.slot_bytes, arena.offset(self.index), private=True
-                )
-            except OSError as exc:
-                raise SlotError(arena.pid, str(exc)) from exc
-        readonly = access == "read"
-        try:
-            name = _EASY.get(id(dtype))
-            if name is not None:
-                return self.seen(
-                    name, tuple(shape), tuple(strides), offset, readonly=readonly, apart=private
-                )
-            every_byte = self.bytes_seen(readonly=readonly, private=private)
-            return np.ndarray(shape, dtype, buffer=every_byte, offset=offset, strides=strides)
-        except (ValueError, TypeError, OverflowError) as exc:  # too many dimensions, or too long
-            raise WireFormatError(f"no array of {dtype}{tuple(shape)!r:.80}: {exc}") from exc
-
-
-class _Attached:
-    """An arena of another process, with what is borrowed from it and how it was come by."""
-
-    __slots__ = ("arena", "leases", "ref", "spare_fd", "torn")
-
-    def __init__(self, arena: Arena, ref: SlotRef) -> None:
-        self.arena = arena
-        self.ref = ref
-        # By slot: isolated ones, and after those the one that the next to borrow it gets as well.
-        self.leases: dict[int, list[Lease]] = {}
-        self.torn: set[int] = set()  # where the arena's mapping is private and stays so
-        self.spare_fd = -1  # for a child, during a fork
-
-    def forget(self) -> None:
-        """Lets go of all that is borrowed from it, for good."""
-        for leases in self.leases.values():
-            for lease in leases:
-                lease.ref_counts = None
-
-    def is_there(self) -> bool:
-        """Whether the process that it was opened through still has it."""
-        try:
-            theirs = os.stat(proc_fd_path(self.ref.pid, self.ref.fd))
-        except OSError:
-            return False
-        ours = os.fstat(self.arena.fd)
-        return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
-
-
-class SlotReader(RefCounts):
+class SlotReader(LeaseCounts):
     """Everything that one process has borrowed.  It may be used from any thread.
 
     Args:
@@ -125,7 +31,12 @@ class SlotReader(RefCounts):
         super().__init__()
         self._max_arenas = max_arenas
         # Least recently used first.
-        self._arenas: OrderedDict[int, _Attached] = OrderedDict()
+        self._arenas: OrderedDict[int, Attached] = OrderedDict()
+        self._kept = KeptLeases()
+        self._aside = 0  # how many slots are copied aside
+        self._most_aside = most_aside()
+        self._pages = WrittenPages()
+        self._room = Room()
         forks.watch(self)
 
     def borrow(self, ref: SlotRef) -> Lease | None:
@@ -168,12 +79,30 @@ class SlotReader(RefCounts):
                 unlock(arena.fd, ref.slot)
                 raise
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so much is kept here, in bits, that what is borrowed is better copied at once."""
+        return self._aside >= self._most_aside
+
+    def settle(self, lease: Lease) -> None:
+        """Counts once less on a lease of a parcel that was worked off.
+
+        What somebody keeps of it may lie in memory of this process from then on, at the same
+        addresses: see `KeptLeases`.
+        """
+        with self.lock:
+            self._drain()
+            self.release(lease)
+            if lease.ref_counts is self and not lease.is_isolated and self._kept.add(lease):
+                self._copy_aside()
+
     def tend(self) -> None:
         """Closes arenas that their owners have closed; to be called about once a second."""
         with self.lock:
             self._drain()
+            self._copy_aside()
             for attached in list(self._arenas.values()):
-                if not attached.leases and not attached.is_there():
+                if attached.is_idle and not attached.is_there():
                     self._detach(attached)
 
     def close(self) -> None:
@@ -181,30 +110,85 @@ class SlotReader(RefCounts):
         with self.lock:
             for attached in list(self._arenas.values()):
                 attached.forget()
-                if attached.leases:
+                if not attached.is_idle:
                     # The leases keep it open, and it closes itself when they are gone.
                     del self._arenas[attached.arena.id]
+                    attached.spares.clear()
                 else:
                     self._detach(attached)
             self.ended.clear()
+            self._kept = KeptLeases()
+            self._pages.close()
+
+    def private_mapping(self, lease: Lease) -> Mapping:
+        with self.lock:
+            self._drain()
+            attached = self._arenas.get(lease.arena.id)
+            if attached is not None and attached.arena is lease.arena:
+                return attached.spares.take(lease)
+        arena = lease.arena  # it was let go in the meantime
+        return Mapping(arena.fd, arena.slot_bytes, arena.offset(lease.index), private=True)
 
     # ------------------------------------------------------------------
+    def _unused(self, private: PrivateMapping) -> None:
+        held = private.held
+        attached = None if held is None else self._arenas.get(held.arena.id)
+        if attached is not None and held is not None and attached.arena is held.arena:
+            attached.spares.put_back(private)
+
     def _freed(self, held: SlotHandle) -> None:
-        arena, index = held.arena, held.index
+        lease = cast("Lease", held)
+        self._kept.discard(lease)
+        self._aside -= lease.is_aside
+        if lease.is_aside and lease.own is not None:
+            return
+        arena, index = lease.arena, lease.index
         attached = self._arenas[arena.id]
-        leases = attached.leases[index]
-        leases[:] = [lease for lease in leases if lease is not held]
-        if held.is_isolated and held.own is None and not held.unisolate():
+        if lease.is_isolated and lease.own is None and not lease.unisolate():
             attached.torn.add(index)
+        if lease.is_aside:
+            del attached.aside[index]
+        else:
+            self._end(attached, lease)
+
+    def _end(self, attached: Attached, lease: Lease) -> None:
+        """Counts on the slot no more, as far as this lease of it is concerned."""
+        index = lease.index
+        leases = attached.leases[index]
+        leases[:] = [other for other in leases if other is not lease]
         if not leases:
             del attached.leases[index]
-            unlock(arena.fd, index)
+            unlock(attached.arena.fd, index)
 
-    def _lease(self, attached: _Attached, ref: SlotRef) -> Lease:
+    def _copy_aside(self) -> None:
+        """Lets slots go of which arrays keep little; those arrays go on, with a copy of that."""
+        for lease, pages in self._kept.mostly_dead():
+            if self.is_crowded:
+                return
+            arena, index = lease.arena, lease.index
+            try:
+                if lease.own is None:
+                    arena.mapping.replace(arena.offset(index), arena.slot_bytes, pages)
+                else:
+                    lease.own.replace(0, arena.slot_bytes, pages)
+            except OSError:
+                continue  # too many mappings: it stays as it is
+            self._kept.discard(lease)
+            attached = self._arenas[arena.id]
+            # For `find_slot`, too: they lie in no slot any more.
+            lease.is_isolated = lease.is_aside = True
+            lease.slices = []  # they say nothing of it any more, and are larger than what is kept
+            self._aside += 1
+            if lease.own is None:
+                attached.aside[index] = lease
+            self._end(attached, lease)
+
+    def _lease(self, attached: Attached, ref: SlotRef) -> Lease:
         arena, index = attached.arena, ref.slot
         leases = attached.leases.get(index, [])
         own = None
-        if index in attached.torn or any(lease.own is None for lease in leases):
+        taken = index in attached.torn or index in attached.aside
+        if taken or any(lease.own is None for lease in leases):
             # Isolated arrays lie where it would be seen.
             try:
                 own = Mapping(arena.fd, arena.slot_bytes, arena.offset(index))
@@ -214,7 +198,7 @@ class SlotReader(RefCounts):
         attached.leases[index] = [*leases, lease]
         return lease
 
-    def _attach(self, ref: SlotRef) -> _Attached | None:
+    def _attach(self, ref: SlotRef) -> Attached | None:
         self._make_room(self._max_arenas - 1)
         try:
             try:
@@ -230,18 +214,21 @@ class SlotReader(RefCounts):
             raise SlotError(ref.pid, str(exc)) from exc
         if arena is None:
             return None
-        attached = self._arenas[arena.id] = _Attached(arena, ref)
+        attached = self._arenas[arena.id] = Attached(
+            arena, ref, SpareMappings(self._pages, self._room)
+        )
         return attached
 
     def _make_room(self, most: int) -> None:
         """Closes arenas that nothing is borrowed from until there are at most so many."""
         if len(self._arenas) > most:
-            idle = [attached for attached in self._arenas.values() if not attached.leases]
+            idle = [attached for attached in self._arenas.values() if attached.is_idle]
             for attached in idle[: len(self._arenas) - most]:
                 self._detach(attached)
 
-    def _detach(self, attached: _Attached) -> None:
+    def _detach(self, attached: Attached) -> None:
         del self._arenas[attached.arena.id]
+        attached.spares.clear()
         attached.arena.close()
 
     # ------------------------------------------------------------------ fork
@@ -280,6 +267,6 @@ class SlotReader(RefCounts):
                 attached.spare_fd = -1
                 arena.pid = os.getpid()
             else:
-                attached.forget()
+                self._kept.discard(*attached.forget())
                 self._detach(attached)
         self.lock.release()

@@ -9,7 +9,8 @@ from __future__ import annotations
 from minipipe.protocol.wiring import InletSpec, OutletSpec, Role, Wiring
 from minipipe.stream.arrived import Turn
 from minipipe.stream.inlet import Inlet
-from minipipe.stream.node import Node, StopRun
+from minipipe.stream.node import Node
+from minipipe.stream.orders import PassLeft, StopRun
 from minipipe.stream.outbox import names_of
 from minipipe.stream.outlet import Outlet
 
@@ -19,6 +20,7 @@ __all__ = [
     "Node",
     "Outlet",
     "OutletSpec",
+    "PassLeft",
     "Role",
     "StopRun",
     "Turn",

@@ -17,25 +17,34 @@ def publish(page: Page, ends: Ends, paired: int | None) -> None:
         paired: of a join by identity: how many items it has put together.
     """
     words = page.words
-    queued = confirmed = 0
+    queued = confirmed = bytes_in = 0
     for number, inlet in enumerate(ends.inlets.values()):
         begun = inlet.turn.begun if inlet.turn is not None else 0
         if number == 0:  # a join takes an item of each of its streams for one call
-            taken = inlet.items_in + begun - inlet.tombstones
+            begun_items = inlet.turn.parcel.items_before(begun) if inlet.turn is not None else 0
+            taken = inlet.items_in + begun_items - inlet.tombstones
             words[WORD["items_in"]] = taken if paired is None else paired
         waiting = inlet.queued_items - begun
         queued += waiting
         confirmed += inlet.confirmed
-        page.put_fullness(number, waiting, inlet.pace.window * inlet.pace.producers)
+        bytes_in += inlet.bytes_in
+        page.put_fullness(number, waiting, inlet.producers.room_items)
     words[WORD["queued"]] = queued
+    words[WORD["bytes_in"]] = bytes_in
+    words[WORD["bytes_out"]] = sum(outlet.bytes_out for outlet in ends.outlets.values())
+    for number, outlet in enumerate(ends.outlets.values()):
+        page.put_occupancy(number, *outlet.consumers.occupancy)
     words[WORD["items_out"]] = sum(o.items_out - o.tombstones for o in ends.outlets.values())
-    ledgers = [recovery.ledger for recovery in ends.recoveries.values()]
+    # A ledger of bundles counts these; its last one may have fewer items.
+    ledgers = [(recovery.ledger, ends.bundle_size(r)) for r, recovery in ends.recoveries.items()]
     if ledgers:
-        confirmed = sum(ledger.next_number - ledger.open_items for ledger in ledgers)
-        words[WORD["kept_items"]] = sum(ledger.open_items for ledger in ledgers)
-        words[WORD["kept_bytes"]] = sum(ledger.open_bytes for ledger in ledgers)
-        words[WORD["peak_items"]] = max(ledger.peak_items for ledger in ledgers)
-        words[WORD["peak_bytes"]] = max(ledger.peak_bytes for ledger in ledgers)
+        confirmed = sum(size * ledger.settled_items for ledger, size in ledgers)
+        if ends.bundlings:
+            confirmed = min(confirmed, words[WORD["items_out"]])
+        words[WORD["kept_items"]] = sum(size * ledger.open_items for ledger, size in ledgers)
+        words[WORD["kept_bytes"]] = sum(ledger.open_bytes for ledger, _ in ledgers)
+        words[WORD["peak_items"]] = max(size * ledger.peak_items for ledger, size in ledgers)
+        words[WORD["peak_bytes"]] = max(ledger.peak_bytes for ledger, _ in ledgers)
     words[WORD["confirmed"]] = confirmed
 
 

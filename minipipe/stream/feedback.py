@@ -6,7 +6,6 @@ from minipipe.protocol.delivery.intervals import Interval
 from minipipe.protocol.delivery.paths import Path
 from minipipe.stream import records
 from minipipe.stream.arrived import Arrived
-from minipipe.stream.fields import flat
 from minipipe.stream.inlet import Inlet
 from minipipe.stream.outbox import Outbox
 
@@ -19,6 +18,8 @@ class Feedback:
 
     def report_turn(self, inlet: Inlet) -> None:
         """Tells the origin what became of the items of the parcel in work."""
+        if inlet.turn is None and not inlet.unconfirmed:
+            return
         for parcel, runs in inlet.confirmations():
             self._acknowledge(records.Confirm, inlet, parcel, runs, parcel.path)
         drops = inlet.drops()
@@ -39,20 +40,29 @@ class Feedback:
         path: Path,
     ) -> None:
         """Tells the origin of these items that they are confirmed, or dropped, at their path."""
-        record = kind(inlet.spec.region, parcel.epoch, flat(runs), path)
-        self._outbox.send_batched(parcel.origin, record, parcel.size_bytes)
+        size = parcel.size_bytes
+        about = (parcel.origin, kind, inlet.spec.region, parcel.epoch, path, runs)
+        self._outbox.acknowledge(*about, size_bytes=size)
 
     def grant(self, inlet: Inlet, *, idle: bool) -> None:
         """Tells the producers of an inlet what they may send, as far as that is news to them."""
-        for producer, grant in inlet.grants(idle=idle):
-            self._outbox.send(
-                producer,
-                records.Grant(
-                    inlet.spec.stream,
-                    grant.consumed,
-                    grant.finished,
-                    grant.window,
-                    round(grant.service_time_s * 1e6),
-                    grant.window_scale,
-                ),
+        said = inlet.grants(idle=idle)
+        if not said:
+            return
+        stream = inlet.spec.stream
+        for producer, grant, given, freed_bytes in said:
+            record = records.Grant(
+                stream,
+                grant.consumed,
+                grant.finished,
+                grant.window,
+                round(grant.service_time_s * 1e6),
+                grant.window_scale,
+                grant.is_ticket,
             )
+            if freed_bytes is not None:
+                self._outbox.send_batched(producer, record, freed_bytes)
+                continue
+            self._outbox.send(producer, record)
+            if given is not None:
+                self._outbox.send(producer, records.Recall(stream, given))

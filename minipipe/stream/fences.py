@@ -12,7 +12,7 @@ from typing import cast
 
 from minipipe.protocol.delivery.membership import SUPERVISOR
 from minipipe.protocol.delivery.paths import Path
-from minipipe.protocol.run.events import CrashSuspect
+from minipipe.protocol.run.told import CrashSuspect
 from minipipe.protocol.wiring import Role
 from minipipe.stream import records
 from minipipe.stream.ends import Ends
@@ -26,7 +26,11 @@ from minipipe.stream.shipment import Shipment
 
 
 class Fences:
-    """A worker's part in every recovery."""
+    """A worker's part in every recovery.
+
+    Attributes:
+        again: the regions in which something that was sent before is to be sent again.
+    """
 
     def __init__(
         self,
@@ -44,14 +48,9 @@ class Fences:
         self._feedback = feedback
         self._orders = orders
         self._handover = handover
-        self._again: set[int] = set()  # regions in which something is to be sent again
+        self.again: set[int] = set()
         # By region: items of this sender's that workers there have died of.
         self._charged: dict[int, list[CrashSuspect]] = {}
-
-    @property
-    def sends_again(self) -> bool:
-        """Whether something that was sent before is waiting to be sent again."""
-        return bool(self._again)
 
     def on_fence(self, fence: records.Fence) -> None:
         """Some are dead, and what is under way in the region does not count any more."""
@@ -90,7 +89,7 @@ class Fences:
     def send_again(self) -> None:
         """Sends again what there is room for."""
         ends = self._ends
-        for region in list(self._again):
+        for region in list(self.again):
             recovery = ends.recoveries[region]
             while (again := recovery.next()) is not None:
                 shipment = cast("Shipment", again.entry.payload)
@@ -99,19 +98,20 @@ class Fences:
                     break
                 recovery.sent(again.first + sent)
             if not recovery.busy:
-                self._again.discard(region)
+                self.again.discard(region)
 
     def _begin(self, region: int) -> None:
-        recovery = self._ends.recoveries[region]
-        items = recovery.items
+        ends = self._ends
+        recovery = ends.recoveries[region]
+        items = recovery.items * ends.bundle_size(region)
         settled = tuple(
             (segment, number, outputs)
             for segment, _, number, outputs, _ in self._charged.pop(region, ())
-            if recovery.ledger.is_settled(number, outputs)
+            if recovery.ledger.is_settled(ends.settled_as(region, segment, number), outputs)
         )
         self._outbox.send(SUPERVISOR, records.Resent(region, recovery.epoch, items, settled))
         if recovery.busy:
-            self._again.add(region)
+            self.again.add(region)
             self.send_again()
 
     def bury(self) -> None:

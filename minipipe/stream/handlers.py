@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from minipipe.errors import WireFormatError
+from minipipe.errors.cause import because
+from minipipe.protocol.delivery.bundles import split
 from minipipe.protocol.delivery.membership import SUPERVISOR, Peer
+from minipipe.protocol.delivery.numbering import pass_of
 from minipipe.protocol.flow.credit import Grant
 from minipipe.protocol.wiring import Role
 from minipipe.shm import SlotRef
@@ -19,10 +22,11 @@ from minipipe.stream.ends import Ends
 from minipipe.stream.fanout import topics_for
 from minipipe.stream.fences import Fences
 from minipipe.stream.fields import unflat
-from minipipe.stream.inlet import Inlet
 from minipipe.stream.memory import Memory
+from minipipe.stream.offers import Offers
 from minipipe.stream.orders import Orders
 from minipipe.stream.outbox import Outbox
+from minipipe.stream.passes import Passes
 from minipipe.stream.peers import Peers
 from minipipe.stream.probes import Probes
 from minipipe.stream.shipment import release_settled
@@ -44,6 +48,7 @@ class Handlers:
         fences: Fences,
         departure: Departure,
         probes: Probes,
+        offers: Offers,
     ) -> None:
         self._ends = ends
         self._peers = peers
@@ -53,6 +58,7 @@ class Handlers:
         self._absences = absences
         self._orders = orders
         self._fences = fences
+        self.passes = Passes(ends, orders, fences)
         self._departure = departure
         self._probes = probes
         self._early: list[wire.Message] = []
@@ -65,6 +71,9 @@ class Handlers:
             records.Mark: self._on_mark,
             records.At: self._on_at,
             records.Probe: self._on_probe,
+            records.Offer: offers.on_offer,
+            records.Recall: offers.on_recall,
+            records.Returned: offers.on_returned,
             records.Init: self._on_init,
             records.Join: self._on_join,
             records.Start: self._on_start,
@@ -80,6 +89,7 @@ class Handlers:
             records.Stop: self._on_stop,
             records.Exit: self._on_exit,
             records.Fence: self._on_fence,
+            records.Abandon: self._on_abandon,
             records.Fenced: self._on_fenced,
         }
 
@@ -116,12 +126,13 @@ class Handlers:
                 handler(message.sender, record)
             except WireFormatError as error:
                 stream = getattr(record, "stream", None)
-                raise message.refused(records.name_of(record), error.what, stream) from error
+                refused = message.refused(records.name_of(record), error.what, stream)
+                raise because(refused, error) from error
 
     # ------------------------------------------------------------ from workers
     def _on_items(self, sender: int, frames: Sequence[Buffer], items: records.Items) -> None:
         runs, epoch = items.runs, items.epoch
-        inlet = self._inlet(items.stream)
+        inlet = self._ends.inlet(items.stream)
         if sender not in inlet.producers.by_ident:
             raise WireFormatError("it comes from who has not said HELLO")
         if len(runs) == 2:
@@ -150,6 +161,13 @@ class Handlers:
             parcel.done = frozenset(items.done)
         if items.select:
             parcel.select = unflat(items.select)
+        bundling = inlet.spec.bundling
+        if bundling is not None:
+            parcel.members = split(unflat(items.members), bundling.size)
+            if len(parcel.members) != count:
+                raise WireFormatError("it has another number of bundles than it says")
+        elif items.members:
+            raise WireFormatError("it has bundles, and no such thing is expected")
         if items.keys:
             if any(len(keys) != count for _, keys in items.keys):
                 raise WireFormatError("it has another number of keys than of items")
@@ -166,17 +184,12 @@ class Handlers:
                 self._absences.missed(now_s, inlet.spec.region, epoch, sender, pid)
                 return
             parcel.leases = leases
+        inlet.bytes_in += parcel.size_bytes
         inlet.arrived(parcel)
-
-    def _inlet(self, stream: int) -> Inlet:
-        inlet = self._ends.inlets.get(stream)
-        if inlet is None:
-            raise WireFormatError(f"stream {stream} does not end here")
-        return inlet
 
     def _on_hello(self, sender: int, hello: records.Hello) -> None:
         peers = self._peers
-        inlet = self._inlet(hello.stream)
+        inlet = self._ends.inlet(hello.stream)
         self._outbox.open(sender, hello.address)
         inlet.producers.hello(sender, hello.segment)
         if hello.publisher:
@@ -186,10 +199,11 @@ class Handlers:
 
     def _on_grant(self, sender: int, said: records.Grant) -> None:
         service_time_s = said.service_time_us * 1e-6
-        told = Grant(said.consumed, said.finished, said.window, service_time_s, said.window_scale)
-        outlet = self._ends.outlets.get(said.stream)
-        if outlet is None:
-            raise WireFormatError(f"stream {said.stream} does not begin here")
+        told = Grant(
+            *(said.consumed, said.finished, said.window, service_time_s, said.window_scale),
+            is_ticket=said.is_ticket,
+        )
+        outlet = self._ends.outlet(said.stream)
         grant = self._outbox.granted(said.stream, sender, told)
         if grant is not None:
             outlet.consumers.granted(sender, grant, time.monotonic())
@@ -207,12 +221,16 @@ class Handlers:
 
     def _on_close(self, sender: int, close: records.Close) -> None:
         segment = self._peers.segment_of(sender)
+        if close.pass_ != self._orders.pass_:
+            return  # of one that was left early, or that was over before this worker came
         for inlet in self._ends.inlets_of(close.region):
             spec = inlet.spec
             if spec.role is not Role.STATELESS and segment in spec.closers:
-                inlet.closed(sender, inner=segment in spec.loop)
+                inlet.closed(sender, close.pass_, inner=segment in spec.loop)
 
     def _on_mark(self, sender: int, mark: records.Mark) -> None:
+        if pass_of(mark.number) != self._orders.pass_:
+            return  # its sender was told before us that this pass is left: what comes may be open
         for inlet in self._ends.inlets_of(mark.region):
             inlet.marked(sender, mark.number)
 
@@ -231,6 +249,8 @@ class Handlers:
         self._orders.note_crash_suspects(init.crash_suspects)
         for region, epoch in init.epochs:
             self._ends.begin_epoch(region, epoch)
+        if init.pass_:
+            self.passes.begin(init.pass_)
         for peer in new:
             self._peers.connect(peer)
 
@@ -250,11 +270,15 @@ class Handlers:
         self._fences.on_fence(fence)
         self._departure.look()
 
+    def _on_abandon(self, sender: int, abandon: records.Abandon) -> None:
+        self.passes.on_abandon(sender, abandon)
+        self._departure.look()
+
     def _on_fenced(self, sender: int, fenced: records.Fenced) -> None:
         self._fences.on_fenced(sender, fenced)
 
     def _on_start(self, sender: int, start: records.Start) -> None:
-        self._orders.started = True
+        self._orders.start(start.pass_)
 
     def _on_drain(self, sender: int, drain: records.Drain) -> None:
         self._orders.draining = True

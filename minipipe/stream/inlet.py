@@ -8,20 +8,24 @@ from collections.abc import Sequence
 from minipipe.codec import Access
 from minipipe.protocol.delivery.headcount import InletCounts
 from minipipe.protocol.delivery.intervals import Interval, runs_of
-from minipipe.protocol.delivery.order import ALL, Order
-from minipipe.protocol.delivery.paths import outputs
-from minipipe.protocol.flow.credit import WINDOW_BYTES, Grant, ServiceTime
+from minipipe.protocol.delivery.numbering import first_of
+from minipipe.protocol.flow.credit import WINDOW_BYTES, ServiceTime
+from minipipe.protocol.flow.tickets import Tickets
 from minipipe.protocol.wiring import InletSpec, Role
 from minipipe.stream.arrived import Arrived, Turn
-from minipipe.stream.parcel_decoder import ParcelDecoder
-from minipipe.stream.producers import Producers
+from minipipe.stream.in_order import InOrder
+from minipipe.stream.parcel_decoder import ParcelDecoder, apart
+from minipipe.stream.producers import Producers, Said
 
 
 class Inlet:
     """One worker's end of one stream that it takes from."""
 
-    def __init__(self, spec: InletSpec, decoder: ParcelDecoder) -> None:
+    def __init__(
+        self, spec: InletSpec, decoder: ParcelDecoder, tickets: Tickets | None = None
+    ) -> None:
         self.spec = spec
+        self._is_stateful = spec.role is Role.STATEFUL
         self.counts = InletCounts()
         self.access: Access = spec.access
         self.queue: deque[Arrived] = deque()
@@ -32,20 +36,18 @@ class Inlet:
         self.followed = True  # the status page's item is one of the parcel in work
         self.discards = False  # this segment has ended: what still comes is dropped
         self.discarded = 0
-        self.items_in = 0
+        self.items_in = self.bytes_in = 0
         self.tombstones = 0  # of these, what stood for something dropped before
         self.confirmed = 0
-        self._unconfirmed: list[Arrived] = []  # if stateful: read, and to be confirmed
+        self.unconfirmed: list[Arrived] = []  # if stateful: read, and to be confirmed
         self.pace = ServiceTime(spec.buffer_size)
-        self.producers = Producers(spec, self.pace)
+        self.producers = Producers(spec, self.pace, tickets)
         # The epoch that items begin in; if stateless, those of a higher one wait for its FENCE.
         self.epoch = 0
         self._seen_epoch = 0  # if stateless: the highest that an item has come in
-        self._producers = self.producers.by_ident
-        self._took = self.producers.took
+        self._producers, self._took = self.producers.by_ident, self.producers.took
         self._decode = decoder.decode
-        # Of one that takes items in order: what it has of each sender, and whose turn it is not.
-        self._orders: dict[int, Order[Arrived]] = {}
+        self._in_order = InOrder()  # if it takes items so: those whose turn it is not
 
     # ------------------------------------------------------------- arriving
     def arrived(self, parcel: Arrived) -> None:
@@ -57,10 +59,10 @@ class Inlet:
             return
         if parcel.epoch > self._seen_epoch and self.spec.role is Role.STATELESS:
             self._purge(parcel.epoch)
-        if self.spec.role is Role.STATEFUL:
+        if self._is_stateful:
             # Reading and the test of the epoch are one step with this (rule 7): what is in here
             # is confirmed before anything else is said to its origin.
-            self._unconfirmed.append(parcel)
+            self.unconfirmed.append(parcel)
         if self.discards:
             self._discard(parcel)
             return
@@ -69,30 +71,21 @@ class Inlet:
             self.queue.append(parcel)
             return
         # Here credit comes back when a parcel is read: what it waits for may need that credit.
+        self.producers.changed.add(parcel.producer)
         producer.consumed += parcel.count
         producer.freed_bytes += parcel.size_bytes
-        parcel.left = parcel.count
-        self._order(parcel.origin).add(parcel.runs, outputs(parcel.path), parcel)
+        self._in_order.add(parcel)
         self._hand_over(parcel.origin)
-
-    def _order(self, sender: int) -> Order[Arrived]:
-        order = self._orders.get(sender)
-        if order is None:
-            order = self._orders[sender] = Order(gapless=False)
-        return order
 
     def marked(self, sender: int, mark: int) -> None:
         """All that this sender has sent below this number is settled."""
         if self.spec.ordered:
-            self._order(sender).marked(mark)
+            self._in_order.marked(sender, mark)
             self._hand_over(sender)
 
     def _hand_over(self, sender: int) -> None:
         """Moves what it is the turn of to the queue."""
-        order = self._order(sender)
-        order.gapless = self.counts.is_gapless
-        while (piece := order.pop()) is not None:
-            self.queue.append(piece.parcel.piece(piece.position, piece.first, piece.items))
+        self.queue.extend(self._in_order.due(sender, is_gapless=self.counts.is_gapless))
 
     def lowest(self, sender: int) -> int:
         """The lowest number of this sender that is here and was not given to the functor (AT)."""
@@ -102,8 +95,7 @@ class Inlet:
         for parcel in self.queue:
             if parcel.origin == sender:
                 return parcel.runs[0][0]
-        order = self._order(sender)
-        return order.mark if order.lowest is None else min(order.lowest, order.mark)
+        return self._in_order.lowest(sender)
 
     def missed(self, parcel: Arrived) -> None:
         """What a parcel refers to is gone: it was not received, and nobody waits for its credit."""
@@ -161,8 +153,10 @@ class Inlet:
         """Drops what is left of the parcel in work; how many items that was."""
         turn = self.turn
         assert turn is not None
-        left = turn.parcel.count - turn.begun
-        self.items_in -= left  # which `end` takes for begun
+        parcel = turn.parcel
+        left = parcel.count - turn.begun
+        # Which `end` takes for begun.
+        self.items_in -= parcel.items_before(parcel.count) - parcel.items_before(turn.begun)
         turn.reached(turn.parcel.count)
         self.end()
         return left
@@ -185,12 +179,28 @@ class Inlet:
         self._took(parcel, parcel.count)
         parcel.release()
 
-    def closed(self, sender: int, *, inner: bool = False) -> None:
-        """A sender has sent its last; `inner`: it is in the same loop."""
+    def closed(self, sender: int, pass_: int = 0, *, inner: bool = False) -> None:
+        """A sender has sent its last of this pass; `inner`: it is in the same loop."""
         if sender not in self.closed_by:
-            self.marked(sender, ALL)
+            self.marked(sender, first_of(pass_ + 1))
             self.closed_by.add(sender)
             self.outer_closed += not inner
+
+    def begin_pass(self, pass_: int) -> None:
+        """What comes from now on is of this pass; what is here still is for nobody any more.
+
+        Not if stateless: that drops what is of an older epoch.
+        """
+        self.closed_by.clear()
+        self.outer_closed = self.discarded = 0
+        self.discards = False
+        if self.turn is not None:  # whoever works on it lets go of it
+            self.turn.stale = True
+        waiting = [*self.queue, *self._in_order.begin_pass(pass_)]
+        self.queue.clear()
+        for parcel in waiting:
+            self.queued_items -= parcel.count
+            self._drop(parcel)
 
     @property
     def size_bytes(self) -> int:
@@ -208,12 +218,7 @@ class Inlet:
     @property
     def owes(self) -> bool:
         """Whether a sender may be waiting to hear that large items have arrived."""
-        return bool(self._unconfirmed) and any(p.frames or p.leases for p in self._unconfirmed)
-
-    @property
-    def only_the_loop_feeds_it(self) -> bool:
-        """Whether all senders have closed that are not in the same loop."""
-        return self.outer_closed >= self.counts.outer_senders
+        return bool(self.unconfirmed) and any(p.frames or p.leases for p in self.unconfirmed)
 
     @property
     def ended(self) -> bool:
@@ -229,41 +234,48 @@ class Inlet:
             Exception: whatever unpickling raises, which runs code of the user's classes; then the
                 parcel still waits.
         """
-        items = self._decode(self.queue[0], self.access)
+        access = apart(self.access)
+        items = self._decode(self.queue[0], access)
         parcel = self.queue.popleft()
-        numbers: Sequence[int]
-        if len(parcel.runs) == 1:
-            numbers = range(*parcel.runs[0])
-        else:
-            numbers = [n for first, stop in parcel.runs for n in range(first, stop)]
-        self.turn = Turn(parcel, items, numbers)
+        numbers: Sequence[int] = range(*parcel.runs[0])
+        if len(parcel.runs) > 1:
+            numbers = [n for run in parcel.runs for n in range(*run)]
+        self.turn = Turn(parcel, items, numbers, access=access)
         return self.turn
 
-    def end(self) -> None:
-        """The parcel in work is finished."""
+    def end(self, *, keeps: bool = False) -> None:
+        """The parcel in work is finished; `keeps`: others work on, and release it at last."""
         turn = self.turn
         assert turn is not None and turn.begun == turn.parcel.count
-        self._took(turn.parcel, turn.begun)
+        parcel = turn.parcel
+        self._took(parcel, turn.begun)
         self.queued_items -= turn.begun
-        self.items_in += turn.begun
+        self.items_in += parcel.items_before(turn.begun) if parcel.members else turn.begun
         self.turn = None
-        turn.parcel.release()
+        if not keeps and (parcel.leases or parcel.whole is not None):
+            parcel.release()
 
     # ------------------------------------------------------------ reporting
-    def grants(self, *, idle: bool) -> list[tuple[int, Grant]]:
+    def grants(self, *, idle: bool) -> list[Said]:
         """What producers should hear now; `idle`: there is nothing to do."""
-        is_alone = self.counts.is_alone
-        withdraws = self.discards and not is_alone  # what it drops, others could take
-        return self.producers.grants(self.turn, withdraws=withdraws, is_alone=is_alone, idle=idle)
+        counts, producers = self.counts, self.producers
+        withdraws = self.discards and not counts.is_alone  # what it drops, others could take
+        tickets = producers.tickets
+        may_deal = tickets is not None and (tickets.in_force or counts.producers > 1)
+        if may_deal and producers.deals(counts, withdraws=withdraws):
+            everybody = len(producers.by_ident) >= counts.producers
+            return producers.deal(self.turn, self.queued_items, everybody=everybody, idle=idle)
+        return producers.grants(self.turn, withdraws=withdraws, is_alone=counts.is_alone, idle=idle)
 
     def confirmations(self) -> list[tuple[Arrived, list[Interval]]]:
         """The items to confirm now, each with a parcel that says whose they are.
 
         Of a stateful one, what has arrived since last asked; of a function Sink, what is finished.
         """
-        if self.spec.role is Role.STATEFUL:
-            read, self._unconfirmed = self._unconfirmed, []
-            self.confirmed += sum(parcel.count for parcel in read)
+        if self._is_stateful:
+            read, self.unconfirmed = self.unconfirmed, []
+            for parcel in read:
+                self.confirmed += parcel.count
             return [(parcel, parcel.runs) for parcel in read]
         turn = self.turn
         if turn is None or self.spec.role is not Role.FUNCTION_SINK:

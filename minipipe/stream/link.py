@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from minipipe.stream import wire
+from minipipe.protocol.delivery.intervals import Interval, IntervalSet
+from minipipe.protocol.delivery.paths import Path
+from minipipe.stream import records, wire
+from minipipe.stream.fields import flat
 from minipipe.transport import Buffer, Outlet
 
 
@@ -21,6 +24,7 @@ class Link:
         self._outlet: Outlet | None = None
         self._records: list[NamedTuple] = []
         self._held: list[list[Buffer]] = []
+        self._acknowledged: dict[tuple[Any, int, int, Path], list[Interval]] = {}
 
     @property
     def is_open(self) -> bool:
@@ -44,7 +48,7 @@ class Link:
 
     def close(self) -> None:
         """Sends no more."""
-        self._records, self._held = [], []
+        self._records, self._held, self._acknowledged = [], [], {}
         if self._outlet is not None:
             self._outlet.close()
 
@@ -52,16 +56,45 @@ class Link:
         """Sends `record` with the next flush, or before the next parcel."""
         self._records.append(record)
 
+    def acknowledge(
+        self,
+        kind: type[records.Confirm] | type[records.Dropped],
+        region: int,
+        epoch: int,
+        path: Path,
+        runs: Sequence[Interval],
+    ) -> None:
+        """Says with the next flush what became of these items: of all that are alike, at once."""
+        known = self._acknowledged.get((kind, region, epoch, path))
+        if known is None:
+            self._acknowledged[kind, region, epoch, path] = list(runs)
+        else:
+            known += runs
+
+    def _acknowledgements(self) -> list[NamedTuple]:
+        said: list[NamedTuple] = []
+        for (kind, region, epoch, path), runs in self._acknowledged.items():
+            merged = runs if len(runs) == 1 else list(IntervalSet(runs))
+            said.append(kind(region, epoch, flat(merged), path))
+        return said
+
     def flush(self, frames: Sequence[Buffer] = ()) -> None:
         """Sends what waits, as one message; `frames` are those of the last record.
 
         What could not be sent, as that raised, waits for the next flush, or `retry`.
         """
-        if not self._records:
+        waiting: list[NamedTuple] = self._records
+        if self._acknowledged:  # before all else: what is said of the same items later counts
+            waiting = [*self._acknowledgements(), *waiting]
+        elif not waiting:
             return
-        message: list[Buffer] = [self._writer.write(self._records), *frames]
+        message: list[Buffer] = [self._writer.write(waiting)]
+        if frames:
+            message += frames
         if self._outlet is None or self._held:
             self._held.append(message)
         else:
             self._outlet.send(message)
         self._records = []
+        if self._acknowledged:
+            self._acknowledged = {}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from minipipe.codec import ATOMS, Borrower, Decoder, Encoder, Lender, Named, Parcel
-from minipipe.shm import Lease, SlotPool, SlotReader, SlotRef
+from minipipe.shm import Borrowed, SlotHandle, SlotPool, SlotReader, SlotRef
 
 TEND_S = 1.0
 _WORDS = len(SlotRef._fields)
@@ -24,10 +24,14 @@ class Memory:
         self.pool = SlotPool(limit_bytes) if limit_bytes else None
         self.reader = SlotReader()
         self.lender = None if self.pool is None else Lender(self.pool)
+        # Slots that were lent and that arrays of this process may still write to.
+        self.writable_after_send: Sequence[SlotHandle] = (
+            () if self.lender is None else self.lender.writable_after_send
+        )
         self.borrower = Borrower(self.reader)
         self._tended_s = 0.0
 
-    def borrow(self, words: Sequence[int]) -> dict[tuple[int, ...], Lease] | None:
+    def borrow(self, words: Sequence[int]) -> dict[tuple[int, ...], Borrowed] | None:
         """Has all slots that a message refers to mapped and locked; None if one of them is gone.
 
         Returns them by reference, each with a count of one.
@@ -38,7 +42,7 @@ class Memory:
         Raises:
             SlotError: this process may not map more.
         """
-        leases: dict[tuple[int, ...], Lease] = {}
+        leases: dict[tuple[int, ...], Borrowed] = {}
         try:
             for at in range(0, len(words), _WORDS):
                 ref = SlotRef.read(words[at : at + _WORDS])
@@ -46,11 +50,26 @@ class Memory:
                 if lease is None:
                     release(leases.values())
                     return None
-                leases[ref] = lease
+                leases[ref] = Borrowed(self.reader, lease)
         except BaseException:
             release(leases.values())
             raise
         return leases
+
+    def isolate_sent_arrays(self, *, read_only_functor: bool = False) -> None:
+        """What was put to the outlets stays as it is, whatever the functor does with it later.
+
+        To be called if anything is `writable_after_send`, before the functor is called again, when
+        nothing else holds the item any more.
+
+        Args:
+            read_only_functor: it is known to do nothing to it.
+        """
+        if self.lender is not None:
+            if read_only_functor:
+                self.lender.forget()
+            else:
+                self.lender.isolate_sent()
 
     def without_slots(self, parcel: Parcel) -> Parcel:
         """The same items with their arrays in frames, for who cannot map the slots.

@@ -1,4 +1,4 @@
-"""One worker's sockets: what comes by its inbox is taken in, and what it owes is sent.
+"""One worker's sockets: what comes by them is taken in, and what it owes is sent.
 
 The worker's main thread owns it, except while that is in the user's functor: during a long one
 the service thread serves it.  How the two keep out of each other's way is said in
@@ -7,47 +7,40 @@ the service thread serves it.  How the two keep out of each other's way is said 
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from minipipe.codec import Encoder
-from minipipe.errors import WireFormatError
 from minipipe.protocol.delivery.membership import LOCAL_HOST, SUPERVISOR, Membership
+from minipipe.protocol.flow.credit import ServiceTime
+from minipipe.protocol.run.vital_signs import Activity
 from minipipe.protocol.wiring import Wiring
-from minipipe.shm import SlotHandle
 from minipipe.stream import wire
 from minipipe.stream.absent import Absences
 from minipipe.stream.counts import publish
 from minipipe.stream.departure import Departure
+from minipipe.stream.duties import FLUSH_S, PUBLISH_S, Duties, has_news
 from minipipe.stream.ends import Ends
 from minipipe.stream.feedback import Feedback
 from minipipe.stream.fences import Fences
 from minipipe.stream.handlers import Handlers
 from minipipe.stream.handover import Handover
 from minipipe.stream.memory import Memory
+from minipipe.stream.offers import Offers
 from minipipe.stream.ordering import Ordering
 from minipipe.stream.orders import Orders
 from minipipe.stream.outbox import Outbox, inbox_name
-from minipipe.stream.page import Page
-from minipipe.stream.parcel_decoder import ParcelDecoder
+from minipipe.stream.page import MESSAGES_IN, MESSAGES_OUT, WAKEUPS, Page
+from minipipe.stream.parcel_decoder import ParcelDecoder, encoder_for
 from minipipe.stream.peers import Peers
 from minipipe.stream.probes import Probes
+from minipipe.stream.reception import Reception
 from minipipe.stream.rest import Rest
 from minipipe.stream.skips import Skips
-from minipipe.transport import Buffer, Inbox, Transport
+from minipipe.stream.time_use import TimeUse
+from minipipe.transport import ControlInbox, Inbox, Transport
 
-logger = logging.getLogger("minipipe")
-
-LULL_S = 0.003  # nothing has come for this long: time for what nobody waits for
-FLUSH_S = 0.002  # while it works, a worker tells others of its progress this often
-LATER_S = 0.01  # and of what it has confirmed, this often: a message costs as much as an item
 WAIT_S = 1.0  # no wait is longer, so that one lost wake-up costs a second, not the run
-
-
-class StopRun(BaseException):
-    """Raised in the main thread, in the functor if need be, when the run is to end now."""
 
 
 class Node:
@@ -63,20 +56,18 @@ class Node:
         supervisor: str,
         page: Page,
         memory: Memory | None = None,
+        control: ControlInbox | None = None,
         host: str = LOCAL_HOST,
     ) -> None:
         self.ident = ident
         self.wiring = wiring
-        self.page = page
-        self.handover = Handover(page)
+        self.page, self._words = page, page.words
+        self.handover, self.time_use = Handover(page), TimeUse(page)
         self.membership = Membership(run, host)
         self.inbox: Inbox = transport.bind(inbox_name(ident))
+        self.reception = Reception(self.inbox, control)
         self.memory = Memory(None) if memory is None else memory
-        self.lender = self.memory.lender
-        # Slots that were lent and that arrays of this process may still write to.
-        self.writable_after_send: Sequence[SlotHandle] = (
-            () if self.lender is None else self.lender.writable_after_send
-        )
+        self.writable_after_send = self.memory.writable_after_send
         self.absences = Absences(self.membership)
         self.parcel_decoder = ParcelDecoder(self.inbox, self.memory.borrower)
         outbox = Outbox(
@@ -92,7 +83,7 @@ class Node:
         self.ends = Ends.of(
             wiring,
             ident,
-            encoder=Encoder(lender=self.lender),
+            encoder=encoder_for(self.inbox, self.memory.lender),
             decoder=self.parcel_decoder,
             dispatch=outbox.dispatch,
         )
@@ -119,6 +110,7 @@ class Node:
         self.ordering = Ordering(self.ends, self.peers, outbox)
         self.departure = Departure(self.ends, self.peers, outbox, self.orders)
         self.probes = Probes(ident, self.ends, outbox)
+        self.offers = Offers(self.ends, outbox)
         self._handlers = Handlers(
             self.ends,
             self.peers,
@@ -129,13 +121,12 @@ class Node:
             fences=self.fences,
             departure=self.departure,
             probes=self.probes,
+            offers=self.offers,
         )
-        self._flushed_s = 0.0
-        self._told_all_s = 0.0
-
-    def sync_progress(self, in_user_code: int) -> None:
-        """Brings the parcel in work up to date, from the item that the functor is at."""
-        self.ends.sync_progress(in_user_code)
+        self.passes = self._handlers.passes
+        self.duties = Duties(self.ends, outbox, self.skips, page)
+        self._outlets, self._inlets = list(self.outlets.values()), list(self.inlets.values())
+        self.flushed_s = self._told_all_s = self._served_s = self._published_s = 0.0
 
     # --------------------------------------------------------------- sending
     def report(self, record: NamedTuple) -> None:
@@ -156,71 +147,75 @@ class Node:
 
     def flush(self, now_s: float, *, idle: bool = False) -> None:
         """Sends what is due: parcels, grants, confirmations.  `idle`: all parcels are due."""
-        if self.fences.sends_again:
+        if self.fences.again:
             self.fences.send_again()
-        for outlet in self.outlets.values():
-            if idle:
+        for outlet in self._outlets:
+            if outlet.unsent and (idle or outlet.is_due(now_s)):
                 outlet.flush()
-            else:
-                outlet.flush_if_due(now_s)
-        for inlet in self.inlets.values():
-            self.report_turn(inlet)
+        for inlet in self._inlets:
+            if has_news(inlet):
+                self.report_turn(inlet)
             self.feedback.grant(inlet, idle=idle)
-        self.ordering.send_marks()
+        self.offers.send(now_s)
+        if self.ordering.in_use:
+            self.ordering.send_marks()
         if self.rest.passive and idle:
             self.rest.report()
-        everything = idle or now_s - self._told_all_s >= LATER_S
+        self.flushed_s = now_s
+        everything = idle or now_s - self._told_all_s >= self.duties.told_every_s
         if everything:
             self._told_all_s = now_s
             if self.skips.waits:  # before others hear that these items are done with
                 self._report_skips()
         self.outbox.flush(everything=everything)
-        self._flushed_s = now_s
-        self.memory.tend(now_s)
-        self.absences.check(now_s)
-        self.publish()
+        if idle or now_s - self._published_s >= PUBLISH_S:
+            self._published_s = now_s
+            self.memory.tend(now_s)
+            self.absences.check(now_s)
+            self.publish()
+        self.duties.unpublished = now_s != self._published_s
 
     def tend(self, now_s: float) -> None:
         """Serves and flushes if the last time was long enough ago."""
-        if now_s - self._flushed_s >= FLUSH_S:
+        if now_s - self.flushed_s >= FLUSH_S:
+            self._served_s = now_s
             self.serve()
             self.flush(now_s)
 
-    def isolate_sent_arrays(self, *, read_only_functor: bool = False) -> None:
-        """What was put to the outlets stays as it is, whatever the functor does with it later.
+    def tend_before_call(self, number: int, now_s: float, pace: ServiceTime) -> None:
+        """Does the same, when the functor goes to this item: others hear that it is taken up.
 
-        To be called if anything is `writable_after_send`, before the functor is called again, when
-        nothing else holds the item any more.
-
-        Args:
-            read_only_functor: it is known to do nothing to it.
+        Sent in one message with what came of the item before, as far as it is for the same one.
         """
-        if self.lender is not None:
-            if read_only_functor:
-                self.lender.forget()
-            else:
-                self.lender.isolate_sent()
-
-    def reach(self, number: int | None) -> None:
-        """Counts the items of the parcel in work up to this one as taken."""
-        if number is not None:
-            self.sync_progress(number + 1)
+        self.ends.sync_progress(number + 1)
+        if now_s - self._served_s >= FLUSH_S:  # else it has waited for this very item just now
+            self._served_s = now_s
+            self.serve()
+        if pace.service_time_s >= PUBLISH_S:  # then nothing is left for the service thread
+            self._told_all_s = self._published_s = 0.0
+        self.flush(now_s)
 
     def publish(self) -> None:
         """Writes the counters to the status page."""
         publish(self.page, self.ends, self.paired)
+        self._words[MESSAGES_OUT] = self.outbox.messages
 
     # -------------------------------------------------------------- receiving
     def serve(self) -> None:
         """Takes in everything that has arrived."""
         while self._serve_one():
             pass
-        if self.outbox.awaits:
+        if self.outbox.awaiting:
             self._look_for_subscriptions()
 
-    def wait(self, timeout_s: float) -> None:
-        """Waits until something may be there to be served."""
-        self.inbox.wait(timeout_s, self.outbox.filenos())
+    def serve_orders(self) -> None:
+        """Takes in what the supervisor has said, and nothing else."""
+        while (order := self.reception.receive_order()) is not None:
+            self._handlers.take(order)
+
+    def wait(self, timeout_s: float | None, also: Sequence[int] = ()) -> None:
+        """Waits until something may be there to be served, or one of `also` is readable."""
+        self.reception.wait(timeout_s, (*self.outbox.filenos(), *also))
 
     def _look_for_subscriptions(self) -> None:
         now_s = time.monotonic()
@@ -229,69 +224,77 @@ class Node:
 
     def _serve_one(self) -> bool:
         """Takes in one message; False if there is none."""
-        return self._take(self.inbox.receive())
+        message = self.reception.receive()
+        if message is not None:
+            self._take(message)
+        return message is not None
 
-    def _take(self, buffers: list[Buffer] | None) -> bool:
-        if buffers is None:
-            return False
-        try:
-            message = wire.read(buffers, self.inbox)
-        except WireFormatError as error:
-            logger.warning("%s dropped a message: %s", self.inbox.bound_address, error)
-            return True
+    def _take(self, message: wire.Message) -> None:
+        self._words[MESSAGES_IN] += 1
         self._handlers.take(message)
-        return True
+        if message.sender == SUPERVISOR:
+            # All orders at once: that more of them wait here would wake up nobody.
+            self.serve_orders()
 
     def block(
         self, until: Callable[[], bool], *, to_the_end: bool = False, wait_s: float = WAIT_S
     ) -> None:
         """Serves until `until()`, which is asked at each message, and every `wait_s`.
 
-        Raises:
-            StopRun: the run is to end before that (not with `to_the_end`).
+        Unless `to_the_end`, raises StopRun, PassLeft: the run, or the pass, is to end before that.
         """
-        more = self._serve_one()
-        lull = True
+        more = lull = True
         while True:
-            if self.orders.stopped is not None and not to_the_end:
-                raise StopRun
+            if not to_the_end:
+                self.orders.check()
             if until():
+                self._served_s = time.monotonic()
                 return
-            if more:
-                more = self._serve_one()
+            if more and (more := self._serve_one()):
+                lull = True
                 continue
+            unsent = bool(self.fences.again)
+            for outlet in self._outlets:
+                unsent = unsent or bool(outlet.unsent)
             if lull:
                 # First what others may be waiting for.  The rest can wait until it is clear that
                 # nothing comes: on two cores it would be in the way of who works on an item now.
                 self._flush_urgent()
-                timeout_s = min(LULL_S, wait_s)
+                timeout_s = self.offers.within(min(self.duties.lull_s, wait_s))
             else:
                 self.flush(time.monotonic(), idle=True)
-                timeout_s = wait_s
-            if self.outbox.awaits:  # after the last send, which may swallow their wake-up
+                timeout_s = self.offers.within(wait_s)
+            awaits = bool(self.outbox.awaiting)
+            if awaits:  # after the last send, which may swallow their wake-up
                 self._look_for_subscriptions()
-            if until():
+            if (unsent or awaits) and until():
                 return
-            lull = not lull
             self.handover.waiting = True
+            self.time_use.enter(Activity.BLOCKED if self.probes.blocked else Activity.STARVED)
             try:
-                buffers = self.inbox.receive_within(timeout_s, self.outbox.filenos())
+                message = self.reception.receive_within(timeout_s, self.outbox.filenos())
             finally:
                 self.handover.waiting = False
-            if lull and buffers is not None:
-                self._flushed_s = time.monotonic()  # nothing was owed since
-            more = self._take(buffers)
-            lull = lull or more
+                self.time_use.enter(Activity.OWN)
+            self._words[WAKEUPS] += 1
+            if message is not None:
+                if not lull:
+                    self.flushed_s = time.monotonic()  # nothing was owed since
+                self._take(message)
+            lull = more = message is not None
 
     def _flush_urgent(self) -> None:
         """Sends what others may be waiting for: parcels, credit, room for large items."""
-        if self.fences.sends_again:
+        if self.fences.again:
             self.fences.send_again()
-        for outlet in self.outlets.values():
-            outlet.flush()
-        for inlet in self.inlets.values():
-            if inlet.owes or inlet.spec.ordered:
+        for outlet in self._outlets:
+            if outlet.unsent:
+                outlet.flush()
+        for inlet in self._inlets:
+            if inlet.spec.ordered or (inlet.unconfirmed and inlet.owes):
                 self.report_turn(inlet)
             self.feedback.grant(inlet, idle=True)
-        self.ordering.send_marks()
+        self.offers.send(time.monotonic())
+        if self.ordering.in_use:
+            self.ordering.send_marks()
         self.outbox.flush(everything=False)

@@ -13,7 +13,11 @@ from minipipe.stream.peers import Peers
 
 
 class Ordering:
-    """What a worker says about order."""
+    """What a worker says about order.
+
+    Attributes:
+        in_use: it says anything.
+    """
 
     def __init__(self, ends: Ends, peers: Peers, outbox: Outbox) -> None:
         self._ends = ends
@@ -28,6 +32,7 @@ class Ordering:
             if spec.is_sender and spec.ordered_receivers
         }
         self._senders = {spec.region: spec.region_senders for spec in inlets if spec.ordered}
+        self.in_use = bool(self._receivers or self._senders)
         self._marked: dict[tuple[int, int], int] = {}  # what each receiver was told, by region
         self._low_watermarks: dict[tuple[int, int], int] = {}  # and each sender
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from minipipe.codec import Parcel
+from minipipe.protocol.delivery.intervals import Interval
 from minipipe.protocol.delivery.membership import SUPERVISOR, Membership
+from minipipe.protocol.delivery.paths import Path
 from minipipe.protocol.delivery.recent import Recent
 from minipipe.protocol.flow.credit import Grant
 from minipipe.protocol.wiring import OutletSpec
@@ -15,7 +17,7 @@ from minipipe.stream.fanout import Fanout
 from minipipe.stream.fields import flat
 from minipipe.stream.link import Link
 from minipipe.stream.memory import Memory, references
-from minipipe.stream.page import Page
+from minipipe.stream.page import PARCELS, Page
 from minipipe.stream.shipment import Shipment
 from minipipe.transport import Transport
 
@@ -56,11 +58,11 @@ class Outbox:
         self._membership = membership
         self._memory = memory
         self._transport = transport
-        self._page = page
+        self._words = page.words
         self._writer = wire.Writer(membership.run, ident)
         self._links: dict[int, Link] = {}
         self._dirty: dict[int, Link] = {}
-        self._later: dict[int, Link] = {}
+        self.later: dict[int, Link] = {}
         # Which definitions of classes a consumer has had with a stream's parcels, and still has.
         self._defined: dict[int, dict[int, Recent[None]]] = {}
         self._kept_bytes = 0  # what others keep until they hear of what may come later
@@ -69,13 +71,18 @@ class Outbox:
             for spec in outlets
             if spec.broadcast
         }
-        self._awaiting: list[Fanout] = []  # those that a subscription is still to come to
+        self.awaiting: list[Fanout] = []  # those that a subscription is still to come to
         self._link(SUPERVISOR).open(transport.connect(supervisor))
+
+    @property
+    def messages(self) -> int:
+        """How many messages it has sent."""
+        return self._writer.messages
 
     # ----------------------------------------------------------------- records
     def _link(self, ident: int) -> Link:
         link = self._links.get(ident)
-        if link is None:
+        if link is None:  # the first time
             link = self._links[ident] = Link(self._writer)
             peer = self._membership.peers.get(ident)
             if peer is not None:
@@ -126,12 +133,29 @@ class Outbox:
         for peer in [ident for ident in self._links if ident in dead]:
             self._links.pop(peer).close()
             self._dirty.pop(peer, None)
-            self._later.pop(peer, None)
+            self.later.pop(peer, None)
         for peer in [ident for ident in self._defined if ident in dead]:
             del self._defined[peer]
         for fanout in self._fanouts.values():
             fanout.forget(dead)
-        self._awaiting = [fanout for fanout in self._awaiting if fanout.waits]
+        self.awaiting = [fanout for fanout in self.awaiting if fanout.waits]
+
+    def acknowledge(
+        self,
+        ident: int,
+        kind: type[records.Confirm] | type[records.Dropped],
+        region: int,
+        epoch: int,
+        path: Path,
+        runs: Sequence[Interval],
+        *,
+        size_bytes: int,
+    ) -> None:
+        """Tells the sender of these items what became of them, as late as `send_batched` does."""
+        link = self._link(ident)
+        link.acknowledge(kind, region, epoch, path, runs)
+        self.later[ident] = link
+        self._kept_bytes += size_bytes
 
     def send_batched(self, ident: int, record: NamedTuple, size_bytes: int) -> None:
         """Sends `record` with the next flush of everything, or whatever goes there before.
@@ -141,27 +165,35 @@ class Outbox:
         """
         link = self._link(ident)
         link.add(record)
-        self._later[ident] = link
+        self.later[ident] = link
         self._kept_bytes += size_bytes
 
     def flush(self, *, everything: bool = True) -> None:
         """Sends all records that wait; not `everything`: but for those that may come later."""
-        if self._later and (everything or self._kept_bytes >= OWES_BYTES):
-            self._dirty.update(self._later)
-            self._later.clear()
+        dirty, later = self._dirty, self.later
+        if later and (everything or self._kept_bytes >= OWES_BYTES):
+            dirty.update(later)
+            later.clear()
             self._kept_bytes = 0
-        for link in self._dirty.values():
-            link.flush()
-        self._dirty.clear()
+        if dirty:
+            for link in dirty.values():
+                link.flush()
+            dirty.clear()
 
     # ----------------------------------------------------------------- parcels
     def dispatch(
-        self, spec: OutletSpec, targets: Sequence[int], shipment: Shipment, everybody: bool
+        self,
+        spec: OutletSpec,
+        targets: Sequence[int],
+        shipment: Shipment,
+        everybody: bool,
+        wanted: int,
     ) -> None:
         """Sends a parcel to its consumers, at once.
 
         Args:
             everybody: of a broadcast, that these are the consumers of all segments.
+            wanted: how many items the consumer is asked to allow in all; 0: nothing is said.
         """
         about = (
             spec.stream,
@@ -173,16 +205,19 @@ class Outbox:
             flat(shipment.select) if shipment.select else (),
             shipment.keys,
         )
+        members = flat(shipment.members) if shipment.members else ()
         links: list[tuple[Link, Sequence[int]]]
         if spec.broadcast:
             links = self._fanouts[spec.stream].links_to(targets, everybody=everybody)
         else:
             links = [(self._link(targets[0]), targets)]
             self._dirty.pop(targets[0], None)
+            if wanted:
+                links[0][0].add(records.Offer(spec.stream, wanted))
         for link, reached in links:
             contents = shipment.contents
             if not isinstance(contents, Parcel):
-                link.add(records.Items(*about, (), (), contents))
+                link.add(records.Items(*about, (), (), contents, members))
                 link.flush()
                 continue
             slots: Sequence[int] = ()
@@ -193,9 +228,9 @@ class Outbox:
                     contents = self._memory.without_slots(contents)
             classes = contents.classes
             defined = self._definitions(spec.stream, reached, classes) if classes else ()
-            link.add(records.Items(*about, slots, defined, contents.body))
+            link.add(records.Items(*about, slots, defined, contents.body, members))
             link.flush(contents.frames)
-        self._page.parcels += 1
+        self._words[PARCELS] += 1
 
     def _definitions(
         self, stream: int, consumers: Sequence[int], classes: Mapping[bytes, bytes]
@@ -229,8 +264,8 @@ class Outbox:
         if fanout is None:
             return "", False
         fanout.expect(subscriber, with_everybody=is_sole)
-        if fanout not in self._awaiting:
-            self._awaiting.append(fanout)
+        if fanout not in self.awaiting:
+            self.awaiting.append(fanout)
         return fanout.address, is_sole
 
     def granted(self, stream: int, consumer: int, grant: Grant) -> Grant | None:
@@ -238,14 +273,9 @@ class Outbox:
         fanout = self._fanouts.get(stream)
         return grant if fanout is None else fanout.granted(consumer, grant)
 
-    @property
-    def awaits(self) -> bool:
-        """Whether a subscription is still to come."""
-        return bool(self._awaiting)
-
     def filenos(self) -> list[int]:
         """What is readable when `subscriptions` may have news."""
-        return [fanout.publisher.fileno() for fanout in self._awaiting]
+        return [fanout.publisher.fileno() for fanout in self.awaiting]
 
     def subscriptions(self) -> list[tuple[int, int, Grant]]:
         """Stream, consumer and grant of those whose subscription has come since last asked.
@@ -257,5 +287,5 @@ class Outbox:
             for stream, fanout in self._fanouts.items()
             for consumer, grant in fanout.arrivals()
         ]
-        self._awaiting = [fanout for fanout in self._awaiting if fanout.waits]
+        self.awaiting = [fanout for fanout in self.awaiting if fanout.waits]
         return found

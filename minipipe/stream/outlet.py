@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from minipipe.codec import ATOMS, Encoder
-from minipipe.protocol.delivery.ledger import Ledger
+from minipipe.codec import ATOMS, Encoder, Parcel, small_copy
+from minipipe.protocol.delivery.intervals import Interval
 from minipipe.protocol.delivery.paths import ROOT, Path
 from minipipe.protocol.delivery.recovery import Again, Recovery
 from minipipe.protocol.wiring import OutletSpec
 from minipipe.stream.arrived import NOTHING_DONE, Done
-from minipipe.stream.consumers import Consumers, Targets
-from minipipe.stream.pending import Pending
+from minipipe.stream.chooser import Chooser
+from minipipe.stream.consumers import Targets, busy_until
+from minipipe.stream.pending import Pending, are_plain
 from minipipe.stream.shipment import Shipment
 
 PARCEL_S = 0.002  # no item waits longer than this for others to share its parcel
@@ -20,24 +22,15 @@ PARCEL_BYTES = 256 * 1024
 # After a functor took this long an item is likely alone: it goes at once.  (That is the latency
 # of a first item; those of a burst then share parcels.)
 PAUSE_S = 0.000_2
+BUSY_S = 0.006  # who is busy for so long does not need it at once; by then it has been sent
 ATOM_BYTES = 9  # what a number needs in msgpack, at most
 
-# Consumers; whether a broadcast may go to everybody at once, who are then all of its consumers.
-Dispatch = Callable[[OutletSpec, Sequence[int], Shipment, bool], None]
+# Consumers; whether a broadcast may go to everybody at once, who are then all of its consumers; how
+# many items the consumer should allow in all, of whose tickets this is one.
+Dispatch = Callable[[OutletSpec, Sequence[int], Shipment, bool, int], None]
 
 
-def _are_plain(tokens: list[Any]) -> bool:
-    """Whether msgpack has all of them: floats, or integers of at most 64 bits."""
-    if len(tokens) == 1:  # somebody waits for this one
-        kind = type(tokens[0])
-        return kind is float or (kind is int and -(2**63) <= tokens[0] < 2**63)
-    kinds = set(map(type, tokens))
-    if kinds == {int}:
-        return min(tokens) >= -(2**63) and max(tokens) < 2**63  # type: ignore[no-any-return]
-    return kinds == {float}
-
-
-class Outlet:
+class Outlet(Chooser):
     """One worker's end of one stream that it puts to."""
 
     def __init__(
@@ -48,23 +41,19 @@ class Outlet:
         dispatch: Dispatch,
         recovery: Recovery | None,
     ) -> None:
-        self.spec = spec
-        self.consumers = Consumers(spec)
-        self.recovery = recovery  # None: it is stateless
-        self.ledger: Ledger | None = None if recovery is None else recovery.ledger
-        self.items_out = 0
+        super().__init__(spec, ident, recovery)
+        self.items_out = self.bytes_out = 0
         self.tombstones = 0  # of these, what stands for something dropped
-        self.closed = False
+        self.last_closed = -1  # the last pass whose end all receivers were told of
         self._encoder = encoder
         self._dispatch = dispatch
-        self._origin, self._epoch, self._path, self._done = ident, 0, ROOT, NOTHING_DONE
+        self._origin, self._epoch = ident, 0
         joins = [carried.join for carried in spec.carried]
         self._pending = Pending(joins, numbered=recovery is None)
+        self.unsent = self._pending.tokens  # what waits to be sent: to be looked at only
         self.append = self._pending.append
         self.append_bare = self._pending.append_bare
         self.append_number = self._pending.append_number
-        self.room = 0  # how many more the consumers chosen for it have credit for
-        self._targets: Targets | None = None  # of the parcel under way
 
     @property
     def next_number(self) -> int:
@@ -94,69 +83,58 @@ class Outlet:
             if self.spec.broadcast:
                 self.room, self._targets = 0, None  # other groups may get it
 
+    # ------------------------------------ what is otherwise where items go in bundles
     @property
-    def ready(self) -> bool:
-        """Whether an item could be added now: there is `room`."""
-        if self.room > 0:
-            return True
-        pending = self._pending
-        if pending.tokens:
-            self.flush()
-            if pending.tokens:
-                return False
-        recovery = self.recovery
-        if recovery is not None and (recovery.busy or recovery.ledger.full):
-            return False
-        return self._choose()
+    def _whole(self) -> int:
+        """How many of what waits could be sent now."""
+        return len(self._pending.tokens)
 
-    def _choose(self) -> bool:
-        """Chooses who gets the next parcel; False if that is nobody now."""
-        chosen = self.consumers.chosen(self._path, self._done)
-        if chosen is None:
-            return False
-        self._targets, self.room = chosen
-        return True
+    def _fitting(self, count: int) -> int:
+        """How many of the oldest `count` there is room for."""
+        return min(count, self.room)
 
-    def reconsider(self) -> None:
-        """Time has passed since the consumer was chosen: another one may be the better by now."""
-        if not self._pending.tokens and not self.consumers.sole:
-            self.room = 0
+    def _numbered(self, count: int) -> tuple[list[Interval], list[Interval]]:
+        """The numbers of the oldest `count`: of bundles, if they go in such, and of the items."""
+        if self.ledger is None:
+            return self._pending.numbers(count), []
+        first = self.ledger.next_number
+        return [(first, first + count)], []
 
-    @property
-    def held_up_by(self) -> list[int]:
-        """The consumers that have no room; all of them, if it is the ledger that is full."""
-        return self.consumers.held_up_by(full=self.ledger is not None and self.ledger.full)
+    def end(self) -> int:
+        """Nothing more will be added; how many items are left out, as they make no whole bundle."""
+        return 0
 
     # ---------------------------------------------------------------- after a death
-    def forget(self, dead: Container[int]) -> None:
-        """Sends nothing more to these."""
-        self.consumers.forget(dead)
-        self.room, self._targets = 0, None
-
-    def retire(self, consumer: int) -> None:
-        """Sends nothing more to one that is to leave."""
-        self.consumers.retire(consumer)
-        self.room, self._targets = 0, None
-
     def fence(self, epoch: int) -> None:
         """Takes in that the epoch is another one.
 
         What a stateless worker was about to send counts for nothing any more: it is made again.
         """
-        self.room, self._targets = 0, None
+        self.choose_anew()
         if self.recovery is not None:
             self._epoch = epoch
         elif self._epoch < epoch:
-            pending = self._pending
-            for token in pending.tokens:
-                self._encoder.discard(token)
-            pending.drop_oldest(len(pending.tokens), pending.size_bytes)
+            self._drop_unsent()
+
+    def begin_pass(self) -> None:
+        """What comes next is of another pass; what waits still is for nobody any more."""
+        self.choose_anew()
+        self._drop_unsent()
+
+    def _drop_unsent(self) -> None:
+        pending = self._pending
+        for token in pending.tokens:
+            self._encoder.discard(token)
+        pending.drop_oldest(len(pending.tokens), pending.size_bytes)
+        if self.consumers.late is not None:
+            self.consumers.late.rests()
 
     def send_again(self, again: Again) -> int:
         """Sends a part of what is open again, as far as there is room; how many that were."""
         shipment = cast("Shipment", again.entry.payload)
         chosen = self.consumers.chosen(ROOT, again.done)
         if chosen is None:
+            self._wait()
             return 0
         targets, room = chosen
         count = min(room, again.stop - again.first)
@@ -177,10 +155,12 @@ class Outlet:
         Raises:
             ItemTypeError: the item cannot be sent.
         """
-        if type(item) not in ATOMS:
-            self.append(*self.snapshot(item), number)
-        else:
+        if type(item) in ATOMS:
             self.append(item, 0, number)
+        elif (copied := small_copy(item)) is not None:
+            self._pending.append_copied(copied, copied.nbytes, number)
+        else:
+            self.append(*self.snapshot(item), number)
 
     def snapshot(self, item: Any) -> tuple[object, int]:
         """A token of an item that is no atom, and its size: `append` is to follow, or `discard`.
@@ -188,50 +168,60 @@ class Outlet:
         Raises:
             ItemTypeError: the item cannot be sent.
         """
-        self._encoder.exclusive = self.spec.exclusive
+        self._encoder.begin(self.spec.stream, exclusive=self.spec.exclusive)
         return self._encoder.snapshot(item)
 
     def discard(self, token: object) -> None:
         """A snapshot will not be appended."""
         self._encoder.discard(token)
 
-    def added(self, began_s: float, now_s: float, items: int) -> None:
+    def added(self, began_s: float, now_s: float, items: int, pause_s: float = PAUSE_S) -> None:
         """Items were added since `began_s`: sends them if they should not wait.
 
         They wait for others to share their parcel unless there is no room for others, the
-        parcel is large or old, or the functor is so slow that others are not to be expected.
+        parcel is large or old, or the functor is so slow that others are not to be expected
+        before whoever gets them has nothing to do.
+
+        Args:
+            pause_s: it is, if it takes longer than this for an item.
         """
         pending = self._pending
         self.room -= items
         if not pending.tokens:
             return
         if not pending.began_s:
-            pending.began_s = began_s
+            pending.began_s = now_s if items == 1 else began_s
+        each_s = (now_s - began_s) / items if items else 0.0
         if (
             self.room <= 0
             or now_s - pending.began_s > PARCEL_S
-            or now_s - began_s > items * PAUSE_S
+            or each_s > PARCEL_S
+            or (each_s > pause_s and not self._are_busy_until(now_s + BUSY_S))
             or pending.load_bytes >= PARCEL_BYTES
         ):
             self.flush()
 
-    def flush_if_due(self, now_s: float) -> None:
-        """Sends the parcel if its oldest item has waited long enough."""
-        pending = self._pending
-        if pending.tokens and pending.began_s and now_s - pending.began_s >= PARCEL_S:
-            self.flush()
+    def _are_busy_until(self, until_s: float) -> bool:
+        """Whether those chosen have enough to do, as far as is known, so an item may wait."""
+        targets = self._targets
+        return targets is not None and busy_until(targets) > until_s
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether the oldest item that waits has waited long enough."""
+        began_s = self._pending.began_s
+        return began_s > 0.0 and now_s - began_s >= PARCEL_S
 
     def flush(self) -> None:
         """Sends what waits; after a death some of it may have to go on waiting."""
-        recovery, tokens = self.recovery, self._pending.tokens
-        while tokens:
+        recovery = self.recovery
+        while self.unsent and (count := self._whole):
             if recovery is not None and recovery.busy:
                 return  # first what was sent before
-            count = len(tokens)
             if self._targets is None:
                 if not self._choose():
+                    self._wait()
                     return
-                count = min(count, self.room)
+                count = self._fitting(count)
             self._flush(count)
 
     def _flush(self, count: int) -> None:
@@ -240,17 +230,17 @@ class Outlet:
         tokens, size = pending.tokens[:count], pending.size_bytes + ATOM_BYTES * count
         targets, self._targets, self.room = self._targets, None, 0
         assert targets is not None
-        rest = waiting - count
-        if rest:
+        if count < waiting:
             size = size * count // waiting
-        contents = tuple(tokens) if _are_plain(tokens) else self._encoder.encode(tokens)
-        ledger = self.ledger
-        if ledger is not None:
-            first = ledger.next_number
-            runs = [(first, first + count)]
+        contents: Parcel | tuple[Any, ...]
+        if are_plain(tokens):
+            contents = tuple(tokens)
         else:
-            runs = pending.numbers(count)
-        keys = pending.keys(count)
+            self._encoder.begin(self.spec.stream, exclusive=self.spec.exclusive)
+            contents = self._encoder.encode(tokens)
+        ledger, bundling = self.ledger, self.spec.bundling
+        runs, members = self._numbered(count)
+        keys = pending.keys(count) if self.spec.carried else ()
         shipment = Shipment(
             stream=self.spec.stream,
             epoch=self._epoch,
@@ -260,20 +250,32 @@ class Outlet:
             keys=keys,
             contents=contents,
             done=self._done,
+            members=members,
+            bundle_size=0 if bundling is None else bundling.size,
         )
+        # Consumers hold slots as a whole, however little of them it has.
+        in_slots = isinstance(contents, Parcel) and bool(contents.held)
+        kept_bytes = cast("Parcel", contents).size_bytes if in_slots else size
         # First it goes, then it is booked: somebody may be waiting for it.
-        self._send(shipment, targets, size)
+        self._send(shipment, targets, kept_bytes)
         self.items_out += count
+        self.bytes_out += kept_bytes
         self.tombstones += pending.drop_oldest(count, size)
         if ledger is not None:
-            ledger.open(count, size, shipment)
-        full = ledger is not None and ledger.full
-        if targets and self.consumers.sole and not rest and not full:  # nobody else is considered
-            self._targets = targets
-            self.room = min(accounts.room_items(target) for accounts, target in targets)
+            ledger.open(runs[0][1] - runs[0][0], kept_bytes, shipment)
+        if pending.tokens and self._whole:
+            return
+        if targets and not (ledger is not None and ledger.full):
+            room = self.consumers.room_if_sole(targets)
+            if room >= 0:
+                self._targets = targets  # nobody else is to be considered
+                self.room = self._items_for(room)
 
     def _send(self, shipment: Shipment, targets: Targets, size: int) -> None:
         consumers = self.consumers
-        everybody = len(targets) == len(consumers.groups)
-        self._dispatch(self.spec, [target for _, target in targets], shipment, everybody)
+        everybody, wanted, late = len(targets) == len(consumers.groups), 0, consumers.late
+        if late is not None and targets and (late.in_use or late.is_waiting):
+            wanted = late.sends(targets[0][1], time.monotonic())
+        idents = [targets[0][1]] if len(targets) == 1 else [target for _, target in targets]
+        self._dispatch(self.spec, idents, shipment, everybody, wanted)
         consumers.booked(shipment, targets, size, keeps_slots=self.recovery is None)

@@ -10,22 +10,31 @@ import mmap
 from dataclasses import fields
 
 from minipipe.protocol.delivery.paths import Outputs, Path, outputs
+from minipipe.protocol.run.durations import BUCKETS
 from minipipe.protocol.run.vital_signs import VitalSigns
+from minipipe.stream.under_way import TABLE_WORDS, CallTable, UnderWay
 
-SIZE_BYTES = 4096
+PAGE_BYTES = 4096
+DURATIONS_WORD = PAGE_BYTES // 8 + TABLE_WORDS  # behind it: the calls in several threads,
+SIZE_BYTES = 8 * (DURATIONS_WORD + BUCKETS)  # and how many took how long
 OUTSIDE = 2**64 - 1  # as `item`: in the user's code, but not with an item
 INLETS_WORD = 64  # from here on two words for each inlet: how many wait there, how many may
 MAX_INLETS = 128
 
 # How many outputs the path of the item in the functor has, then these.
-PATH_WORD = INLETS_WORD + 2 * MAX_INLETS
-MAX_OUTPUTS = SIZE_BYTES // 8 - PATH_WORD - 1  # forks beyond are not told apart here
+MAX_OUTLETS = 32
+OUTLETS_WORD = INLETS_WORD + 2 * MAX_INLETS  # the same of what it has sent
+PATH_WORD = OUTLETS_WORD + 2 * MAX_OUTLETS
+MAX_OUTPUTS = PAGE_BYTES // 8 - PATH_WORD - 1  # forks beyond are not told apart here
+
+_DERIVED = ("number", "outputs", "end", "is_in_functor", "beside", "durations")
 
 # A word for each of the vital signs, but for those that are read from others; and these two.
 _FIELDS = (
-    *(field.name for field in fields(VitalSigns) if field.name not in ("number", "outputs", "end")),
+    *(field.name for field in fields(VitalSigns) if field.name not in _DERIVED),
     "item",  # number + 1 of the item in the functor; 0: not in the functor; or OUTSIDE
     "stage",  # an EndStage; what its process's end waits for stands behind the page
+    "threads",  # that call its functor, and have a place in the table behind; 0: only the main one
 )
 
 
@@ -36,6 +45,7 @@ class Page:
         self._memory = memory if memory is not None else bytearray(SIZE_BYTES)
         self._view = memoryview(self._memory)
         self.words = self._view.cast("Q")
+        self.table = CallTable(self.words, PAGE_BYTES // 8)
 
     def close(self) -> None:
         self.words.release()
@@ -48,6 +58,11 @@ class Page:
         """The number of the item in the functor, if there is one."""
         item = self.words[ITEM_WORD]
         return item - 1 if 0 < item < OUTSIDE else None
+
+    @property
+    def calls(self) -> list[UnderWay]:
+        """The calls in its threads that are under way, the oldest first."""
+        return self.table.calls(self.threads) if self.threads else []
 
     @property
     def signs(self) -> tuple[int, ...]:
@@ -78,6 +93,11 @@ class Page:
             words[PATH_WORD] = 0
 
     @property
+    def durations(self) -> tuple[int, ...]:
+        """How many calls of the functor took how long."""
+        return tuple(self.words[DURATIONS_WORD : DURATIONS_WORD + BUCKETS].tolist())
+
+    @property
     def outputs(self) -> Outputs:
         """By which outputs the item in the functor came."""
         first = PATH_WORD + 1
@@ -96,6 +116,19 @@ class Page:
         place = INLETS_WORD + 2 * inlet
         return self.words[place], self.words[place + 1]
 
+    def put_occupancy(self, outlet: int, waiting: int, allowed: int) -> None:
+        """How many items of this outlet wait at its consumers, and how many may."""
+        if outlet < MAX_OUTLETS:
+            place = OUTLETS_WORD + 2 * outlet
+            self.words[place], self.words[place + 1] = waiting, allowed
+
+    def occupancy(self, outlet: int) -> tuple[int, int]:
+        """How many items of this outlet wait at its consumers, and how many may."""
+        if outlet >= MAX_OUTLETS:
+            return 0, 0
+        place = OUTLETS_WORD + 2 * outlet
+        return self.words[place], self.words[place + 1]
+
     items_in: int
     items_out: int
     dropped: int
@@ -108,10 +141,17 @@ class Page:
     item: int
     origin: int
     parcels: int
+    wakeups: int
+    messages_in: int
+    messages_out: int
+    cpu_ns: int
     turns: int
     deaths: int
     stage: int
     start: int
+    threads: int
+    failed: int
+    skipped: int
 
 
 def _word(index: int) -> property:
@@ -126,6 +166,8 @@ def _word(index: int) -> property:
 
 WORD = {name: index for index, name in enumerate(_FIELDS)}
 ITEM_WORD = WORD["item"]
+MESSAGES_IN, MESSAGES_OUT = WORD["messages_in"], WORD["messages_out"]
+PARCELS, WAKEUPS = WORD["parcels"], WORD["wakeups"]
 _ORIGIN, _TURNS = WORD["origin"], WORD["turns"]
 _CALL = [WORD[n] for n in ("origin", "turns", "dropped")]
 _SIGNS = [WORD[n] for n in ("item", "origin", "items_in", "items_out", "dropped", "confirmed")]

@@ -82,9 +82,9 @@ class Peers:
                     with_everybody=with_everybody,
                 )
                 outbox.send(peer.id, hello)
-            if peer.segment in spec.receivers and outlet.closed:
+            if peer.segment in spec.receivers and outlet.last_closed >= 0:
                 outbox.open(peer.id, peer.address)
-                outbox.send(peer.id, records.Close(spec.region))
+                outbox.send(peer.id, records.Close(spec.region, outlet.last_closed))
             if peer.segment in spec.ordered_receivers and outlet.ledger is not None:
                 outbox.open(peer.id, peer.address)
                 outlet.ledger.expect_low_watermark(peer.id)
@@ -105,11 +105,11 @@ class Peers:
             for address in self._publishers.pop(producer):
                 self._inbox.unsubscribe(address)
 
-    def close_region(self, outlet: Outlet) -> None:
-        """Tells all receivers that nothing more comes; the ledger is empty (rule 20)."""
+    def close_region(self, outlet: Outlet, pass_: int) -> None:
+        """Tells all receivers that this pass has ended; the ledger is empty (rule 20)."""
         assert outlet.ledger is not None and outlet.ledger.empty
-        outlet.closed = True
+        outlet.last_closed = pass_
         for peer in self.membership.peers.values():
             if peer.segment in outlet.spec.receivers:
                 self._outbox.open(peer.id, peer.address)
-                self._outbox.send(peer.id, records.Close(outlet.spec.region))
+                self._outbox.send(peer.id, records.Close(outlet.spec.region, pass_))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from minipipe.codec import ATOMS, SharedArray
+from minipipe.codec import ATOMS
 from minipipe.protocol.delivery.intervals import Interval, runs_of
 from minipipe.stream.arrived import Key
 from minipipe.stream.shipment import Keys
@@ -57,7 +58,8 @@ class Pending:
         kind = type(token)
         if kind not in ATOMS:
             self.size_bytes += size
-            self.load_bytes += size * SLOT_SHARE if kind is SharedArray else size
+            # (0: a small array, which is its own token.)
+            self.load_bytes += size - (1 - SLOT_SHARE) * getattr(token, "slot_bytes", 0)
         elif kind is str or kind is bytes:
             size = len(token)  # type: ignore[arg-type]
             self.size_bytes += size
@@ -71,8 +73,18 @@ class Pending:
             for known, key in zip(self._keys.values(), keys, strict=True):
                 known.append(key)
 
+    def append_copied(self, array: object, size: int, number: int) -> None:
+        """Adds a small array, which is its own token; there must be room, and no keys beside it."""
+        self.size_bytes += size
+        self.load_bytes += size
+        self.tokens.append(array)
+        if self._numbered:
+            self._numbers.append(number)
+
     def numbers(self, count: int) -> list[Interval]:
         """The numbers of the oldest `count`, if they are numbered."""
+        if count == 1 and self._numbered:
+            return [(self._numbers[0], self._numbers[0] + 1)]
         return runs_of(self._numbers[:count])
 
     def keys(self, count: int) -> Keys:
@@ -80,6 +92,18 @@ class Pending:
         if not self._keys:
             return ()
         return tuple((join, known[:count]) for join, known in self._keys.items())
+
+    def item_numbers(self, count: int) -> list[int]:
+        """The same, one by one."""
+        return self._numbers[:count]
+
+    def drop_newest(self, count: int) -> list[object]:
+        """The newest so many will not be sent; these are they."""
+        gone = self.tokens[len(self.tokens) - count :]
+        del self.tokens[len(self.tokens) - count :]
+        if not self.tokens:
+            self.size_bytes, self.load_bytes, self.began_s = 0, 0.0, 0.0
+        return gone
 
     def drop_oldest(self, count: int, size_bytes: int) -> int:
         """The oldest `count` are sent, or are for nobody any more; they had this size.
@@ -94,7 +118,18 @@ class Pending:
             del known[:count]
         self.tombstones -= gone
         self.size_bytes = max(0, self.size_bytes - size_bytes) if left else 0
-        self.load_bytes = self.size_bytes
+        self.load_bytes = float(self.size_bytes)
         if not left:
             self.began_s = 0.0
         return gone
+
+
+def are_plain(tokens: list[Any]) -> bool:
+    """Whether msgpack has all of them: floats, or integers of at most 64 bits."""
+    if len(tokens) == 1:  # somebody waits for this one
+        kind = type(tokens[0])
+        return kind is float or (kind is int and -(2**63) <= tokens[0] < 2**63)
+    kinds = set(map(type, tokens))
+    if kinds == {int}:
+        return min(tokens) >= -(2**63) and max(tokens) < 2**63  # type: ignore[no-any-return]
+    return kinds == {float}

@@ -1,11 +1,10 @@
 """Records: all that processes say to each other, a class for each, with its fields.
 
-This is the one place where they stand (those to the supervisor are in `stream.reports`).  Whoever
-says something makes one; `stream.wire` writes it, and reads it on the other side, where it is found
-by its class.  A field may be added at the end; with a default, who has no use for it need not know
-of it.  All processes of a run have the same
-version of the wire (`wire.WIRE_VERSION`), so no process has to understand the records of another
-one's version.
+This is the one place where they stand (those to the supervisor are in `stream.reports`, those about
+tickets in `stream.ticket_records`, about passes in `stream.pass_records`).  Whoever says something
+makes one; `stream.wire` writes it, and reads it on the other side, where it is found by its class.
+A field may be added at the end; with a default, who has no use for it need not know of it.  All
+processes of a run have the same version of the wire (`wire.WIRE_VERSION`).
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ from typing import Any, NamedTuple
 
 from minipipe.protocol.delivery.intervals import Interval
 from minipipe.protocol.delivery.paths import Path
-from minipipe.protocol.run.events import CrashSuspect
+from minipipe.protocol.run.told import CrashSuspect
 from minipipe.stream.fields import Definitions, Keys, Runs, SlotRefs
+from minipipe.stream.pass_records import Abandon, PassDone
 from minipipe.stream.registry import FORMS, OPS, name_of, record
 from minipipe.stream.reports import (
     Bound,
@@ -30,10 +30,12 @@ from minipipe.stream.reports import (
     Unloadable,
     Wired,
 )
+from minipipe.stream.ticket_records import Offer, Recall, Returned
 
 __all__ = [
     "FORMS",
     "OPS",
+    "Abandon",
     "At",
     "Bound",
     "Bye",
@@ -58,11 +60,15 @@ __all__ = [
     "Leave",
     "Log",
     "Mark",
+    "Offer",
+    "PassDone",
     "Probe",
+    "Recall",
     "Resent",
     "Rest",
     "Retire",
     "Retiring",
+    "Returned",
     "Skipped",
     "Start",
     "Stop",
@@ -73,7 +79,6 @@ __all__ = [
 ]
 
 
-# ---------------------------------------------------------------- between workers
 @record(1)
 class Hello(NamedTuple):
     """I put to this stream, and you take from it."""
@@ -95,6 +100,7 @@ class Grant(NamedTuple):
     window: int
     service_time_us: int
     window_scale: int
+    is_ticket: bool = False  # the window is what this producer has of the consumer's tickets
 
 
 @record(3)
@@ -114,6 +120,8 @@ class Items(NamedTuple):
     # What the codec wrote; or, if it holds nothing but numbers that msgpack has itself, these: one
     # packing less for each small item.
     body: bytes | tuple[Any, ...]
+    # Of bundles, which `runs` are then: the numbers of the items that are in them.
+    members: Runs = ()
 
 
 @record(4)
@@ -146,9 +154,10 @@ class Mark(NamedTuple):
 
 @record(7)
 class Close(NamedTuple):
-    """This sender sends no more, and all it sent is settled."""
+    """This sender sends no more in this pass, and all it sent is settled."""
 
     region: int
+    pass_: int = 0
 
 
 @record(9)
@@ -207,6 +216,7 @@ class Init(NamedTuple):
     peers: Sequence[tuple[int, int, str, str]]  # as in JOIN
     crash_suspects: Sequence[CrashSuspect]
     workers: Sequence[tuple[int, int]]  # how many each segment around has (segment, workers)
+    pass_: int = 0  # that the run is in
 
 
 @record(21)
@@ -221,7 +231,9 @@ class Join(NamedTuple):
 
 @record(22)
 class Start(NamedTuple):
-    """The sources may begin."""
+    """The sources may begin this pass."""
+
+    pass_: int = 0
 
 
 @record(23)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from minipipe.protocol.delivery.paths import Outputs
-from minipipe.protocol.run.events import Counts
+from minipipe.protocol.run.told import Counts
 from minipipe.stream.fields import Pickled, Runs
 from minipipe.stream.registry import record
 

@@ -9,6 +9,7 @@ from minipipe.protocol.delivery.membership import SUPERVISOR
 from minipipe.stream import records
 from minipipe.stream.counts import loop_counts
 from minipipe.stream.ends import Ends
+from minipipe.stream.inlet import Inlet
 from minipipe.stream.outbox import Outbox
 from minipipe.stream.peers import Peers
 
@@ -35,7 +36,7 @@ class Rest:
         From all members' counts it sees whether the whole loop has come to rest.
         """
         inlets = self._ends.inlets.values()
-        if not (self.ended or all(inlet.only_the_loop_feeds_it for inlet in inlets)):
+        if not (self.ended or all(map(_only_the_loop_feeds, inlets))):
             return
         loop = next((inlet.spec.loop for inlet in inlets), frozenset())
         sent, arrived = loop_counts(self._ends, self._peers.workers_of(loop))
@@ -43,3 +44,8 @@ class Rest:
         if now != self._told:
             self._told = now
             self._outbox.send(SUPERVISOR, now)
+
+
+def _only_the_loop_feeds(inlet: Inlet) -> bool:
+    """Whether all senders have closed that are not in the same loop."""
+    return inlet.outer_closed >= inlet.counts.outer_senders

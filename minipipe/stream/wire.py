@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import msgpack
 
 from minipipe.errors import RecordError, WireFormatError
+from minipipe.errors.cause import because
 from minipipe.stream.forms import Form
 from minipipe.stream.records import FORMS, OPS
-from minipipe.transport import LOCAL, Buffer, Inbox
+from minipipe.transport import LOCAL, Buffer, Receiver
 
 WIRE_VERSION = 2
 
@@ -36,7 +37,7 @@ class Message(NamedTuple):
     sender: int
     packed: Sequence[Any]
     frames: Sequence[Buffer]
-    inbox: Inbox
+    inbox: Receiver
 
     def records(self) -> list[NamedTuple]:
         """What it says.
@@ -50,7 +51,8 @@ class Message(NamedTuple):
                 op, fields = packed
                 form = FORMS[op]
             except (TypeError, ValueError, KeyError):
-                raise self.refused(f"{packed!r:.80}", "there is no such record") from None
+                refused = self.refused(f"{packed!r:.80}", "there is no such record")
+                raise because(refused, None) from None
             if not form.fits(fields):
                 raise self.refused(form.name, form.why_not(fields))
             record = _new(form.cls, fields)
@@ -77,10 +79,12 @@ class Writer:
     def __init__(self, run: int, sender: int) -> None:
         self._run = run
         self._sender = sender
+        self.messages = 0  # that were written
         self._pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
 
     def write(self, records: Sequence[NamedTuple]) -> bytes:
         """The head of a message."""
+        self.messages += 1
         packed = []
         for record in records:
             packed.append((OPS[type(record)], record))
@@ -88,7 +92,7 @@ class Writer:
         return head
 
 
-def read(buffers: Sequence[Buffer], inbox: Inbox) -> Message:
+def read(buffers: Sequence[Buffer], inbox: Receiver) -> Message:
     """The message in `buffers`, which has come by `inbox`.
 
     Raises:
@@ -97,7 +101,8 @@ def read(buffers: Sequence[Buffer], inbox: Inbox) -> Message:
     try:
         version, run, sender, packed = msgpack.unpackb(buffers[0], use_list=False)
     except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
-        raise WireFormatError(f"a message without a readable head: {error}") from error
+        unreadable = WireFormatError(f"a message without a readable head: {error}")
+        raise because(unreadable, error) from error
     if version != WIRE_VERSION:
         raise WireFormatError(
             f"a message in wire version {version!r}, this process speaks {WIRE_VERSION}: "

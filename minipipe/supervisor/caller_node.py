@@ -6,10 +6,11 @@ import time
 
 from minipipe.graph import Graph
 from minipipe.stream import Node, records
+from minipipe.stream.duties import LISTEN_S
 from minipipe.stream.node import WAIT_S
 from minipipe.stream.page import OUTSIDE
 from minipipe.supervisor.processes import WorkerProcesses
-from minipipe.transport import Transport
+from minipipe.transport import ControlInbox, Transport
 from minipipe.worker.service_thread import ServiceThread
 
 
@@ -25,14 +26,18 @@ def node_of_caller(
     segment = graph.caller
     assert segment is not None
     handle = next(h for h in processes.handles.values() if h.member.is_caller)
-    return Node(
+    node = Node(
         run=run,
         ident=handle.ident,
         wiring=graph.wiring(segment.index),
         transport=transport,
         supervisor=supervisor,
         page=processes.page_of(handle.ident),
+        control=ControlInbox(processes.controls.open(handle.ident).detach()),
     )
+    if processes.tracing is not None:
+        processes.tracing.begin_caller(node)
+    return node
 
 
 def join_in(caller: Node, service_thread: ServiceThread) -> None:
@@ -40,8 +45,8 @@ def join_in(caller: Node, service_thread: ServiceThread) -> None:
     caller.report(records.Bound(caller.inbox.address))
     caller.report(records.Wired())
     # Until the loop asks for an item, it is the service thread who serves.
+    service_thread.watch(time.monotonic(), LISTEN_S)
     caller.handover.enter(OUTSIDE)
-    service_thread.arm()
     service_thread.start()
 
 
@@ -54,6 +59,16 @@ def close_caller(node: Node, transport: Transport) -> None:
         with node.handover.announce() as in_user_code:
             if in_user_code or time.monotonic() > until_s:
                 transport.close()
+                node.reception.close()
+                _forget_items(node)
                 node.memory.close()
                 return
         time.sleep(0.001)
+
+
+def _forget_items(node: Node) -> None:
+    """Lets go of what the loop did not take: else that would live as long as the pipeline does."""
+    for inlet in node.inlets.values():
+        inlet.queue.clear()
+        inlet.unconfirmed.clear()
+        inlet.turn = None

@@ -15,8 +15,10 @@ from minipipe.errors import StartError
 from minipipe.graph import GraphSegment
 from minipipe.process.describe import text_of
 from minipipe.process.logs import SUMMARY, logger
+from minipipe.segments.gpus import VARIABLE
 from minipipe.segments.segment import Segment
 from minipipe.supervisor.functor_memory import FunctorMemory
+from minipipe.supervisor.gpus import GpuShare
 from minipipe.supervisor.pickling import pickle_functor
 from minipipe.supervisor.references import unpicklable
 from minipipe.supervisor.resources import MEND, Resource, resources
@@ -41,10 +43,24 @@ class Captured:
 
     pickled: PickledFunctor | None  # None: it has to be inherited
     payload: Task
-    environment: Mapping[str, str]  # of the worker, whole
+    environment: Mapping[str, str]  # of the workers, whole but for GPUs
+    gpus: GpuShare | None = None  # whatever they see, if None
+    workers: int = 1  # at the start
     memory: FunctorMemory | None = None  # with what is large in the pickled one
     why: str = ""  # it has to be inherited, in words
     resources: tuple[Resource, ...] = ()  # open files and the like, which it then shares
+
+    def environment_of(self, index: int) -> Mapping[str, str]:
+        """That of one worker, whole."""
+        if self.gpus is None:
+            return self.environment
+        return {**self.environment, VARIABLE: self.gpus.of(index)}
+
+    @property
+    def environments(self) -> list[Mapping[str, str]]:
+        """Those of all workers that there are at the start; some may be the same."""
+        count = self.workers if self.gpus is not None else 1
+        return [self.environment_of(index) for index in range(count)]
 
     @property
     def files(self) -> list[Any]:
@@ -67,12 +83,14 @@ def capture(
     flags: Sequence[Any] = (),
     *,
     seed: int,
+    gpus: GpuShare | None = None,
 ) -> Captured:
     """Captures the functor of `segment`.
 
     Args:
         seed: of the run.
         flags: the term flags of all segments; a functor that reaches one is inherited.
+        gpus: of its workers.
 
     Raises:
         StartError: it can neither be pickled nor inherited.
@@ -87,9 +105,11 @@ def capture(
         read_only_functor=declared.read_only_functor,
         tolerates=declared.max_failures is not None,
         dead_letter=declared.dead_letter,
+        threads=getattr(declared, "threads", 1),
+        batching=declared.batching,
     )
     environment = _environment(segment, declared, seed)
-    alone = Captured(None, payload, environment)
+    alone = Captured(None, payload, environment, gpus, segment.n_processes)
     if declared in _unloadable:
         # Tried once, in an earlier pass.
         error = _unloadable[declared]
@@ -99,7 +119,7 @@ def capture(
         pickled, memory = pickle_functor(declared, payload)
     except Exception as error:  # whatever a __reduce__ of the user's or a library's may raise
         return inherited(alone, declared, segment.n_processes, error, "pickled")
-    return Captured(pickled, payload, environment, memory)
+    return replace(alone, pickled=pickled, memory=memory)
 
 
 class _FlagError(TypeError):
@@ -203,9 +223,10 @@ def check_fork(declared: Segment, why: str, reason: BaseException | None = None)
     """
     if sys.platform != "linux":
         raise StartError(f"{why}, and only on Linux can it be inherited by fork") from reason
-    if declared.env:
+    given = "env=" if declared.env else "gpus=" if declared.gpus is not None else ""
+    if given:
         raise StartError(
-            f"{why}, so its workers are forked, and env= cannot be set before their interpreter "
+            f"{why}, so its workers are forked, and {given} cannot be set before their interpreter "
             "starts: make the functor picklable, or set the variables in this process"
         ) from reason
     for library in registry.imported():

@@ -9,9 +9,11 @@ from collections import deque
 from collections.abc import Sequence
 
 from minipipe.errors import WireFormatError
+from minipipe.process.describe import in_a_line
 from minipipe.protocol.run import lifecycle as life
 from minipipe.stream import wire
 from minipipe.supervisor.effects import Effects
+from minipipe.supervisor.enquiries import Enquiries
 from minipipe.supervisor.hosts.base import Report
 from minipipe.supervisor.observers import Observer, Observers
 from minipipe.supervisor.processes import WorkerProcesses
@@ -33,6 +35,7 @@ class Conductor:
         posted: what has happened in other threads: wishes of the user's, failures of ours.
 
     Args:
+        enquiries: where others ask how the run is doing.
         wake: a descriptor that is readable when something was posted.
     """
 
@@ -45,6 +48,7 @@ class Conductor:
         watchdog: Watchdog,
         observers: Sequence[Observer],
         *,
+        enquiries: Enquiries,
         wake: int,
     ) -> None:
         self.posted: deque[life.Event] = deque()
@@ -54,6 +58,7 @@ class Conductor:
         self._messages = messages
         self._watchdog = watchdog
         self._observers = Observers(observers, effects.failed)
+        self._enquiries = enquiries
         self._wake_read = wake
         self._place: DirectoryWatch | None = None
         self._more = False  # messages may be left in the inbox, and do not end a wait any more
@@ -86,6 +91,7 @@ class Conductor:
             for _ in range(len(effects.events)):  # what follows from these, in the next turn
                 self._handle(effects.events.popleft())
             effects.retry()
+            self._enquiries.look(readable)
             if self._lifecycle.stopping:
                 for event in self._messages.of_pages():
                     self._handle(event)
@@ -93,6 +99,16 @@ class Conductor:
             effects.attempt("looking at what workers do", self._look)
             if self._lifecycle.broken is not broken:
                 time.sleep(PAUSE_S)  # it may well fail again
+
+    def note_if_given_up(self) -> None:
+        """Says so in what the run has failed with, if a stop did not come to its end."""
+        last, failure = self._lifecycle.broken, self._lifecycle.cause
+        if self._lifecycle.gave_up and failure is not None:
+            then = "" if last is None or last is failure else f": {in_a_line(last)}"
+            failure.add_note(
+                "minipipe: the stop did not come to its end, as the supervisor failed while it "
+                f"stopped the run, so its workers were killed{then}"
+            )
 
     def _timeout_s(self) -> float | None:
         """How long nothing needs to be done, if nothing happens."""
@@ -112,7 +128,7 @@ class Conductor:
     def _wait(self, inbox: Inbox) -> list[int]:
         """Waits until something may have happened; the descriptors that say so."""
         try:
-            also = [self._wake_read, *self._processes.filenos()]
+            also = [self._wake_read, *self._processes.filenos(), *self._enquiries.filenos()]
             return inbox.wait(self._timeout_s(), also)
         except Exception as error:  # of any kind, as in `Effects.attempt`
             self._effects.failed(error, "waiting for workers")
@@ -162,7 +178,7 @@ class Conductor:
         if self._lifecycle.stopping:
             self._watchdog.end()
             return
-        self._watchdog.look(time.monotonic(), started=self._lifecycle.started)
+        self._watchdog.look(time.monotonic(), at_work=self._lifecycle.is_at_work)
 
     def _handle(self, event: life.Event) -> None:
         now_s = time.monotonic()

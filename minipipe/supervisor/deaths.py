@@ -42,7 +42,9 @@ class Deaths:
             worker=handle.name,
             pid=handle.pid,
             how=how,
-            item=item_in(self._processes.handles, handle, last.signs),
+            item=item_in(
+                self._processes.handles, handle, last.signs, alone_to_blame=last.condemned
+            ),
             why=why,
         )
         captured = self._processes.captured.get(handle.segment.index)

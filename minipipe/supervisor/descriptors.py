@@ -13,7 +13,7 @@ from minipipe.graph import Graph, GraphSegment
 
 # What was counted, rounded up: sockets of libzmq, pipes, sockets to zygotes, status pages.
 OWN = 40
-FOR_EACH_WORKER = 7  # in the supervisor: two pipes, its page, a connection each way
+FOR_EACH_WORKER = 7  # in the supervisor: three pipes, its page, a connection from it, its orders
 FOR_EACH_PEER = 3  # in a worker: an inbox's connection, an outlet with its own
 
 

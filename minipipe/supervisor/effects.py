@@ -26,7 +26,7 @@ class Effects:
         launched: every worker's process was asked for.
         suspect_files: of the items that workers have died of.
         messages: makes events of what a new worker does; set before the first action.
-        transport: where workers are connected to; set before the first of them is.
+        transport: where workers are bound; set before the first of them is.
 
     Args:
         run: the id of the run.
@@ -48,10 +48,10 @@ class Effects:
     def _link(self) -> Link:
         return Link(wire.Writer(self._run, SUPERVISOR))
 
-    def connect(self, worker: int, address: str) -> None:
-        """Opens the link to a worker, whose address is known now."""
+    def connect(self, worker: int) -> None:
+        """Opens the link to a worker that is bound: before, its process may be started again."""
         if worker in self._links:  # else it was replaced: nothing more is sent to it
-            self._links[worker].open(self.transport.connect(address))
+            self._links[worker].open(self._processes.controls.outlet(worker))
 
     def failed(self, error: BaseException, doing: str) -> None:
         """Something of our own has failed: that ends the run as other failures do."""
@@ -73,15 +73,17 @@ class Effects:
         return self.attempt(doing, self._carry_out, action)
 
     def retry(self) -> None:
-        """Sends the orders that could not be sent."""
+        """Sends the orders that could not be sent, as that failed or there was no room."""
+        self.attempt("giving orders to slow workers", self._processes.controls.flush)
         for worker in tuple(self._unsent):
             if self.attempt("giving an order to a worker again", self._links[worker].retry):
                 self._unsent.discard(worker)
 
     def _carry_out(self, action: life.Action) -> None:
         match action:
-            case life.SendInit(worker, peers, epochs, dead, crash_suspects, workers):
-                self._send(worker, records.Init(epochs, dead, peers, crash_suspects, workers))
+            case life.SendInit(worker, peers, epochs, dead, suspects, workers, pass_):
+                init = records.Init(epochs, dead, peers, suspects, workers, pass_)
+                self._send(worker, init)
             case life.SendFence(worker, region, epoch, dead, receivers, crash_suspects):
                 fence = records.Fence(region, epoch, dead, receivers, crash_suspects)
                 self._send(worker, fence)
@@ -109,11 +111,15 @@ class Effects:
                 self._send(worker, records.Retiring(consumer))
             case life.SendGone(worker, gone):
                 self._send(worker, records.Gone(gone))
-            case life.SendStart(worker):
-                self._send(worker, records.Start())
+            case life.SendStart(worker, pass_):
+                self._send(worker, records.Start(pass_))
+            case life.SendAbandon(worker, pass_, regions, dead, suspects):
+                self._send(worker, records.Abandon(pass_, regions, dead, suspects))
             case life.SendDrain(worker):
                 self._send(worker, records.Drain())
             case life.SendLeave(worker):
+                if self._is_caller(worker):  # it is no more than a loop that is not there
+                    self.events.append(life.Done(worker))
                 self._send(worker, records.Leave())
             case life.SendStop(worker, outcome):
                 if self._is_caller(worker):  # it has nothing to save, and may never look

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -58,9 +58,9 @@ class FunctorMemory:
             for extent, buffer in zip(self.extents, buffers, strict=True)
         )
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
         if hasattr(self, "fd"):
-            os.close(self.fd)
+            close(self.fd)  # (at the interpreter's end there may be no `os` here any more)
 
 
 def memory_for(segment: Segment, buffers: Buffers) -> FunctorMemory | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from minipipe.protocol.delivery.numbering import in_words
 from minipipe.protocol.delivery.paths import Outputs
 from minipipe.protocol.run.vital_signs import VitalSigns
 from minipipe.supervisor.worker_handle import WorkerHandle
@@ -17,10 +18,18 @@ def item_of(handles: Handles, origin: int, number: int | None, outputs: Outputs 
         return ""
     handle = handles.get(origin)
     at = f", branch {'.'.join(map(str, outputs))}" if outputs else ""
-    return f"item {number} of {handle.name!r}{at}" if handle else f"item {number}{at}"
+    which = f"item {in_words(number)}"
+    return f"{which} of {handle.name!r}{at}" if handle else f"{which}{at}"
 
 
-def item_in(handles: Handles, handle: WorkerHandle, signs: VitalSigns) -> str:
-    """The item that a worker's functor was at when it showed these signs, in words."""
+def item_in(
+    handles: Handles, handle: WorkerHandle, signs: VitalSigns, *, alone_to_blame: bool = False
+) -> str:
+    """The item that a worker's functor was at when it showed these signs, in words.
+
+    Args:
+        alone_to_blame: those that were under way at the same time have nothing to do with it.
+    """
     origin = handle.ident if handle.member.is_source else signs.origin
-    return item_of(handles, origin, signs.number, signs.outputs)
+    others = f" (and {len(signs.beside)} others)" if signs.beside and not alone_to_blame else ""
+    return item_of(handles, origin, signs.number, signs.outputs) + others

@@ -93,12 +93,15 @@ class Monitor:
             )
 
     def _fullness(self, stream: GraphStream) -> tuple[int, int]:
-        """Items that wait at all workers that take from it, and how many may."""
+        """Items on their way or waiting, as those who have sent them count, and how many may.
+
+        (A worker that takes from it does not look at what has arrived while its functor is busy.)
+        """
         waiting = capacity = 0
         for handle in self._processes.handles.values():
-            inputs = self._graph.segments[handle.segment.index].inputs
-            if stream.index in inputs:
-                held, allowed = handle.vitals.fullness(inputs.index(stream.index))
+            outputs = self._graph.segments[handle.segment.index].outputs
+            if stream.index in outputs:
+                held, allowed = handle.vitals.occupancy(outputs.index(stream.index))
                 waiting += held
                 capacity += allowed
         return waiting, capacity

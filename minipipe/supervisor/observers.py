@@ -6,10 +6,14 @@ Another one is a file of its own, and one line in `Run._make`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from minipipe.graph import Graph
 from minipipe.process.describe import in_a_line
 from minipipe.protocol.run import lifecycle as life
+
+if TYPE_CHECKING:
+    from minipipe.supervisor.tracing import Tracing
 
 
 class Observer(Protocol):
@@ -65,6 +69,19 @@ class Observers:
         """Seconds until the first of them has something to do."""
         times = [observer.due_in_s(now_s) for observer in self._observers]
         return min((time_s for time_s in times if time_s is not None), default=None)
+
+
+def tracing_of(graph: Graph, trace: str | bool) -> Tracing | None:
+    """What gathers what workers do when, if that is wished.
+
+    Args:
+        trace: for this file, or for whoever asks.
+    """
+    if not trace:
+        return None
+    from minipipe.supervisor.tracing import Tracing
+
+    return Tracing(graph, trace if isinstance(trace, str) else None)
 
 
 def _shown(what: life.Event | life.Action, observer: Observer) -> str:

@@ -1,4 +1,4 @@
-"""What workers print appears in the caller's stdout and stderr."""
+"""What workers print, and log, appears in the caller's stdout and stderr, and loggers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from minipipe.process.describe import in_a_line
 from minipipe.protocol.run.merging import Merging
+from minipipe.supervisor.side_channel import SideChannelReader
 
 logger = logging.getLogger("minipipe")
 
@@ -29,6 +31,7 @@ CHUNK_BYTES = 65_536  # of one pipe in one turn, so that one that is never empty
 class _Pipe:
     fd: int
     to_stderr: bool
+    side: SideChannelReader | None = None  # takes what comes, if that is no text
 
 
 class OutputPump(threading.Thread):
@@ -50,6 +53,7 @@ class OutputPump(threading.Thread):
         self._lock = threading.Lock()
         self._ending = False
         self._wake_read, self._wake_write = os.pipe()
+        self._users, self._is_closed = {"thread", "others"}, False  # of that pipe
         self._merging = {False: Merging(), True: Merging()}  # by `to_stderr`
         self._broken: dict[bool, object] = {}  # what could not be written to, and that was said
 
@@ -70,11 +74,36 @@ class OutputPump(threading.Thread):
         out, err = ends
         return out, err
 
+    @contextmanager
+    def pipes_of(self, segment: str, worker: str) -> Iterator[tuple[int, int, int]]:
+        """The ends that a worker writes to, its stdout, stderr and side channel; closed later."""
+        with ExitStack() as ours:
+            out, err = self.open_pipes()
+            for end in (out, err):
+                ours.callback(os.close, end)
+            side = self._open_side_channel(segment, worker)
+            ours.callback(os.close, side)
+            yield out, err, side
+
+    def _open_side_channel(self, segment: str, worker: str) -> int:
+        """The end of a pipe for what this worker logs; who asked closes it."""
+        read, write = os.pipe()
+        try:
+            self._take_over(_Pipe(read, to_stderr=True, side=SideChannelReader(segment, worker)))
+        except BaseException:
+            os.close(read)
+            os.close(write)
+            raise
+        return write
+
     def add(self, fd: int, *, to_stderr: bool) -> None:
         """Takes over the reading end of a pipe."""
-        os.set_blocking(fd, False)
+        self._take_over(_Pipe(fd, to_stderr))
+
+    def _take_over(self, pipe: _Pipe) -> None:
+        os.set_blocking(pipe.fd, False)
         with self._lock:
-            self._new.append(_Pipe(fd, to_stderr))
+            self._new.append(pipe)
         os.write(self._wake_write, b"!")
 
     def end(self, timeout_s: float) -> None:
@@ -88,12 +117,23 @@ class OutputPump(threading.Thread):
         self._ending = True
         os.write(self._wake_write, b"!")
         if self.is_alive():
-            self.join(timeout_s)  # the caller's stdout may be blocked: not our end then
-        if not self.is_alive():
-            os.close(self._wake_read)
-            os.close(self._wake_write)
+            self.join(
+                timeout_s
+            )  # the caller's stdout may be blocked, or a handler: not our end then
+        self._close_wake(is_thread=False)
         if self._error is not None:
             raise self._error
+
+    def _close_wake(self, *, is_thread: bool) -> None:
+        """Closes the pipe that it is woken by, when neither the thread nor others use it."""
+        with self._lock:
+            self._users.discard("thread" if is_thread else "others")
+            if not self.is_alive():  # it was not even begun
+                self._users.discard("thread")
+            if not self._users and not self._is_closed:
+                self._is_closed = True
+                os.close(self._wake_read)
+                os.close(self._wake_write)
 
     def run(self) -> None:
         poll = select.poll()
@@ -104,6 +144,7 @@ class OutputPump(threading.Thread):
         for pipe in self._pipes.values():
             self._attempt(self._read_rest, pipe)
             self._attempt(self._drop, pipe)
+        self._close_wake(is_thread=True)
 
     def _attempt(self, function: Callable[[Any], object], argument: Any) -> None:
         """An error in this thread ends the run, and not the thread, which nobody would notice."""
@@ -158,12 +199,30 @@ class OutputPump(threading.Thread):
             return True
         if not chunk:
             return False
+        if pipe.side is not None:
+            return self._take(pipe.side, chunk)
         text = self._merging[pipe.to_stderr].add(pipe.fd, chunk, time.monotonic())
         self._write(text, to_stderr=pipe.to_stderr)
         return True
 
+    def _take(self, side: SideChannelReader, chunk: bytes) -> bool:
+        """Does what a worker has said beside its prints; False if that is none of ours."""
+        try:
+            for trouble in side.add(chunk):
+                self._write(f"minipipe: {trouble}\n".encode(), to_stderr=True)
+        except ValueError as error:
+            logger.warning(
+                "what worker %r logs is not read any more, as something else was written to the "
+                "pipe for that: %s",
+                *(side.worker, in_a_line(error)),
+            )
+            return False
+        return True
+
     def _drop(self, pipe: _Pipe) -> None:
         os.close(pipe.fd)
+        if pipe.side is not None:
+            return
         self._write(self._merging[pipe.to_stderr].end(pipe.fd), to_stderr=pipe.to_stderr)
 
     def _write(self, data: bytes, *, to_stderr: bool) -> None:

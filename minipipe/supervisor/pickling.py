@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Callable
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
+
+from cloudpickle import cloudpickle
 
 from minipipe.codec.registry import library_of
 from minipipe.process import by_value, main_module, memory_maps
@@ -13,6 +16,9 @@ from minipipe.segments.segment import Segment
 from minipipe.supervisor.functor_memory import SHARED_FROM_BYTES, FunctorMemory, forget, memory_for
 from minipipe.worker.pickled_functor import PickledFunctor
 from minipipe.worker.spec import Task
+
+_BY_NAME = (type, FunctionType, BuiltinFunctionType, ModuleType)
+_MAINS = ("__main__", "__mp_main__")
 
 
 def pickle_functor(declared: Segment, task: Task) -> tuple[PickledFunctor, FunctorMemory | None]:
@@ -29,26 +35,57 @@ def pickle_functor(declared: Segment, task: Task) -> tuple[PickledFunctor, Funct
         buffers.append(view)
         return False
 
-    main = main_module.about_main()
-    data = dump(task, keep)
+    main, named = main_module.about_main(), list[str]()
+    data = dump(task, keep, named)
     if not buffers and len(data) < SHARED_FROM_BYTES:
         forget(declared)
-        return PickledFunctor(main, data), None
+        return PickledFunctor(main, data, modules=tuple(named)), None
     memory = memory_for(declared, [*buffers, memoryview(data)])
     if memory is not None:
-        return PickledFunctor(main, b"", memory.extents), memory
-    return PickledFunctor(main, dump(task) if buffers else data), None
+        return PickledFunctor(main, b"", memory.extents, tuple(named)), memory
+    return PickledFunctor(main, dump(task) if buffers else data, modules=tuple(named)), None
 
 
-def dump(value: object, keep: Callable[[pickle.PickleBuffer], object] | None = None) -> bytes:
-    """The pickle of a functor, or of something that it refers to."""
+def dump(
+    value: object,
+    keep: Callable[[pickle.PickleBuffer], object] | None = None,
+    named: list[str] | None = None,
+) -> bytes:
+    """The pickle of a functor, or of something that it refers to.
+
+    Args:
+        keep: as pickle's `buffer_callback`.
+        named: takes the modules that whoever loads the pickle will import.
+    """
     with io.BytesIO() as file:
-        _Pickler(file, joins_main=True, buffer_callback=keep).dump(value)
+        pickler = _Pickler(file, joins_main=True, buffer_callback=keep)
+        pickler.dump(value)
+        if named is not None:
+            named += pickler.named
         return file.getvalue()
 
 
 class _Pickler(by_value.Pickler):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.named: dict[str, None] = {}
+
     def reducer_override(self, obj: Any) -> Any:
+        reduced = self._reduced(obj)
+        if reduced is NotImplemented and isinstance(obj, _BY_NAME):
+            self._note(obj)
+        return reduced
+
+    def _note(self, obj: Any) -> None:
+        """What is pickled by its name, or a module."""
+        if isinstance(obj, ModuleType):
+            name = obj.__name__ if cloudpickle._should_pickle_by_reference(obj) else None
+        else:
+            name = getattr(obj, "__module__", None)
+        if isinstance(name, str) and name not in _MAINS:
+            self.named[name] = None
+
+    def _reduced(self, obj: Any) -> Any:
         library = library_of(type(obj))
         reduced = None if library is None else library.reduce_in_place(obj)
         if reduced is None:

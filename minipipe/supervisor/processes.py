@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from minipipe.graph import Graph, GraphSegment
+from minipipe.process.log_levels import levels_now
 from minipipe.protocol.item_seeds import RunSeeds
 from minipipe.protocol.run.lifecycle import Member
 from minipipe.protocol.run.stats import WorkerStats
 from minipipe.protocol.run.vital_signs import Call
 from minipipe.stream.page import Page
+from minipipe.supervisor import displays
 from minipipe.supervisor.capture import Captured, check_fork, inherited
 from minipipe.supervisor.counts import Counts
 from minipipe.supervisor.hosts.base import Descriptors, Host, Report
 from minipipe.supervisor.hosts.fork import Forks
-from minipipe.supervisor.hosts.zygote import ZygoteClient
+from minipipe.supervisor.hosts.zygotes import Zygotes
 from minipipe.supervisor.output import OutputPump
+from minipipe.supervisor.run_options import RunOptions
 from minipipe.supervisor.shared_page import SharedPage, page_of_caller, page_of_worker
 from minipipe.supervisor.tracking import Tracking
 from minipipe.supervisor.vitals import Vitals
 from minipipe.supervisor.worker_handle import WorkerHandle, handles_of
-from minipipe.worker.spec import WorkerSpec
+from minipipe.transport import Controls
+from minipipe.worker.spec import WorkerSpec, current_directory
+
+if TYPE_CHECKING:
+    from minipipe.supervisor.tracing import Tracing
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,10 @@ class WorkerProcesses:
     seeds: RunSeeds
     shared_bytes: int  # what the arrays of all workers in shared memory may come to
     pipeline: int  # its id
+    options: RunOptions
+    tracing: Tracing | None = None  # where they write down what they do when, if that is wished
     handles: dict[int, WorkerHandle] = field(init=False)
+    not_for_children: Sequence[int] = ()  # descriptors beside those of workers
 
     def __post_init__(self) -> None:
         with ExitStack() as undo:  # what was made is given back, if the rest is not
@@ -60,10 +70,10 @@ class WorkerProcesses:
             self._first = tuple(self.handles)
             self._past = Counts()
             self._place: _Place | None = None
-            self._zygotes: dict[tuple[tuple[str, str], ...], ZygoteClient] = {}
             self._tracking = Tracking()
             undo.callback(self._tracking.close)
-            self._lifeline_read, self._lifeline_write = os.pipe()
+            self._zygotes = Zygotes(self.captured, self.options.preload, self._tracking.fd)
+            self.controls = Controls()
             undo.pop_all()
         self._forks = Forks(self._tracking.fd, self._not_for_children)
 
@@ -75,21 +85,13 @@ class WorkerProcesses:
         Raises:
             StartError: an interpreter could not be started.
         """
-        # All zygotes first, so that they import while the rest is prepared.  There is always
-        # one, also if every functor is inherited: it is the guard of the run's directory.
-        for captured in self.captured.values():
-            if captured.pickled is not None:
-                self._zygote(captured.environment, directory)
-        if not self._zygotes:
-            self._zygote(dict(os.environ), directory)
+        self._zygotes.prepare(directory, pump)
+        if self.tracing is not None:
+            self.tracing.begin(directory, lambda: self.handles.values())
         self._place = _Place(run, base, supervisor, directory, pump)
 
     def launch(self, ident: int) -> Iterator[Report]:
-        """Asks for the process of a worker, at the start of the run.
-
-        Raises:
-            StartError: it cannot be started.
-        """
+        """Asks for the process of a worker, at the start of the run; raises as `replace`."""
         yield from self._start(self.handles[ident])
 
     def replace(self, dead: int, member: Member) -> Iterator[Report]:
@@ -159,32 +161,22 @@ class WorkerProcesses:
         handle.is_asked_for = True
         captured = self.captured[handle.segment.index]
         spec = self._spec(handle, place)
-        out, err = place.pump.open_pipes()
-        fds = Descriptors(out, err, self._pages[handle.ident], self._lifeline_read)
-        try:
-            host: Host = self._forks
-            if captured.pickled is not None:
-                host = self._zygote(captured.environment, place.directory)
-            started = host.start(spec, captured, fds)
+        with place.pump.pipes_of(handle.segment.name, handle.name) as (out, err, side):
+            with self.controls.open(handle.ident) as control:
+                page = self._pages[handle.ident]
+                fds = Descriptors(out, err, side, page, control.fileno())
+                host: Host = self._forks
+                if captured.pickled is not None:
+                    host = self._zygotes.of(captured.environment_of(handle.index))
+                started = host.start(spec, captured, fds)
             if started is not None:
                 handle.forked_beside, handle.why_forked = started.beside, captured.why
                 yield started
-        finally:
-            os.close(fds.out)
-            os.close(fds.err)
-
-    def _zygote(self, environment: Mapping[str, str], directory: str) -> ZygoteClient:
-        key = tuple(sorted(environment.items()))
-        if key not in self._zygotes or self._zygotes[key].lost:
-            if key in self._zygotes:
-                self._zygotes[key].close()
-            self._zygotes[key] = ZygoteClient(environment, directory, self._tracking.fd)
-        return self._zygotes[key]
 
     def _not_for_children(self) -> list[int]:
         """What would keep a dead supervisor's workers from noticing, if they inherited it."""
-        sockets = [fd for zygote in self._zygotes.values() for fd in zygote.filenos()]
-        return [self._lifeline_write, *sockets]
+        zygotes = self._zygotes.filenos()
+        return [*self.controls.not_for_children(), *zygotes, *self.not_for_children]
 
     def _spec(self, handle: WorkerHandle, place: _Place) -> WorkerSpec:
         segment = handle.segment
@@ -197,6 +189,7 @@ class WorkerProcesses:
             index=handle.index,
             num_workers=segment.n_processes,
             seed=self.seeds.of_worker(segment.name, handle.index, handle.ident),
+            common_seed=self.seeds.common(segment.name),
             run_seed=self.seeds.given,
             wiring=self.graph.wiring(segment.index),
             base=place.base,
@@ -205,11 +198,16 @@ class WorkerProcesses:
             directory=place.directory,
             authkey=bytes(multiprocessing.current_process().authkey),
             is_late=handle.ident > len(self._first),
-            cwd=_cwd(),
+            cwd=current_directory(),
             sys_path=tuple(sys.path),
             argv=tuple(sys.argv),
             shared_bytes=self._share,
+            persistent=self.options.persistent,
             pipeline=self.pipeline,
+            trace=None if self.tracing is None else self.tracing.room,
+            log_levels=levels_now(),
+            displays=displays.is_wanted(),
+            skip=self.options.begins.skip(handle.name) if segment.kind == "source" else None,
         )
 
     @cached_property
@@ -240,19 +238,20 @@ class WorkerProcesses:
 
     @property
     def _hosts(self) -> list[Host]:
-        return [*self._zygotes.values(), self._forks]
+        return [*self._zygotes, self._forks]
 
     def _hosts_of(self, ident: int) -> list[Host]:
         return [host for host in self._hosts if host.has(ident)]
 
     def filenos(self) -> list[int]:
         """What is readable when `reports` has news."""
-        return [fd for h in self._hosts for fd in h.filenos()] + self._tracking.filenos()
+        own = [*self._tracking.filenos(), *self.controls.filenos()]
+        return own + [fd for h in self._hosts for fd in h.filenos()]
 
     @property
     def look_every_s(self) -> float | None:
         """How often to ask for `reports`, whatever is readable; None: that is enough."""
-        times = [h.look_every_s for h in self._hosts]
+        times = [self.controls.look_every_s, *(h.look_every_s for h in self._hosts)]
         return min((time_s for time_s in times if time_s is not None), default=None)
 
     def reports(self, readable: list[int]) -> Iterator[Report]:
@@ -266,6 +265,10 @@ class WorkerProcesses:
         self.handles[ident].vitals.expect_stack()
         for host in self._hosts_of(ident):
             host.ask_for_stack(ident)
+
+    def importing_for(self, ident: int) -> str:
+        """The module that its zygote imports before it forks anybody; empty: none."""
+        return next((z.importing for z in self._zygotes if z.importing and z.has(ident)), "")
 
     def call_off(self) -> None:
         """Nobody is killed for a call any more."""
@@ -286,15 +289,9 @@ class WorkerProcesses:
     def end(self) -> None:
         """Nothing of the crew is there afterwards."""
         with ExitStack() as last:  # each of these, even if another one fails
-            for fd in (self._lifeline_read, self._lifeline_write):
-                last.callback(os.close, fd)
+            if self.tracing is not None:
+                last.callback(self.tracing.end)
+            last.callback(self.controls.end)
             last.callback(self._tracking.close)
             for host in self._hosts:
                 last.callback(host.close)
-
-
-def _cwd() -> str | None:
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        return None  # it was deleted: nothing to go to

@@ -1,7 +1,6 @@
 """One run: its processes, from the first to the last.
 
-A thread of the caller's process, the conductor, waits for whatever happens (a message, a
-death, a wish of the user's), asks `protocol.run.lifecycle` what to do, and does that.
+Its thread, the conductor, waits for what happens, asks `protocol.run.lifecycle`, and does that.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from contextlib import ExitStack
 from typing import Any
 
 from minipipe.graph import Graph
-from minipipe.process.describe import in_a_line
 from minipipe.process.importing import travel_by_value
+from minipipe.process.standard_streams import keep_their_numbers
 from minipipe.protocol.delivery.paths import Outputs
 from minipipe.protocol.item_seeds import RunSeeds
 from minipipe.protocol.run import lifecycle as life
@@ -25,12 +24,17 @@ from minipipe.supervisor.capture import capture, check_apart
 from minipipe.supervisor.conductor import Conductor
 from minipipe.supervisor.descriptors import check_descriptors
 from minipipe.supervisor.effects import Effects
+from minipipe.supervisor.enquiries import Enquiries
+from minipipe.supervisor.gpus import deal
 from minipipe.supervisor.item_names import item_of
 from minipipe.supervisor.monitor import Monitor
-from minipipe.supervisor.observers import Observer
+from minipipe.supervisor.observers import tracing_of
 from minipipe.supervisor.output import OutputPump
+from minipipe.supervisor.passes import Passes
+from minipipe.supervisor.preloading import check_found
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.run_log import RunLog
+from minipipe.supervisor.run_options import RunOptions
 from minipipe.supervisor.rundir import DirectoryWatch, RunDirectory
 from minipipe.supervisor.shared_limit import shared_limit_bytes
 from minipipe.supervisor.wake import Wake
@@ -48,11 +52,8 @@ class Run:
 
     Args:
         graph: what to run.
+        options: what the user has wished.
         ignore_exceptions: replaces that of all segments, if given.
-        grace_s: how long the `local_term` of a healthy worker may take after a stop.
-        seed: what functors draw at random follows from it; None: nothing that was asked for.
-        shared_bytes: what arrays in shared memory may come to; None: a quarter of the memory of
-            the machine, or of the container.
         pipeline: the id of what is run.
 
     Raises:
@@ -62,11 +63,9 @@ class Run:
     def __init__(
         self,
         graph: Graph,
+        options: RunOptions,
         *,
         ignore_exceptions: tuple[type[BaseException], ...] | None,
-        grace_s: float,
-        seed: int | None,
-        shared_bytes: int | None = None,
         pipeline: int = 0,
     ) -> None:
         self.graph = graph
@@ -74,40 +73,41 @@ class Run:
         self.outcome = life.Outcome.FAILED
         self.began_at = time.time()
         self.caller: Node | None = None
-        self._began_s = time.monotonic()
-        self._took_s = 0.0
+        self._began_s, self._took_s = time.monotonic(), 0.0
         self._start_error: BaseException | None = None
         self._ended = threading.Event()
+        keep_their_numbers()
         check_descriptors(graph)
+        check_found(options.preload or ())
         travel_by_value()
-        seeds = RunSeeds(seed, random.SystemRandom().getrandbits(32))
+        drawn = random.SystemRandom().getrandbits(32)
+        self.seeds = seeds = RunSeeds(options.seed, options.begins.drawn_or(drawn))
         declared = [s.declared for s in graph.segments if s.declared is not None]
         flags = [segment.term_flag for segment in declared if segment.term_flag is not None]
+        gpus = deal(graph)
         captured = {
             s.index: capture(
                 s,
                 s.declared,
                 s.declared.ignore_exceptions if ignore_exceptions is None else ignore_exceptions,
                 flags,
-                seed=seeds.drawn if seed is None else seed,
+                seed=seeds.drawn if options.seed is None else options.seed,
+                gpus=gpus.get(s.index),
             )
             for s in graph.segments
             if s.declared is not None
         }
         check_apart(captured.values())
         self._id = random.SystemRandom().getrandbits(62)
-        undo = ExitStack()
-        with undo:
-            self._make(
-                undo,
-                graph,
-                WorkerProcesses(graph, captured, seeds, shared_limit_bytes(shared_bytes), pipeline),
-                grace_s,
-            )
+        self.tracing = tracing_of(graph, options.trace)
+        with ExitStack() as undo:
+            shared_bytes = shared_limit_bytes(options.shared_bytes)
+            about = (graph, captured, seeds, shared_bytes, pipeline, options, self.tracing)
+            self._make(undo, graph, WorkerProcesses(*about), options)
             undo.pop_all()
 
     def _make(
-        self, undo: ExitStack, graph: Graph, processes: WorkerProcesses, grace_s: float
+        self, undo: ExitStack, graph: Graph, processes: WorkerProcesses, options: RunOptions
     ) -> None:
         """Makes what it consists of; `undo`: gives back what was made, if the rest is not."""
         self._processes = processes
@@ -118,25 +118,31 @@ class Run:
         messages = WorkerMessages(self._id, graph, self._processes, self._effects.connect)
         self._effects.messages = messages
         self._lifecycle = life.Lifecycle(
-            [handle.member for handle in self._processes.handles.values()], grace_s=grace_s
+            [handle.member for handle in self._processes.handles.values()],
+            grace_s=options.grace_s,
+            is_persistent=options.persistent,
+            first_pass=options.begins.pass_,
         )
+        self.passes = Passes(self.post, options.begins.pass_)
         self.service_thread: ServiceThread | None = None
         self._transport: Transport | None = None
         self._pump = OutputPump(lambda error: self.post(life.Broke(error)))
         undo.callback(self._pump.end, 0.0)
         self._wake = Wake()
         undo.callback(self._wake.close)
-        observers: list[Observer] = [
-            RunLog(graph, self._processes, grace_s),
-            Monitor(graph, self._processes, self._lifecycle),
-        ]
+        self.enquiries = Enquiries()
         self._conductor = Conductor(
             lifecycle=self._lifecycle,
             processes=self._processes,
             effects=self._effects,
             messages=messages,
             watchdog=watchdog,
-            observers=observers,
+            observers=[
+                RunLog(graph, self._processes, options.grace_s),
+                Monitor(graph, self._processes, self._lifecycle),
+                *((self.passes,) if self.tracing is None else (self.passes, self.tracing)),
+            ],
+            enquiries=self.enquiries,
             wake=self._wake.fd,
         )
         self._thread = threading.Thread(target=self._conduct, name="minipipe-run", daemon=True)
@@ -173,8 +179,7 @@ class Run:
         try:
             return self._ended.wait(timeout_s)
         except RuntimeError as error:
-            # A signal's exception that comes when the condition has just let go of its lock: its
-            # own clean-up then fails, and hides what was raised.
+            # A signal's exception came amid the condition's own clean-up, which then hides it.
             if isinstance(error.__context__, KeyboardInterrupt | SystemExit):
                 raise error.__context__ from None
             raise
@@ -205,6 +210,10 @@ class Run:
         handles = self._processes.handles.values()
         return {handle.name: handle.result for handle in handles if handle.result is not None}
 
+    def name_of(self, worker: int) -> str:
+        """A worker's name, by its id."""
+        return self._processes.handles[worker].name
+
     def item_of(self, origin: int, number: int, outputs: Outputs) -> str:
         """An item's identity in words."""
         return item_of(self._processes.handles, origin, number, outputs)
@@ -212,8 +221,8 @@ class Run:
     def stats(self) -> RunStats:
         """What every worker has done so far."""
         state = "ended" if self.ended else "stopping" if self._conductor.stopping else "running"
-        took_s = self._took_s if self.ended else time.monotonic() - self._began_s
         workers = self._processes.stats(lambda ident: PHASES[self._lifecycle.phase(ident)])
+        took_s = self._took_s if self.ended else time.monotonic() - self._began_s
         return RunStats(state, took_s, workers)
 
     # ------------------------------------------------------------ the conductor
@@ -242,25 +251,17 @@ class Run:
                 directory=directory.path,
                 pump=self._pump,
             )
+            self._processes.not_for_children = self.enquiries.open(directory.path)
             self._conductor.loop(inbox, DirectoryWatch(directory))
             self.outcome = self._lifecycle.outcome or life.Outcome.FAILED
             self.failure = self._lifecycle.cause
-            self._note_if_given_up()
+            self._conductor.note_if_given_up()
         except BaseException as error:  # nobody else is here to be told
             self.failure = error
         finally:
             if not self._effects.launched.is_set():
                 self._start_error = self.failure
             self._end(directory)
-
-    def _note_if_given_up(self) -> None:
-        last, failure = self._lifecycle.broken, self.failure
-        if self._lifecycle.gave_up and failure is not None:
-            then = "" if last is None or last is failure else f": {in_a_line(last)}"
-            failure.add_note(
-                "minipipe: the stop did not come to its end, as the supervisor failed while it "
-                f"stopped the run, so its workers were killed{then}"
-            )
 
     def _end(self, directory: RunDirectory | None) -> None:
         """Whatever has happened: nothing of the run is there afterwards, and nobody waits."""
@@ -270,6 +271,7 @@ class Run:
             self.failure = error if self.failure is None else self.failure
         finally:
             self._ended.set()
+            self.passes.end()
             self._wake.close()
             self._effects.launched.set()
 
@@ -286,6 +288,7 @@ class Run:
             if self.service_thread is not None:
                 last.callback(self.service_thread.stop)
             last.callback(self._processes.end)
+            last.callback(self.enquiries.end)
 
     def _close_handles(self) -> None:
         for handle in self._processes.handles.values():

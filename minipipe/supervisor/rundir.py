@@ -46,7 +46,7 @@ class RunDirectory:
         self._fds: list[int] = []
         refusals: list[str] = []
         without_locks: list[str] = []
-        for base in _bases():
+        for base in bases():
             try:
                 _check(base)
                 self._make(base)
@@ -144,8 +144,8 @@ class NoLocksError(OSError):
     """Files cannot be locked in a directory."""
 
 
-def _bases() -> Iterator[str]:
-    """Where the directory may be, the best place first."""
+def bases() -> Iterator[str]:
+    """Where such a directory may be, the best place first."""
     try:
         first = [os.path.abspath(tempfile.gettempdir())]
     except FileNotFoundError:  # by its own test, none of the usual places can be written to

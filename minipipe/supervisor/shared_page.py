@@ -9,15 +9,26 @@ import threading
 from collections.abc import Hashable
 from dataclasses import fields
 
-from minipipe.protocol.run.vital_signs import STARTING, Call, EndStage, StartStage, VitalSigns
+from minipipe.protocol.run.vital_signs import (
+    STARTING,
+    Call,
+    EndStage,
+    StartStage,
+    Usage,
+    VitalSigns,
+)
 from minipipe.stream.page import SIZE_BYTES, WORD, Page
 from minipipe.worker.ending import read_note
 from minipipe.worker.stack import functors_part
 
 STACK_BYTES = 65_536
+_TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 # What one word of the page says by itself.
-_WORDS = tuple(field.name for field in fields(VitalSigns) if field.name in WORD.keys() - {"start"})
+_WORDS = tuple(
+    field.name for field in fields(VitalSigns) if field.name in WORD.keys() - {"start", "origin"}
+)
 
 
 class SharedPage:
@@ -34,6 +45,7 @@ class SharedPage:
         self.fd = fd
         self.pid = pid
         self._last: VitalSigns | None = None
+        self._usage = Usage()
         self._stack_from = SIZE_BYTES  # where in the file the next stack begins
         # The page goes away at the end, and anybody may ask, also a signal handler in between.
         self._lock = threading.RLock()
@@ -44,12 +56,19 @@ class SharedPage:
 
     def _read(self) -> VitalSigns:
         page = self.page
-        number = page.number
+        number, origin, calls = page.number, page.origin, page.calls
+        outputs = page.outputs if number is not None else ()
+        if calls:
+            origin, number, outputs = calls[0].item
         return VitalSigns(
             number=number,
-            outputs=page.outputs if number is not None else (),
+            origin=origin,
+            outputs=outputs,
+            beside=tuple(call.item for call in calls[1:]),
+            is_in_functor=page.item != 0 or bool(calls),
             start=StartStage(page.start),
             end=EndStage(page.stage),
+            durations=page.durations,
             **{name: page.words[WORD[name]] for name in _WORDS},
         )
 
@@ -61,11 +80,23 @@ class SharedPage:
         with self._lock:
             if self._last is not None:
                 return None
+            if calls := self.page.calls:  # of several that take as long as they may the oldest
+                (origin, number, outputs), call, _, _ = calls[0]
+                return (number + 1, origin, call, *outputs)
             return self.page.call or (None if self.page.start == StartStage.PAST else STARTING)
+
+    def call_began_s(self) -> float | None:
+        with self._lock:
+            calls = self.page.calls if self._last is None else []
+            return calls[0].began_ns / 1e9 if calls else None
 
     def fullness(self, inlet: int) -> tuple[int, int]:
         with self._lock:
             return (0, 0) if self._last is not None else self.page.fullness(inlet)
+
+    def occupancy(self, outlet: int) -> tuple[int, int]:
+        with self._lock:
+            return (0, 0) if self._last is not None else self.page.occupancy(outlet)
 
     def start(self) -> StartStage:
         with self._lock:
@@ -83,10 +114,30 @@ class SharedPage:
         fields = self._stat()
         return (fields[11], fields[12]) if fields else None  # of the user and system
 
-    def _stat(self) -> list[str]:
-        """What the kernel says of the main thread, from its state on."""
+    def usage(self) -> Usage:
+        with self._lock:
+            # The caller's process does other things, too.
+            if self._last is None and self.fd >= 0 and self.pid:
+                self._usage = self._used_now()
+            return self._usage
+
+    def _used_now(self) -> Usage:
+        stat = self._stat("stat")
+        if not stat:
+            cpu_s = max(self._usage.cpu_s, self.page.cpu_ns / 1e9)
+            return Usage(cpu_s, self._usage.memory_bytes)
         try:
-            with open(f"/proc/{self.pid}/task/{self.pid}/stat") as stat:
+            with open(f"/proc/{self.pid}/statm") as statm:
+                resident, shared = map(int, statm.read().split()[1:3])
+        except OSError:
+            resident = shared = 0
+        cpu_s = _TICK_S * sum(map(int, stat[11:15]))
+        return Usage(cpu_s, _PAGE_BYTES * (resident - shared) or self._usage.memory_bytes)
+
+    def _stat(self, file: str = "") -> list[str]:
+        """What the kernel says, from the state on: of the main thread, or of all (`stat`)."""
+        try:
+            with open(f"/proc/{self.pid}/{file or f'task/{self.pid}/stat'}") as stat:
                 return stat.read().rpartition(")")[2].split()
         except OSError:
             return []  # it is gone, or this is no Linux
@@ -107,12 +158,15 @@ class SharedPage:
             if self.fd < 0 or self._last is not None:
                 return ""
             text = os.pread(self.fd, STACK_BYTES, self._stack_from)
-        return functors_part(text.decode("utf-8", "replace"))
+            calls = self.page.calls
+        thread = calls[0].thread if calls else None
+        return functors_part(text.decode("utf-8", "replace"), thread)
 
     def close(self) -> None:
         with self._lock:
             if self._last is not None:
                 return
+            self.usage()
             self._last = self._read()
             if self.fd >= 0:  # else it is the caller's, who may still be writing to it
                 self.page.close()

@@ -31,6 +31,7 @@ class Starts:
     def __init__(self, processes: Watched) -> None:
         self._processes = processes
         self._starting = Since(timeouts.FIRST_STALL_S)
+        self._importing = Since(timeouts.FIRST_STALL_S)
         self._stuck = Since(FORK_S, once=True)
         self._reports: dict[int, _Report] = {}
 
@@ -42,6 +43,7 @@ class Starts:
         """Looks who has been starting for long."""
         handles = self._processes.handles
         starting: dict[int, Hashable] = {i: "starting" for i, h in handles.items() if h.is_starting}
+        self._look_at_imports(now_s, starting)
         stuck = {i: h.idleness() for i, h in handles.items() if h.forked_beside}
         for worker, seconds in self._starting.look(now_s, starting):
             handle = handles[worker]
@@ -53,6 +55,25 @@ class Starts:
         at = {worker: what for worker, what in stuck.items() if what is not None}
         for worker, seconds in self._stuck.look(now_s, at):
             self._report_later(handles[worker], now_s, self._why_stuck(handles[worker], seconds))
+
+    def _look_at_imports(self, now_s: float, starting: dict[int, Hashable]) -> None:
+        """Says what is imported beforehand for long; who waits for that is not starting yet."""
+        first: dict[str, int] = {}  # of those who wait for the same module
+        for worker in tuple(starting):
+            module = self._processes.importing_for(worker)
+            if module:
+                first.setdefault(module, worker)
+                del starting[worker]
+        modules = {worker: module for module, worker in first.items()}
+        at: dict[int, Hashable] = dict.fromkeys(modules, "importing")
+        for worker, seconds in self._importing.look(now_s, at):
+            logger.warning(
+                "what functors import is imported once, before workers are forked (preload= of "
+                "run), for %.0f s so far: now the module %r, for worker %r and others; where that "
+                "is follows on stderr",
+                *(seconds, modules[worker], self._processes.handles[worker].name),
+            )
+            self._processes.ask_for_stack(worker)
 
     def _report_later(self, handle: WorkerHandle, now_s: float, text: str) -> None:
         if handle.vitals.start() > StartStage.NO_PROCESS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minipipe.dead_letters import add_record
+from minipipe.dead_letters.file import add_record
 from minipipe.graph import Graph
 from minipipe.protocol.delivery.paths import Leaf
 from minipipe.supervisor.rundir import RunDirectory

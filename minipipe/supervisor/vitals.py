@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Protocol
 
-from minipipe.protocol.run.vital_signs import Call, EndStage, StartStage, VitalSigns
+from minipipe.protocol.run.vital_signs import Call, EndStage, StartStage, Usage, VitalSigns
 
 
 class Vitals(Protocol):
@@ -23,8 +23,14 @@ class Vitals(Protocol):
     def call(self) -> Call | None:
         """The call that it is at now: of its functor, with an item, or STARTING; None: at none."""
 
+    def call_began_s(self) -> float | None:
+        """When that call began, by the monotonic clock, if the worker says so."""
+
     def fullness(self, inlet: int) -> tuple[int, int]:
         """How many items wait at one of its inlets, and how many may."""
+
+    def occupancy(self, outlet: int) -> tuple[int, int]:
+        """How many items of one of its outlets wait at their consumers, and how many may."""
 
     def start(self) -> StartStage:
         """What it does on the way to its functor."""
@@ -37,6 +43,9 @@ class Vitals(Protocol):
 
     def cpu_time(self) -> Hashable | None:
         """Stays the same while its main thread does nothing; None if that cannot be seen."""
+
+    def usage(self) -> Usage:
+        """What its process takes of the machine; of one that is gone, what was seen last."""
 
     def end_waits_for(self) -> str:
         """What the end of its process waits for."""

@@ -61,17 +61,18 @@ class Watchdog:
         """The run is being stopped: nobody is killed for being slow any more."""
         self._processes.call_off()
 
-    def look(self, now_s: float, *, started: bool) -> None:
+    def look(self, now_s: float, *, at_work: bool) -> None:
         """Looks, if it is time.
 
         Args:
-            started: all workers have been told to start.
+            at_work: all workers have been told to start, and a pass is on.
         """
         self._starts.log_due(now_s)
         if now_s < self._next_s:
             return
         items: dict[int, Call] = {}
         starts: dict[int, Call] = {}
+        since: dict[int, float] = {}
         signs: list[Hashable] = []
         for handle in self._processes.handles.values():
             progress = handle.vitals.progress()
@@ -79,13 +80,19 @@ class Watchdog:
                 continue
             signs.append(progress)
             call = handle.vitals.call()
+            if call == STARTING and self._processes.importing_for(handle.ident):
+                continue  # what is imported for others, too, is not its own start
             if call is not None:
                 (starts if call == STARTING else items)[handle.ident] = call
+                if (began_s := handle.vitals.call_began_s()) is not None:
+                    since[handle.ident] = began_s
         for limits, at in ((self._items, items), (self._start_limits, starts)):
-            for worker, seconds in limits.look(now_s, at):
+            for worker, seconds in limits.look(now_s, at, since):
                 self._condemn(worker, at[worker], seconds)
         self._starts.look(now_s)
-        if started:
+        if not at_work:
+            self._stall.rest()
+        else:
             stalled_s = self._stall.look(now_s, tuple(signs))
             if stalled_s is not None:
                 logger.warning("%s", self._standing_still(stalled_s))

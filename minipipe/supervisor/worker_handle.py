@@ -12,7 +12,7 @@ from minipipe.errors import WorkerDiedError
 from minipipe.graph import Graph, GraphSegment
 from minipipe.protocol.run.lifecycle import Member
 from minipipe.protocol.run.stats import WorkerStats
-from minipipe.protocol.run.vital_signs import STARTING, Call, StartStage
+from minipipe.protocol.run.vital_signs import STARTING, Activity, Call, StartStage
 from minipipe.supervisor.vitals import Vitals
 
 
@@ -44,6 +44,8 @@ class WorkerHandle:
 
     def _read(self, state: str) -> WorkerStats:
         signs = self.vitals.signs()
+        times = signs.times_ns(time.monotonic_ns())
+        usage = self.vitals.usage()
         return WorkerStats(
             worker=self.name,
             segment=self.segment.name,
@@ -61,6 +63,20 @@ class WorkerHandle:
             queued_items=signs.queued,
             item=signs.number,
             path=signs.outputs,
+            busy_s=times[Activity.BUSY] / 1e9,
+            starved_s=times[Activity.STARVED] / 1e9,
+            blocked_s=times[Activity.BLOCKED] / 1e9,
+            own_s=times[Activity.OWN] / 1e9,
+            wakeups=signs.wakeups,
+            messages_in=signs.messages_in,
+            messages_out=signs.messages_out,
+            cpu_s=usage.cpu_s,
+            memory_bytes=usage.memory_bytes,
+            bytes_in=signs.bytes_in,
+            bytes_out=signs.bytes_out,
+            failed=signs.failed,
+            skipped=signs.skipped,
+            durations=signs.durations,
         )
 
     @property
@@ -105,6 +121,9 @@ class Watched(Protocol):
 
     def ask_for_stack(self, ident: int) -> None:
         """Has a worker write down where it is, whatever it does (`Vitals.stack`)."""
+
+    def importing_for(self, ident: int) -> str:
+        """The module that is imported just now before its process is made; empty: none."""
 
     def kill(self, ident: int, *, call: Call | None = None) -> None:
         """Kills a worker; with `call`, only if it is still at this one."""
@@ -155,6 +174,7 @@ def _add_handles(
                 works_in=regions if segment.stateless else frozenset(),
                 sends_to=frozenset(spec.region for spec in wiring.outlets if spec.is_sender),
                 fed_by=frozenset().union(*(spec.producers for spec in wiring.inlets)),
+                speaks_to=wiring.correspondents,
                 loop=loop_of.get(segment.index),
                 joins=segment.joins,
                 saves=declared is not None and declared.shape.has_term,

@@ -30,7 +30,7 @@ class WorkerMessages:
         run: its id; what does not belong to it is dropped.
         graph: what runs.
         processes: of all workers.
-        connect: opens the link to a worker, whose address is known now.
+        connect: opens the link to a worker that is bound now.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class WorkerMessages:
         run: int,
         graph: Graph,
         processes: WorkerProcesses,
-        connect: Callable[[int, str], None],
+        connect: Callable[[int], None],
     ) -> None:
         self._run = run
         self._processes = processes
@@ -55,7 +55,7 @@ class WorkerMessages:
         for record in message.records():
             match record:
                 case records.Bound(address):
-                    self._connect(handle.ident, address)
+                    self._connect(handle.ident)
                     yield life.Bound(handle.ident, address)
                 case records.Unloadable(blob):
                     failure = pickle.loads(blob)
@@ -65,6 +65,8 @@ class WorkerMessages:
                     yield life.Wired(handle.ident)
                 case records.Done(result):
                     yield from self._done(handle, result)
+                case records.PassDone(pass_):
+                    yield life.PassDone(handle.ident, pass_)
                 case records.Skipped():
                     too_many = self._failures.skipped(handle, record)
                     if too_many is not None:
@@ -118,14 +120,15 @@ class WorkerMessages:
         for worker, last in report.workers.items():
             handle = self._processes.handles[worker]
             if report.never_ready:
-                yield life.Failed(worker, _cannot_start(handle.segment, report.code))
+                yield life.Failed(worker, _cannot_start(handle.segment, report))
             counts = handle.segment.index not in segments
             segments.add(handle.segment.index)
             yield life.Died(worker, self._deaths.error_of(handle, None, last), counts=counts)
 
     def _died(self, handle: WorkerHandle, status: int, last: Last) -> life.Event:
         error, signs = self._deaths.error_of(handle, status, last), last.signs
-        return life.Died(handle.ident, error, signs.item, signs.deaths)
+        beside = () if last.condemned else signs.beside  # else it is known which item it was
+        return life.Died(handle.ident, error, signs.item, signs.deaths, beside=beside)
 
     def _done(self, handle: WorkerHandle, result: bytes) -> Iterator[life.Event]:
         if handle.death is not None:
@@ -171,10 +174,12 @@ def _refused(handle: WorkerHandle, reason: int) -> StartError:
     )
 
 
-def _cannot_start(segment: GraphSegment, code: int | None) -> StartError:
+def _cannot_start(segment: GraphSegment, report: ZygoteLost) -> StartError:
+    if report.why:
+        return StartError(report.why)
     env = {} if segment.declared is None else segment.declared.env
     hint = f", with env={env!r}" if env else ""
     return StartError(
         f"the Python interpreter for the workers of segment {segment.name!r} did not start: it "
-        f"ended with exit code {code}{hint}; what it said is on stderr"
+        f"ended with exit code {report.code}{hint}; what it said is on stderr"
     )

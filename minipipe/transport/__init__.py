@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from minipipe.errors import UnknownTransportError
-from minipipe.transport.base import Buffer, Inbox, Outlet, Publisher, Transport
+from minipipe.transport.base import Buffer, Inbox, Outlet, Publisher, Receiver, Transport
+from minipipe.transport.control import ControlInbox, Controls
 from minipipe.transport.inproc import InprocTransport
 from minipipe.transport.trust import LOCAL, PLAIN_DATA, Trust
 from minipipe.transport.zeromq import ZeroMQTransport
@@ -32,9 +33,13 @@ __all__ = [
     "PLAIN_DATA",
     "SCHEMES",
     "Buffer",
+    "ControlInbox",
+    "Controls",
     "Inbox",
+    "InprocTransport",
     "Outlet",
     "Publisher",
+    "Receiver",
     "Transport",
     "Trust",
     "open_transport",

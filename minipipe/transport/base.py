@@ -16,12 +16,8 @@ from minipipe.transport.trust import Trust
 Buffer: TypeAlias = "bytes | memoryview"
 
 
-class Inbox(Protocol):
-    """The one place where a process receives; many outlets and publishers lead to it."""
-
-    @property
-    def address(self) -> str:
-        """Where others connect to: what they are told."""
+class Receiver(Protocol):
+    """What messages come by."""
 
     @property
     def bound_address(self) -> str:
@@ -30,6 +26,17 @@ class Inbox(Protocol):
     @property
     def trust(self) -> Trust:
         """What it accepts beside plain data."""
+
+    def receive(self) -> list[Buffer] | None:
+        """The next message, or None if there is none now.  Never blocks."""
+
+
+class Inbox(Receiver, Protocol):
+    """The one place where a process receives; many outlets and publishers lead to it."""
+
+    @property
+    def address(self) -> str:
+        """Where others connect to: what they are told."""
 
     def receive(self) -> list[Buffer] | None:
         """The next message, or None if there is none now.  Never blocks.

@@ -21,15 +21,16 @@ from minipipe.errors import TransportError
 from minipipe.transport.base import Buffer
 from minipipe.transport.trust import Trust
 
-# Above this, pyzmq's zero-copy send (a reference count and a callback) is cheaper than memcpy.
-ZERO_COPY_BYTES = 65_536
+# Above this, pyzmq's zero-copy send is cheaper than memcpy.  (Its price is a callback, and a thread
+# of Python's that is woken up to let go of the buffer, beside ours, which is busy.  So parcels of
+# small items, of up to 256 KiB, are copied.)
+ZERO_COPY_BYTES = 320 * 1024
 # Frames above this are handed on as views of ZeroMQ's own message, without a copy.
 VIEW_BYTES = 4_096
 # What a closed outlet or publisher sends on, if the transport lives on.
 LINGER_S = 0.5
 
 _EVENTS = zmq.EVENTS
-_RCVMORE = zmq.RCVMORE
 _NOBLOCK = int(zmq.NOBLOCK)
 _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 _POLLIN = int(zmq.POLLIN)  # as a plain number: `&` on the enum costs as much as the call
@@ -69,6 +70,12 @@ class ZeroMQInbox:
         self._fds = [int(socket.FD)]
         self._timeout_ms = -1  # what the socket's own is
         self._poll: tuple[tuple[int, ...], Any] | None = None  # what was watched last, and how
+        self._is_likely = True  # that there is a message
+        self._is_empty = False  # nor has its descriptor been readable since it was found empty
+        self._may_have: set[int] = set()  # of several sockets, those not found empty
+        self._own_poll: Any
+        self._watch_own()
+        self._events: list[tuple[Any, int]] = [(socket, _POLLIN)]
 
     def receive(self) -> list[Buffer] | None:
         if self._subscriber_at:
@@ -77,17 +84,30 @@ class ZeroMQInbox:
                 return None
         else:
             socket = self._socket
-        # The head is small, and often all there is: bytes at once are cheaper than a frame.
+            if not self._is_likely:
+                # Once it was found empty, its descriptor tells of what comes (zmq_getsockopt(3),
+                # ZMQ_FD).  To ask the kernel costs a third of asking ZeroMQ by pyzmq, and that half
+                # of being told by an exception that there is nothing.
+                if self._is_empty:
+                    if not self._own_poll.poll(0):
+                        return None
+                elif not zmq.zmq_poll(self._events, 0):
+                    self._is_empty = True
+                    return None
+            self._is_likely = self._is_empty = False
+        # A frame knows whether more follow; to ask for that beside bytes (RCVMORE) costs more than
+        # the frame.
         try:
-            head = socket.recv(_NOBLOCK)
-        except zmq.Again:  # found empty, which re-arms the descriptor, like asking for EVENTS
+            frame = socket.recv(_NOBLOCK, copy=False)
+        except zmq.Again:  # found empty, which re-arms the descriptor, like asking for events
+            self._is_empty = True
             return None
-        return self._with_frames(socket, head)
+        return self._with_frames(socket, frame)
 
     @staticmethod
-    def _with_frames(socket: Any, head: bytes) -> list[Buffer]:
-        message: list[Buffer] = [head]
-        more = socket.getsockopt(_RCVMORE)
+    def _with_frames(socket: Any, head: Any) -> list[Buffer]:
+        message: list[Buffer] = [head.buffer]  # it is taken apart at once
+        more = head.more
         while more:
             frame = socket.recv(_NOBLOCK, copy=False)
             more = frame.more
@@ -107,26 +127,45 @@ class ZeroMQInbox:
             socket.setsockopt(zmq.RCVTIMEO, timeout_ms)
             self._timeout_ms = timeout_ms
         try:
-            head = socket.recv()
+            frame = socket.recv(copy=False)
         except zmq.Again:
+            self._is_empty = True
             return None
-        return self._with_frames(socket, head)
+        self._is_empty = False
+        return self._with_frames(socket, frame)
 
     def _next_readable(self) -> Any:
         """The next socket with a message, its topic taken off; None if all were found empty.
 
+        Only those are asked that were not found empty, or whose descriptor is readable since.
         Asking a socket re-arms its descriptor, so a message that comes to one while another is
         being asked ends the next wait.
         """
-        sockets = self._sockets
+        sockets, may_have = self._sockets, self._may_have
+        for fd, _ in self._own_poll.poll(0):
+            may_have.add(fd)
+        if not may_have:
+            return None
         for _ in sockets:
             self._turn = (self._turn + 1) % len(sockets)
+            fd = self._fds[self._turn]
+            if fd not in may_have:
+                continue
             socket = sockets[self._turn]
             if socket.getsockopt(_EVENTS) & _POLLIN:
                 if socket is not self._socket:
                     socket.recv(_NOBLOCK)
                 return socket
+            may_have.discard(fd)
         return None
+
+    def _watch_own(self) -> None:
+        """Its sockets are others than before: each is to be asked."""
+        self._own_poll = select.poll()
+        for fd in self._fds:
+            self._own_poll.register(fd, select.POLLIN)
+        self._may_have = set(self._fds)
+        self._is_likely, self._is_empty = True, False
 
     def wait(self, timeout_s: float | None, also: Sequence[int] = ()) -> list[int]:
         # The sockets' own descriptors, not the sockets: a socket belongs to one thread at a
@@ -145,7 +184,13 @@ class ZeroMQInbox:
         timeout_ms = None if timeout_s is None else max(0, int(timeout_s * 1000 + 0.999))
         ready = known[1].poll(timeout_ms)
         self._poll = known
-        return [fd for fd, _ in ready if fd not in own]
+        others: list[int] = []
+        for fd, _ in ready:
+            if fd in own:
+                self._is_likely = True
+            else:
+                others.append(fd)
+        return others
 
     def subscribe(self, address: str, topics: Sequence[bytes]) -> None:
         socket = self._subscriber_at.get(address) or self._subscriber(address)
@@ -165,6 +210,7 @@ class ZeroMQInbox:
         self._subscriber_at[address] = socket
         self._sockets = [*self._sockets, socket]
         self._fds = [*self._fds, int(socket.FD)]  # a new list: another thread may be in `wait`
+        self._watch_own()
         return socket
 
     def unsubscribe(self, address: str) -> None:
@@ -174,6 +220,7 @@ class ZeroMQInbox:
         # New lists: another thread may be in `wait`.
         self._fds = [fd for fd in self._fds if fd != int(socket.FD)]
         self._sockets = [one for one in self._sockets if one is not socket]
+        self._watch_own()
         socket.close(linger=0)  # or it would try to connect again ten times a second, for ever
 
     def close(self) -> None:

@@ -5,18 +5,23 @@ it on the status page: the number of the item, whose it is, and how many calls t
 hangs and deaths are attributed.  What else is to happen at each call is a hook (`worker.hooks`).
 
 An item at a time goes by `Calls.at`, what belongs to no item by `Calls.outside`.  The hot loops
-(`fast_path`, `source`) do the same as `at` in line, and get the function with its hooks from
-`Calls.hooked`: without hooks that is the function itself, so nobody pays for what is not there.
+(`fast_path`, `source`, `bundles`) do the same as `at` in line, and get the function with its hooks
+from `Calls.hooked`: without hooks that is the function itself, mostly, so nobody pays for what is
+not there.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from minipipe.protocol.delivery.paths import ROOT, Path, outputs
-from minipipe.stream import Node, StopRun
+from minipipe.protocol.run.vital_signs import Activity
+from minipipe.stream import Node
+from minipipe.stream.duties import LISTEN_S
 from minipipe.stream.page import ITEM_WORD, OUTSIDE
+from minipipe.worker.busy_meter import BusyMeter
 from minipipe.worker.hooks import Hook
 from minipipe.worker.service_thread import ServiceThread
 
@@ -34,6 +39,8 @@ class Calls:
         self._node = node
         self._handover = node.handover
         self._service_thread = service_thread
+        self._time_use = node.time_use
+        self._meter = BusyMeter(node.time_use)
         self._origin: int = node.ident
         self._path: Path = ROOT
         self._before = [hook.before for hook in hooks if type(hook).before is not Hook.before]
@@ -45,7 +52,11 @@ class Calls:
         self._origin, self._path = origin, path
 
     def hooked(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function with all hooks around it, for calls at items of what was begun last."""
+        """The function with all hooks around it, for calls at items of what was begun last.
+
+        To be asked for once a stride: some of them are timed (`worker.busy_meter`).
+        """
+        function = self._meter.around(function)
         before, after = self._before, self._after
         if not before and not after:
             return function
@@ -69,14 +80,13 @@ class Calls:
         The general way, for an item at a time.  What the functor raises passes through, with
         the node still handed over: `Handover.leave` takes it back.
         """
-        handover = self._handover
-        if not self._service_thread.armed:
-            self._service_thread.arm()
+        handover, node = self._handover, self._node
+        self._service_thread.watch(time.monotonic(), node.duties.due_s())
         handover.enter(number + 1)
         result = self.hooked(function)(*args)
         if handover.leave():
             self.check()
-            for outlet in self._node.outlets.values():
+            for outlet in node.outlets.values():
                 outlet.reconsider()
         return result
 
@@ -85,17 +95,17 @@ class Calls:
 
         May raise anything, and StopRun at any moment of the call.
         """
-        if not self._service_thread.armed:
-            self._service_thread.arm()
+        self._service_thread.watch(time.monotonic(), LISTEN_S)
         try:
             self._handover.enter(OUTSIDE)
+            self._time_use.enter(Activity.BUSY)
             return function(*args)
         finally:
+            self._time_use.enter(Activity.OWN)
             self._handover.leave()
 
     def check(self) -> None:
-        """Raises StopRun if the run is to end, and what the service thread met."""
+        """Raises StopRun if the run is to end, PassLeft if the pass is; what that thread met."""
         if self._service_thread.failure is not None:
             raise self._service_thread.failure
-        if self._node.orders.stopped is not None:
-            raise StopRun
+        self._node.orders.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import faulthandler
 import gc
@@ -9,17 +10,20 @@ import io
 import mmap
 import multiprocessing
 import os
+import select
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, NoReturn
 
 from minipipe.protocol.run.vital_signs import StartStage
 from minipipe.stream.page import SIZE_BYTES, Page
 from minipipe.worker.descendants import kill_group
 from minipipe.worker.ending import begin_to_end, end_fork, forget_the_parent
+from minipipe.worker.log_records import forward_records, leave_handlers_to_the_caller
+from minipipe.worker.side_channel import SideChannel
 from minipipe.worker.signals import notice_in_forks, take_no_notice
 from minipipe.worker.spec import Task, WorkerSpec
 from minipipe.worker.stack import write_down_at_signal
@@ -33,13 +37,18 @@ PR_SET_NAME = 15
 def die_with_parent(signum: int) -> None:
     """Linux sends this process `signum` when the thread that started it has ended."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signum, 0, 0, 0)
+        _libc().prctl(PR_SET_PDEATHSIG, signum, 0, 0, 0)
 
 
 def call_itself(name: str) -> None:
     """Linux shows this name in top and ps (15 bytes of it)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+        _libc().prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)  # a class of its own for each of these: once in a zygote
 
 
 def become_forked_worker(
@@ -48,8 +57,9 @@ def become_forked_worker(
     *,
     out: int,
     err: int,
+    side: int,
     page: int,
-    lifeline: int,
+    control: int,
     parent: int,
     tracker: int,
     files: Iterable[Any] = (),
@@ -70,9 +80,10 @@ def become_forked_worker(
     code = 1
     try:
         forget_the_parent()
+        leave_handlers_to_the_caller()
         use_tracker(tracker)
         code = become_worker(
-            spec, kept, out=out, err=err, page=page, lifeline=lifeline, parent=parent
+            spec, kept, out=out, err=err, side=side, page=page, control=control, parent=parent
         )
     finally:
         flush(*files)  # from the parent, so that nobody else does it
@@ -80,7 +91,15 @@ def become_forked_worker(
 
 
 def become_worker(
-    spec: WorkerSpec, load: Load, *, out: int, err: int, page: int, lifeline: int, parent: int
+    spec: WorkerSpec,
+    load: Load,
+    *,
+    out: int,
+    err: int,
+    side: int,
+    page: int,
+    control: int,
+    parent: int,
 ) -> int:
     """Turns this freshly forked process into a worker.
 
@@ -89,8 +108,9 @@ def become_worker(
 
     Args:
         out, err: pipes to the caller, for what the functor prints.
+        side: one for what it logs.
         page: the shared memory of the status page.
-        lifeline: a pipe whose other end only the supervisor holds.
+        control: a socket whose other end only the supervisor holds.
         parent: the process that forked this one.
     """
     code, shown = 1, None
@@ -104,10 +124,15 @@ def become_worker(
         shown = Page(mmap.mmap(page, SIZE_BYTES))
         shown.start = StartStage.FORKED
         _standard_streams(out, err)
+        channel = SideChannel(side)
+        forward_records(channel, spec.name, spec.log_levels)
+        if spec.displays:
+            _forward_displays(channel)
         _plain_signals()
         faulthandler.enable()
         call_itself(spec.name)
-        threading.Thread(target=_follow, args=(lifeline,), daemon=True).start()
+        # (One of `threading` would be waited for until it runs; and nobody is to find it.)
+        _thread.start_new_thread(_follow, (control,))
         sys.setswitchinterval(0.001)
         sys.path[:] = spec.sys_path
         sys.argv[:] = spec.argv
@@ -115,13 +140,19 @@ def become_worker(
             os.chdir(spec.cwd)
         multiprocessing.current_process().authkey = spec.authkey
         forbid_breakpoints()
-        work(spec, load, shown)
+        work(spec, load, shown, control)
         code = 0
     except BaseException:  # the process ends; the caller sees it on stderr, and the code
         traceback.print_exc()
     if shown is not None:
         begin_to_end(shown, page)
     return code
+
+
+def _forward_displays(channel: SideChannel) -> None:
+    from minipipe.worker.displays import forward_displays  # of notebooks only
+
+    forward_displays(channel)
 
 
 def _begin_group() -> None:
@@ -149,9 +180,14 @@ def flush(*streams: Any) -> None:
             pass  # the caller is gone, or the functor closed it, or set it to None
 
 
-def _follow(lifeline: int) -> None:
-    """Ends the process when the supervisor has: reading gives the end of the pipe then."""
-    while os.read(lifeline, 1):
+def _follow(control: int) -> None:
+    """Ends the process when the supervisor has: its end of the socket is closed then.
+
+    Whatever the other threads do: they read what comes by it, and may never come to its end.
+    """
+    poll = select.poll()
+    poll.register(control, select.POLLHUP)  # and not for what comes
+    while not poll.poll():
         pass
     end_at_once()
 

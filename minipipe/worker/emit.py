@@ -7,10 +7,11 @@ from typing import Any
 
 from minipipe.codec import ATOMS
 from minipipe.errors import OutputsError
+from minipipe.errors.cause import because
 from minipipe.operators.outputs import Outputs
 from minipipe.operators.work_item import WorkItem
 from minipipe.protocol.delivery.paths import complete, promised_mask, under
-from minipipe.stream import Outlet
+from minipipe.stream import Outlet, PassLeft
 from minipipe.stream.arrived import Arrived
 from minipipe.worker.functor_runner import FunctorRunner
 
@@ -41,7 +42,7 @@ class Emitter:
         for i in self._results.filled(elements):
             outlet = self._outlets[i]
             if not outlet.ready:
-                self._runner.wait_for_room(outlet)
+                self._wait_for_room(outlet, snapshots)
             self._add(outlet, elements[i], snapshots.pop(i, None), taken)
             outlet.added(began_s, time.monotonic(), 1)
         self._results.results += 1
@@ -83,6 +84,15 @@ class Emitter:
             self._outlets[i].discard(token)
         return any(element is not None for element in elements), bool(mask)
 
+    def _wait_for_room(self, outlet: Outlet, snapshots: dict[int, tuple[object, int]]) -> None:
+        """Waits; if the pass is left meanwhile, what was to be sent is for nobody."""
+        try:
+            self._runner.wait_for_room(outlet)
+        except PassLeft:
+            for i, (token, _) in snapshots.items():
+                self._outlets[i].discard(token)
+            raise
+
     def flush(self) -> None:
         """Sends what waits for others to share its parcel."""
         for outlet in self._outlets:
@@ -97,7 +107,7 @@ class Emitter:
         try:
             return self._results.split(result)
         except OutputsError as error:
-            raise self._runner.broken_at(error, taken) from error
+            raise because(self._runner.broken_at(error, taken), error) from error
 
     def _snapshots(
         self, elements: tuple[Any, ...], taken: WorkItem[Arrived] | None

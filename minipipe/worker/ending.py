@@ -1,22 +1,28 @@
 """The end of a worker's process: that of a Python program.
 
-Threads are joined, exit handlers called, files written, as far as they were made in the worker.
-A worker that a zygote has forked lets its interpreter finalise itself: all that it has inherited
-is ours.  One that was forked from the user's process must not: that has files with something in
-their buffers, exit handlers, objects with a `__del__`, and each of them would act a second time.
+Threads are joined, exit handlers called, files written, what modules hold is dropped.  The
+interpreter could do that, but would go through all that was imported beforehand, too: a tenth of a
+second for scikit-learn, and a copy of all its memory in each worker, just to end.  So that is left,
+as it was nobody's; only a worker that a zygote has forked calls the exit handlers of C libraries.
+One that was forked from the user's process must not: that has files with something in their
+buffers, exit handlers, objects with a `__del__`, and each of them would act a second time.
 """
 
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import io
+import itertools
 import logging
 import os
 import signal
 import sys
 import threading
 import weakref
+from contextlib import suppress
+from types import ModuleType
 from typing import Any, NoReturn
 
 from minipipe.protocol.run.vital_signs import EndStage
@@ -41,6 +47,8 @@ def begin_to_end(page: Page, page_fd: int) -> None:
     _write_note(page_fd, names)
     page.stage = EndStage.ENDING
     threading._shutdown()  # type: ignore[attr-defined]
+    spent = os.times()
+    page.cpu_ns = int(1e9 * sum(spent[:4]))
     _write_note(page_fd, "its exit handlers (atexit), or its children")
 
 
@@ -85,6 +93,80 @@ def _report(error: BaseException, thing: object) -> None:
     if sys.stderr is not None:
         name = type(thing).__name__
         sys.stderr.write(f"minipipe: at the end of a worker, of its {name}: {error!r}\n")
+
+
+# ------------------------------------------------------------- forked from a zygote
+def end_born(code: int) -> NoReturn:
+    """Ends a process that a zygote has forked, as its interpreter would."""
+    try:
+        atexit._run_exitfuncs()
+        for names in _imported_here():
+            _clear(names)
+        _clear(vars(sys.modules["__main__"]))
+        gc.collect()
+        _finalize_what_is_left()
+    except BaseException as error:
+        _report(error, None)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(AttributeError, OSError, ValueError):
+                stream.flush()
+        # With the interpreter lock: threads that are left must not run while that is taken down.
+        ctypes.PyDLL(None).exit(code)
+    raise AssertionError("exit(3) was called")
+
+
+_last_before = ""
+
+
+def remember_modules() -> None:
+    """What is imported now, in a zygote, its workers need not look through at their ends."""
+    global _last_before
+    _last_before = next(reversed(sys.modules))
+
+
+def _imported_here() -> list[dict[str, Any]]:
+    """What modules of the user's hold that were imported in this worker.
+
+    (To look at the others would copy, for this process, the memory that they are in.)
+    """
+    new = list(itertools.takewhile(lambda name: name != _last_before, reversed(sys.modules)))
+    modules = [sys.modules[name] for name in new if is_users(name)]
+    return [object.__getattribute__(module, "__dict__") for module in modules]
+
+
+def _finalize_what_is_left() -> None:
+    """Calls the `__del__` of what was made here and is held by what was imported before."""
+    finalize = ctypes.pythonapi.PyObject_CallFinalizer  # which does so once
+    finalize.argtypes, finalize.restype = [ctypes.py_object], None
+    for thing in gc.get_objects():
+        kind = type(thing)
+        if hasattr(kind, "__del__") and kind.__module__.partition(".")[0] not in _OWN:
+            finalize(thing)
+
+
+def is_users(name: str) -> bool:
+    """Whether a module is neither Python's, nor installed, nor this package's."""
+    module = sys.modules.get(name)
+    if not isinstance(module, ModuleType):
+        return False
+    # (Past what a module that is loaded at its first use does at any other look at it.)
+    place = object.__getattribute__(module, "__dict__").get("__file__")
+    if name.partition(".")[0] in _OURS or not isinstance(place, str):
+        return False
+    return not any(f"{kind}-packages" in place for kind in ("site", "dist"))
+
+
+_OURS = {*sys.stdlib_module_names, "minipipe"}
+_OWN = _OURS | {"zmq"}
+
+
+def _clear(names: dict[str, Any]) -> None:
+    """Drops what a module holds, in the order in which the interpreter does that."""
+    for is_private in (True, False):
+        for name in list(names):
+            if name.startswith("_") == is_private and name != "__builtins__":
+                names[name] = None
 
 
 # ------------------------------------------------------- forked from the user's process

@@ -13,6 +13,8 @@ from typing import Any
 from minipipe.errors import FunctorError, RemoteTraceback
 from minipipe.process.by_value import Pickler
 from minipipe.process.describe import MAX_TEXT, both_ends, describe, text_of
+from minipipe.process.frames import is_of
+from minipipe.process.source_lines import with_source_lines
 
 _ENDS = (StopIteration, StopAsyncIteration)
 # What a worker does at its end, where a failure may mean that something was not saved.
@@ -26,6 +28,18 @@ MAX_PICKLED_BYTES = 256 * 1024  # of an exception: it may hold the item, or a mo
 _READ_ONLY = (
     "; arrays that others may see as well are read-only: writable=True gives this segment copies "
     "of its own"
+)
+_CUDA_AND_FORK = (
+    "; CUDA does not survive a fork, and this worker was forked from a process that had used it, "
+    "or had asked for it (torch.cuda.is_available() is enough, at a module's import, too): do that "
+    "after run(), or in the functor's constructor or local_init, which are called in the worker. "
+    "A functor that can be pickled, such as a class, is not forked from your process; "
+    "run(preload=False) has each worker import its modules itself"
+)
+# What torch says, CuPy and CUDA's runtime, numba and CUDA's driver.
+_OF_CUDA_AND_FORK = re.compile(
+    r"Cannot re-initialize CUDA in forked subprocess|cudaErrorInitializationError|"
+    r"CUDA error: initialization error|CUDA_ERROR_NOT_INITIALIZED"
 )
 # What NumPy says (`PyArray_FailUnlessWriteable`, also to Cython), Python of buffers; numba, OpenCV.
 _OF_READ_ONLY_ARRAYS: list[tuple[type[Exception], re.Pattern[str]]] = [
@@ -72,7 +86,7 @@ class Failure:
         # SystemExit and its like would end the caller; StopIteration would look like an end.
         if not isinstance(error, Exception) or isinstance(error, _ENDS):
             error = FunctorError(self.type_name, self.text, where)
-        error.__cause__ = RemoteTraceback(self.trace)
+        error.__cause__ = RemoteTraceback(with_source_lines(self.trace))
         error.add_note(f"minipipe: {where}{self.hint}")
         return error
 
@@ -93,8 +107,8 @@ def capture(
         raised: it may be raised in the caller, so it itself is sent too, as far as it is small.
     """
     trace = error.__traceback__
-    own = os.path.dirname(__file__)
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(own):
+    own = __name__.rpartition(".")[0]
+    while trace is not None and is_of(own, trace.tb_frame):
         trace = trace.tb_next  # the user's traceback begins where the user's code does
     error.__traceback__ = trace
     text = both_ends("".join(traceback.format_exception(error)), MAX_TRACE)
@@ -117,6 +131,8 @@ def capture(
 def _hint(error: BaseException) -> str:
     if is_read_only(error):
         return _READ_ONLY
+    if isinstance(error, RuntimeError | OSError) and _OF_CUDA_AND_FORK.search(text_of(error)):
+        return _CUDA_AND_FORK
     if type(error).__name__ == "BdbQuit":
         return "; a worker has no terminal for a debugger: build(inline=True)"
     return ""

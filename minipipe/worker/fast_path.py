@@ -13,12 +13,12 @@ from minipipe.protocol.delivery.paths import outputs
 from minipipe.segments.functor import Opened
 from minipipe.segments.markers import Sentinel
 from minipipe.stream import Inlet, Outlet, Role, Turn
+from minipipe.stream.duties import FLUSH_S, UNSENT_S, is_slow
+from minipipe.stream.outlet import PARCEL_S
 from minipipe.stream.page import ITEM_WORD
 from minipipe.stream.pending import FAST
 from minipipe.worker.functor_runner import FunctorRunner
 from minipipe.worker.skipping import broken
-
-QUICK_S = 0.0005  # a functor that takes less as a rule is not watched from the first moment on
 
 
 class LineLoop:
@@ -30,12 +30,17 @@ class LineLoop:
         self._function = opened.call
         self._inlet: Inlet = next(iter(runner.node.inlets.values()))
         self._outlet = runner.outlets[0] if runner.outlets else None
+        if self._outlet is not None:
+            self._outlet.makes_ahead = True
 
     def run(self) -> None:
         """Works off what arrives, until there will be no more."""
         node, runner, inlet, outlet = self._node, self._runner, self._inlet, self._outlet
         orders, stateless = node.orders, inlet.spec.role is Role.STATELESS
         while True:
+            if outlet is not None and outlet.is_stuck:
+                # What the next item has as origin is another one's; and another worker may take it.
+                runner.wait_until_sent(outlet)
             if not inlet.ready:
                 runner.wait_for_input(
                     lambda: inlet.ready or (orders.leaving if stateless else inlet.ended)
@@ -59,22 +64,38 @@ class LineLoop:
             inlet.end()
         runner.close()
 
+    def leave_pass(self) -> None:
+        """The pass is over: what is here of it is for nobody any more."""
+        if self._inlet.turn is not None:
+            self._inlet.abandon()
+
     def _work_off(
         self, function: Callable[..., Any], inlet: Inlet, turn: Turn, now_s: float
     ) -> float:
         """Calls the functor for each item of a parcel, or until that is stale; the time then."""
         node, runner, outlet = self._node, self._runner, self._outlet
-        poll_interval = runner.poll_interval
+        poll_interval, service_thread = runner.poll_interval, runner.service_thread
+        duties = node.duties
         begun, count = 0, turn.parcel.count
         while begun < count and not turn.stale:
+            if outlet is not None and not outlet.ready:
+                runner.wait_for_room(outlet)
+                now_s = time.monotonic()
+                continue  # a worker may have died meanwhile
+            # A quick functor first: whoever waits for this item waits longest.
+            if is_slow(inlet.pace.service_time_s) or (begun and now_s - node.flushed_s >= FLUSH_S):
+                node.tend_before_call(turn.numbers[begun], now_s, inlet.pace)
+                runner.calls.check()
+                if turn.stale:
+                    break
+                if outlet is not None and not outlet.ready:
+                    continue
             stop = min(count, begun + poll_interval.items)
             if outlet is not None:
-                if not outlet.ready:
-                    runner.wait_for_room(outlet)
-                    now_s = time.monotonic()
-                    if turn.stale:
-                        break
                 stop = min(stop, begun + outlet.room)
+            # What comes of the first of them, others may wait for: results, credit, confirmations.
+            several = stop - begun > 1
+            service_thread.watch(now_s, UNSENT_S if several else duties.due_s())
             began_s = now_s
             before = begun
             if outlet is None:
@@ -84,11 +105,13 @@ class LineLoop:
             turn.reached(begun)
             now_s = time.monotonic()
             if outlet is not None and not turn.stale:
-                outlet.added(began_s, now_s, begun - before)
+                # While others are here that it is called for next, they are to be expected.
+                outlet.added(began_s, now_s, begun - before, PARCEL_S)
                 if begun == count and not inlet.queue:
                     outlet.flush()  # first of all: somebody may be waiting for it
             poll_interval.took(now_s - began_s)
-            node.tend(now_s)
+            if begun == count:
+                node.tend(now_s)
             runner.calls.check()
         return now_s
 
@@ -100,7 +123,6 @@ class LineLoop:
         The hot loop of a Sink: what is in it is paid for every item.
         """
         node, runner = self._node, self._runner
-        self._arm(inlet)
         handover, pop = node.handover, turn.items.pop
         words, call = handover.words, runner.calls.hooked(function)
         crash_suspects = node.orders.crash_suspects
@@ -122,12 +144,6 @@ class LineLoop:
                 runner.calls.check()
         return stop
 
-    def _arm(self, inlet: Inlet) -> None:
-        """Has the service thread watch the functor, unless it is quick as a rule."""
-        service_thread = self._runner.service_thread
-        if not service_thread.armed and not 0.0 < inlet.pace.service_time_s < QUICK_S:
-            service_thread.arm()
-
     def _work_some(
         self,
         function: Callable[..., Any],
@@ -142,7 +158,6 @@ class LineLoop:
         The hot loop of a Transform: what is in it is paid for every item.
         """
         node, runner = self._node, self._runner
-        self._arm(inlet)
         handover, pop = node.handover, turn.items.pop
         words, call = handover.words, runner.calls.hooked(function)
         crash_suspects = node.orders.crash_suspects
@@ -194,7 +209,7 @@ class LineLoop:
                             turn.drops.append(number)
                 if writable_after_send:
                     result = item = None
-                    node.isolate_sent_arrays()
+                    node.memory.isolate_sent_arrays()
             if begun >= stop:
                 break
         return begun

@@ -15,14 +15,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minipipe.errors import ItemTypeError
+from minipipe.errors.cause import because
 from minipipe.operators.steppers import SKIPPED
 from minipipe.operators.work_item import WorkItem
+from minipipe.process.worker_info import WorkerInfo
+from minipipe.protocol.delivery.numbering import pass_of
 from minipipe.protocol.delivery.paths import outputs
-from minipipe.stream import Inlet, Node, Outlet, Role, StopRun, Turn, records
+from minipipe.stream import Inlet, Node, Outlet, PassLeft, Role, StopRun, Turn, records
 from minipipe.stream.arrived import Arrived
 from minipipe.stream.node import WAIT_S
 from minipipe.worker.calls import Calls
-from minipipe.worker.failure import capture, is_read_only
+from minipipe.worker.failure import CLOSING, capture, is_read_only
 from minipipe.worker.hooks import Hook
 from minipipe.worker.poll_interval import PollInterval
 from minipipe.worker.service_thread import ServiceThread
@@ -49,6 +52,7 @@ class FunctorRunner:
         self._told_of_copies = False
         self.service_thread = service_thread
         self.calls = Calls(node, service_thread, hooks)
+        self.info: WorkerInfo | None = None  # where passes are to be told of
         self.outlets = list(node.outlets.values())
         self.poll_interval = PollInterval()
 
@@ -62,6 +66,7 @@ class FunctorRunner:
         self.node.page.deaths = deaths
         if deaths == 1:
             self.skipping.dead_letters.suspect(number, parcel)
+        self.node.page.skipped += deaths > 1
         return deaths > 1
 
     def leave_if_forked(self, error: BaseException) -> None:
@@ -97,7 +102,7 @@ class FunctorRunner:
         """
         self.leave_if_forked(error)
         self.node.handover.leave()
-        if isinstance(error, StopRun):
+        if isinstance(error, StopRun | PassLeft):
             raise error
         self.skipping.judge(error, number, item, origin, parcel, doing)
 
@@ -118,7 +123,7 @@ class FunctorRunner:
         """
         if not isinstance(error, ItemTypeError):
             path = () if parcel is None else outputs(parcel.path)
-            raise broken(error, number, item, origin, path, SENDING) from error
+            raise because(broken(error, number, item, origin, path, SENDING), error) from error
         self.after(error, number, item, origin, parcel, SENDING)
 
     def again(
@@ -136,25 +141,29 @@ class FunctorRunner:
         comes to, and SKIPPED if it goes on.
         """
         turn = inlet.turn
-        only_looked = inlet.access == "read" and inlet.spec.role is not Role.STATEFUL
-        if turn is None or not (only_looked and parcel.leases and is_read_only(error)):
+        only_looked = turn is not None and turn.access == "read"
+        only_looked = only_looked and inlet.spec.role is not Role.STATEFUL
+        if not (only_looked and parcel.leases and is_read_only(error)):
             self.after(error, number, item, parcel.origin, parcel)
             return SKIPPED
         self.node.handover.leave()
         inlet.access = "private"  # from the next parcel on
-        text = (
-            f"{self.where} writes to the arrays that it gets, so from now on they are private "
-            f"copies; writable=True says so from the start ({type(error).__name__}: {error})"
-        )
         if not self._told_of_copies:
             self._told_of_copies = True
-            self.node.report(records.Log(logging.WARNING, text))
-        item = self.node.parcel_decoder.decode(parcel, "private")[turn.numbers.index(number)]
+            self.node.report(records.Log(logging.WARNING, self.told_of_copies(error)))
+        item = self.node.parcel_decoder.original(parcel, number)
         try:
             return self.calls.at(number, function, item)
         except BaseException as second:
             self.after(second, number, item, parcel.origin, parcel)
             return SKIPPED
+
+    def told_of_copies(self, error: BaseException) -> str:
+        """What to say of a functor that has raised this, as it writes to what it gets."""
+        return (
+            f"{self.where} writes to the arrays that it gets, so from now on they are private "
+            f"copies; writable=True says so from the start ({type(error).__name__}: {error})"
+        )
 
     def broken_at(self, error: BaseException, taken: WorkItem[Arrived] | None) -> Broken:
         """What to raise for an error that came with this item, or outside of any."""
@@ -168,12 +177,26 @@ class FunctorRunner:
         """Waits until an item could be added to the outlet, or what it was made of is stale."""
         inlets = list(self.node.inlets.values())
         turn = inlets[0].turn if inlets else None
-        probes = self.node.probes
+        self._wait_for(outlet, lambda: outlet.ready or (turn is not None and turn.stale))
+
+    def wait_until_sent(self, outlet: Outlet) -> None:
+        """Waits until somebody has a place for what the outlet has, if anybody is to be waited for.
+
+        (No longer: it may have been the last item, and nobody gives room for one more.)
+        """
+        self._wait_for(outlet, lambda: not outlet.is_stuck)
+
+    def _wait_for(self, outlet: Outlet, until: Callable[[], bool]) -> None:
+        inlets, probes = self.node.inlets.values(), self.node.probes
         probes.blocked = (outlet,)
+        for inlet in inlets:
+            inlet.producers.held_up = True
         try:
-            self.node.block(lambda: outlet.ready or (turn is not None and turn.stale))
+            self.node.block(until)
         finally:
             probes.blocked = ()
+            for inlet in inlets:
+                inlet.producers.held_up = False
 
     def wait_for_input(self, until: Callable[[], bool], patience_s: float = WAIT_S) -> None:
         """Waits until `until()`; asks it every `patience_s`, if nothing happens."""
@@ -190,6 +213,8 @@ class FunctorRunner:
         Raises:
             Broken: a class of the user's did not accept what it had given.
         """
+        if self.info is not None:
+            self.info.pass_ = pass_of(inlet.queue[0].runs[0][0])
         try:
             return inlet.next_batch()
         except Exception as error:  # unpickling runs code of the user's classes
@@ -199,7 +224,24 @@ class FunctorRunner:
             path = outputs(parcel.path)
             about: dict[str, Any] = {"origin": parcel.origin, "number": first, "path": path}
             failure = capture(error, doing, item="...", **about)
-            raise Broken(failure) from error
+            raise because(Broken(failure), error) from error
+
+    def close_open(self, close: Callable[[], object]) -> None:
+        """Closes what is open in the functor at the end of a pass, and lets go of what came.
+
+        Raises:
+            Broken: the functor has raised.
+        """
+        try:
+            self.calls.outside(close)
+        except StopRun:
+            raise
+        except BaseException as error:
+            self.leave_if_forked(error)
+            raise because(Broken(capture(error, CLOSING)), error) from error
+        for inlet in self.node.inlets.values():
+            if inlet.turn is not None:
+                inlet.abandon()
 
     def close(self) -> None:
         """Sends what waits; when all is settled, tells the receivers that this was all."""
@@ -208,10 +250,11 @@ class FunctorRunner:
             self.node.departure.say_bye(self.node.block)
             return
         for outlet in senders:
+            self.node.page.dropped += outlet.end()
             outlet.flush()
         self.node.probes.blocked = senders  # by what waits there, the end is held up, too
         self.node.block(lambda: all(outlet.settled for outlet in senders))
         self.node.probes.blocked = ()
         for outlet in senders:
-            self.node.peers.close_region(outlet)
+            self.node.peers.close_region(outlet, self._orders.pass_)
         self.node.flush(time.monotonic(), idle=True)

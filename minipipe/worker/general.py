@@ -18,6 +18,7 @@ from minipipe.operators.work_item import WorkItem
 from minipipe.segments.functor import Opened
 from minipipe.stream import Role, records
 from minipipe.stream.arrived import Arrived
+from minipipe.stream.duties import FLUSH_S, is_slow
 from minipipe.worker.emit import Emitter
 from minipipe.worker.functor_runner import FunctorRunner
 from minipipe.worker.inputs import Input, Single
@@ -43,18 +44,18 @@ class GeneralLoop:
     ) -> None:
         self._runner = runner
         self._node = runner.node
+        self._task, self._opened = task, opened
         self._flag = task.term_flag
         self._read_only_functor = task.read_only_functor
-        self._input = input_of(runner, task)
         self._emitter = Emitter(runner, one_for_one=not regulates)
         self._inlet = next(iter(runner.node.inlets.values()))
         self._stateless = self._inlet.spec.role is Role.STATELESS
         self._regulates = regulates
-        self._stepper = self._stepper_of(task, opened)
-        runner.leave = self._stepper.close
         self._ends = False  # by mp.Sentinel
+        self._input, self._stepper = input_of(runner, task), self._new_stepper()
 
-    def _stepper_of(self, task: Task, opened: Opened) -> Stepper:
+    def _new_stepper(self) -> Stepper:
+        task, opened = self._task, self._opened
         where, ends = self._runner.where, self._node.wiring.in_loop
         if not self._regulates:
             sinks = not self._runner.outlets
@@ -65,22 +66,31 @@ class GeneralLoop:
     def run(self) -> None:
         """Works off what arrives, until there will be no more, or this segment ends itself."""
         runner, node = self._runner, self._node
+        runner.leave = self._stepper.close
         self._stepper.prime()
         while (taken := self._input.take()) is not None:
             if self._flag is not None and self._flag.is_set():
                 self._ends = True
             else:
-                self._work(taken)
+                if not self._is_stale(taken):
+                    self._work(taken)
                 self._input.done()
                 self._inlet.tombstones += taken.is_tombstone
                 if node.writable_after_send:
                     taken = None
-                    node.isolate_sent_arrays(read_only_functor=self._read_only_functor)
-                node.tend(time.monotonic())
+                    node.memory.isolate_sent_arrays(read_only_functor=self._read_only_functor)
                 runner.calls.check()
             if self._ends:
                 break
         self._finish()
+
+    def _is_stale(self, taken: WorkItem[Arrived]) -> bool:
+        """Tends the node, if it is time; whether the item, as was heard just now, is for nobody."""
+        node, inlet, now_s = self._node, self._inlet, time.monotonic()
+        if now_s - node.flushed_s >= FLUSH_S or is_slow(inlet.pace.service_time_s):
+            node.tend_before_call(taken.number, now_s, inlet.pace)
+            self._runner.calls.check()
+        return self._stateless and inlet.turn is not None and inlet.turn.stale
 
     def _finish(self) -> None:
         node = self._node
@@ -97,6 +107,13 @@ class GeneralLoop:
         if self._ends:
             node.report(records.Ended())
         self._runner.close()
+
+    def leave_pass(self) -> None:
+        """The pass is over: for the next one a Regulator's coroutine is made anew, and a join."""
+        runner, self._ends = self._runner, False
+        runner.leave = lambda: None
+        runner.close_open(self._stepper.close)
+        self._input, self._stepper = input_of(runner, self._task), self._new_stepper()
 
     # ------------------------------------------------------------------ an item
     def _work(self, taken: WorkItem[Arrived]) -> None:
@@ -150,10 +167,11 @@ class GeneralLoop:
                 node.page.dropped += 1
             now_s = time.monotonic()
             node.tend(now_s)
+            self._runner.calls.check()  # the pass may have been left just now
             began_s = now_s
             if node.writable_after_send:
                 step = None
-                node.isolate_sent_arrays(read_only_functor=self._read_only_functor)
+                node.memory.isolate_sent_arrays(read_only_functor=self._read_only_functor)
             step = self._stepper.more(taken)
 
     # ------------------------------------------------- what the steppers call it by

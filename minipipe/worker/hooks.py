@@ -57,9 +57,12 @@ class SeedForSource(Hook):
 
     def __init__(self, spec: WorkerSpec) -> None:
         self._name = spec.name
-        self._asked = 0
+        self._asked = 0  # with the pass in it, as numbers have
 
     def before(self, origin: int, number: int, path: Outputs) -> None:
+        # (A Source is never asked less often than it has given: only in a new pass, or where it
+        # has gone past items by their position, is the number the higher one.)
+        self._asked = max(self._asked, number)
         seeds.current().begin(self._name, (), self._asked)
         self._asked += 1
 

@@ -29,11 +29,13 @@ class PickledFunctor:
         main: What makes its `__main__` the script's.
         data: The pickle; empty if it is in the memory, too.
         extents: Its buffers in the memory that comes beside it, and the pickle, last.
+        modules: Those that it names, in the order in which they are imported.
     """
 
     main: Mapping[str, str]
     data: bytes
     extents: tuple[Extent, ...] = ()
+    modules: tuple[str, ...] = ()
 
     def load(self, memory: int | None = None) -> Task:
         """Unpickles it, in the worker, where its modules are imported.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 SHORT_S = 0.000_25
 LONG_S = 0.001
-MAX_ITEMS = 64
+MAX_ITEMS = 512
 
 
 class PollInterval:

@@ -49,7 +49,8 @@ class _Finder(MetaPathFinder):
     """Finds the libraries as the other finders do, and adds the seeding to their loading."""
 
     def __init__(self) -> None:
-        self._awaited = registry.MODULES.keys() - sys.modules.keys()
+        # (A difference of the two would look at every module that there is.)
+        self._awaited = {name for name in registry.MODULES if name not in sys.modules}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

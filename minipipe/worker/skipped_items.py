@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from minipipe.dead_letters import DeadLetterRecord, encode_record, keep, write
+from minipipe.dead_letters.file import DeadLetterRecord, encode_record, keep, write
 from minipipe.operators.work_item import WorkItem
 from minipipe.protocol.delivery.paths import Leaf, outputs
 from minipipe.stream import Node

@@ -10,9 +10,11 @@ from typing import Any
 import cloudpickle
 
 from minipipe.codec import Unreadable
+from minipipe.errors import MessageRefusedError
 from minipipe.operators.skipping import Tolerance
 from minipipe.operators.work_item import WorkItem
 from minipipe.process.describe import text_of
+from minipipe.protocol.delivery.numbering import in_words
 from minipipe.protocol.delivery.paths import Outputs, outputs
 from minipipe.protocol.run.thinning import EverRarer
 from minipipe.stream import Node, records
@@ -22,6 +24,7 @@ from minipipe.worker.skipped_items import DeadLetterWriter
 
 GENERATED = object()  # in place of the item, where a generator raised instead of yielding one
 CALLING, SENDING = "its functor", "sending what its functor gave"
+BATCHING, COLLATING = "adding what its functor gave to a batch", "its collate"
 
 
 class Broken(BaseException):
@@ -79,6 +82,8 @@ class Skipping:
         Raises:
             Broken: the exception is not to be skipped.
         """
+        page = self._node.page
+        page.failed += 1
         path = () if parcel is None else outputs(parcel.path)
         parts, self.parts = self.parts, ()
         is_unreadable = any(
@@ -95,11 +100,13 @@ class Skipping:
             if verdict.kept:
                 self._write_last_letter(ends.failure, item, parcel, parts)
             raise ends
+        page.skipped += 1
         skips = self._node.skips
         sampling = skips.ignored if ignored else skips.failures
         in_full = sampling.picks(time.monotonic()) or item is GENERATED
+        named = error.number if isinstance(error, MessageRefusedError) else number
         if verdict.kept or (in_full and not ignored):
-            about: dict[str, Any] = {"origin": origin, "number": number, "item": item, "path": path}
+            about: dict[str, Any] = {"origin": origin, "number": named, "item": item, "path": path}
             failure = capture(error, doing, raised=in_full and not ignored, **about)
             if verdict.kept:
                 self._write_letter(failure, item, parcel, parts)
@@ -109,13 +116,14 @@ class Skipping:
             # What came in no parcel is never done again, so each time it counts.
             skips.fail(origin, None if parcel is None else number, path)
             if in_full:
-                self._node.reach(number)
+                if number is not None:
+                    self._node.ends.sync_progress(number + 1)
                 self._node.report_skips(failure=cloudpickle.dumps(failure))
             return
         skips.ignore()
         if in_full:
             at = f", branch {'.'.join(map(str, path))}" if path else ""
-            skipped = "this" if number is None else f"item {number}{at}"
+            skipped = "this" if number is None else f"item {in_words(named or 0)}{at}"
             said = f"{type(error).__name__}: {text_of(error)}"
             if item is GENERATED:  # not one of many
                 why = "was skipped and the stream ends, as a generator cannot go on"
@@ -127,7 +135,8 @@ class Skipping:
     def _tell_of_no_letter(self, number: int | None) -> None:
         self._without_letter.more(1)
         if self._without_letter.is_due():
-            said = f"{self._where}: no dead letter of item {number}, which cannot be unpickled"
+            which = f"item {in_words(number or 0)}"
+            said = f"{self._where}: no dead letter of {which}, which cannot be unpickled"
             text = f"{said}{self._without_letter.so_far}"
             self._node.report(records.Log(logging.WARNING, text))
 
@@ -146,9 +155,8 @@ class Skipping:
         try:
             self._write_letter(failure, item, parcel, parts)
         except Broken as unwritten:
-            said = (
-                f"{self._where}: no dead letter of item {failure.number}: {unwritten.failure.text}"
-            )
+            which = f"item {in_words(failure.number or 0)}"
+            said = f"{self._where}: no dead letter of {which}: {unwritten.failure.text}"
             self._node.report(records.Log(logging.WARNING, said))
 
     def _write_letter(

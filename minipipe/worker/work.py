@@ -17,38 +17,49 @@ from minipipe.process.by_value import dumps
 from minipipe.process.importing import importing_for_worker
 from minipipe.process.platforms import check_processes_work_here
 from minipipe.process.seeds import current
-from minipipe.process.worker_info import WorkerInfo, enter_pipeline, set_worker_info
-from minipipe.protocol.item_seeds import TERM
+from minipipe.process.worker_info import enter_pipeline, set_worker_info
+from minipipe.protocol.item_seeds import FIRST_PASS, TERM
 from minipipe.protocol.run.vital_signs import EndStage, StartStage
 from minipipe.segments.functor import Opened
 from minipipe.shm.arrays import set_pool
 from minipipe.stream import Node, StopRun, records
 from minipipe.stream.memory import Memory
 from minipipe.stream.page import Page
-from minipipe.transport import open_transport
+from minipipe.transport import ControlInbox, open_transport
+from minipipe.worker.bundles import BundleLoop
 from minipipe.worker.failure import CLOSING, RETURNING, TERMINATING, Failure, capture
 from minipipe.worker.fast_path import LineLoop
 from minipipe.worker.functor_runner import FunctorRunner
 from minipipe.worker.general import GeneralLoop
 from minipipe.worker.hooks import hooks_of
+from minipipe.worker.passes import go_through_pass, go_through_passes
 from minipipe.worker.seeding import seed_worker
 from minipipe.worker.service_thread import ServiceThread
 from minipipe.worker.skipped_items import DeadLetterWriter
 from minipipe.worker.skipping import Broken
 from minipipe.worker.source import SourceLoop
 from minipipe.worker.spec import Task, WorkerSpec
+from minipipe.worker.threaded import ThreadedLoop
+from minipipe.worker.threaded_bundles import bundle_loop
+from minipipe.worker.trace import begin_trace
 
 MAX_RESULT_BYTES = 2**32 - 1  # of one field of a message (msgpack)
 # A stop that comes between local_init and the call of it is tried again after so long, so often.
 AGAIN_S, TRIES = 0.02, 50
 _FINAL = (MiniPipeError, MemoryError)
 
+Loop = SourceLoop | LineLoop | BundleLoop | ThreadedLoop | GeneralLoop
+
 # What the user has declared: unpickled, or inherited, in the worker.
 Load = Callable[[], Task]
 
 
-def work(spec: WorkerSpec, load: Load, page: Page) -> None:
-    """Lives the worker's life; returns when the supervisor has said that it may exit."""
+def work(spec: WorkerSpec, load: Load, page: Page, control: int) -> None:
+    """Lives the worker's life; returns when the supervisor has said that it may exit.
+
+    Args:
+        control: the descriptor that the supervisor's orders come by.
+    """
     enter_pipeline(spec.pipeline)
     transport = open_transport(spec.base)
     memory = Memory(spec.shared_bytes)
@@ -60,10 +71,12 @@ def work(spec: WorkerSpec, load: Load, page: Page) -> None:
         supervisor=spec.supervisor,
         page=page,
         memory=memory,
+        control=ControlInbox(control),
     )
-    if node.lender is not None:
-        log = records.Log(logging.WARNING, barred(spec), once=True)
-        node.lender.on_barred = lambda: node.report(log)
+    if node.memory.lender is not None:
+        log = records.Log(logging.WARNING, spec.barred, once=True)
+        node.memory.lender.on_barred = lambda: node.report(log)
+    begin_trace(spec, node)
     set_pool(memory.pool)  # where `mp.empty` makes its arrays
     service_thread = ServiceThread(node)
     service_thread.start()
@@ -75,15 +88,6 @@ def work(spec: WorkerSpec, load: Load, page: Page) -> None:
         # EXIT comes when everybody is done, or has been stopped: what is still under way is for
         # nobody, and its reader may be gone.
         transport.close(linger_s=0.0)
-
-
-def barred(spec: WorkerSpec) -> str:
-    """What to say when others may not open what this worker has."""
-    return (
-        f"{spec.kind} {spec.segment!r}: its large arrays travel inside messages, which is slower, "
-        "as other processes may not look into this one (PR_SET_DUMPABLE, a change of user, or file "
-        "capabilities)"
-    )
 
 
 class _Unloadable(Broken):
@@ -99,7 +103,7 @@ class WorkerMain:
         self._bound = False
         where = f"{spec.kind} {spec.segment!r}"
         self.runner = FunctorRunner(node, service_thread, where, hooks_of(spec))
-        self.info = WorkerInfo(spec.segment, spec.name, spec.index, spec.num_workers, spec.seed)
+        self.info = spec.info
 
     def live(self, load: Load) -> None:
         node = self.node
@@ -116,8 +120,13 @@ class WorkerMain:
             if self.runner.service_thread.failure is not None:  # what it met while local_init ran
                 raise self.runner.service_thread.failure
             node.report(records.Wired())
-            node.block(lambda: node.membership.born and node.orders.started)
-            self._loop(task, opened).run()
+            loop, orders = self._loop(task, opened), node.orders
+            node.block(lambda: node.membership.born and (orders.started or orders.leaving))
+            if self.spec.persistent:
+                go_through_passes(self.runner, loop, self.info)
+            else:
+                go_through_pass(loop, self.info, orders.pass_)
+            node.time_use.end()
             self._log("End of stream")
         except StopRun:
             node.page.stage = EndStage.LEAVING
@@ -129,11 +138,11 @@ class WorkerMain:
         except Broken as broken:
             self.node.handover.leave()
             self._bind()  # so that it can be told to exit
-            self._fail(broken.failure)
+            self._fail(broken.failure, opened)
             return
         except Exception as error:  # a mistake of our own: told like the user's, not as a death
             self.node.handover.leave()
-            self._fail(capture(error, "MiniPipe itself, at work"))
+            self._fail(capture(error, "MiniPipe itself, at work"), opened)
             return
         self._terminate(opened)
 
@@ -186,8 +195,7 @@ class WorkerMain:
                 raise
             raise _Unloadable(broken.failure) from cause
         skipping, spec = self.runner.skipping, self.spec
-        keeps = task.dead_letter is not None
-        skipping.tolerance = Tolerance(task.ignored, task.tolerates, keeps)
+        skipping.tolerance = Tolerance(task.ignored, task.tolerates, task.dead_letter is not None)
         skipping.dead_letters = DeadLetterWriter(
             self.node, task.dead_letter, spec.segment, spec.name, spec.names, spec.directory
         )
@@ -214,12 +222,16 @@ class WorkerMain:
         finally:
             self.node.page.start = StartStage.PAST
 
-    def _loop(self, task: Task, opened: Opened) -> SourceLoop | LineLoop | GeneralLoop:
+    def _loop(self, task: Task, opened: Opened) -> Loop:
         wiring, kind = self.spec.wiring, self.spec.kind
         if kind == "source":
-            return SourceLoop(self.runner, task, opened)
+            return SourceLoop(self.runner, task, opened, self.spec.share, self.spec.skip)
+        if any(inlet.bundling is not None for inlet in wiring.inlets):
+            return bundle_loop(self.runner, task, opened, self.spec)
         simple = kind in ("transform", "sink") and task.term_flag is None and not wiring.in_loop
         simple = simple and not (wiring.tombstone_groups or wiring.carries_tombstones)
+        if task.threads > 1:
+            return ThreadedLoop(self.runner, task, opened, self.spec)
         if simple and len(wiring.inlets) == 1 and len(wiring.outlets) <= 1:
             return LineLoop(self.runner, opened)
         return GeneralLoop(self.runner, task, opened, regulates=kind == "regulator")
@@ -237,6 +249,7 @@ class WorkerMain:
         if opened is not None and opened.local_term is not None:
             doing = TERMINATING
             self.node.page.stage = EndStage.SAVING
+            current().begin_pass(FIRST_PASS)
             current().begin_outside(TERM)
             try:
                 result = self.runner.calls.outside(opened.local_term)
@@ -251,7 +264,9 @@ class WorkerMain:
         self.node.publish()
         self.node.report(records.Done(blob))
 
-    def _fail(self, failure: Failure) -> None:
+    def _fail(self, failure: Failure, opened: Opened | None = None) -> None:
+        if opened is not None:
+            opened.release()
         self.node.report(records.Failed(dumps(failure)))
 
 

@@ -19,42 +19,57 @@ import select
 import shutil
 import signal
 import socket
-import struct
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import NoReturn
 
-from minipipe.stream import records
 from minipipe.worker.child import become_worker, die_with_parent
 from minipipe.worker.descendants import become_subreaper, collect, collect_adopted, end_adopted
-from minipipe.worker.ending import close_files
+from minipipe.worker.ending import close_files, end_born, remember_modules
+from minipipe.worker.preloading import Preloading
+from minipipe.worker.rehearsal import rehearse
 from minipipe.worker.signals import PARENT_ENDED, take_no_notice
-from minipipe.worker.stack import STACK_SIGNAL
 from minipipe.worker.tracker import use_tracker
+from minipipe.worker.zygote_words import (
+    CANNOT_IMPORT,
+    FORK,
+    IMPORTS,
+    KILL,
+    REPLY,
+    REQUEST,
+    SIGNALS,
+)
 
-# what (fork, or a signal), worker id, length of the pickled request that follows
-REQUEST = struct.Struct("<cqQ")
-FORK, KILL, STACK, HALT, RESUME = b"F", b"K", b"T", b"H", b"C"
-# (Windows has neither of the two, and no workers.)
-HALT_SIGNAL, RESUME_SIGNAL = getattr(signal, "SIGSTOP", 0), getattr(signal, "SIGCONT", 0)
-SIGNALS = {STACK: STACK_SIGNAL, HALT: HALT_SIGNAL, RESUME: RESUME_SIGNAL}
-# what (started, refused, ended), worker id, pid or errno or wait status
-REPLY = struct.Struct("<cqq")
-FDS = 5  # at most: the last one, a functor's memory, not every worker has
+FDS = 6  # at most: the last one, a functor's memory, not every worker has
 ADOPTED_S = 1.0  # at the end, what workers had started gets so long to be gone
 
 
-def main(fd: int, directory: str, tracker: int) -> NoReturn:
+def main(
+    fd: int, directory: str, tracker: int, plan: str, out: int, err: int, *leave_out: str
+) -> NoReturn:
     """Serves the supervisor over the socket `fd` until that is closed.
 
-    In a worker that was forked it lives that one's life, and lets the interpreter end.
+    In a worker that was forked it lives that one's life, and ends it.
+
+    Args:
+        directory: of the run.
+        tracker: where is written what is registered with a resource tracker.
+        plan: the file that says what to import beforehand.
+        out, err: where what that prints goes to.
+        leave_out: modules that were found not to be imported beforehand.
     """
+    preloading = Preloading(plan, out, err, leave_out)
     control = socket.socket(fileno=fd)
     use_tracker(tracker)
     become_subreaper()
     atexit.register(close_files)  # of a worker: the first one registered is called last
+    refused = preloading.run(partial(_tell, control, IMPORTS))
+    if refused is not None:
+        _tell(control, CANNOT_IMPORT, refused)
+        os._exit(1)
     zygote = Zygote(control, directory)
     born: Born | None = None
     code = 1
@@ -67,7 +82,13 @@ def main(fd: int, directory: str, tracker: int) -> NoReturn:
             zygote.end()
             os._exit(code)
     del zygote, control
-    sys.exit(born())
+    end_born(born())
+
+
+def _tell(control: socket.socket, what: bytes, text: str) -> None:
+    said = text.encode("utf-8", "replace")
+    with suppress(BrokenPipeError, ConnectionResetError):  # the supervisor is gone
+        control.sendall(REPLY.pack(what, 0, len(said)) + said)
 
 
 # What a worker does from its birth on; gives its exit code.
@@ -92,9 +113,8 @@ class Zygote:
         take_no_notice()
         signal.signal(PARENT_ENDED, self._on_parents_end)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        for form in records.FORMS.values():
-            if form.cls.__module__ == records.__name__:  # those that workers read
-                form.prepare()
+        rehearse()
+        remember_modules()
         gc.collect()
         gc.freeze()  # what is there now is shared with the workers: no page of it is touched
 
@@ -180,8 +200,10 @@ class Zygote:
             signal.set_wakeup_fd(-1)
             signal.signal(PARENT_ENDED, signal.SIG_DFL)
             self._control.close()
+            for fd in fds:  # what comes by a socket goes to all programs that a functor starts
+                os.set_inheritable(fd, False)
             spec, functor = pickle.loads(runner)
-            out, err, page, lifeline, *memory = fds
+            out, err, side, page, control, *memory = fds
         except BaseException:
             if len(fds) > 1:
                 os.dup2(fds[1], 2)
@@ -189,7 +211,7 @@ class Zygote:
             os._exit(1)
         load, parent = lambda: functor.load(*memory), self._pid
         return lambda: become_worker(
-            spec, load, out=out, err=err, page=page, lifeline=lifeline, parent=parent
+            spec, load, out=out, err=err, side=side, page=page, control=control, parent=parent
         )
 
     def _reap(self) -> None:

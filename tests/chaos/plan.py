@@ -24,6 +24,7 @@ class End:
     ordered: bool  # each of its workers gets them ascending
     workers: int
     path: str = ""  # of a function sink: where it writes
+    held_back: bool = False  # until all before have come: deaths change nothing about the order
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,11 @@ class Plan:
             return looped(self, load, flow)
         pline = mp.PipeLine([mp.Source(load, "load")])
         for _ in range(rng.randint(1, 3)):
-            part, flow = self._middle(flow)
-            pline.add(part)
+            parts, flow = self._middle(flow)
+            for part in parts:
+                pline.add(part)
         if rng.random() < 0.35:
-            pline.add(mp.Broadcast([self._branch(flow) for _ in range(rng.randint(2, 3))]))
+            pline.add(mp.Broadcast(self._branches(flow)))
         elif rng.random() < 0.25:
             self.reads = End("(loop)", flow.keys, flow.arrives, 1)
             self.words.append("-> loop")
@@ -141,22 +143,42 @@ class Plan:
         self.words.append(
             f"-> {name} x{workers}{' ordered' if ordered else ''}"
             f"{' restart' if segment.restart else ''} {work.drops}/{work.fails}/{work.dies}"
-            f"/{work.dooms}"
+            f"/{work.dooms}{' threads' if segment.threads > 1 else ''}"
         )
-        return segment, flow.behind(work, workers, ordered)
+        return segment, flow.behind(work, workers * segment.threads, ordered)
 
-    def _middle(self, flow: Flow) -> tuple[Any, Flow]:
+    def _middle(self, flow: Flow) -> tuple[list[Any], Flow]:
         draw = self.rng.random()
+        if draw < 0.45:
+            threads = self.rng.choice((1, 1, 3))
+            segment, flow = self.function(flow, threads=threads)
+            return [segment], flow
         if draw < 0.6:
-            return self.function(flow)
+            size, threads = self.rng.choice((1, 3, 16)), self.rng.choice((1, 1, 3))
+            segment, flow = self.function(flow, batch=size, collate=list, threads=threads)
+            self.words.append(f"in batches of {size}")
+            return [segment, mp.FlatMap(as_it_is, name=self._name("flat"))], flow.anew()
         if draw < 0.8:
             holder = Holder(0.0005, drops=self.rng.choice((0, 5)))
             name = self._name("o")
             self.words.append(f"-> {name} {holder.drops}")
-            return mp.Transform(holder, name), flow.behind(holder, 1, False).anew()
+            return [mp.Transform(holder, name)], flow.behind(holder, 1, False).anew()
         name = self._name("flat")
         self.words.append(f"-> {name}")
-        return mp.FlatMap(as_list, name=name), flow.anew()
+        return [mp.FlatMap(as_list, name=name)], flow.anew()
+
+    def _branches(self, flow: Flow) -> list[list[mp.Segment]]:
+        """Draws the branches of a broadcast, which recover together.
+
+        So a death in one of them makes the others drop what is on its way to them; it is sent
+        again, and may then come to another worker than before, after later ones.
+        """
+        ends, mortal = len(self.ends), len(self.mortal)
+        branches = [self._branch(flow) for _ in range(self.rng.randint(2, 3))]
+        if len(self.mortal) > mortal:
+            for end in self.ends[ends:]:
+                end.ordered &= end.workers == 1 or end.held_back
+        return branches
 
     def _branch(self, flow: Flow) -> list[mp.Segment]:
         self.words.append("=>")
@@ -175,9 +197,15 @@ class Plan:
             self.mortal.add(name)
             self.words.append(f"-> function sink {name} x{workers}")
             return mp.Sink(Write(path), name, n_processes=workers, **ends, **LIVES)
-        self.ends.append(End(name, flow.keys, flow.comes_to(workers), workers))
+        ascending = flow.comes_to(workers)
+        self.ends.append(End(name, flow.keys, ascending, workers, held_back=flow.ordered))
         self.words.append(f"-> sink {name} x{workers}")
         return mp.Sink(Keep(), name, n_processes=workers, **ends)
+
+
+def as_it_is(batch: list[Any]) -> list[Any]:
+    """For a FlatMap: the items of a batch."""
+    return batch
 
 
 def as_list(item: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import minipipe as mp
-from minipipe.dead_letters import letters_in
+from minipipe.dead_letters.reading import letters_in
 from tests.chaos.plan import End, Plan
 
 LIMIT_S = 180.0  # a run that takes longer hangs (workers that import torch begin late)

@@ -18,7 +18,7 @@ from tests.codec.sameness import trip
 _SCRIPT = """
 import abc, collections, dataclasses, functools, pickle, sys
 from typing import Any, Generic, NamedTuple, TypeVar
-from minipipe.codec import Encoder
+from minipipe.codec import Encoder, LocalEncoder
 
 T = TypeVar("T")
 
@@ -124,11 +124,13 @@ made = [
 
 if __name__ == "__main__":
     sent = {}
-    for item in made:
-        encoder = Encoder()
-        parcel = encoder.encode([encoder.snapshot(item)[0]])
-        frames = [bytes(frame) for frame in parcel.frames]
-        sent[type(item).__qualname__] = parcel.body, frames, list(parcel.classes.items())
+    for make in (Encoder, LocalEncoder):
+        for item in made:
+            encoder = make()
+            parcel = encoder.encode([encoder.snapshot(item)[0]])
+            frames = [bytes(frame) for frame in parcel.frames]
+            name = type(item).__qualname__
+            sent[name, make.__name__] = parcel.body, frames, list(parcel.classes.items())
     sys.stdout.buffer.write(pickle.dumps(sent))
 """
 NAMES = [
@@ -140,7 +142,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def sent(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What a script has sent, by the name of its class."""
+    """What a script has sent, by the name of its class and of its encoder's."""
     script = tmp_path_factory.mktemp("script") / "a_script.py"
     script.write_text(_SCRIPT)
     output = subprocess.run(
@@ -168,8 +170,8 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Any:
         sys.modules.pop(name, None)
 
 
-def arrived(sent: Any, name: str) -> Any:
-    body, frames, definitions = sent[name]
+def arrived(sent: Any, name: str, by: str = "LocalEncoder") -> Any:
+    body, frames, definitions = sent[name, by]
     decoder = Decoder()
     for token, definition in definitions:
         decoder.define(token, definition)
@@ -187,9 +189,10 @@ def slots_of(item: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize("by", ["Encoder", "LocalEncoder"])
 @pytest.mark.parametrize("name", NAMES)
-def test_it_arrives_as_pickle_makes_it(name: str, sent: Any, imported: Any) -> None:
-    item, expected = arrived(sent, name), imported[name]
+def test_it_arrives_as_pickle_makes_it(name: str, by: str, sent: Any, imported: Any) -> None:
+    item, expected = arrived(sent, name, by), imported[name]
 
     assert type(item).__qualname__ == name and item.a == expected.a == 1
     assert getattr(item, "__dict__", None) == getattr(expected, "__dict__", None)

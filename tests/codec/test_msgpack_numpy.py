@@ -126,3 +126,9 @@ def test_broken_messages_are_refused_or_unpacked(data: st.DataObject) -> None:
 def test_deep_nesting_is_refused() -> None:
     with pytest.raises(WireFormatError):
         unpack(b"\x91" * 500 + b"\x01")
+
+
+@pytest.mark.parametrize(("message", "why"), [(b"\xc1", "FormatError"), (b"\x91" * 2000, "Stack")])
+def test_a_refusal_always_says_why(message: bytes, why: str) -> None:
+    with pytest.raises(WireFormatError, match=f"no message of msgpack-numpy: .*{why}"):
+        unpack(message)

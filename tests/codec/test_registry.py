@@ -31,8 +31,8 @@ from minipipe.codec import (
 )
 from minipipe.errors import ItemTypeError, StartError, WireFormatError
 from minipipe.process import seeds
-from minipipe.regulators import CollateError
 from minipipe.regulators.collate import collate
+from minipipe.regulators.errors import CollateError
 from minipipe.segments.kinds import Transform
 from minipipe.supervisor.capture import check_fork
 from minipipe.supervisor.resources import resources
@@ -178,11 +178,13 @@ def test_libraries_are_named_in_their_own_files_only() -> None:
     found = set()
     for path in PACKAGE.rglob("*.py"):
         place = path.relative_to(PACKAGE)
-        if place.parts[0] == "demo" or place.parts[:2] == ("codec", "types"):
+        if place.parts[0] in ("demo", "torch", "sources") or place.parts[:2] == ("codec", "types"):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             words = {getattr(node, "id", None), getattr(node, "name", None)}
             words.add(node.value if isinstance(node, ast.Constant) else None)
             if {word for word in words if isinstance(word, str)} & names:
                 found.add(place.as_posix())
-    assert found == {"codec/registry.py"}
+    # (What may start threads of OpenMP is known by name, whether MiniPipe has types of it or not.)
+    # (And the package itself knows that there is `minipipe.torch`.)
+    assert found == {"codec/registry.py", "worker/native_threads.py", "__init__.py"}

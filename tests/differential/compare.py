@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import minipipe as mp
-from minipipe.dead_letters import DeadLetterError, DeadLetterRecord, letters_in
+from minipipe.dead_letters.errors import DeadLetterError
+from minipipe.dead_letters.file import DeadLetterRecord
+from minipipe.dead_letters.reading import letters_in
 from tests.differential import functors
 from tests.differential.functors import text
 from tests.differential.plan import Pipeline, Plan

@@ -114,6 +114,19 @@ class Fate:
         raise FatalError(f"{self.name} ends at {found}")
 
 
+@dataclass(frozen=True)
+class Stack:
+    """Makes a batch of samples, by a function of the user's: of some it makes none."""
+
+    fails: int
+
+    def __call__(self, samples: list[Any]) -> Any:
+        found = digest(samples)
+        if self.fails and found % self.fails == 0:
+            raise FlawError(f"no batch at {found}")
+        return None if self.fails and found % self.fails == 1 else samples
+
+
 def scribble(item: Any) -> None:
     """Changes what can be changed in an item."""
     if isinstance(item, dict):
@@ -134,17 +147,21 @@ def is_odd(made: Any) -> bool:
 
 @dataclass
 class Yield:
-    """A Source, as a generator function, or as an object whose iterator goes on after it raised."""
+    """A Source, as a generator function, or as an object whose iterator goes on after it raised.
+
+    Its workers share out the items.
+    """
 
     fate: Fate
     items: list[Any]
     goes_on: bool = False
 
-    def __call__(self) -> Iterator[Any]:
-        return Going(self) if self.goes_on else self._generate()
+    def __call__(self, worker: int, n_workers: int) -> Iterator[Any]:
+        items = self.items[worker::n_workers]
+        return Going(self.fate, items) if self.goes_on else self._generate(items)
 
-    def _generate(self) -> Generator[Any, None, None]:
-        for item in self.items:
+    def _generate(self, items: list[Any]) -> Generator[Any, None, None]:
+        for item in items:
             yield self.fate.of(item)
 
 
@@ -152,25 +169,25 @@ class Yield:
 class Load(Yield):
     """The same with `run`."""
 
-    def run(self) -> Iterator[Any]:
-        return self()
+    def run(self, worker: int, n_workers: int) -> Iterator[Any]:
+        return self(worker, n_workers)
 
 
 class Going:
     """An iterator that is no generator."""
 
-    def __init__(self, source: Yield) -> None:
-        self._source = source
+    def __init__(self, fate: Fate, items: list[Any]) -> None:
+        self._fate, self._items = fate, items
         self._next = 0
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
-        if self._next == len(self._source.items):
+        if self._next == len(self._items):
             raise StopIteration
         self._next += 1
-        return self._source.fate.of(self._source.items[self._next - 1])
+        return self._fate.of(self._items[self._next - 1])
 
 
 @dataclass

@@ -24,6 +24,7 @@ from tests.differential.functors import (
     Split,
     Splitting,
     Spread,
+    Stack,
     Write,
     Yield,
 )
@@ -241,16 +242,19 @@ class Plan:
         functor = rng.choice((Yield, Load))(fate, self._items(form), rng.random() < 0.5)
         options = self._lenience(None, letters=False)
         options["epochs"] = rng.choice((1, 1, 2))
-        workers = 1 if self.is_line else rng.choice((1, 1, 1, 2))
+        workers = rng.choice((1, 1, 1, 2, 3))
         self._add(mp.Source, functor, name, None, stream, n_processes=workers, **options)
         return Flow(stream, form, workers == 1, workers == 1, workers == 1)
 
     def _middle(self, flow: Flow) -> Flow:
         draw = self.rng.random()
-        if draw < 0.35:
+        if draw < 0.3:
             return self._function(flow)
-        if draw < 0.55:
+        if draw < 0.5:
             return self._object(flow)
+        # What is in a batch follows from the order in which its items are numbered.
+        if draw < 0.65 and flow.numbered:
+            return self._batches(flow)
         return self._regulator(flow)
 
     def _next(self, flow: Flow) -> mp.Stream | None:
@@ -267,6 +271,34 @@ class Plan:
         self._name_letters(name, flow)
         arrives = flow.numbered if ordered else flow.arrives and workers == 1
         return Flow(downs, flow.form, flow.numbered, arrives, flow.named)
+
+    def _batches(self, flow: Flow) -> Flow:
+        """Batches of what a function, or an object, gives, with functions in between or not."""
+        rng = self.rng
+        if rng.random() < 0.6:  # else others may need the items one by one, which is refused
+            flow = self._object(flow, alike=True)
+            if not flow.numbered:
+                return flow
+        if rng.random() < 0.3:
+            flow = self._function(flow)
+        name, workers, ordered = self._name("batches"), rng.randint(1, 3), rng.random() < 0.4
+        is_object = rng.random() < 0.3
+        downs = self._next(flow)
+        fate, shift = self._fate(name, refuses=flow.form == "any"), rng.randrange(100)
+        options: dict[str, Any] = dict(batch=rng.randint(1, 9), drop_last=rng.random() < 0.3)
+        if flow.form != "sample" or rng.random() < 0.2:
+            options["collate"] = rng.choice((list, tuple, Stack(rng.choice((0, 3)))))
+        if is_object:
+            workers, ordered = 1, False
+        options |= dict(n_processes=workers, ordered=ordered, **self._lenience(fate))
+        functor: Any = Changing(fate, shift) if is_object else Change(fate, shift)
+        self._add(mp.Transform, functor, name, flow.stream, downs, **options)
+        self._name_letters(name, flow)
+        form = "any" if "collate" in options else "batch"
+        arrives = flow.numbered if ordered else flow.arrives and workers == 1
+        if is_object:
+            return Flow(downs, form, arrives, arrives, arrives)
+        return Flow(downs, form, flow.numbered, arrives, flow.named)
 
     def _object(self, flow: Flow, downs: mp.Stream | None = None, alike: bool = False) -> Flow:
         rng = self.rng

@@ -44,7 +44,12 @@ def _tolerate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(minipipe.inline.stage.Stage, "judge_failures", lambda *a, **kw: None)
 
 
-PLANTS = [(_lose, range(5)), (_share, range(10)), (_write_no_letter, range(9)), (_tolerate, [16])]
+PLANTS = [
+    (_lose, range(5)),
+    (_share, range(10)),
+    (_write_no_letter, range(9)),
+    (_tolerate, [7, 38]),
+]
 
 
 @pytest.mark.parametrize(("plant", "seeds"), PLANTS)

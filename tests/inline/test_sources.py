@@ -180,8 +180,8 @@ def test_a_flagged_source_yields_no_more() -> None:
 
 @pytest.mark.parametrize("raises", [False, True])
 def test_each_worker_of_a_source_ends_by_itself(raises: bool) -> None:
-    def yields() -> Iterator[Any]:
-        yield from (1, 2)
+    def yields(worker: int, n_workers: int) -> Iterator[Any]:
+        yield from (n_workers, 10 * worker)
         if raises:
             raise ValueError("no more")
         yield mp.Sentinel
@@ -191,4 +191,4 @@ def test_each_worker_of_a_source_ends_by_itself(raises: bool) -> None:
     a = mp.Stream("a")
     source = mp.Source(yields, "load", a, ignore_exceptions=ValueError, n_processes=2, epochs=2)
     finished(system(source, mp.Sink(seen.append, upstreams=a)))
-    assert seen == [1, 2, 1, 2]
+    assert seen == [2, 0, 2, 10]

@@ -19,9 +19,9 @@ They go on from the 21 rules of ARCHITECTURE.md, which has 22 to 25 too, without
 26. **The loss of a host** is one event: one FENCE with all dead, one epoch in each region that is
     hit, one restart of `max_restarts`.  It charges no item.
 27. **Passes.**  Numbers run on.  CLOSE(pass, number) says that all below the number is settled (not
-    that everything ever will be); CLOSE of another pass is dropped.  A receiver that has ended a
-    pass says DONE(pass) and is in the next one from then on.  When all that are announced are
-    DONE(pass), Sources hear START(pass + 1); DONE of another pass is not counted.
+    that everything ever will be); CLOSE of another pass is dropped, and so is MARK.  A receiver
+    that has ended a pass says DONE(pass) and is in the next one from then on.  When all that are
+    announced are DONE(pass), Sources hear START(pass + 1); DONE of another pass is not counted.
 28. **A pass left early.**  The epoch rises in *every* region, and all of it is one message to
     each: with it a member is in the next pass, its ledgers are emptied without sending again,
     its queues purged (also of what is confirmed), CLOSE forgotten.  Calls that run finish; at an

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from minipipe.protocol.delivery.ledger import Ledger
 from minipipe.protocol.delivery.membership import SUPERVISOR, Membership, Peer
-from minipipe.protocol.delivery.order import ALL, Order
+from minipipe.protocol.delivery.order import Order
 from minipipe.protocol.delivery.paths import ROOT
 from minipipe.protocol.delivery.recovery import Recovery
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Value = tuple[int, int]  # the pass that it is of, and which of it
 STATELESS = "T"
+ALL = 2**62
 RECEIVERS = "AFKO"
 SENDERS = "SA"
 
@@ -77,7 +78,7 @@ class Member:
         self.known.join(peer)
         if self.kind in SENDERS and peer.id in self.heard_of_receivers:
             if self.run.ordered:
-                self.send(peer.id, "mark", self.ledger.mark)
+                self.send(peer.id, "mark", self.ledger.mark, self.pass_)
             if self.closed >= 0:
                 if self.run.off("CLOSE of the last pass closed") and self.closed < self.pass_:
                     return
@@ -111,7 +112,9 @@ class Member:
             self.last_number[sender] = number
             self._gets(value)
 
-    def on_mark(self, source: int, mark: int) -> None:
+    def on_mark(self, source: int, mark: int, pass_: int) -> None:
+        if pass_ != self.pass_ and not self.run.off("the pass in MARK"):
+            return
         if self.kind == "O":
             self.orders.setdefault(source, Order(gapless=False)).marked(mark)
             self._hand_over(source)
@@ -121,7 +124,8 @@ class Member:
             assert pass_ < self.pass_, f"CLOSE of pass {pass_} in pass {self.pass_}"
             return
         self.closed_by.add(source)
-        self.on_mark(source, ALL if self.run.off("CLOSE marks up to a number") else number)
+        mark = ALL if self.run.off("CLOSE marks up to a number") else number
+        self.on_mark(source, mark, self.pass_)
 
     def on_start(self, _: int, pass_: int) -> None:
         self.pass_, self.made = pass_, 0
@@ -140,7 +144,7 @@ class Member:
     def _mark(self) -> None:
         if self.run.ordered:
             for receiver in self.heard_of_receivers:
-                self.send(receiver, "mark", self.ledger.mark)
+                self.send(receiver, "mark", self.ledger.mark, self.pass_)
 
     # ------------------------------------------------------------------ epochs
     def on_fence(self, _: int, regions: Any, dead: Any, pass_: int | None) -> None:

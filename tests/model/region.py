@@ -14,12 +14,14 @@ from typing import Any
 from minipipe.protocol.delivery.intervals import runs_of
 from minipipe.protocol.delivery.ledger import Ledger
 from minipipe.protocol.delivery.membership import Membership, Peer
-from minipipe.protocol.delivery.order import ALL, Order
+from minipipe.protocol.delivery.order import Order
 from minipipe.protocol.delivery.paths import ROOT, Path, complete, promised_mask, under
 from minipipe.protocol.delivery.recovery import Recovery
 
 RUN, REGION = 1, 0
 SUPERVISOR, SENDER, FIRST_RECEIVER, FIRST_WORKER = 0, 1, 10, 20
+
+ALL = 2**62
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,11 @@ RULES = [
         Shape((SOURCE, TAKER), items=1, passes=3, abandons=1, rate=0.1),
         "in pass|lost",
     ),
+    (
+        "the pass in MARK",
+        Shape((SOURCE, TWO, ("O", 1)), items=4, passes=2, abandons=1, rate=0.05),
+        "handed over|out of order",
+    ),
     # 28: a pass left early
     ("numbers run on", EARLY, "a confirmation of|lost"),
     ("ledgers emptied", EARLY, "of pass 0 in pass 1"),

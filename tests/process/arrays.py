@@ -11,7 +11,8 @@ import numpy as np
 import minipipe as mp
 from minipipe.shm import find_slot
 
-SIZE = 100_000  # bytes: more than the least that a slot is for
+SIZE = 300_000  # bytes: enough for a slot of its own
+PART = 40_000  # so many share a slot with others of their parcel
 
 
 def numbered(count: int, size: int = SIZE) -> Iterator[np.ndarray]:

@@ -28,6 +28,11 @@ def briefly(x: Any) -> Any:
     return x
 
 
+def slowly(x: Any) -> Any:
+    time.sleep(0.008)
+    return x
+
+
 def uneven_ms(x: int) -> int:
     time.sleep(0.004 if x % 7 == 0 else 0.0005)
     return x

@@ -52,7 +52,7 @@ def two(a, b):
         (
             lambda: mp.PipeLine([mp.Source([1], n_processes=2), mp.Sink(print)]).build(),
             mp.OptionError,
-            "do the work in a Transform behind it",
+            "n_processes=2: each of its workers would yield all .* take `worker, n_workers`",
         ),
         (lambda: mp.Sink(print, "s", buffer_size=0), mp.OptionError, "of Sink 's' .* got 0"),
         (
@@ -81,6 +81,7 @@ def two(a, b):
         (lambda: mp.PipeLine().add(len), mp.BuildError, "wrap it in mp.Source"),
         (lambda: mp.PipeLine().add(mp.Sink), mp.BuildError, r"write mp.Sink\(...\)"),
         (lambda: mp.Sink(print, ""), mp.OptionError, "name of a segment"),
+        (lambda: mp.Sink(print, "\udcff"), mp.OptionError, "a text that UTF-8 can hold"),
         (lambda: mp.Sink(print, ignore_exceptions=[3]), mp.OptionError, "exception classes"),
         (lambda: mp.Sink(print, env={"A": 3}), mp.OptionError, "env"),
     ],

@@ -14,7 +14,7 @@ import pytest
 
 import minipipe as mp
 from minipipe.cli import main
-from minipipe.dead_letters import letters_in
+from minipipe.dead_letters.reading import letters_in
 from tests.process.functors import Collect
 
 
@@ -253,7 +253,7 @@ def test_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 # ------------------------------------------------------------------ bad input
 def test_a_damaged_file_is_refused_at_once_and_what_is_whole_can_be_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "bad.letters"
     of(30, max_failures=9, dead_letter=path)
@@ -265,7 +265,8 @@ def test_a_damaged_file_is_refused_at_once_and_what_is_whole_can_be_read(
         with pytest.raises(mp.BuildError, match="damaged after 2 whole letters; strict=False"):
             mp.DeadLetters(path)
         assert list(mp.PipeLine([mp.DeadLetters(path, strict=False)])) == [9, 19]
-        assert "after 2 whole letters; those were read" in capsys.readouterr().err
+        assert "after 2 whole letters; those were read" in caplog.text
+        caplog.clear()
     assert main(["dead-letters", str(path)]) == 1
     told = capsys.readouterr()
     assert "19 of Source" in told.out

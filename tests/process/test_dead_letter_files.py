@@ -20,8 +20,15 @@ from hypothesis import strategies as st
 
 import minipipe as mp
 from minipipe.cli import main
-from minipipe.dead_letters import DeadLetterRecord, check_writable, keep, letters_in, write
-from minipipe.dead_letters.file import HEADER, encode_record
+from minipipe.dead_letters.file import (
+    HEADER,
+    DeadLetterRecord,
+    check_writable,
+    encode_record,
+    keep,
+    write,
+)
+from minipipe.dead_letters.reading import letters_in
 
 INLINE = pytest.mark.parametrize("inline", [False, True], ids=["processes", "inline"])
 

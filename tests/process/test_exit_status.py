@@ -51,6 +51,26 @@ def test_after_a_failed_run_all_handlers_are_called_and_files_are_whole(tmp_path
     assert done.stdout.splitlines() == ["a late handler", "the earliest handler"]
 
 
+LATE = """
+from minipipe.supervisor.passes import Passes
+end = Passes.end
+Passes.end = lambda passes: (time.sleep(0.3), end(passes))
+"""
+
+
+def test_files_are_whole_although_the_runs_thread_is_at_its_last_steps(tmp_path: Path) -> None:
+    done, written = ended(tmp_path, before=LATE)
+    assert "ZeroDivisionError" in done.stderr
+    assert written == "what the script wrote\n"
+
+
+def test_files_are_whole_although_a_closed_runs_thread_is_at_its_last_steps(tmp_path: Path) -> None:
+    closed = f"mp.PipeLine([mp.Source(range(9)), {WORKS}]).run().close()"
+    done, written = ended(tmp_path, sink=WORKS, before=LATE + closed)
+    assert done.returncode == 0, done.stderr
+    assert written == "what the script wrote\n"
+
+
 def test_handlers_are_called_when_the_run_has_ended(tmp_path: Path) -> None:
     use = "mp.Sink(lambda x: (time.sleep(0.02), open(f'{directory.name}/{x}', 'w')) and None)"
     after = "atexit.register(lambda: print(len(os.listdir(directory.name)), 'files'))"

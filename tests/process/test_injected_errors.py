@@ -31,14 +31,17 @@ from minipipe.supervisor.rundir import RunDirectory
 from minipipe.supervisor.shared_page import SharedPage
 from minipipe.supervisor.watchdog import Watchdog
 from minipipe.supervisor.worker_handle import WorkerHandle
+from minipipe.transport import Controls
 from minipipe.transport.zeromq import ZeroMQTransport
-from minipipe.transport.zeromq_sockets import ZeroMQInbox, ZeroMQOutlet
+from minipipe.transport.zeromq_sockets import ZeroMQInbox
 
 # What the conductor does, and where.
 EFFECTS: dict[str, tuple[Any, str]] = {
-    "connect to a worker": (ZeroMQTransport, "connect"),
+    "make a way for orders": (Controls, "open"),
+    "open the way to a worker": (Controls, "outlet"),
     "pickle an order": (wire.Writer, "write"),
-    "send an order": (ZeroMQOutlet, "send"),
+    "send an order": (Controls, "send"),
+    "send to slow workers": (Controls, "flush"),
     "wait": (ZeroMQInbox, "wait"),
     "receive": (ZeroMQInbox, "receive"),
     "read a message": (conductor.wire, "read"),
@@ -169,6 +172,7 @@ def test_whatever_fails_in_the_supervisor_workers_save_and_it_is_raised(
         (OutputPump, "start"),
         (OutputPump, "add"),
         (shared_page, "_memory"),
+        (Controls, "open"),
         (os, "pipe"),
     ),
     ids=lambda part: part if isinstance(part, str) else part.__name__,
@@ -192,7 +196,7 @@ def test_whatever_fails_at_the_start_run_raises_it_and_nothing_is_left(
         pytest.skip("it is not called so often")
     if owner is OutputPump and name == "start" and nth > 1:
         pytest.skip("it is not called so often")
-    if owner is ZygoteClient and nth > 3:
+    if owner in (ZygoteClient, Controls) and nth > 3:
         pytest.skip("it is not called so often")
     with pytest.raises((Injected, mp.StartError), match="at the start"):
         pline.run()

@@ -288,22 +288,24 @@ def doubled(x: np.ndarray) -> list[float]:
     return x.tolist()
 
 
+def shares(worker: int, n_workers: int) -> range:
+    return range(worker, 5, n_workers)
+
+
 def test_inline_gives_what_processes_give() -> None:
     def results(inline: bool) -> list[Any]:
         branches = [mp.Transform(doubled), mp.Transform(lambda x: x.tolist())]
         first = mp.PipeLine([mp.Source(lambda: [np.ones(1)]), mp.Broadcast(branches)])
         shuffled = mp.PipeLine([mp.Source(range(30)), mp.Shuffle(9)]).build(inline=inline)
         a = mp.Stream()
-        twice = mp.PipeSystem(
-            [mp.Source(range(3), "s", a, n_processes=2), mp.Sink(Collect, "k", a)]
-        )
+        twice = mp.PipeSystem([mp.Source(shares, "s", a, n_processes=2), mp.Sink(Collect, "k", a)])
         return [
             sorted(first.build(inline=inline)),
             list(shuffled.run(seed=7)) == list(shuffled.run(seed=7)),
             sorted(twice.build(inline=inline).run().close()["k"]),
         ]
 
-    assert results(False) == results(True) == [[[1.0], [2.0]], True, [0, 0, 1, 1, 2, 2]]
+    assert results(False) == results(True) == [[[1.0], [2.0]], True, [0, 1, 2, 3, 4]]
 
 
 def test_inline_says_what_it_cannot_do(caplog: pytest.LogCaptureFixture) -> None:

@@ -154,6 +154,37 @@ def test_a_stdout_that_is_closed_early_is_warned_of_once(tmp_path: Path) -> None
     assert done.stderr.count("minipipe:") == 1 + done.stderr.count("finished after")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("before", ["pass", "files = [open(os.devnull) for _ in range(4)]"])
+def test_a_script_may_be_started_without_some_of_its_streams(
+    closed: str, before: str, tmp_path: Path
+) -> None:
+    """What is opened then may get their numbers, which a child would lose, or take for its own."""
+    script, told = tmp_path / "script.py", tmp_path / "told"
+    script.write_text(textwrap.dedent(NO_STREAMS).format(before=before))
+    command = f"{sys.executable} {script} {told} {closed}"
+    done = subprocess.run(command, shell=True, capture_output=True, timeout=DEADLOCK_S * 3)
+    assert done.returncode == 0, done.stderr
+    assert told.read_text() == "10"
+
+
+NO_STREAMS = """
+    import os, sys
+    import minipipe as mp
+
+    {before}
+
+    def work(x):
+        print("printed", x)
+        print("printed", x, file=sys.stderr)
+        return x
+
+    total = sum(mp.PipeLine([mp.Source(range(5)), mp.Transform(work)]))
+    with open(sys.argv[1], "w") as file:
+        file.write(str(total))
+"""
+
+
 class Refuses(Screen):
     """A stdout that raises at each write."""
 

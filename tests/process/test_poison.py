@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import minipipe as mp
-from minipipe.dead_letters import letters_in
+from minipipe.dead_letters.reading import letters_in
 from tests.conftest import run_directories
 from tests.process.functors import Collect, streams
 

@@ -87,6 +87,12 @@ def sampler() -> Iterator[tuple[int, Drawn] | None]:
         yield (x, drawn()) if random.random() < 0.5 else None
 
 
+def shared_sampler(worker: int, n_workers: int) -> Iterator[tuple[int, Drawn] | None]:
+    """The same of a share of the numbers."""
+    for x in range(worker, 40, n_workers):
+        yield (x, drawn()) if random.random() < 0.5 else None
+
+
 def draining() -> Generator[Any, Any, None]:
     """A Regulator that passes on what it gets in a random order at the end."""
     held = []
@@ -279,10 +285,21 @@ def test_a_source_draws_by_the_item_that_it_is_asked_for() -> None:
     assert 20 < len(one) < 60
     assert run() == one == run(inline=True)
     assert run(seed=8) != one
-    several = run(n_processes=2)
-    own = sorted(repr(drawn) for drawn, _ in several)  # of the Source
-    assert own == sorted(repr(drawn) for drawn, _ in run(n_processes=2, inline=True))
-    assert len(set(own)) == len(own)
+
+
+def test_workers_of_a_source_draw_each_their_own() -> None:
+    def run(inline: bool = False) -> list[str]:
+        numbers, out = streams(2)
+        segments = [
+            mp.Source(shared_sampler, "load", downstreams=numbers, n_processes=2),
+            mp.Transform(augmented, upstreams=numbers, downstreams=out),
+        ]
+        found = kept(segments, out, 7, inline=inline)
+        return sorted(repr(drawn) for drawn, _ in found)  # of the Source
+
+    own = run()
+    assert own == run() == run(inline=True)
+    assert 10 < len(own) == len(set(own))
 
 
 class Shuffled:

@@ -115,7 +115,7 @@ def test_where_it_can_be_made_nowhere_each_place_is_named_with_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     missing = Path("/tmp/mp-missing")
-    monkeypatch.setattr(rundir, "_bases", lambda: iter([str(missing), str(tmp_path / ("a" * 80))]))
+    monkeypatch.setattr(rundir, "bases", lambda: iter([str(missing), str(tmp_path / ("a" * 80))]))
     with pytest.raises(mp.StartError, match="set TMPDIR") as caught:
         mp.PipeLine([mp.Source(range(3)), mp.Sink(print)]).run()
     text = str(caught.value)

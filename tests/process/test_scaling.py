@@ -27,6 +27,7 @@ from tests.process.scaled import (
     not_thirds,
     of_array,
     passes_on,
+    slowly,
     to_array,
     uneven_ms,
 )
@@ -188,6 +189,18 @@ def test_with_large_arrays_that_lie_with_those_who_leave(kills: int) -> None:
     )
     results = scaled(pline, "a", "b", "c", kills=kills)
     assert sorted(results["keep"]) == list(range(COUNT))
+
+
+@KILLS
+def test_of_several_threads_each(kills: int) -> None:
+    pline = line(
+        mp.Source(range(COUNT), "s"),
+        transform(slowly, "a", threads=4),
+        transform(not_thirds, "b", threads=3, ordered=True),
+        mp.Sink(Collect(), "keep"),
+    )
+    results = scaled(pline, "a", "b", kills=kills)
+    assert sorted(results["keep"]) == [x for x in range(COUNT) if x % 3]
 
 
 def test_into_the_callers_loop() -> None:

@@ -81,6 +81,35 @@ def script(tmp_path: Path, way: str, *, term: str = "", before: str = "") -> sub
     return process
 
 
+EARLY = (
+    INTERPRETER
+    + """
+import os, signal
+import minipipe.pipeline.process_execution as execution
+of = execution.died_of
+def died_of():
+    execution.died_of = of
+    os.kill(os.getpid(), signal.SIGTERM)
+    return of()
+execution.died_of = died_of
+"""
+)
+
+
+def test_sigterm_before_the_interpreter_waits_is_like_any_other(tmp_path: Path) -> None:
+    # Not by `script`: whoever reads "ready" there may have read ahead what comes right after it.
+    path = tmp_path / "script.py"
+    path.write_text(textwrap.dedent(SCRIPT.format(term="", before="")) + EARLY)
+    command = [sys.executable, str(path)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, start_new_session=True, timeout=60
+    )
+    assert "kept interrupted" in done.stdout
+    assert done.returncode == -signal.SIGTERM, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("minipipe: terminated after "), done.stderr
+
+
 @pytest.mark.parametrize("way", [CLOSE, OWN_CODE, INTERPRETER, LOOP, LOOP_BODY])
 def test_sigterm_saves_and_is_what_the_script_dies_of(tmp_path: Path, way: str) -> None:
     process = script(tmp_path, way)

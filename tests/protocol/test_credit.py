@@ -354,12 +354,25 @@ def test_the_pace_stays_between_the_slowest_and_the_quickest_turn(turns) -> None
     assert min(seen) * (1 - 1e-9) <= pace.service_time_s <= max(seen) * (1 + 1e-9)
 
 
-def test_a_slow_turn_is_believed_at_once() -> None:
+def test_two_slow_turns_are_believed_and_of_one_a_fifth() -> None:
     pace = ServiceTime()
     pace.observe(1000, 0.001)
     pace.observe(1, 2.0)
-    assert pace.service_time_s == pytest.approx(2.0)
+    assert pace.service_time_s == pytest.approx(0.4, rel=0.01)
     assert pace.window == AUTO_MIN_ITEMS
+    pace.observe(1, 1.0)
+    assert pace.service_time_s == pytest.approx(1.0)
+
+
+def test_an_interruption_makes_a_window_a_little_smaller_for_a_while() -> None:
+    pace = ServiceTime()
+    pace.observe(1, 0.000_25)
+    assert pace.window == 40
+    pace.observe(1, 0.004_25)  # another process had the processor
+    assert pace.window >= 9
+    for _ in range(10):
+        pace.observe(1, 0.000_25)
+    assert pace.window > 25
 
 
 def test_a_quick_turn_is_believed_by_and_by() -> None:

@@ -100,6 +100,39 @@ def test_the_first_worker_hears_of_nobody_and_the_next_ones_of_those_before() ->
     ]
 
 
+def test_workers_hear_only_of_those_that_they_may_say_something_to_or_hear_something_from() -> None:
+    # With a hundred workers of a segment, that all hear of all was most of what was said.
+    zero, speaks_to = frozenset({0}), [{1, 3}, {0, 2}, {3, 1}, {0}]
+    source, first, other, second, sink = members = (
+        Member(1, 0, sends_to=zero, speaks_to=frozenset(speaks_to[0])),
+        Member(2, 1, is_stateless=True, works_in=zero, speaks_to=frozenset(speaks_to[1])),
+        Member(3, 1, is_stateless=True, works_in=zero, speaks_to=frozenset(speaks_to[1])),
+        Member(4, 2, is_stateless=True, works_in=zero, speaks_to=frozenset(speaks_to[2])),
+        Member(5, 3, receives_from=zero, speaks_to=frozenset(speaks_to[3])),
+    )
+    actions = tell(Lifecycle(members), *bound(*members))
+    heard = {m.id: set[int]() for m in members}
+    for action in actions:
+        if isinstance(action, SendInit):
+            heard[action.worker] |= {peer.id for peer in action.peers}
+        elif isinstance(action, SendJoin):
+            heard[action.worker].add(action.peer.id)
+    assert heard[source.id] == {first.id, other.id, sink.id}
+    assert heard[first.id] == heard[other.id] == {source.id, second.id}
+    assert heard[second.id] == {first.id, other.id, sink.id}
+    assert heard[sink.id] == {source.id, second.id}
+
+
+def test_all_in_a_loop_hear_of_each_other_as_they_count_what_goes_round() -> None:
+    zero = frozenset({0})
+    ring = [
+        Member(i, i // 3, receives_from=zero, loop=0, speaks_to=frozenset()) for i in range(1, 5)
+    ]
+    actions = tell(Lifecycle(ring), *bound(*ring))
+    joins = {(a.worker, a.peer.id) for a in actions if isinstance(a, SendJoin)}
+    assert joins == {(i, j) for j in range(1, 5) for i in range(1, j)}
+
+
 def test_a_worker_that_says_twice_that_it_is_bound_is_heard_once() -> None:
     lifecycle = Lifecycle(LINE)
     tell(lifecycle, *bound(*LINE))
@@ -811,8 +844,13 @@ def check_the_end(it: Play) -> None:
         assert any(s.exit_s == NEVER for s in it.scripts), "they end, and yet the run does not"
         return
     assert it.finished_s is not None, "the run never ends"
-    longest_s = EXIT_S if it.all_done else max(STOP_S, GRACE_S) + EXIT_S
-    assert it.finished_s <= it.ended_s + longest_s + NETWORK_S
+    longest_s, since_s = EXIT_S if it.all_done else max(STOP_S, GRACE_S) + EXIT_S, it.ended_s
+    if it.all_done and any(s.exit_s == NEVER for s in it.scripts):
+        # A process that does not end is waited for, until it dies, or somebody wishes for the end.
+        deaths_s = (s.dies_at_s for s in it.scripts if s.dies_at_s != NEVER)
+        since_s = max([since_s, *(wish_s for wish_s, _ in it.wishes), *deaths_s])
+        longest_s = GRACE_S + EXIT_S
+    assert it.finished_s <= since_s + longest_s + NETWORK_S
     if it.killed_s is not None:
         assert it.finished_s <= it.killed_s + NETWORK_S
     assert it.lifecycle.outcome is it.outcome

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from minipipe.protocol.delivery.ledger import Ledger
 from minipipe.protocol.delivery.paths import ROOT, Path, complete
 from minipipe.protocol.delivery.recovery import Recovery
+from tests.core import pure_only
 
 BOTH = (0, 1)
 PATHS: tuple[Path, ...] = (ROOT, ((0, BOTH),), ((1, BOTH),))
@@ -65,11 +66,13 @@ def compared(parcels: int) -> int:
     return Counted.compared
 
 
+@pure_only("numbers are compared as what they are, not by methods of theirs")
 def test_ten_times_the_parcels_cost_hardly_more_than_ten_times_as_much() -> None:
     few, many = compared(200), compared(2000)
     assert many < 20 * few, (few, many)
 
 
+@pure_only("no method of a ledger can be replaced")
 @pytest.mark.parametrize("parcels", [1, 10, 500])
 def test_what_is_held_is_not_looked_at_again_while_there_is_no_room(parcels: int) -> None:
     """A sender that waits for credit asks what comes next every few milliseconds."""

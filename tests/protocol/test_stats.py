@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields, replace
 
 import pytest
 
 from minipipe.protocol.run.stats import RunStats, WorkerStats
+from minipipe.protocol.run.stats_table import QUICK_NOTE
 
 NOTHING = WorkerStats(
     **{
-        f.name: "" if f.type == "str" else None if f.name == "item" else 0
+        f.name: ""
+        if f.type == "str"
+        else None
+        if f.name == "item"
+        else 0
+        if f.name not in ("path", "durations")
+        else ()
         for f in fields(WorkerStats)
     }
 )
@@ -26,7 +34,22 @@ READ = replace(
 TRAIN = replace(
     NOTHING, worker="train.0", segment="train", state="running", items_in=12, queued_items=3
 )
-TRAIN_1 = replace(TRAIN, worker="train.1", dropped=7)
+TRAIN_1 = replace(
+    TRAIN,
+    worker="train.1",
+    dropped=7,
+    failed=2,
+    busy_s=6.0,
+    starved_s=2.0,
+    blocked_s=0.5,
+    own_s=1.5,
+    cpu_s=3.2,
+    bytes_in=15_000_000,
+    bytes_out=99_999,
+    memory_bytes=2_100_000_000,
+    durations=(0, 2, *(0,) * 8, 1, *(0,) * 117),
+)
+TIMES, BYTES = ("busy", "starved", "blocked"), ("died", "B", "in", "B", "out")
 RUN = RunStats("running", 12.34, (READ, TRAIN, TRAIN_1))
 
 
@@ -44,22 +67,64 @@ def test_a_segment_gives_its_workers_in_order() -> None:
     assert RUN.segment("nobody") == ()
 
 
-def test_the_table_has_a_line_for_the_run_one_of_titles_and_one_for_each_worker() -> None:
+def test_the_tables_have_a_row_for_each_segment_and_each_of_several_workers() -> None:
     first, titles, *rows = str(RUN).splitlines()
     assert first == "running for 12.3 s"
-    assert " ".join(titles.split()) == "worker state in out dropped confirmed kept queued"
-    assert [row.split() for row in rows] == [
-        ["read.0", "done", "0", "1000000", "0", "999990", "10", "0"],
-        ["train.0", "running", "12", "0", "0", "0", "0", "3"],
-        ["train.1", "running", "12", "0", "7", "0", "0", "3"],
+    assert titles.split() == ["segment", "in", "out", *TIMES, "own", "p50", "p95", "p99"]
+    assert [row.split() for row in rows[:4]] == [
+        ["read", "0", "1M", *"-------"],
+        ["train", "24", "0", "60%", "20%", "5%", "15%", "1.2us", "5.6us", "5.6us"],
+        [".0", "12", "0", *"-------"],
+        [".1", "12", "0", "60%", "20%", "5%", "15%", "1.2us", "5.6us", "5.6us"],
     ]
+    assert rows[4] == ""
+    assert [row.split() for row in rows[5:10]] == [
+        ["segment", "state", "drop", "fail", "queue", "kept", *BYTES, "memory", "cpu"],
+        ["read", "done", "0", "0", "0", "10", "0", "0", "0", "0", "0s"],
+        ["train", "running", "7", "2", "6", "0", "0", "15M", "99999", "2.1G", "3s"],
+        [".0", "running", "0", "0", "3", "0", "0", "0", "0", "0", "0s"],
+        [".1", "running", "7", "2", "3", "0", "0", "15M", "99999", "2.1G", "3s"],
+    ]
+    assert rows[10:] == ["", QUICK_NOTE]
 
 
-def test_the_columns_of_the_table_are_aligned() -> None:
-    _, *lines = str(RUN).splitlines()
-    assert len({len(line) for line in lines}) == 1
+def test_the_tables_fit_80_columns_whatever_they_show() -> None:
+    most = {f.name: 10**17 for f in fields(WorkerStats) if f.type == "int"}
+    wide = replace(TRAIN_1, **most, worker="w" * 45, segment="train" * 9, state="starting")
+    wide = replace(wide, cpu_s=1e4, busy_s=1.0, durations=(0,) * 105 + (2,) + (0,) * 22)
+    lines = str(RunStats("running", 1.0, (READ, wide, wide))).splitlines()
+    assert max(map(len, lines)) <= 80
     assert all(line == line.rstrip() for line in lines)
 
 
+def test_who_has_died_before_in_a_place_is_counted() -> None:
+    dead = replace(TRAIN_1, state="died", workers=40)  # long ago
+    another = replace(TRAIN_1, state="died", workers=1)
+    run = RunStats("running", 1.0, (dead, another, TRAIN, TRAIN_1))
+    assert [worker.restarts for worker in run] == [0, 40, 0, 41]
+    (segment,) = run.segments
+    assert segment.total.restarts == 41
+    assert (segment.total.workers, segment.total.state) == (2, "running")
+    assert (segment.total.dropped, segment.total.memory_bytes) == (21, 2_100_000_000)
+    assert segment.total.timed_calls == 9
+
+
+def test_one_that_died_and_was_not_replaced_is_no_restart() -> None:
+    (segment,) = RunStats("ended", 1.0, (replace(TRAIN_1, state="died"),)).segments
+    assert (segment.total.restarts, segment.total.state) == (0, "died")
+
+
+def test_as_dict_is_what_json_can_hold() -> None:
+    known = json.loads(json.dumps(RUN.as_dict()))
+    assert (known["state"], [s["name"] for s in known["segments"]]) == (
+        "running",
+        ["read", "train"],
+    )
+    train = known["segments"][1]
+    assert train["dropped"] == 7 and train["p50_s"] == TRAIN_1.p50_s
+    assert [w["worker"] for w in train["workers"]] == ["train.0", "train.1"]
+    assert train["workers"][0]["p99_s"] is None and train["workers"][1]["timed_calls"] == 3
+
+
 def test_a_run_without_workers_has_a_table_of_titles_only() -> None:
-    assert len(str(RunStats("ended", 0.0, ())).splitlines()) == 2
+    assert len(str(RunStats("ended", 0.0, ())).splitlines()) == 4

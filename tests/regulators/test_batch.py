@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minipipe.errors import OptionError
-from minipipe.regulators import Batch, CollateError, Unbatch
+from minipipe.regulators.batch import Batch
+from minipipe.regulators.errors import CollateError
+from minipipe.regulators.unbatch import Unbatch
 from tests.regulators.driver import outputs
 
 Point = namedtuple("Point", "x y")

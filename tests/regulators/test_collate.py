@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minipipe.regulators import CollateError
 from minipipe.regulators.collate import collate
+from minipipe.regulators.errors import CollateError
 
 Point = namedtuple("Point", "x y")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minipipe.errors import BuildError, OptionError
-from minipipe.regulators import FlatMap
+from minipipe.regulators.flat_map import FlatMap
 from tests.regulators.driver import outputs
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from minipipe.errors import OptionError
 from minipipe.process import seeds
-from minipipe.regulators import CollateError, Rebatch
+from minipipe.regulators.errors import CollateError
+from minipipe.regulators.rebatch import Rebatch
 from tests.regulators.driver import outputs
 
 Pair = namedtuple("Pair", "x y")

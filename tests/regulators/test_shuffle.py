@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from minipipe.errors import OptionError
 from minipipe.process import seeds
-from minipipe.regulators import Shuffle
+from minipipe.regulators.shuffle import Shuffle
 from tests.regulators.driver import outputs
 
 

@@ -86,10 +86,6 @@ def test_the_sole_holder_may_write_in_place(scene: Scene) -> None:
     assert set(lease.array("u1", (SIZE,)).tobytes()) == {3}
 
 
-def test_a_private_array_is_not_passed_on_by_reference(scene: Scene) -> None:
-    assert find_slot(array_of(borrowed(scene), access="private")) is None
-
-
 @pytest.mark.parametrize(
     "wanted",
     [

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 import minipipe as mp
+from minipipe.supervisor import counts
 from tests.soak.measure import Growth
 
 LIVES: dict[str, Any] = {"max_restarts": 10**6}
+LATE_S = 0.5  # the dead are known one by one for so long here, where 25 die in a second
 LARGE = 1 << 14  # elements of an array that goes in a slot
 
 
@@ -90,7 +92,8 @@ def long_lived(pline: mp.PipeLine) -> list[int]:
 
 def many_deaths(directory: str, deaths: int, limit_s: float) -> tuple[Growth, int]:
     """A run in which so many workers die, looked at all the while; how many did in that time."""
-    growth, pline = Growth(), mortal(directory)
+    growth, pline = Growth(warm_up=5), mortal(directory)
+    before_s, counts.LATE_S = counts.LATE_S, LATE_S
     every, looked, until_s = max(5, deaths // 10), 0, time.monotonic() + limit_s
     pline.build(log_lvl="ERROR").run()
     try:
@@ -105,6 +108,7 @@ def many_deaths(directory: str, deaths: int, limit_s: float) -> tuple[Growth, in
         assert counted >= 0.8 * count, f"{counted} dead in the statistics, of {count}"
         assert len(stats.workers) < 80, f"{len(stats.workers)} lines of statistics"
     finally:
+        counts.LATE_S = before_s
         pline.stop()
         pline.close()
     return growth, count
@@ -122,6 +126,32 @@ def many_passes(passes: int, limit_s: float) -> tuple[Growth, int]:
         if done % max(1, passes // 40) == 0:
             growth.look([os.getpid()])
     growth.look([os.getpid()])
+    return growth, done
+
+
+def many_persistent_passes(passes: int, limit_s: float) -> tuple[Growth, int]:
+    """Passes with the same workers, every third of them left early; how many in that time."""
+    # Half of the samples: until then each slot has been seen here that there may be at once.
+    growth, until_s = Growth(warm_up=20), time.monotonic() + limit_s
+    pline = mp.PipeLine(
+        [
+            mp.Source(lambda: (np.full(LARGE, i) for i in range(40)), "source"),
+            mp.Transform(lambda x: x, "relay", n_processes=2),
+            mp.Transform(lambda x: x, "keep", ordered=True, restart=False),
+        ],
+        persistent=True,
+    )
+    pline.build(log_lvl="ERROR")
+    done = 0
+    while done < passes and time.monotonic() < until_s:
+        if done % 3 == 2:
+            assert number_of(next(iter(pline))) == 0
+        else:
+            assert sum(map(number_of, pline)) == sum(range(40))
+        done += 1
+        if done % max(1, passes // 40) == 0:
+            growth.look({os.getpid(), *(w.pid for w in pline.stats().workers)} - {0})
+    pline.close()
     return growth, done
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.soak.measure import Growth, sample
-from tests.soak.runs import many_deaths, many_passes
+from tests.soak.runs import many_deaths, many_passes, many_persistent_passes
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +29,13 @@ def test_short_passes_leave_nothing_in_the_process_that_makes_them() -> None:
     growth, passes = many_passes(200, limit_s=30)
     assert passes >= 5, f"{passes} passes in 30 s are too few to say anything"
     assert not growth.piled_up(), f"{growth.piled_up()}\n{growth}"
+
+
+def test_two_hundred_passes_leave_nothing_in_workers_that_stay() -> None:
+    growth, passes = many_persistent_passes(200, limit_s=60)
+    assert passes >= 50, f"{passes} passes in 60 s are too few to say anything"
+    assert not growth.piled_up(), f"{growth.piled_up()}\n{growth}"
+    assert len(growth.last) == 5
 
 
 def test_what_piles_up_is_seen() -> None:

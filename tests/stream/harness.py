@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -56,7 +57,7 @@ class Line:
         self.pending = iter(range(items))
         self.ended = False
         self.got: list[Any] = []
-        self.clock = 0.0
+        self.clock = time.monotonic()  # which tickets go by; a step takes longer than it takes
         self.nodes: list[Node] = []
         for segment in self.graph.segments:
             for _ in range(segment.n_processes):
@@ -111,7 +112,7 @@ class Line:
 
     def step(self, node: Node) -> None:
         """What a worker does when it has the processor: serves, works off one parcel, flushes."""
-        self.clock += 0.003
+        self.clock = max(self.clock + 0.003, time.monotonic())
         node.serve()
         if node is self.source:
             self._yield_some(node)
@@ -131,8 +132,8 @@ class Line:
             outlet.add(item)
             outlet.added(self.clock, self.clock, 1)
         outlet.flush()
-        if self.ended and ledger.empty and not outlet.closed:
-            node.peers.close_region(outlet)
+        if self.ended and ledger.empty and outlet.last_closed < 0:
+            node.peers.close_region(outlet, 0)
 
     def _work(self, node: Node) -> None:
         inlet = self.inlet(node)
@@ -167,7 +168,7 @@ class Line:
 
     def finished(self) -> bool:
         receivers = [n for n in self.nodes if n.inlets]
-        return self.outlet(self.source).closed and all(
+        return self.outlet(self.source).last_closed >= 0 and all(
             self.inlet(n).ended for n in receivers if self.inlet(n).spec.role is not Role.STATELESS
         )
 

@@ -169,6 +169,6 @@ def test_producers_hear_at_once_what_they_may_send_when_there_are_more_or_fewer_
     assert inlet.grants(idle=True) == []
     for producers, window in ((2, 4), (3, 3), (2, 4)):  # 3 is no news by itself, beside 4
         sink.ends.count(Headcount({0: 1, 1: producers, 2: 1}))
-        assert [grant.window for _, grant in inlet.grants(idle=False)] == [window]
+        assert [said.grant.window for said in inlet.grants(idle=False)] == [window]
         assert inlet.grants(idle=False) == []
     line.close()

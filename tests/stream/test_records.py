@@ -18,7 +18,7 @@ PATH = ((1, (0, 1)), (0, (0, 2)))
 # One of each kind, with something in every field.
 ONE_OF_EACH: list[NamedTuple] = [
     records.Hello(1, 2, "ipc://there", "ipc://topics", True),
-    records.Grant(1, 20, 19, -8, 250, 2),
+    records.Grant(1, 20, 19, -8, 250, 2, True),
     records.Items(
         *(1, 2, 3, (4, 6, 9, 10), PATH, (PATH, ()), (0, 2, 3, 4), ((7, ((3, 4, 1), (3, 5, 1))),)),
         *((1, 2, 3, 4, 5), (b"token", b"definition", b"other", None), b"body"),
@@ -26,22 +26,27 @@ ONE_OF_EACH: list[NamedTuple] = [
     records.Confirm(0, 1, (2, 3), PATH),
     records.Dropped(0, 1, (2, 3, 5, 9), ()),
     records.Mark(0, 17),
-    records.Close(0),
+    records.Close(0, 3),
     records.At(0, 17),
     records.Fenced(0, 2, (((2, 3), PATH), ((), ()))),
     records.Probe(1, 2, 3, True),
     records.Last(),
     records.Bye(-1),
     records.Taken(3),
+    records.Offer(1, 7),
+    records.Recall(1, 7),
+    records.Returned(1, 6),
     records.Init(
         ((0, 1),),
         ((3, 5),),
         (Peer(1, 2, "ipc://there", "host"),),
         ((1, 2, 3, (0, 1), 1),),
         ((0, 4),),
+        3,
     ),
     records.Join(*Peer(1, 2, "ipc://there", "host")),
-    records.Start(),
+    records.Start(3),
+    records.Abandon(3, ((0, 1, (6, 7)),), ((3, 5),), ((1, 2, 3, (), 2),)),
     records.Drain(),
     records.Leave(),
     records.Stop("failed"),
@@ -53,6 +58,7 @@ ONE_OF_EACH: list[NamedTuple] = [
     records.Gone(5),
     records.Bound("ipc://there"),
     records.Wired(),
+    records.PassDone(3),
     records.Done(b"pickle"),
     records.Failed(b"pickle"),
     records.Log(30, "text", once=True),
@@ -110,7 +116,7 @@ def test_a_field_more_or_less_is_an_error_that_names_the_record(
 def test_a_field_of_another_type_is_an_error_that_names_it(inbox: Inbox) -> None:
     message = r"record GRANT from worker 3: field 'window' is 'many', and int was expected"
     with pytest.raises(RecordError, match=message):
-        read(inbox, (records.OPS[records.Grant], (1, 2, 3, "many", 5, 6)))
+        read(inbox, (records.OPS[records.Grant], (1, 2, 3, "many", 5, 6, False)))
 
 
 @each

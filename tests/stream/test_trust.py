@@ -212,11 +212,10 @@ class Supervisor:
 
     def __init__(self, base: str) -> None:
         self.line = Line([])
-        self.connected: list[tuple[int, str]] = []
+        self.connected: list[int] = []
         handles = handles_of(self.line.graph, lambda member: FakeVitals())
         processes: Any = SimpleNamespace(handles=handles, items_in=lambda segment: 1)
-        connect = lambda *about: self.connected.append(about)  # noqa: E731
-        self.messages = WorkerMessages(RUN, self.line.graph, processes, connect)
+        self.messages = WorkerMessages(RUN, self.line.graph, processes, self.connected.append)
         self.transport = open_transport(base)
         self.inbox = self.transport.bind("s")
         self.outlet = self.transport.connect(self.inbox.address)
@@ -271,7 +270,7 @@ def test_what_is_no_pickle_comes_in_there_by_any_socket(exposed: Supervisor) -> 
     said = (records.Bound("tcp://there"), records.Wired(), records.Done())
     events = [event for record in said for event in exposed.hear(record)]
     assert events == [life.Bound(1, "tcp://there"), life.Wired(1), life.Done(1)]
-    assert exposed.connected == [(1, "tcp://there")]
+    assert exposed.connected == [1]
     with pytest.raises(RecordError, match="record START from worker 1: it is not for the superv"):
         exposed.hear(records.Start())
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 
-from minipipe.protocol.run.vital_signs import STARTING, Call, EndStage, StartStage, VitalSigns
+from minipipe.protocol.run.vital_signs import (
+    STARTING,
+    Call,
+    EndStage,
+    StartStage,
+    Usage,
+    VitalSigns,
+)
 
 
 @dataclass
@@ -34,8 +41,17 @@ class FakeVitals:
             return None
         return self.at if self.now.start is StartStage.PAST else STARTING
 
+    def call_began_s(self) -> float | None:
+        return None
+
+    def occupancy(self, outlet: int) -> tuple[int, int]:
+        return self.waiting
+
     def fullness(self, inlet: int) -> tuple[int, int]:
         return self.waiting
+
+    def usage(self) -> Usage:
+        return Usage()
 
     def start(self) -> StartStage:
         return self.now.start

@@ -9,7 +9,7 @@ import pytest
 import minipipe as mp
 from minipipe.graph import Graph, system_graph
 from tests.process.functors import same, streams
-from tests.world.test_recovery import COUNT, SEEDS, function, keep, line, source
+from tests.world.test_recovery import COUNT, SEEDS, batches_of, function, keep, line, source
 from tests.world.world import World
 
 
@@ -55,10 +55,26 @@ def test_each_subscriber_of_a_broadcast_answers_for_its_own_deaths(seed: int) ->
     assert len(world.set_aside) == len(set(world.set_aside)) == 2
 
 
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_items_of_a_bundle_answer_for_themselves(seed: int) -> None:
+    graph = line(
+        source(),
+        function(same, "a", poison="skip"),
+        function(same, "b", 3, poison="skip", batch=4, collate=list),
+        keep(),
+    )
+    world = World(graph, seed, deadly=lambda x: x in (5, 6, 14))
+    world.run()
+    got = sorted(x for items in world.results["keep"] for x in items)
+    assert got == batches_of([x for x in range(COUNT) if x not in (5, 6, 14)])
+    assert sorted(number for _, number, _ in world.set_aside) == [5, 6, 14]
+
+
+@pytest.mark.parametrize("bundled", [{}, {"batch": 4, "collate": list}], ids=["single", "bundled"])
 @pytest.mark.parametrize("seed", range(max(2, SEEDS // 2)))
-def test_what_was_settled_is_charged_no_more(seed: int) -> None:
+def test_what_was_settled_is_charged_no_more(seed: int, bundled: Any) -> None:
     """Each message names the suspects that are still open, however many there have been."""
-    graph = line(source(100), function(same, "work", 2, poison="skip"), keep())
+    graph = line(source(100), function(same, "work", 2, poison="skip", **bundled), keep())
     world = World(graph, seed, deadly=lambda x: x % 5 == 0)
     world.run(limit=400_000)
     assert len(world.set_aside) == 20

@@ -89,6 +89,45 @@ def batched() -> tuple[Graph, dict[str, list[Any]]]:
     return line(*parts), {"keep": ALL}
 
 
+def batches_of(items: list[int], size: int = 4) -> list[list[int]]:
+    """What a batch has of these items, whoever dies: those of its numbers that are left."""
+    dealt = [[x for x in items if x // size == n] for n in range(-(-COUNT // size))]
+    return [batch for batch in dealt if batch]
+
+
+def batched_where_made() -> tuple[Graph, dict[str, list[Any]]]:
+    batches = function(same, "b", 3, batch=4, collate=list)
+    return line(source(), batches, function(list, "c"), keep(workers=2)), {"keep": batches_of(ALL)}
+
+
+def bundled() -> tuple[Graph, dict[str, list[Any]]]:
+    batches = function(same, "b", 3, batch=4, collate=list)
+    graph = line(source(), function(not_thirds, "a"), function(same, "a2"), batches, keep())
+    return graph, {"keep": batches_of([x for x in ALL if x % 3])}
+
+
+class Same:
+    """An object that passes items on."""
+
+    def run(self, x: int) -> int:
+        return x
+
+
+def bundled_for_an_object() -> tuple[Graph, dict[str, list[Any]]]:
+    batches = mp.Transform(Same(), "o", batch=4, collate=list)
+    parts = (source(), function(not_thirds, "a"), batches, function(list, "c"), keep())
+    return line(*parts), {"keep": batches_of([x for x in ALL if x % 3])}
+
+
+def bundled_broadcast() -> tuple[Graph, dict[str, list[Any]]]:
+    branches = [
+        [function(not_thirds, "a"), function(same, "b", batch=4, collate=list), keep("k0")],
+        [function(same, "c", 3, batch=4, collate=list, ordered=True), keep("k1")],
+    ]
+    graph = line(source(), mp.Broadcast(branches))
+    return graph, {"k0": batches_of([x for x in ALL if x % 3]), "k1": batches_of(ALL)}
+
+
 def broadcast_behind() -> tuple[Graph, dict[str, list[Any]]]:
     branches = [keep("k0"), [function(same, "b"), keep("k1", 2)], keep("k2", 2)]
     graph = line(source(), function(same, "a", 3), mp.Broadcast(branches))
@@ -251,6 +290,10 @@ SHAPES = [
     dropping,
     behind_an_object,
     batched,
+    batched_where_made,
+    bundled,
+    bundled_for_an_object,
+    bundled_broadcast,
     broadcast_behind,
     broadcast_before,
     broadcast_behind_broadcast,

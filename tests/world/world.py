@@ -121,6 +121,7 @@ class Worker:
             index=self.index,
             num_workers=segment.n_processes,
             seed=self.member.id,
+            common_seed=0,
             run_seed=None,
             wiring=node.wiring,
             base="",
@@ -143,6 +144,7 @@ class Worker:
                 getattr(declared, "epochs", 1),
                 getattr(declared, "strict", True),
                 declared.read_only_functor,
+                batching=declared.batching,
             )
         )
         node.block(lambda: node.orders.exiting, to_the_end=True)
@@ -155,16 +157,15 @@ class Worker:
             if not in_user_code:
                 return
             node.serve()
-            node.sync_progress(in_user_code)
+            node.ends.sync_progress(in_user_code)
             node.flush(time.monotonic(), idle=True)
 
 
 class _NoAttendant:
-    armed = True
     failure: BaseException | None = None
 
-    def arm(self) -> None:
-        """It is never idle."""
+    def watch(self, now_s: float, due_s: float) -> None:
+        """Chance has it serve."""
 
 
 class _SimLife(WorkerMain):

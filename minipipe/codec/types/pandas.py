@@ -80,4 +80,4 @@ def _read_frame(reader: NodeReader, node: list[Any]) -> object:
     return frame.copy() if int(pandas.__version__.split(".")[0]) < 3 else frame
 
 
-LIBRARY = Library(writer_for=_writer_for, readers={FRAME: _read_frame})
+LIBRARY = Library(writer_for=_writer_for, readers={FRAME: _read_frame}, in_pickles=False)

@@ -13,12 +13,13 @@ import math
 import pickle
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from minipipe.codec.arrays import frozen_copy, is_shape
-from minipipe.codec.library import Collation, Library, Reduced
+from minipipe.codec.library import ArrayForm, Collation, Library, Reduced
 from minipipe.codec.nodes import NodeReader, NodeWriter, WriteNode
 from minipipe.codec.registry import MODULES
 from minipipe.codec.wire import OTHERS_SEE, NotNativeError, RefusedError
@@ -52,8 +53,10 @@ def _reduce(value: Any) -> Reduced | None:
     """
     kind = getattr(sys.modules["torch"], "Tensor", None)
     if kind is None or kind not in type(value).__mro__:
+        if type(value).__name__ == "UntypedStorage":  # what torch pickles, it cannot load
+            raise RefusedError("it is a storage without a dtype: send a tensor over it")
         return None
-    _refuse_graph(value)
+    _refuse_bound(value)
     if type(value) is not kind:
         return None  # a Parameter, say, which takes itself apart into tensors
     try:
@@ -77,16 +80,57 @@ def _write(writer: NodeWriter, value: Any) -> list[object]:
     return [TENSOR, dtype, shape, axes, requires_grad, writer.buffer(frozen_copy(data))]
 
 
+def _array_of(tensor: Any) -> Any:
+    """Returns an array over the memory of a tensor; None if there is more to be said of it."""
+    try:
+        if tensor.requires_grad or tensor.__dict__ or not tensor.is_contiguous():
+            return None
+        if can_pin() and tensor.is_pinned():
+            return None
+        return None if _has_names(tensor) else tensor.numpy()
+    except (TypeError, RuntimeError):  # it is on a device, sparse, lazy, or of a dtype of its own
+        return None
+
+
+@cache
+def can_pin() -> bool:
+    """Whether this build of torch knows pinned memory: else nobody needs to ask each tensor."""
+    version = getattr(sys.modules["torch"], "version", None)
+    return any(getattr(version, name, None) for name in ("cuda", "hip", "xpu"))
+
+
+def _is_pinned(tensor: Any) -> bool:
+    torch = sys.modules["torch"]
+    is_plain = tensor.device.type == "cpu" and tensor.layout is torch.strided
+    return bool(is_plain and not tensor.is_nested and tensor.is_pinned())
+
+
+def _has_names(tensor: Any) -> bool:
+    """Whether its dimensions have names, which torch 2.13 has no longer."""
+    names = getattr(type(tensor), "names", None)
+    return names is not None and any(tensor.names)
+
+
+def tensor_over(array: Any) -> object:
+    """Returns the tensor whose memory is that of an array. (Pickles refer to it by name.)"""
+    torch = sys.modules.get("torch") or _torch()
+    return torch.from_numpy(array)
+
+
 def _take_apart(tensor: Any) -> tuple[tuple[str, list[int], list[int], bool], memoryview]:
     torch = sys.modules["torch"]
     dtype = str(tensor.dtype).removeprefix("torch.")
-    _refuse_graph(tensor)
+    array = _array_of(tensor)
+    if array is not None and array.nbytes:
+        words = (dtype, list(array.shape), list(range(array.ndim)), False)
+        return words, array.reshape(-1).view(np.uint8).data
+    _refuse_bound(tensor)
     is_plain = (
         not tensor.is_nested  # which has no shape to be asked for
         and tensor.layout is torch.strided
         and tensor.device.type == "cpu"
         and dtype in _DTYPES
-        and not (tensor.is_conj() or tensor.is_neg() or any(getattr(tensor, "names", ())))
+        and not (tensor.is_conj() or tensor.is_neg() or _has_names(tensor))
         and not tensor.__dict__
     )
     if not is_plain:
@@ -101,8 +145,25 @@ def _take_apart(tensor: Any) -> tuple[tuple[str, list[int], list[int], bool], me
     return words, flat.view(torch.uint8).numpy().data
 
 
-def _refuse_graph(tensor: Any) -> None:
-    """Refuses what an operation has made of tensors with gradients: pickle would drop the graph."""
+def _refuse_bound(tensor: Any) -> None:
+    """Refuses what is bound to this process, and would arrive as something else.
+
+    Of what an operation has made of tensors with gradients, pickle would drop the graph; of what is
+    on a GPU it would make a copy there, by a context of CUDA's in each process that it comes to. Of
+    pinned memory only what is in it would arrive.
+    """
+    if tensor.device.type == "cuda":
+        raise RefusedError(
+            f"it is a tensor on {tensor.device}, which only this process has: send tensor.cpu(), "
+            "and copy where it is used (minipipe.torch.to_device, or loader(pline, device=...))"
+        )
+    if can_pin() and _is_pinned(tensor):
+        raise RefusedError(
+            "it is a tensor in pinned memory, as pin_memory() gives, and .to('cpu', "
+            "non_blocking=True), which may not be done yet: it would not arrive pinned. Leave that "
+            "away (minipipe.torch.loader(pline, device=...) and to_device need no pinned memory), "
+            "or send tensor.clone()"
+        )
     if not tensor.is_leaf:
         raise RefusedError("it is part of an autograd graph, which cannot travel: detach() it")
 
@@ -154,10 +215,7 @@ def _in_place(
 
 def _layout(dtype: Any, shape: Any, axes: Any) -> tuple[Any, Any, list[int]]:
     """Returns torch, its dtype, and the strides that put the axes in that order."""
-    try:
-        torch = importlib.import_module("torch")
-    except ImportError as exc:
-        raise WireFormatError("a tensor needs torch, which is not installed here") from exc
+    torch = _torch()
     if type(dtype) is not str or dtype not in _DTYPES or not hasattr(torch, dtype):
         raise WireFormatError(f"torch has no dtype {dtype!r:.40} here")
     if not is_shape(shape):
@@ -171,6 +229,13 @@ def _layout(dtype: Any, shape: Any, axes: Any) -> tuple[Any, Any, list[int]]:
         strides[axis] = step
         step *= max(shape[axis], 1)
     return torch, kind, strides
+
+
+def _torch() -> Any:
+    try:
+        return importlib.import_module("torch")
+    except ImportError as exc:
+        raise WireFormatError("a tensor needs torch, which is not installed here") from exc
 
 
 def _describe(tensor: Any) -> str:
@@ -212,6 +277,7 @@ def _fork_obstacle() -> str | None:
 LIBRARY = Library(
     writer_for=_writer_for,
     readers={TENSOR: _read, SLOT_TENSOR: _read_slot},
+    as_array=ArrayForm(_array_of, tensor_over),
     reduce=_reduce,
     reduce_in_place=_reduce_in_place,
     collation=Collation(_is_tensor, _describe, _traits, _stack, "tensor.numpy()"),

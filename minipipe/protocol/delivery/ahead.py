@@ -39,6 +39,12 @@ class Ahead:
         """Waits for this receiver too: as long as it is unheard, it stands at 0."""
         self._low_watermarks.setdefault(receiver, 0)
 
+    def begin_pass(self, first: int) -> None:
+        """Nobody holds anything any more; what comes next has numbers from this one on."""
+        self._low_watermarks = dict.fromkeys(self._low_watermarks, first)
+        self._parcels.clear()
+        self.items = self.size_bytes = 0
+
     def sent(self, stop: int, count: int, size_bytes: int) -> None:
         """Books a parcel of `count` numbers, the last being `stop` - 1."""
         self._parcels.append((stop, count, size_bytes))

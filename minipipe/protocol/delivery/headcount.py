@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from minipipe.protocol.wiring import InletSpec, OutletSpec
 
 
-@dataclass(slots=True)
+@dataclass
 class Headcount:
     """How many workers each segment is to have, as far as this worker has to do with it."""
 
@@ -35,6 +35,7 @@ class Headcount:
             outer_senders=self.of(spec.closers - spec.loop),
             is_alone=self.of(spec.rivals) == 1,
             is_gapless=spec.unforked and self.of(spec.region_receivers) == 1,
+            is_sole_receiver=self.of(spec.region_receivers) == 1,
         )
 
     def ledger_items(self, spec: OutletSpec) -> int:
@@ -42,7 +43,7 @@ class Headcount:
         return 2 * self.of(spec.holders) + 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InletCounts:
     """The workers around an inlet.
 
@@ -51,6 +52,7 @@ class InletCounts:
         senders: Those that must close the region before its end; 0 before INIT.
         outer_senders: Of these, those that are not in this worker's loop.
         is_alone: This is the only one that takes from the stream (of a broadcast: in its segment).
+        is_sole_receiver: Nobody else receives in the region.
         is_gapless: All numbers of the region come here, unless they were dropped on the way.
     """
 
@@ -59,6 +61,7 @@ class InletCounts:
     outer_senders: int = 0
     is_alone: bool = False
     is_gapless: bool = False
+    is_sole_receiver: bool = False
 
     def all_closed(self, closed: int) -> bool:
         """Whether these are all senders."""

@@ -63,6 +63,11 @@ class IntervalSet:
             gaps.append((first, stop))
         return gaps
 
+    @property
+    def pieces(self) -> int:
+        """How many intervals."""
+        return len(self._firsts)
+
     def __contains__(self, number: object) -> bool:
         return isinstance(number, int) and self.covers(number, number + 1)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from minipipe.protocol.delivery.ahead import Ahead
 from minipipe.protocol.delivery.intervals import Interval
@@ -16,16 +15,21 @@ from minipipe.protocol.delivery.paths import ROOT, Outputs, Path, is_done, some_
 from minipipe.protocol.delivery.settling import Settling
 
 
-@dataclass(slots=True)
 class Entry:
     """One parcel that is not wholly settled."""
 
-    first: int
-    stop: int
-    size_bytes: int
-    payload: object
-    open_items: int
-    settling: Settling | None = None  # made when a part of the parcel, or one path, is settled
+    __slots__ = ("first", "open_items", "payload", "settling", "size_bytes", "stop")
+
+    def __init__(
+        self, first: int, stop: int, size_bytes: int, payload: object, open_items: int
+    ) -> None:
+        self.first = first
+        self.stop = stop
+        self.size_bytes = size_bytes
+        self.payload = payload
+        self.open_items = open_items
+        # Made when a part of the parcel, or one path, is settled.
+        self.settling: Settling | None = None
 
 
 class Ledger:
@@ -41,6 +45,7 @@ class Ledger:
         self.limit_bytes = limit_bytes
         self.min_items = min_items
         self.next_number = 0
+        self.settled_items = 0
         self.open_items = 0
         self.open_bytes = 0
         self.peak_items = 0
@@ -124,7 +129,19 @@ class Ledger:
                 else:
                     i += 1
         self.open_items -= done
+        self.settled_items += done
         return done
+
+    def begin_pass(self, first: int) -> None:
+        """What comes next has numbers from this one on; what is open is for nobody any more."""
+        assert first >= self.next_number
+        self._released += [entry.payload for entry in self._entries]
+        self._firsts.clear()
+        self._entries.clear()
+        self.open_items = self.open_bytes = 0
+        self.next_number = first
+        if self._ahead is not None:
+            self._ahead.begin_pass(first)
 
     def _close(self, i: int) -> None:
         """A parcel is settled as a whole."""

@@ -31,7 +31,7 @@ class Peer(NamedTuple):
     host: str = LOCAL_HOST
 
 
-@dataclass(slots=True)
+@dataclass
 class Membership:
     """What one worker knows of the others."""
 
@@ -41,10 +41,11 @@ class Membership:
     epochs: dict[int, int] = field(default_factory=dict)  # by region
     peers: dict[int, Peer] = field(default_factory=dict)
     dead: IntervalSet = field(default_factory=IntervalSet)
+    _any_dead: bool = False  # asked for each message
 
     def admits(self, run: int, sender: int) -> bool:
         """Whether a message from `sender` belongs to this run and is not from the dead."""
-        return run == self.run and sender not in self.dead
+        return run == self.run and not (self._any_dead and sender in self.dead)
 
     def is_local(self, ident: int) -> bool:
         """Whether a worker is known to run on the same host, and so sees the same memory."""
@@ -80,6 +81,7 @@ class Membership:
         """Whatever these still say is not heard any more."""
         for first, stop in dead:
             self.dead.add(first, stop)
+            self._any_dead = True
         for ident in [ident for ident in self.peers if ident in self.dead]:
             del self.peers[ident]
 

@@ -15,8 +15,6 @@ from minipipe.protocol.delivery.intervals import Interval
 
 Parcel = TypeVar("Parcel")
 
-ALL = 2**62  # the mark of a sender that has closed
-
 
 class Piece(NamedTuple, Generic[Parcel]):
     """Items of one parcel whose turn it is."""
@@ -56,6 +54,13 @@ class Order(Generic[Parcel]):
     def marked(self, mark: int) -> None:
         """Takes in that every number below `mark` is settled; a lower one than before is late."""
         self.mark = max(mark, self.mark)
+
+    def withdraw(self) -> list[Piece[Parcel]]:
+        """All that it holds: nobody waits for that any more."""
+        held, self._heap = sorted(self._heap), []
+        return [
+            Piece(parcel, place, first, stop - first) for first, _, _, place, stop, parcel in held
+        ]
 
     @property
     def lowest(self) -> int | None:

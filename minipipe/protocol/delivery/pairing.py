@@ -17,7 +17,7 @@ Prefix = tuple[int, ...]  # outputs of the path before the branches split
 Parts = dict[int, object]  # by input
 
 
-@dataclass(slots=True)
+@dataclass
 class _Origin:
     """What is held of one sender."""
 

@@ -8,7 +8,9 @@ consumer says how many items of this producer it has taken up and finished, how 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 AUTO_WAIT_S = 0.010  # an automatic window holds about this much work
 AUTO_MIN_ITEMS = 2
@@ -19,18 +21,43 @@ WINDOW_BYTES = 64 * 1024 * 1024
 UNLIMITED = 2**40  # the window of an edge that closes a loop
 
 
-@dataclass(frozen=True, slots=True)
 class Grant:
     """What a consumer tells a producer, for one stream.
 
     A negative window: it has ended and drops what comes, so that others are to be preferred.
     """
 
-    consumed: int
-    finished: int
-    window: int
-    service_time_s: float
-    window_scale: int = 1  # how many times the usual number of bytes may wait
+    __slots__ = (
+        "consumed",
+        "finished",
+        "is_ticket",
+        "service_time_s",
+        "window",
+        "window_scale",
+    )
+
+    def __init__(
+        self,
+        consumed: int,
+        finished: int,
+        window: int,
+        service_time_s: float,
+        window_scale: int = 1,
+        is_ticket: bool = False,
+    ) -> None:
+        self.consumed = consumed
+        self.finished = finished
+        self.window = window
+        self.service_time_s = service_time_s
+        self.window_scale = window_scale  # how many times the usual number of bytes may wait
+        # The window is what this producer has of the consumer's tickets (`protocol.flow.tickets`).
+        self.is_ticket = is_ticket
+
+    def __repr__(self) -> str:
+        return (
+            f"Grant(consumed={self.consumed}, finished={self.finished}, window={self.window}, "
+            f"service_time_s={self.service_time_s:g}, is_ticket={self.is_ticket})"
+        )
 
 
 class ServiceTime:
@@ -40,18 +67,27 @@ class ServiceTime:
         self.fixed = fixed
         self.producers = producers
         self.service_time_s = 0.0
+        self._last_s = 0.0
         self.window_scale = 1  # a join lets more wait of one stream than fits, rather than block
 
     def observe(self, items: int, seconds: float) -> None:
         """Books that `items` took `seconds` together.
 
-        Slow turns are believed at once and quick ones by and by: too small a window costs a
-        little time, too large a one binds work to a worker that is busy.
+        Slow turns are believed when there are two of them, and quick ones by and by: too small a
+        window costs a little time, too large a one binds work to a worker that is busy.  (A single
+        slow one is often that another process had the processor.  If it is far slower, a fifth of
+        it is enough for the smallest window.)
         """
         if items < 1:
             return
-        now = seconds / items
-        keep = 0.0 if now > self.service_time_s or self.service_time_s == 0.0 else 0.8**items
+        now, before = seconds / items, self._last_s
+        self._last_s = now
+        if self.service_time_s == 0.0:
+            keep = 0.0
+        elif now > self.service_time_s and before > self.service_time_s:
+            keep, now = 0.0, min(now, before)
+        else:
+            keep = 0.8**items
         # A mean of both, and not a step from one to the other, which would cancel digits.
         self.service_time_s = keep * self.service_time_s + (1.0 - keep) * now
 
@@ -66,7 +102,7 @@ class ServiceTime:
         return max(AUTO_MIN_ITEMS, min(AUTO_MAX_ITEMS, fit)) * self.window_scale
 
 
-@dataclass(slots=True)
+@dataclass
 class Account:
     """What a producer knows of one consumer of a stream."""
 
@@ -80,9 +116,16 @@ class Account:
     waiting_bytes: int = 0
     last_sent: int = 0
     is_retiring: bool = False  # it is to leave: it gets nothing more, and still says what it took
+    is_ticket: bool = False  # its window is what this producer has of its tickets
+    wanted: int = 0  # so many items it was asked to allow in all, if it gives tickets
     free_at_s: float = 0.0  # when it will have finished what it has, as far as one can tell
     # Items up to here, bytes, and what is kept until they are taken up.
-    parcels: deque[tuple[int, int, object]] = field(default_factory=deque)
+    parcels: deque[tuple[int, int, Any]] = field(default_factory=deque)
+
+    @property
+    def allowed(self) -> int:
+        """How many items it may be sent in all."""
+        return self.consumed + abs(self.window)
 
     @property
     def room_items(self) -> int:
@@ -115,6 +158,7 @@ class Account:
         self.window = grant.window
         self.service_time_s = grant.service_time_s
         self.window_scale = grant.window_scale
+        self.is_ticket = grant.is_ticket
         back = []
         while self.parcels and self.parcels[0][0] <= self.consumed:
             _, size_bytes, kept = self.parcels.popleft()
@@ -128,9 +172,16 @@ class Accounts:
     """All consumers of one stream, as one producer sees them."""
 
     def __init__(self) -> None:
+        self.give_tickets = False  # some of them do
         self._by_id: dict[int, Account] = {}
         self._retiring = 0  # how many of them are to leave
         self._turn = 0
+
+    def __iter__(self) -> Iterator[Account]:
+        return iter(self._by_id.values())
+
+    def get(self, consumer: int) -> Account | None:
+        return self._by_id.get(consumer)
 
     def add(self, consumer: int) -> None:
         self._by_id.setdefault(consumer, Account(consumer))
@@ -146,12 +197,21 @@ class Accounts:
         if account is None:
             return []
         self._retiring -= account.is_retiring
+        self._look_for_tickets()
         return [kept for _, _, kept in account.parcels if kept is not None]
 
     def granted(self, consumer: int, grant: Grant, now_s: float) -> list[object]:
         """Takes in what a consumer grants; returns what need not be kept for it any more."""
         account = self._by_id.get(consumer)
-        return [] if account is None else account.granted(grant, now_s)
+        if account is None:
+            return []
+        back = account.granted(grant, now_s)
+        if grant.is_ticket is not self.give_tickets:
+            self._look_for_tickets()
+        return back
+
+    def _look_for_tickets(self) -> None:
+        self.give_tickets = any(account.is_ticket for account in self._by_id.values())
 
     def booked(
         self, consumer: int, items: int, size_bytes: int, now_s: float, kept: object = None
@@ -162,7 +222,12 @@ class Accounts:
 
     def room_items(self, consumer: int) -> int:
         account = self._by_id.get(consumer)
-        return account.room_items if account else 0
+        return 0 if account is None else account.room_items
+
+    def free_at_s(self, consumer: int) -> float:
+        """When it will have finished what it has, as far as one can tell."""
+        account = self._by_id.get(consumer)
+        return account.free_at_s if account and account.sent > account.finished else 0.0
 
     def choose(self, now_s: float) -> int | None:
         """The consumer that would begin a further item first; None if it is best to wait.
@@ -170,23 +235,30 @@ class Accounts:
         Among equals the one that was not sent to for longest.  Nothing is queued behind a busy
         worker while another one, though out of credit just now, would begin it much sooner:
         at the end of the stream that item would be waited for by all.  A worker with nothing
-        to do always gets one.
+        to do always gets one.  Who gives tickets, and none to this producer, is not waited for: it
+        may have nothing of this producer's, and be at work for others.
         """
         best: Account | None = None
-        best_key: tuple[float, int, int] | None = None
+        best_key = (0.0, 0, 0)
         soonest_s = float("inf")
-        for account in self._by_id.values():
-            if account.window <= 0 or account.is_retiring:
+        for account in self._by_id.values():  # of which there may be many: each call counts
+            window = account.window
+            if window <= 0 or account.is_retiring:
                 continue  # it has not said yet that it is there, or has ended, or is to leave
-            unfinished = account.sent - account.finished
-            start_s = max(0.0, account.free_at_s - now_s) if unfinished else 0.0
-            soonest_s = min(soonest_s, start_s)
-            if not account.room_items:
+            has_room = account.sent < account.consumed + window and account.room_items > 0
+            if account.is_ticket and not has_room:
                 continue
-            key = (start_s, unfinished, account.last_sent)
-            if best_key is None or key < best_key:
-                best, best_key = account, key
-        if best is None or best_key is None:
+            unfinished = account.sent - account.finished
+            start_s = account.free_at_s - now_s if unfinished else 0.0
+            if start_s < 0.0:
+                start_s = 0.0
+            if start_s < soonest_s:
+                soonest_s = start_s
+            if has_room:
+                key = (start_s, unfinished, account.last_sent)
+                if best is None or key < best_key:
+                    best, best_key = account, key
+        if best is None:
             return self._end()
         if best_key[1] and best_key[0] > 2.0 * soonest_s + HOLD_BACK_S:
             return None
@@ -207,6 +279,15 @@ class Accounts:
     def sent(self) -> dict[int, int]:
         """How many items each consumer was sent."""
         return {account.consumer: account.sent for account in self._by_id.values()}
+
+    @property
+    def occupancy(self) -> tuple[int, int]:
+        """How many items wait at the consumers, not taken up yet, and how many may."""
+        accounts = self._by_id.values()
+        return (
+            sum(account.sent - account.consumed for account in accounts),
+            sum(abs(account.window) for account in accounts),
+        )
 
     @property
     def consumers(self) -> list[int]:

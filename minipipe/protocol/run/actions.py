@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from minipipe.protocol.delivery.intervals import Interval
 from minipipe.protocol.delivery.membership import Peer
 from minipipe.protocol.delivery.paths import Leaf
-from minipipe.protocol.run.events import CrashSuspect, Member, Outcome
+from minipipe.protocol.run.events import Member, Outcome
+from minipipe.protocol.run.told import CrashSuspect
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class SendInit:
     dead: tuple[Interval, ...] = ()
     crash_suspects: tuple[CrashSuspect, ...] = ()
     workers: tuple[tuple[int, int], ...] = ()  # how many each segment around it has
+    pass_: int = 0  # that the run is in
 
 
 @dataclass(frozen=True)
@@ -163,9 +165,29 @@ class SendGone:
 
 @dataclass(frozen=True)
 class SendStart:
-    """The sources may begin."""
+    """The sources may begin this pass."""
 
     worker: int
+    pass_: int = 0
+
+
+@dataclass(frozen=True)
+class SendAbandon:
+    """A pass is left early, and this one begins: nothing of what is under way counts."""
+
+    worker: int
+    pass_: int
+    regions: tuple[tuple[int, int, tuple[int, ...]], ...]  # region, epoch, receivers
+    dead: tuple[Interval, ...]
+    crash_suspects: tuple[CrashSuspect, ...]
+
+
+@dataclass(frozen=True)
+class PassEnded:
+    """A pass has come to its end, or was left early; the workers stay."""
+
+    pass_: int
+    left: bool
 
 
 @dataclass(frozen=True)
@@ -232,6 +254,8 @@ Action = (
     | SendRetiring
     | SendGone
     | SendStart
+    | SendAbandon
+    | PassEnded
     | SendDrain
     | SendLeave
     | SendStop

@@ -11,8 +11,9 @@ from minipipe.protocol.run.actions import (
     SendDrain,
     SendLeave,
 )
-from minipipe.protocol.run.events import Counts, Outcome, Phase
+from minipipe.protocol.run.events import Outcome, Phase
 from minipipe.protocol.run.run_state import RunState, WorkerState
+from minipipe.protocol.run.told import Counts
 
 
 class Completion:

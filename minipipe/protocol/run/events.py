@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from functools import cached_property
 
 from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.delivery.paths import Leaf, Outputs
+from minipipe.protocol.run.told import Counts
 
 
 class Phase(IntEnum):
@@ -28,10 +30,6 @@ class Outcome(Enum):
     FAILED = "failed"
 
 
-# A segment, the identity of an item that its workers have died of, and how many of them.
-CrashSuspect = tuple[int, int, int, Outputs, int]
-
-
 @dataclass(frozen=True)
 class Member:
     """What the lifecycle has to know of a worker beforehand."""
@@ -44,6 +42,7 @@ class Member:
     works_in: frozenset[int] = frozenset()  # regions in which it is a stateless worker
     sends_to: frozenset[int] = frozenset()  # regions in which it is a sender
     fed_by: frozenset[int] = frozenset()  # segments that put to a stream that it takes from
+    speaks_to: frozenset[int] | None = None  # segments that it may say something to; None: all
     loop: int | None = None  # the loop that it is in
     joins: bool = False  # it takes one item from each of several streams
     saves: bool = False  # it has a local_term worth waiting for
@@ -53,10 +52,24 @@ class Member:
     skips_poison: bool = False  # an item that has killed two workers is left out
     host: str = LOCAL_HOST  # the machine that it runs on
 
-    @property
+    @cached_property
     def regions(self) -> frozenset[int]:
         """All that it has a part in."""
         return self.works_in | self.receives_from | self.sends_to
+
+    def must_know(self, other: Member) -> bool:
+        """Whether it has to be told of a worker that joins, or that one of it.
+
+        Those of a segment say nothing to each other, and with a hundred of them that would be most
+        of what is said at the start.
+        """
+        if not self.regions & other.regions:
+            return False
+        if self.speaks_to is None or other.speaks_to is None:
+            return True
+        if self.loop is not None and self.loop == other.loop:
+            return True  # all in it are counted until nothing goes round any more
+        return other.segment in self.speaks_to or self.segment in other.speaks_to
 
 
 # ------------------------------------------------------------------ events
@@ -111,6 +124,31 @@ class Done:
 
 
 @dataclass(frozen=True)
+class PassDone:
+    """A worker that keeps state has come to the end of a pass."""
+
+    worker: int
+    pass_: int
+
+
+@dataclass(frozen=True)
+class PassAsked:
+    """The user wants one more pass, of a pipeline whose workers stay."""
+
+
+@dataclass(frozen=True)
+class PassLeft:
+    """The user does not want the rest of this pass."""
+
+    pass_: int
+
+
+@dataclass(frozen=True)
+class CloseAsked:
+    """The user wants no more passes: the run is to end with the one that is on."""
+
+
+@dataclass(frozen=True)
 class Failed:
     """A worker's functor raised; the worker waits to be told to exit."""
 
@@ -135,6 +173,7 @@ class Died:
     item: Leaf | None = None  # what its functor was at
     known: int = 0  # deaths at this item that the worker had heard of when it began it
     counts: bool = True  # for max_restarts: it is not the same event as another one's death
+    beside: tuple[Leaf, ...] = ()  # what it was at at the same time, in other threads
 
 
 @dataclass(frozen=True)
@@ -146,9 +185,6 @@ class Resent:
     epoch: int
     items: int
     settled: tuple[tuple[int, int, Outputs], ...] = ()  # of the crash suspects (segment, ...)
-
-
-Counts = tuple[tuple[int, int, int], ...]  # stream, the other worker, items so far
 
 
 @dataclass(frozen=True)
@@ -207,6 +243,10 @@ Event = (
     | Wired
     | Leaving
     | Done
+    | PassDone
+    | PassAsked
+    | PassLeft
+    | CloseAsked
     | Failed
     | Died
     | Resent

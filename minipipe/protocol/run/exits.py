@@ -26,10 +26,22 @@ class Exits:
     @property
     def deadline_s(self) -> float | None:
         """When the next of these limits is reached."""
+        if not self._has_limits:
+            return self.gives_up_at_s
         times = [self._kill_at_s(s) for s in self._run.workers.values() if s.phase < Phase.GONE]
         times += [self._slow_at_s(s) for s in self._run.workers.values()]
         times.append(self.gives_up_at_s)
         return min((t for t in times if t is not None), default=None)
+
+    @property
+    def _has_limits(self) -> bool:
+        """Whether anybody's time is limited: in a run that is well nobody's is, until its end.
+
+        (At the start of a hundred workers most of what the supervisor does was to find that out.)
+        """
+        return self._run.stop_at_s is not None or any(
+            s.exit_at_s is not None or s.killed_at_s is not None for s in self._run.workers.values()
+        )
 
     @property
     def gives_up_at_s(self) -> float | None:
@@ -62,6 +74,8 @@ class Exits:
     def overdue(self, now_s: float) -> list[Action]:
         """Kills those whose time is over; says whose normal end takes long."""
         actions: list[Action] = []
+        if not self._has_limits:
+            return actions
         for state in self._run.workers.values():
             at_s = self._kill_at_s(state)
             if state.phase is not Phase.GONE and at_s is not None and now_s >= at_s:

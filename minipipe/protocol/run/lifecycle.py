@@ -25,6 +25,8 @@ from minipipe.protocol.run.actions import (
     LogDeath,
     LogLaterFailure,
     LogSlowExit,
+    PassEnded,
+    SendAbandon,
     SendCount,
     SendDrain,
     SendExit,
@@ -45,6 +47,7 @@ from minipipe.protocol.run.events import (
     Began,
     Bound,
     Broke,
+    CloseAsked,
     Died,
     Done,
     Event,
@@ -53,6 +56,9 @@ from minipipe.protocol.run.events import (
     Leaving,
     Member,
     Outcome,
+    PassAsked,
+    PassDone,
+    PassLeft,
     Phase,
     ProcessStarted,
     Resent,
@@ -65,6 +71,7 @@ from minipipe.protocol.run.events import (
     Wired,
 )
 from minipipe.protocol.run.exits import EXIT_S, SLOW_EXIT_S, STOP_S, Exits
+from minipipe.protocol.run.passes import Passes
 from minipipe.protocol.run.replacements import Replacements
 from minipipe.protocol.run.restarts import Restarts
 from minipipe.protocol.run.run_state import RunState, WorkerState
@@ -82,6 +89,7 @@ __all__ = [
     "Began",
     "Bound",
     "Broke",
+    "CloseAsked",
     "Died",
     "Dismiss",
     "Done",
@@ -101,12 +109,17 @@ __all__ = [
     "LogSlowExit",
     "Member",
     "Outcome",
+    "PassAsked",
+    "PassDone",
+    "PassEnded",
+    "PassLeft",
     "Phase",
     "ProcessStarted",
     "Resent",
     "Rested",
     "ScaleAsked",
     "SegmentEnded",
+    "SendAbandon",
     "SendCount",
     "SendDrain",
     "SendExit",
@@ -136,10 +149,19 @@ class Lifecycle:
         gave_up: the stop did not come to its end by itself.
     """
 
-    def __init__(self, members: Iterable[Member], grace_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        members: Iterable[Member],
+        grace_s: float = 10.0,
+        *,
+        is_persistent: bool = False,
+        first_pass: int = 0,
+    ) -> None:
         self._workers = {m.id: WorkerState(m) for m in members}
         restarts = Restarts(max(self._workers, default=0) + 1)
-        self._run = run = RunState(self._workers, restarts, grace_s)
+        self._run = run = RunState(self._workers, restarts, grace_s, is_persistent=is_persistent)
+        run.pass_, run.passes_asked = first_pass, first_pass + 1
+        self._passes = Passes(run)
         self._starting = Starting(run)
         self._completion = Completion(run)
         self._stopping = Stopping(run)
@@ -164,6 +186,11 @@ class Lifecycle:
     def started(self) -> bool:
         """Whether all workers were ready, and told to start."""
         return self._run.started
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a pass is on, and all workers were ready for it."""
+        return self._run.started and self._run.pass_is_on
 
     @property
     def broken(self) -> BaseException | None:
@@ -217,10 +244,19 @@ class Lifecycle:
                 actions += self._starting.unloadable(worker, cause)
             case Wired(worker):
                 actions += self._starting.wired(worker)
+                actions += self._passes.go_on()
             case Leaving(worker):
                 self._workers[worker].is_leaving = True
             case Done(worker):
                 actions += self._completion.done(worker)
+            case PassDone(worker, pass_):
+                actions += self._passes.done(worker, pass_)
+            case PassAsked():
+                actions += self._passes.asked()
+            case PassLeft(pass_):
+                actions += self._passes.left(pass_)
+            case CloseAsked():
+                actions += self._passes.no_more()
             case Rested(worker, ended, sent, received):
                 actions += self._completion.rested(worker, ended, sent, received)
             case SegmentEnded(worker):
@@ -229,6 +265,7 @@ class Lifecycle:
                 actions += self._stopping.failed(worker, cause, at_the_end=at_the_end)
             case Died():
                 actions += self._replacements.died(event, now_s)
+                actions += self._passes.look()
             case Resent(worker, region, epoch, items, settled):
                 restarts.resent(worker, region, epoch, items)
                 dropped = restarts.acquit(worker, settled)
@@ -239,6 +276,7 @@ class Lifecycle:
             case StopAsked(drain, outcome, cause, kill):
                 if drain and not kill:
                     actions += self._completion.drain()
+                    actions += self._passes.no_more()
                 else:
                     actions += self._stopping.stop(outcome, cause, now_s)
                 if kill:

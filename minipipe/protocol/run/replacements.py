@@ -49,7 +49,13 @@ class Replacements:
                 state.phase = Phase.GONE  # there is nothing left to do for it
                 return self._completion.leave_if_done()
             fatal = self._run.restarts.judge(
-                state.member, cause, death.item, now_s, death.known, counts=death.counts
+                state.member,
+                cause,
+                death.item,
+                now_s,
+                death.known,
+                counts=death.counts,
+                beside=death.beside,
             )
             found, self._run.restarts.found = self._run.restarts.found, []
             aside = [SetAside(item, state.member.segment) for item in found]

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from minipipe.errors import PoisonError, WorkerDiedError
 from minipipe.protocol.delivery.intervals import IntervalSet
 from minipipe.protocol.delivery.paths import Leaf, Outputs
-from minipipe.protocol.run.events import CrashSuspect, Member
+from minipipe.protocol.run.events import Member
+from minipipe.protocol.run.told import CrashSuspect
 
 RESTARTS_S = 60.0  # `max_restarts` counts the deaths of a segment within this time
 REPORT_S = 1.0  # so long the word of a death waits for how much has to be done again
@@ -40,8 +41,8 @@ class Restarts:
     found: list[Leaf] = field(default_factory=list)  # poison of which nothing was said yet
     reports: list[PendingDeathReport] = field(default_factory=list)
     _epochs: Counter[int] = field(default_factory=Counter)
-    # By segment: when, and at which item, each of its workers died.
-    _deaths: dict[int, list[tuple[float, Leaf | None]]] = field(default_factory=dict)
+    # By segment: when, and at which items, each of its workers died.
+    _deaths: dict[int, list[tuple[float, tuple[Leaf | None, ...]]]] = field(default_factory=dict)
     # By segment and item: the deaths at which it was in a functor of that segment.
     _crash_suspects: dict[tuple[int, Leaf], list[BaseException]] = field(default_factory=dict)
 
@@ -55,6 +56,7 @@ class Restarts:
         known: int = 0,
         *,
         counts: bool = True,
+        beside: tuple[Leaf, ...] = (),
     ) -> BaseException | None:
         """None if the run survives this death; else what it ends with.
 
@@ -64,14 +66,21 @@ class Restarts:
                 item that are in two functors at once (one is of an epoch that is over) and die
                 together are one try of it; and nobody has kept it yet.
             counts: it is not the same death as another one's in its segment.
+            beside: what it was at at the same time, in other threads.  Then nobody knows which of
+                them is to blame, so none of them is poison by this; but each is a suspect, and
+                is called alone from now on.
         """
         if not member.restarts:
             return cause
         deaths = self._deaths.setdefault(member.segment, [])
         if counts:
-            deaths.append((now_s, item))
+            deaths.append((now_s, (item, *beside)))
         deaths[:] = [death for death in deaths if death[0] > now_s - RESTARTS_S]
-        if item is not None:
+        if beside:
+            for one in (item, *beside):
+                if one is not None:
+                    self._crash_suspects.setdefault((member.segment, one), [cause])
+        elif item is not None:
             causes = self._crash_suspects.setdefault((member.segment, item), [])
             if known >= len(causes):
                 causes.append(cause)
@@ -80,7 +89,7 @@ class Restarts:
                     if not member.skips_poison:
                         return _poisonous(causes)
             if len(causes) >= 2:  # the item was to blame, and is left out from now on
-                deaths[:] = [death for death in deaths if death[1] != item]
+                deaths[:] = [death for death in deaths if item not in death[1]]
         if len(deaths) > member.max_restarts:
             return _too_many(cause, len(deaths), member.max_restarts)
         return None
@@ -126,6 +135,11 @@ class Restarts:
     def epochs(self, regions: Iterable[int]) -> tuple[tuple[int, int], ...]:
         """Those of several regions."""
         return tuple((region, self._epochs[region]) for region in sorted(regions))
+
+    def begin_epoch(self, region: int) -> int:
+        """The next epoch of a region, without a death."""
+        self._epochs[region] += 1
+        return self._epochs[region]
 
     def mark_dead(self, worker: int, region: int, *, announced: bool = True) -> int:
         """Books a death; the epoch of the region from now on.

@@ -25,7 +25,10 @@ class WorkerState:
     failed: bool = False
     leave_sent: bool = False
     drained: bool = False
-    takes_no_more: bool = False  # what still comes to it, it drops
+    takes_no_more: bool = False  # what still comes to it in this pass, it drops
+    passes_begun: int = 0  # it was told to begin so many, the last of which may be on
+    passes_done: int = 0  # it has come to the end of so many
+    close_sent: bool = False  # if it keeps state: it was told that no more passes come
     is_leaving: bool = False  # a stop has reached it: what it does on the way out has its grace
     exit_at_s: float | None = None
     slow_exit_logged: bool = False
@@ -52,7 +55,11 @@ class RunState:
     outcome: Outcome | None = None  # decided at the first thing that ends it
     cause: BaseException | None = None
     launching: bool = False  # not all processes were asked for
-    started: bool = False
+    started: bool = False  # all were ready
+    is_persistent: bool = False  # workers stay for more passes
+    pass_: int = 0  # that is on, or is the next one
+    passes_asked: int = 1
+    closing: bool = False  # no more passes are to come
     stop_at_s: float | None = None
     broken: BaseException | None = None  # the last error of the supervisor's own
     now_s: float = 0.0
@@ -63,6 +70,11 @@ class RunState:
         return self.stop_at_s is not None
 
     @property
+    def pass_is_on(self) -> bool:
+        """Whether a pass has begun, or may, once all are ready."""
+        return self.passes_asked > self.pass_
+
+    @property
     def present(self) -> list[WorkerState]:
         """Those that were announced and are not gone."""
         return [s for s in self.workers.values() if s.announced and s.phase < Phase.GONE]
@@ -70,6 +82,11 @@ class RunState:
     def around(self, state: WorkerState) -> list[WorkerState]:
         """Those that are present and have to do with this worker, itself if it is."""
         return [s for s in self.present if s.member.regions & state.member.regions]
+
+    def known_to(self, state: WorkerState) -> list[WorkerState]:
+        """Those of them that it has to know, and that have to know it."""
+        member = state.member
+        return [s for s in self.present if s is not state and member.must_know(s.member)]
 
     def of_segment(self, segment: int) -> list[WorkerState]:
         """All its workers that are not gone."""

@@ -15,6 +15,7 @@ from minipipe.protocol.run.actions import (
     SendStop,
 )
 from minipipe.protocol.run.events import Outcome, Phase
+from minipipe.protocol.run.passes import start
 from minipipe.protocol.run.run_state import RunState, WorkerState
 from minipipe.protocol.run.scaling import counted
 
@@ -91,14 +92,18 @@ class Starting:
         if not state.is_late:
             return self._start_if_ready()
         actions = self._announce(state)  # ready only now, as its local_init may take long
-        return actions + ([SendStart(worker)] if self._run.started else self._start_if_ready())
+        if not self._run.started:
+            return actions + self._start_if_ready()
+        # Of no pass that is not on: it would wait for items of that.
+        state.passes_begun = self._run.pass_ + self._run.pass_is_on
+        return [*actions, SendStart(worker, state.passes_begun - 1)]
 
     def _announce(self, state: WorkerState) -> list[Action]:
         """Tells a worker of the others, and them of it."""
         state.announced = True
         worker, new = state.member.id, self._peer(state)
-        # Those who have to do with it: FENCE goes to the same, and tells them when it is dead.
-        others = [s for s in self._run.around(state) if s is not state]
+        # FENCE goes to these, and to all others of its regions, and says who of them is dead.
+        others = self._run.known_to(state)
         restarts = self._run.restarts
         init = SendInit(
             worker,
@@ -108,6 +113,7 @@ class Starting:
             tuple(restarts.dead),
             restarts.crash_suspects([state.member.segment]),
             self._run.counts_around(state),
+            self._run.pass_,
         )
         joins = [SendJoin(s.member.id, new) for s in others]
         return [init, *counted(self._run, state), *joins]
@@ -118,7 +124,7 @@ class Starting:
         if any(s.phase < Phase.WIRED for s in self._run.workers.values()):
             return []
         self._run.started = True
-        return [SendStart(s.member.id) for s in self._run.present]
+        return start(self._run) if self._run.pass_is_on else []
 
     @staticmethod
     def _peer(state: WorkerState) -> Peer:

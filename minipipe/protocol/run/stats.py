@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import reduce
+from typing import Any
+
+from minipipe.protocol.run.durations import plus, quantile_s
+from minipipe.protocol.run.stats_table import table
+
+TIMES = ("busy", "starved", "blocked", "own")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +33,64 @@ class WorkerStats:
     queued_items: int  # arrived and not taken up
     item: int | None  # the number of the item in the functor now
     path: tuple[int, ...] = ()  # by which outputs of segments with several it came
+    # Seconds since its work began; together, all of them.  0 inline, where there is nobody else.
+    busy_s: float = 0.0  # in the user's code
+    starved_s: float = 0.0  # it waited for input
+    blocked_s: float = 0.0  # it waited for room downstream, or until what it sent was taken up
+    own_s: float = 0.0  # MiniPipe itself: messages, encoding, decoding
+    wakeups: int = 0  # how often it has waited
+    messages_in: int = 0
+    messages_out: int = 0
+    # Of its process, as seen last; 0 of the caller's loop, and inline.
+    cpu_s: float = 0.0  # of all its threads, since its start
+    memory_bytes: int = 0  # of its own: without what lies in files and shared memory
+    bytes_in: int = 0  # what came, as it lies in memory: of a slot of shared memory all of it
+    bytes_out: int = 0  # what it has sent
+    failed: int = 0  # calls that raised, and items that could not be read, or not be sent
+    skipped: int = 0  # of these, what the run went on after; and poison
+    restarts: int = 0  # how many workers have died in its place before it
+    # How many calls of the functor took how long (`protocol.run.durations`); where it takes less
+    # than 50 us, of a sample of them.  None of the caller's loop, and inline.
+    durations: tuple[int, ...] = ()
     workers: int = 1  # those who died long ago, in one place, are counted together
 
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """What its time went to, in the order of `TIMES`; adds up to 100 %, but for rounding."""
+        times_s = (self.busy_s, self.starved_s, self.blocked_s, self.own_s)
+        all_s = sum(times_s)
+        return tuple(f"{time_s / all_s:.0%}" if all_s else "-" for time_s in times_s)
+
+    @property
+    def timed_calls(self) -> int:
+        """Of how many calls the quantiles are."""
+        return sum(self.durations)
+
+    @property
+    def p50_s(self) -> float | None:
+        """Half of the calls of its functor took no longer; None: there was no call."""
+        return quantile_s(self.durations, 0.5)
+
+    @property
+    def p95_s(self) -> float | None:
+        """95 % of the calls of its functor took no longer."""
+        return quantile_s(self.durations, 0.95)
+
+    @property
+    def p99_s(self) -> float | None:
+        """99 % of the calls of its functor took no longer."""
+        return quantile_s(self.durations, 0.99)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it in plain types, as for JSON."""
+        known = {field.name: getattr(self, field.name) for field in fields(self)}
+        del known["durations"]
+        known["path"] = list(self.path)
+        quantiles = {"p50_s": self.p50_s, "p95_s": self.p95_s, "p99_s": self.p99_s}
+        return {**known, "timed_calls": self.timed_calls, **quantiles}
+
     def plus(self, later: WorkerStats) -> WorkerStats:
-        """This one and one that took its place later, who both died, as one."""
+        """This one and one that took its place later, as one."""
         return replace(
             later,
             items_in=self.items_in + later.items_in,
@@ -39,8 +100,42 @@ class WorkerStats:
             kept_peak_items=max(self.kept_peak_items, later.kept_peak_items),
             kept_peak_bytes=max(self.kept_peak_bytes, later.kept_peak_bytes),
             parcels_out=self.parcels_out + later.parcels_out,
+            busy_s=self.busy_s + later.busy_s,
+            starved_s=self.starved_s + later.starved_s,
+            blocked_s=self.blocked_s + later.blocked_s,
+            own_s=self.own_s + later.own_s,
+            wakeups=self.wakeups + later.wakeups,
+            messages_in=self.messages_in + later.messages_in,
+            messages_out=self.messages_out + later.messages_out,
+            cpu_s=self.cpu_s + later.cpu_s,
+            bytes_in=self.bytes_in + later.bytes_in,
+            bytes_out=self.bytes_out + later.bytes_out,
+            failed=self.failed + later.failed,
+            skipped=self.skipped + later.skipped,
+            durations=plus(self.durations, later.durations),
             workers=self.workers + later.workers,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentStats:
+    """The workers of one segment, those that are gone included.
+
+    Attributes:
+        total: their counters together; of memory, that of the living ones.
+        workers: each of them.
+    """
+
+    name: str
+    total: WorkerStats
+    workers: tuple[WorkerStats, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it in plain types, as for JSON."""
+        total = self.total.as_dict()
+        for one in ("worker", "segment", "pid", "item", "path", "workers"):
+            del total[one]
+        return {"name": self.name, **total, "workers": [w.as_dict() for w in self.workers]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +145,9 @@ class RunStats:
     state: str
     seconds: float
     workers: tuple[WorkerStats, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "workers", _with_restarts(self.workers))
 
     def __iter__(self) -> Iterator[WorkerStats]:
         return iter(self.workers)
@@ -64,25 +162,49 @@ class RunStats:
         """The workers of one segment."""
         return tuple(w for w in self.workers if w.segment == name)
 
+    @property
+    def segments(self) -> tuple[SegmentStats, ...]:
+        """The workers of each segment, and their counters together."""
+        names = dict.fromkeys(w.segment for w in self.workers)
+        return tuple(SegmentStats(n, _total(self.segment(n)), self.segment(n)) for n in names)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it in plain types, as for JSON."""
+        segments = [segment.as_dict() for segment in self.segments]
+        return {"state": self.state, "seconds": self.seconds, "segments": segments}
+
     def __str__(self) -> str:
-        rows: list[tuple[str, ...]] = [
-            ("worker", "state", "in", "out", "dropped", "confirmed", "kept", "queued")
-        ]
-        rows += [
-            (
-                w.worker,
-                w.state if w.workers <= 1 else f"{w.state} ({w.workers})",
-                *map(str, (w.items_in, w.items_out, w.dropped, w.confirmed)),
-                *map(str, (w.kept_items, w.queued_items)),
-            )
-            for w in self.workers
-        ]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if i < 2 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
-        return "\n".join([f"{self.state} for {self.seconds:.1f} s", *lines])
+        return "\n".join([f"{self.state} for {self.seconds:.1f} s", *table(self.segments)])
+
+
+def _with_restarts(workers: Sequence[WorkerStats]) -> tuple[WorkerStats, ...]:
+    """Each with the number of those that have died in its place before."""
+    died: dict[str, int] = {}
+    counted = []
+    for worker in workers:
+        before = died.get(worker.worker, 0)
+        counted.append(replace(worker, restarts=before) if before else worker)
+        if worker.state == "died":
+            died[worker.worker] = before + worker.workers
+    return tuple(counted)
+
+
+def _total(workers: Sequence[WorkerStats]) -> WorkerStats:
+    """The workers of a segment as one."""
+    last = {w.worker: w for w in workers}  # in each place
+    living = [w for w in last.values() if w.state not in ("gone", "died")]
+    total = reduce(WorkerStats.plus, workers)
+    return replace(
+        total,
+        worker=total.segment,
+        state=(living or list(last.values()))[0].state,
+        pid=0,
+        item=None,
+        path=(),
+        workers=len(living) or len(last),
+        restarts=sum(w.restarts for w in last.values()),
+        queued_items=sum(w.queued_items for w in workers),
+        kept_items=sum(w.kept_items for w in workers),
+        kept_bytes=sum(w.kept_bytes for w in workers),
+        memory_bytes=sum(w.memory_bytes for w in living),
+    )

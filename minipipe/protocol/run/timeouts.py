@@ -57,12 +57,18 @@ class Timeouts:
         every_s = self.every_s
         return min(ends, default=every_s) if every_s is None else min([every_s, *ends])
 
-    def look(self, now_s: float, at: Mapping[int, Hashable]) -> list[tuple[int, float]]:
+    def look(
+        self,
+        now_s: float,
+        at: Mapping[int, Hashable],
+        since: Mapping[int, float] | None = None,
+    ) -> list[tuple[int, float]]:
         """Those over their limit, each with how long it has been at its item.
 
         Args:
             at: what each worker's functor is at, another value for each item; those that are in
                 no functor, or at no item, are left out.
+            since: when that began, of those of whom it is known.
         """
         over = []
         for worker, limit_s in self._limits_s.items():
@@ -70,9 +76,11 @@ class Timeouts:
             before = self._seen.get(worker)
             if what is None:
                 self._seen.pop(worker, None)
-            elif before is None or before[0] != what:
-                self._seen[worker] = (what, now_s)
-            elif now_s - before[1] > limit_s:
+                continue
+            if before is None or before[0] != what:
+                began_s = now_s if since is None else min(now_s, since.get(worker, now_s))
+                before = self._seen[worker] = (what, began_s)
+            if now_s - before[1] > limit_s:
                 over.append((worker, now_s - before[1]))
         return over
 
@@ -195,6 +203,10 @@ class Stall:
         self._next_s = first_s
         self._signs: Hashable = None
         self._since_s: float | None = None
+
+    def rest(self) -> None:
+        """Nothing is to move now."""
+        self._since_s = None
 
     def look(self, now_s: float, signs: Hashable) -> float | None:
         """How long nothing has moved, if that is to be said now.

@@ -63,6 +63,7 @@ class ZygoteLost:
     workers: Mapping[int, Last]
     never_ready: bool = False  # it had not even begun
     code: int | None = None  # what it ended with, then
+    why: str = ""  # and what it has said about that
 
     @property
     def dead(self) -> tuple[int, ...]:
@@ -78,8 +79,9 @@ class Descriptors:
 
     out: int
     err: int
+    side: int
     page: SharedPage
-    lifeline: int
+    control: int
 
 
 class Host(Protocol):

@@ -16,11 +16,10 @@ from minipipe.protocol.run.vital_signs import Call
 from minipipe.supervisor.capture import Captured
 from minipipe.supervisor.hosts.base import Descriptors, Exited, Report, Started
 from minipipe.supervisor.hosts.condemned import Condemned
-from minipipe.worker import zygote
-from minipipe.worker.child import become_forked_worker, flush
 from minipipe.worker.descendants import collect, kill_group
 from minipipe.worker.signals import held_back
 from minipipe.worker.spec import WorkerSpec
+from minipipe.worker.zygote_words import HALT, RESUME, SIGNALS, STACK
 
 LOG_LOCK_S = 0.5  # a log may be written to for as long as it likes, a fork waits no longer
 ORPHANS_S = 1.0  # at the end, what forked workers had started gets so long to be gone
@@ -44,6 +43,9 @@ class Forks:
         self._pidfds: dict[int, int] = {}
 
     def start(self, spec: WorkerSpec, captured: Captured, fds: Descriptors) -> Started:
+        # Only here: all that a worker needs, where most runs have no worker of this kind.
+        from minipipe.worker.child import become_forked_worker, flush
+
         parent, not_for_it = os.getpid(), self._not_for_them()
         # Or the child would have, and write once more, what is in them.
         flush(sys.stdout, sys.stderr, *captured.files)
@@ -63,8 +65,9 @@ class Forks:
                     files=captured.files,
                     out=fds.out,
                     err=fds.err,
+                    side=fds.side,
                     page=fds.page.fd,
-                    lifeline=fds.lifeline,
+                    control=fds.control,
                     parent=parent,
                     tracker=self._tracker,
                 )
@@ -113,13 +116,13 @@ class Forks:
         self._condemned.call_off()
 
     def ask_for_stack(self, worker: int) -> None:
-        self._signal(worker, zygote.SIGNALS[zygote.STACK])
+        self._signal(worker, SIGNALS[STACK])
 
     def halt(self, worker: int) -> None:
-        self._signal(worker, zygote.SIGNALS[zygote.HALT])
+        self._signal(worker, SIGNALS[HALT])
 
     def resume(self, worker: int) -> None:
-        self._signal(worker, zygote.SIGNALS[zygote.RESUME])
+        self._signal(worker, SIGNALS[RESUME])
 
     def _signal(self, worker: int, number: int) -> None:
         pid = self._pids.get(worker)

@@ -11,13 +11,27 @@ from pathlib import Path
 
 from minipipe.errors import StartError
 from minipipe.process.platforms import with_interpreter_lock
+from minipipe.process.standard_streams import inherited
 from minipipe.protocol.run.vital_signs import Call
 from minipipe.supervisor.capture import Captured
 from minipipe.supervisor.hosts.base import Descriptors, Exited, Refused, Report, Started, ZygoteLost
 from minipipe.supervisor.hosts.condemned import Condemned
-from minipipe.worker import zygote
+from minipipe.supervisor.preloading import write
+from minipipe.worker.plan import Plan
 from minipipe.worker.signals import held_back
 from minipipe.worker.spec import WorkerSpec
+from minipipe.worker.stack import STACK_SIGNAL
+from minipipe.worker.zygote_words import (
+    CANNOT_IMPORT,
+    FORK,
+    HALT,
+    IMPORTS,
+    KILL,
+    REPLY,
+    REQUEST,
+    RESUME,
+    STACK,
+)
 
 END_S = 2.0  # a zygote gets so long to end
 
@@ -27,33 +41,56 @@ import sys
 places = [i for i, path in enumerate(sys.path) if path.endswith(("-packages", "site-packages"))]
 sys.path.insert(places[0] if places else len(sys.path), sys.argv[1])
 from minipipe.worker.zygote import main
-main(int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+fd, directory, tracker, plan, out, err, *leave_out = sys.argv[2:]
+main(int(fd), directory, int(tracker), plan, int(out), int(err), *leave_out)
 """
 
 
 class ZygoteClient:
-    """One zygote process, as the supervisor sees it (a `Host`)."""
+    """One zygote process, as the supervisor sees it (a `Host`).
 
-    def __init__(self, environment: Mapping[str, str], directory: str, tracker: int) -> None:
+    Args:
+        environment: of the process, whole.
+        directory: of the run.
+        tracker: where it writes what it registers with a resource tracker.
+        plan: what it imports before it forks workers.
+        pipes: what it prints meanwhile goes to; to be closed by who has opened them.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        directory: str,
+        tracker: int,
+        plan: Plan,
+        pipes: tuple[int, int],
+    ) -> None:
         self._workers: dict[int, int] = {}  # worker -> pid; 0 until it is known
         self._condemned = Condemned(self)
         self.lost = False
         self._ready = False
         self._killed = False  # by us
         self._rest = b""
+        self._why = ""  # it could not import what it was to import
+        self.importing = ""  # what it imports just now, before it forks anybody
+        self._plan = plan
+        path = write(plan, directory)
         ours, theirs = socket.socketpair()
         root = str(Path(__file__).parents[__name__.count(".")])  # it has the package in it
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
         # -P: nothing is imported from the current directory.
-        arguments = [root, str(theirs.fileno()), directory, str(tracker)]
+        fds = [theirs.fileno(), tracker, *pipes]
+        arguments = [root, str(fds[0]), directory, str(tracker), path, *map(str, pipes)]
         command = [sys.executable, *flags, "-P", "-c", _CODE, *arguments]
         try:
             with held_back():
                 self._process = subprocess.Popen(
                     command,
                     env=with_interpreter_lock(dict(environment)),
-                    pass_fds=[theirs.fileno(), tracker],
+                    pass_fds=fds,
                     stdin=subprocess.DEVNULL,
+                    stdout=inherited(1),
+                    stderr=inherited(2),
                     start_new_session=True,  # a Ctrl-C in the terminal is not for it
                 )
         except OSError as error:
@@ -76,14 +113,14 @@ class ZygoteClient:
     def start(self, spec: WorkerSpec, captured: Captured, fds: Descriptors) -> None:
         body = pickle.dumps((spec, captured.pickled), protocol=5)
         memory = [] if captured.memory is None else [captured.memory.fd]
-        head = zygote.REQUEST.pack(zygote.FORK, spec.ident, len(body))
+        head = REQUEST.pack(FORK, spec.ident, len(body))
         self._workers[spec.ident] = 0
         self._condemned.watch(spec.ident, fds.page)
         try:
             socket.send_fds(
                 self._control,
                 [head],
-                [fds.out, fds.err, fds.page.fd, fds.lifeline, *memory],
+                [fds.out, fds.err, fds.side, fds.page.fd, fds.control, *memory],
             )
             self._control.sendall(body)
         except (BrokenPipeError, ConnectionResetError):
@@ -104,23 +141,31 @@ class ZygoteClient:
         except ConnectionResetError:
             chunk = b""
         if not chunk:
-            self.lost = True
+            self.lost, self.importing = True, ""
             code = None if self._ready else self._process.wait(1.0)
             never_ready = not self._ready and not self._killed
             yield ZygoteLost(
                 {worker: self._condemned.last_of(worker) for worker in self._workers},
                 never_ready,
                 code,
+                self._why,
             )
             self._workers.clear()
             return
         self._rest += chunk
-        size = zygote.REPLY.size
+        size = REPLY.size
         while len(self._rest) >= size:
-            what, worker, value = zygote.REPLY.unpack(self._rest[:size])
+            what, worker, value = REPLY.unpack(self._rest[:size])
+            if what in (IMPORTS, CANNOT_IMPORT):
+                text, end = self._rest[size : size + value], size + value
+                if len(text) < value:
+                    return
+                self._rest = self._rest[end:]
+                self._told(what, text.decode("utf-8", "replace"))
+                continue
             self._rest = self._rest[size:]
             if what == b"R":
-                self._ready = True
+                self._ready, self.importing = True, ""
             elif what == b"S":
                 self._workers[worker] = value
                 self._condemned.runs(worker, value)
@@ -132,6 +177,12 @@ class ZygoteClient:
             elif what == b"E":
                 self._workers.pop(worker, None)
                 yield Exited(worker, value, self._condemned.last_of(worker))
+
+    def _told(self, what: bytes, text: str) -> None:
+        if what == IMPORTS:
+            self.importing = text
+        else:
+            self._why = text
 
     def kill(self, worker: int, *, call: Call | None = None, hard: bool = False) -> None:
         """SIGKILL; `Exited` follows.
@@ -147,24 +198,28 @@ class ZygoteClient:
             self._killed = True
             self._process.kill()
         else:
-            self._signal(worker, zygote.KILL)
+            self._signal(worker, KILL)
 
     def call_off(self) -> None:
         self._condemned.call_off()
 
     def ask_for_stack(self, worker: int) -> None:
-        self._signal(worker, zygote.STACK)
+        """Of the zygote itself, on stderr, while it imports, and there is no worker yet."""
+        if self.importing:
+            self._process.send_signal(STACK_SIGNAL)
+        else:
+            self._signal(worker, STACK)
 
     def halt(self, worker: int) -> None:
-        self._signal(worker, zygote.HALT)
+        self._signal(worker, HALT)
 
     def resume(self, worker: int) -> None:
-        self._signal(worker, zygote.RESUME)
+        self._signal(worker, RESUME)
 
     def _signal(self, worker: int, what: bytes) -> None:
         """Asks the zygote for it: it alone knows whose pid it is."""
         try:
-            self._control.sendall(zygote.REQUEST.pack(what, worker, 0))
+            self._control.sendall(REQUEST.pack(what, worker, 0))
         except (BrokenPipeError, ConnectionResetError):
             pass  # it is gone, and its workers with it
 

@@ -1,0 +1,1 @@
+"""What `minipipe run`, `top` and `diagram` do: a program's pipeline loaded, run, looked at."""

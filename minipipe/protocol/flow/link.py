@@ -1,0 +1,283 @@
+"""A link between two hosts: each message once and in order, over connections that break.
+
+A connection that breaks takes with it what is in the queues and buffers of both sides, and says
+nothing of that.  So the messages of a direction are numbered, kept until the other end has
+acknowledged them, and sent again from there on the next connection.  What arrives twice is known by
+its number; what came on another lane of the connection than what is before it waits for that.
+
+The end of it is a decision, too: who has heard nothing for two thirds of `lost_after_s` lets nobody
+begin anything (the other end may be about to give up), and after all of it gives up for good.  An
+end that was given up in error hears so as soon as it is heard again.
+
+An end decides, its driver acts: that makes connections (a broken one is dropped with all that is in
+its queues, and nothing of it is given to `arrived` afterwards), asks for a frame whenever the
+connection takes one, and calls `passed` when `due_s` says.  Time is one that goes on while the
+machine sleeps (CLOCK_BOOTTIME).  No driver exists yet: links join the hosts of a run, and a run has
+one host so far.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from minipipe.protocol.flow.link_actions import (
+    Action,
+    Connect,
+    Deliver,
+    Disconnect,
+    Ended,
+    GoOn,
+    Hold,
+    Lost,
+    OtherEnded,
+    Release,
+)
+from minipipe.protocol.flow.link_frames import Acknowledge, Beat, Farewell, Frame, Message, Resume
+from minipipe.protocol.flow.link_ways import Received, Sent
+
+WINDOW_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long an end waits for what.
+
+    Attributes:
+        lost_after_s: without a sign of life the other end is lost.
+        retry_s: from a failed connection to the next attempt; doubled up to `longest_retry_s`.
+    """
+
+    lost_after_s: float = 15.0
+    retry_s: float = 0.1
+    longest_retry_s: float = 2.0
+
+    @property
+    def beat_s(self) -> float:
+        """Who has said nothing for so long says that it is there."""
+        return self.lost_after_s / 15
+
+    @property
+    def silent_s(self) -> float:
+        """A connection without a sign of life is replaced: a cable that was pulled says nothing."""
+        return self.lost_after_s / 5
+
+    @property
+    def hold_s(self) -> float:
+        """From here on nobody begins anything."""
+        return self.lost_after_s * 2 / 3
+
+
+DEFAULT = Patience()
+
+
+class Link:
+    """One end of a link.
+
+    Args:
+        incarnation: a number that no other process has, not 0.
+        connects: this end makes the connections, the other one accepts them.
+        now_s: the time.
+        window_bytes: how much may be under way without an acknowledgement (one message always may).
+    """
+
+    def __init__(
+        self,
+        incarnation: int,
+        *,
+        connects: bool,
+        now_s: float,
+        patience: Patience = DEFAULT,
+        window_bytes: int = WINDOW_BYTES,
+    ) -> None:
+        self._incarnation = incarnation
+        self._other = 0
+        self._connects = connects
+        self._patience = patience
+        self._window_bytes = window_bytes
+        self._sent, self._received = Sent(), Received(window_bytes)
+        # --- the connection
+        self._up = False
+        self._resumed = False  # the other end has said on it where it is
+        self._owes_resume = False
+        self._retry_at_s: float | None = now_s if connects else None
+        self._retry_s = patience.retry_s
+        self._connected_by_s: float | None = None  # or this attempt has failed
+        # --- signs of life
+        self._heard_s = self._said_s = self._opened_s = self._passed_s = now_s
+        self._holding = False
+        # --- its end
+        self._over: str | None = None  # why nothing more is said; "": all is well
+        self._owes_farewell = False
+        self._ending = self._other_ended = False
+        self._said_end = self._says_end = False  # ever; on this connection
+
+    # ------------------------------------------------------------------ sending
+    @property
+    def has_room(self) -> bool:
+        """Whether another message may be given to it."""
+        return not self.is_over and not self._ending and self._sent.kept_bytes < self._window_bytes
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self._over is not None
+
+    def send(self, body: object, size_bytes: int) -> int:
+        """Takes a message, if it has room; gives the number under which it is released."""
+        assert self.has_room
+        return self._sent.add(body, size_bytes)
+
+    def end(self) -> None:
+        """Nothing more will be sent: says so when all of it has arrived."""
+        self._ending = True
+
+    def handed_over(self, number: int, now_s: float) -> None:
+        """All messages up to this one are with those whom they are for."""
+        self._received.handed_over(number, now_s)
+
+    def next_frame(self, now_s: float) -> Frame | None:
+        """What to put into the connection, which takes something; None: nothing now."""
+        frame = self._next_frame(now_s) if self._up else None
+        if frame is not None:
+            self._said_s = now_s
+        return frame
+
+    def _next_frame(self, now_s: float) -> Frame | None:
+        if self._over is not None:
+            owes, self._owes_farewell = self._owes_farewell, False
+            return Farewell(self._over) if owes else None
+        if self._owes_resume:
+            self._owes_resume = False
+            return Resume(self._incarnation, self._other, self._received.last)
+        if not self._resumed:
+            return None
+        if (number := self._received.acknowledge(now_s, at_once=self._ending)) is not None:
+            return Acknowledge(number)
+        if (message := self._sent.take()) is not None:
+            return message
+        has_all = self._sent.acknowledged == self._sent.last
+        if self._ending and has_all and self._received.all_told and not self._says_end:
+            self._said_end = self._says_end = True
+            return Farewell("")
+        return Beat() if now_s >= self._said_s + self._patience.beat_s else None
+
+    # ------------------------------------------------------------ the connection
+    def opened(self, now_s: float) -> None:
+        """A connection is there."""
+        self._up, self._resumed, self._says_end = True, False, False
+        self._retry_at_s = self._connected_by_s = None
+        self._said_s = self._opened_s = now_s
+        self._owes_resume, self._owes_farewell = not self.is_over, self.is_over
+
+    def broke(self, now_s: float) -> None:
+        """The connection has ended, or could not be made."""
+        self._up = self._resumed = self._owes_resume = self._owes_farewell = False
+        self._connected_by_s = None
+        if self._connects and not self.is_over:
+            self._retry_at_s = now_s + self._retry_s
+            self._retry_s = min(2 * self._retry_s, self._patience.longest_retry_s)
+
+    def arrived(self, frame: Frame, now_s: float) -> list[Action]:
+        """A frame came by the connection that is there now, in the order of its lane."""
+        if self.is_over:
+            return []
+        if isinstance(frame, Farewell) and frame.why:
+            return self._lose(f"it has given up: {frame.why}")
+        if isinstance(frame, Resume):
+            return self._resume(frame, now_s)
+        if isinstance(frame, Farewell) and self._other:  # maybe all that it has to say on this one
+            actions: list[Action] = [] if self._other_ended else [OtherEnded()]
+            self._other_ended = True
+            return self._is_heard(now_s) + actions
+        if not self._resumed:
+            return self._disconnect("it began with something else than where it is", now_s)
+        actions = self._is_heard(now_s)
+        if isinstance(frame, Message):
+            actions += [Deliver(m.number, m.body) for m in self._received.take(frame)]
+        elif isinstance(frame, Acknowledge):
+            if frame.number > self._sent.last:
+                return self._lose(f"it acknowledges message {frame.number}, of {self._sent.last}")
+            if self._sent.release(frame.number):
+                actions.append(Release(frame.number))
+        return actions
+
+    def _resume(self, frame: Resume, now_s: float) -> list[Action]:
+        if self._other not in (0, frame.incarnation) or frame.other not in (0, self._incarnation):
+            return self._lose("another process answers in its place: what it knew is gone")
+        if self._resumed:  # that of another lane
+            return self._is_heard(now_s)
+        first, last = self._sent.acknowledged, self._sent.last
+        if not first <= frame.received <= last:
+            return self._lose(f"it has received {frame.received} messages, not {first} to {last}")
+        self._other, self._resumed = frame.incarnation, True
+        self._retry_s = self._patience.retry_s
+        self._sent.go_on_after(frame.received)
+        self._received.tell_again(now_s)
+        return self._is_heard(now_s)
+
+    def _disconnect(self, why: str, now_s: float) -> list[Action]:
+        self.broke(now_s)
+        return [Disconnect(why)]
+
+    def _is_heard(self, now_s: float) -> list[Action]:
+        self._heard_s = max(self._heard_s, now_s)
+        if not self._holding:
+            return []
+        self._holding = False
+        return [GoOn()]
+
+    def _lose(self, why: str) -> list[Action]:
+        self._over, self._owes_farewell = why, self._up
+        return [Lost(why)]
+
+    # --------------------------------------------------------------------- time
+    @property
+    def due_s(self) -> float:
+        """When to call `passed`, and to ask for a frame, if nothing else happens before."""
+        if self.is_over:
+            return float("inf")
+        patience = self._patience
+        times = [
+            self._passed_s + patience.silent_s / 2,  # or it would seem to have been asleep
+            self._heard_s + (patience.lost_after_s if self._holding else patience.hold_s),
+        ]
+        if self._said_end and self._other_ended:
+            times.append(self._passed_s)
+        if self._up:
+            times.append(max(self._heard_s, self._opened_s) + patience.silent_s)
+            times.append(self._said_s + patience.beat_s)
+        others = (self._retry_at_s, self._connected_by_s, self._received.tell_by_s)
+        return min([*times, *(time_s for time_s in others if time_s is not None)])
+
+    def passed(self, now_s: float) -> list[Action]:
+        """Time has passed."""
+        slept = now_s - self._passed_s > self._patience.silent_s
+        self._passed_s = now_s
+        if self.is_over:
+            return []
+        if self._said_end and self._other_ended:
+            # Known only here, some time after both were said: the frame may take a moment to go.
+            self._over = ""
+            return [Ended()]
+        patience, actions = self._patience, list[Action]()
+        silence_s = now_s - self._heard_s
+        if silence_s >= patience.hold_s and not self._holding:
+            self._holding = True
+            actions.append(Hold())
+        if slept:
+            # This process was not running, or the machine slept: what the other end has said in
+            # the meantime lies in the socket, and has to be read first.
+            return actions
+        if silence_s >= patience.lost_after_s:
+            if self._said_end:  # it has all, and was about to end
+                self._over = ""
+                return [*actions, Ended()]
+            return [*actions, *self._lose(f"it was silent for {silence_s:.1f} s")]
+        if self._up and now_s >= max(self._heard_s, self._opened_s) + patience.silent_s:
+            actions += self._disconnect(f"it was silent for {silence_s:.1f} s", now_s)
+        if self._connected_by_s is not None and now_s >= self._connected_by_s:
+            actions += self._disconnect("nobody has answered", now_s)
+        if self._retry_at_s is not None and now_s >= self._retry_at_s:
+            self._retry_at_s, self._connected_by_s = None, now_s + patience.silent_s
+            actions.append(Connect())
+        return actions

@@ -1,0 +1,99 @@
+"""What the user wishes of one run: the options of `run`, and which values they can have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from minipipe.errors import OptionError
+from minipipe.observe.trace_wish import check_trace
+from minipipe.protocol.run.beginning import Beginning
+from minipipe.segments.options import check_seed
+
+PORTS = range(1 << 16)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of `run`, checked.
+
+    Attributes:
+        grace_s: how long the `local_term` of a healthy worker may take after a stop.
+        seed: what functors draw at random follows from it; None: nothing that was asked for.
+        shared_bytes: what arrays in shared memory may come to; None: a quarter of the memory of
+            the machine, or of the container.
+        preload: modules that workers find imported, beside those that functors name; None: not
+            even those.
+        metrics_port: where Prometheus finds the counters of the run; None: nowhere; 0: any port.
+        progress: whether it is shown how far the run is; None: if there is a terminal for it.
+        trace: the file that says what every worker did when; True: only `report()` does.
+        persistent: workers stay for more passes over the data.
+        begins: where it goes on, if that is not at the beginning.
+    """
+
+    grace_s: float
+    seed: int | None = None
+    shared_bytes: int | None = None
+    preload: tuple[str, ...] | None = ()
+    progress: bool | None = None
+    metrics_port: int | None = None
+    trace: str | bool = False
+    persistent: bool = False
+    begins: Beginning = field(default_factory=Beginning)
+
+
+OF_PIPELINE = ("persistent", "begins")  # these are the pipeline's, not `run`'s
+RUN_OPTIONS = tuple(one.name for one in fields(RunOptions) if one.name not in OF_PIPELINE)
+
+
+def run_options(
+    grace_s: Any,
+    seed: Any,
+    shared_bytes: Any,
+    preload: Any,
+    *,
+    progress: Any = None,
+    metrics_port: Any = None,
+    trace: Any = None,
+) -> RunOptions:
+    """The options of `run`, as they should be.
+
+    Raises:
+        OptionError: one has a value that it cannot have.
+    """
+    if isinstance(grace_s, bool) or not isinstance(grace_s, (int, float)) or grace_s < 0:
+        raise OptionError(f"grace_s of run is a number of seconds, got {grace_s!r}")
+    if shared_bytes is not None and (type(shared_bytes) is not int or shared_bytes < 0):
+        raise OptionError(f"shared_bytes of run is a number of bytes, got {shared_bytes!r}")
+    seed = check_seed(seed, "run", "other random numbers in each run")
+    if progress is not None and not isinstance(progress, bool):
+        raise OptionError(
+            "progress of run is True, False, or None (if there is a terminal to show it on), got "
+            f"{progress!r}"
+        )
+    if metrics_port is not None and (type(metrics_port) is not int or metrics_port not in PORTS):
+        raise OptionError(
+            f"metrics_port of run is the number of a port, 0 for any, got {metrics_port!r}"
+        )
+    modules = _preload(preload)
+    seen = (progress, metrics_port, check_trace(trace))
+    return RunOptions(float(grace_s), seed, shared_bytes, modules, *seen)
+
+
+def _preload(preload: Any) -> tuple[str, ...] | None:
+    """The modules to be imported beforehand, beside those that functors name; None: not even those.
+
+    Raises:
+        OptionError: it is something else.
+    """
+    if isinstance(preload, bool):
+        return () if preload else None
+    is_list = isinstance(preload, (list, tuple, set, frozenset))
+    names: tuple[Any, ...] = tuple(preload) if is_list else (None,)
+    for name in names:
+        if not isinstance(name, str) or not all(map(str.isidentifier, name.split("."))):
+            raise OptionError(
+                'preload of run is a list of the names of modules, as in ["torch"], or False, '
+                f"got {preload!r}"
+            )
+    return names

@@ -1,0 +1,52 @@
+"""Where a worker writes down what it does when: a file in the run's directory, mapped to memory.
+
+The kernel keeps what was written there, however the worker ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import os
+import time
+from typing import TYPE_CHECKING
+
+from minipipe.process.describe import in_a_line
+from minipipe.stream import Node, records
+
+if TYPE_CHECKING:
+    from minipipe.worker.spec import WorkerSpec
+
+
+def trace_file(directory: str, ident: int) -> str:
+    """The file of a worker."""
+    return os.path.join(directory, f"trace-{ident}")
+
+
+def begin_trace(spec: WorkerSpec, node: Node) -> None:
+    """From now on it is written down what this worker does, if that is wished, and possible."""
+    if spec.trace is None:
+        return
+    from minipipe.observe.span_buffer import SpanBuffer, size_bytes
+
+    path, size = trace_file(spec.directory, spec.ident), size_bytes(spec.trace)
+    try:
+        fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            _reserve(fd, size)
+            memory = mmap.mmap(fd, size)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        text = f"{spec.name}: there is no trace of it ({in_a_line(error)})"
+        node.report(records.Log(logging.WARNING, text))
+        return
+    node.time_use.spans = SpanBuffer(memory, spec.trace, time.monotonic_ns())
+
+
+def _reserve(fd: int, size: int) -> None:
+    """Makes room for it: on a disk that is full, writing to the memory would kill the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
+    else:
+        os.ftruncate(fd, size)

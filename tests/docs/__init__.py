@@ -1,0 +1,1 @@
+"""What the pages for users say is true: their code runs, their site builds."""

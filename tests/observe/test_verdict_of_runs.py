@@ -1,0 +1,66 @@
+"""The verdict on real runs: with a known bottleneck, and none."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+import minipipe as mp
+
+
+def work(item: int) -> int:
+    time.sleep(0.02)
+    return item
+
+
+def save(item: int) -> None:
+    time.sleep(0.002)
+
+
+def test_the_slow_segment_is_named_and_how_many_workers_it_needs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pline = mp.PipeLine([mp.Source(range(60)), mp.Transform(work, "work"), mp.Sink(save, "save")])
+    with pytest.raises(mp.LifecycleError, match=r"verdict\(\) of a pipeline that is not built"):
+        pline.verdict()
+    pline.build(log_lvl="SUMMARY").run()
+    pline.verdict()  # at any time
+    pline.close()
+    found = pline.verdict()
+    assert found is not None
+    # Others may keep the machine busy meanwhile; then that is said, and it is true.
+    if found.limit != "the machine":
+        assert found.bottleneck == "work" and found.workers is not None and found.workers >= 2
+    assert str(found) in caplog.messages
+
+
+def test_what_costs_cpu_time_is_counted_to_the_end_of_the_process() -> None:
+    def burn(item: int) -> int:
+        until_s = time.process_time() + 0.02
+        while time.process_time() < until_s:
+            pass
+        return item
+
+    pline = mp.PipeLine([mp.Source(range(30)), mp.Transform(burn, "burn"), mp.Sink(save, "save")])
+    pline.run()
+    pline.close()
+    burnt = pline.stats()["burn"]
+    assert 0.6 <= burnt.cpu_s <= 30 * burnt.busy_s
+
+
+def test_a_loop_that_takes_long_is_the_bottleneck(caplog: pytest.LogCaptureFixture) -> None:
+    pline: Any = mp.PipeLine([mp.Source(range(40)), mp.Transform(abs, "abs")])
+    for _ in pline:
+        time.sleep(0.02)
+    found = pline.verdict()
+    assert found is not None
+    assert "in the loop" in str(found) or found.limit == "the machine"
+
+
+def test_inline_nothing_is_said() -> None:
+    pline = mp.PipeLine([mp.Source(range(40)), mp.Transform(work, "work"), mp.Sink(save, "save")])
+    pline.build(inline=True).run()
+    pline.close()
+    assert pline.verdict() is None
