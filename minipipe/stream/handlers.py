@@ -211,7 +211,10 @@ class Handlers:
     def _on_confirm(self, sender: int, confirm: records.Confirm | records.Dropped) -> None:
         recovery = self._ends.recoveries.get(confirm.region)
         if recovery is not None:
-            recovery.ledger.acknowledge(unflat(confirm.runs), confirm.path)
+            try:
+                recovery.ledger.acknowledge(unflat(confirm.runs), confirm.path)
+            except ValueError as error:
+                raise ValueError(f"{error}: worker {sender} says so") from error
             release_settled(recovery.ledger)
 
     def _on_dropped(self, sender: int, dropped: records.Dropped) -> None:

@@ -128,6 +128,10 @@ class Inlet:
                 self._drop(parcel)
         self.queue = deque(kept)
 
+    def is_over(self, parcel: Arrived) -> bool:
+        """Whether a parcel counts for nothing any more (if stateless): it will be sent again."""
+        return parcel.epoch < self._seen_epoch
+
     @property
     def ready(self) -> bool:
         """Whether a parcel waits that may be begun.

@@ -70,18 +70,26 @@ class Outlet(Chooser):
         """Whether nothing waits to be sent, and all that was is settled."""
         return not self._pending.tokens and (self.ledger is None or self.ledger.empty)
 
-    def set_origin(self, origin: int, epoch: int, path: Path, done: Done = NOTHING_DONE) -> None:
+    def set_origin(self, origin: int, epoch: int, path: Path, done: Done = NOTHING_DONE) -> bool:
         """What follows stems from items of this sender.
 
         Args:
             done: of each of them, what is settled beyond a fork: only after a death is there any.
+
+        Returns:
+            False if that cannot be so yet: what waits stems from others, and nobody has a place for
+            it now, as a consumer has taken its tickets back.  (It would go under the wrong name.)
         """
         context = (origin, epoch, path, done)
-        if context != (self._origin, self._epoch, self._path, self._done):
-            self.flush()
-            self._origin, self._epoch, self._path, self._done = context
-            if self.spec.broadcast:
-                self.room, self._targets = 0, None  # other groups may get it
+        if context == (self._origin, self._epoch, self._path, self._done):
+            return True
+        self.flush()
+        if self.unsent:
+            return False
+        self._origin, self._epoch, self._path, self._done = context
+        if self.spec.broadcast:
+            self.room, self._targets = 0, None  # other groups may get it
+        return True
 
     # ------------------------------------ what is otherwise where items go in bundles
     @property

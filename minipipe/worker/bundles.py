@@ -50,21 +50,14 @@ class BundleLoop:
         """Works off what arrives, until there will be no more."""
         node, runner, inlet, outlet = self._node, self._runner, self._inlet, self._outlet
         orders, stateless = node.orders, self._stateless
-        while True:
-            if outlet.is_stuck:  # what comes next has another origin, or another worker may take it
-                runner.wait_until_sent(outlet)
-            if not inlet.ready:
-                runner.wait_for_input(
-                    lambda: inlet.ready or (orders.leaving if stateless else inlet.ended)
-                )
-                if not inlet.ready:
-                    break
+        while runner.may_begin(inlet, outlet, lambda: orders.leaving if stateless else inlet.ended):
             began_s = time.monotonic()
             turn = runner.next_batch(inlet)
             parcel = turn.parcel
             runner.calls.begin(parcel.origin, parcel.path)
-            if stateless:
-                outlet.set_origin(parcel.origin, parcel.epoch, parcel.path, parcel.done)
+            if stateless and not runner.set_origin(outlet, parcel, parcel.path, parcel.done):
+                inlet.abandon()
+                continue
             function = readable(self._function) if parcel.unreadable else self._function
             self._work_off(function, turn)
             if turn.stale:  # a worker has died: all of this will be sent again

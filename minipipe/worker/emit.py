@@ -73,7 +73,8 @@ class Emitter:
                     feedback.drop_at(self._inlet, taken.number, parcel, path)
                     continue
                 done = under(path, done)
-            outlet.set_origin(parcel.origin, parcel.epoch, path, done)
+            if not self._runner.set_origin(outlet, parcel, path, done):
+                break
             if not outlet.ready:
                 self._runner.wait_for_room(outlet)
                 if self._is_stale():

@@ -37,23 +37,19 @@ class LineLoop:
         """Works off what arrives, until there will be no more."""
         node, runner, inlet, outlet = self._node, self._runner, self._inlet, self._outlet
         orders, stateless = node.orders, inlet.spec.role is Role.STATELESS
-        while True:
-            if outlet is not None and outlet.is_stuck:
-                # What the next item has as origin is another one's; and another worker may take it.
-                runner.wait_until_sent(outlet)
-            if not inlet.ready:
-                runner.wait_for_input(
-                    lambda: inlet.ready or (orders.leaving if stateless else inlet.ended)
-                )
-                if not inlet.ready:
-                    break
+        while runner.may_begin(inlet, outlet, lambda: orders.leaving if stateless else inlet.ended):
             began_s = time.monotonic()
             turn = runner.next_batch(inlet)
             turn.items.reverse()  # they are popped, so that nothing but the functor holds them
             parcel = turn.parcel
             runner.calls.begin(parcel.origin, parcel.path)
-            if outlet is not None and stateless:
-                outlet.set_origin(parcel.origin, parcel.epoch, parcel.path, parcel.done)
+            if (
+                outlet is not None
+                and stateless
+                and not runner.set_origin(outlet, parcel, parcel.path, parcel.done)
+            ):
+                inlet.abandon()
+                continue
             function = readable(self._function) if parcel.unreadable else self._function
             now_s = self._work_off(function, inlet, turn, began_s)
             if turn.stale:  # a worker has died: all of this will be sent again

@@ -20,9 +20,9 @@ from minipipe.operators.steppers import SKIPPED
 from minipipe.operators.work_item import WorkItem
 from minipipe.process.worker_info import WorkerInfo
 from minipipe.protocol.delivery.numbering import pass_of
-from minipipe.protocol.delivery.paths import outputs
+from minipipe.protocol.delivery.paths import Path, outputs
 from minipipe.stream import Inlet, Node, Outlet, PassLeft, Role, StopRun, Turn, records
-from minipipe.stream.arrived import Arrived
+from minipipe.stream.arrived import Arrived, Done
 from minipipe.stream.node import WAIT_S
 from minipipe.worker.calls import Calls
 from minipipe.worker.failure import CLOSING, capture, is_read_only
@@ -179,12 +179,34 @@ class FunctorRunner:
         turn = inlets[0].turn if inlets else None
         self._wait_for(outlet, lambda: outlet.ready or (turn is not None and turn.stale))
 
-    def wait_until_sent(self, outlet: Outlet) -> None:
-        """Waits until somebody has a place for what the outlet has, if anybody is to be waited for.
+    def may_begin(self, inlet: Inlet, outlet: Outlet | None, ended: Callable[[], bool]) -> bool:
+        """Waits for a parcel to work off; False if none comes any more.
 
-        (No longer: it may have been the last item, and nobody gives room for one more.)
+        Not while something waits for somebody to have a place for it (it may have been the last
+        item, and nobody gives room for one more): what the next one has as origin is another one's;
+        and another worker may take that.  So this is looked at again after each wait.
         """
-        self._wait_for(outlet, lambda: not outlet.is_stuck)
+        while True:
+            if outlet is not None and outlet.is_stuck:
+                self._wait_for(outlet, lambda: not outlet.is_stuck)
+            elif inlet.ready:
+                return True
+            elif ended():
+                return False
+            else:
+                self.wait_for_input(lambda: inlet.ready or ended())
+
+    def set_origin(self, outlet: Outlet, parcel: Arrived, path: Path, done: Done) -> bool:
+        """What is added to the outlet next is made of this parcel; False if that is stale.
+
+        What was made of others goes first, if that has to be waited for.
+        """
+        context = (parcel.origin, parcel.epoch, path, done)
+        if outlet.set_origin(*context):
+            return True
+        (inlet,) = self.node.inlets.values()  # what passes identities on has one
+        self._wait_for(outlet, lambda: inlet.is_over(parcel) or outlet.set_origin(*context))
+        return not inlet.is_over(parcel)
 
     def _wait_for(self, outlet: Outlet, until: Callable[[], bool]) -> None:
         inlets, probes = self.node.inlets.values(), self.node.probes

@@ -146,7 +146,9 @@ class ThreadedLoop:
 
     def _send(self, call: Call, taken: _TakenUp, result: Any) -> None:
         runner, outlet, parcel = self._runner, self._outlet, taken.parcel
-        outlet.set_origin(parcel.origin, parcel.epoch, parcel.path, parcel.done)
+        if not runner.set_origin(outlet, parcel, parcel.path, parcel.done):
+            self._let_go(taken)
+            return
         if not outlet.ready:
             runner.wait_for_room(outlet)
             if self._is_stale(call):

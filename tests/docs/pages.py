@@ -10,7 +10,8 @@ Comments of HTML, which no reader sees, say what is to be done with the block be
     <!-- docs: not run: REASON --> it is only parsed
     <!-- docs: page needs torch, sklearn -->   of the whole page: modules that must be there
 
-What a block prints is in the block of text behind it that has `title="prints"`.
+What a block prints is in the block of text behind it that has `title="prints"`, or
+`title="prints, in any order"`.
 """
 
 from __future__ import annotations
@@ -49,7 +50,11 @@ class Block:
 
     @property
     def is_printed(self) -> bool:
-        return 'title="prints"' in self.info
+        return 'title="prints' in self.info
+
+    @property
+    def is_ordered(self) -> bool:
+        return "in any order" not in self.info
 
 
 def pages() -> list[str]:

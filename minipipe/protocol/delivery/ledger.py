@@ -107,7 +107,7 @@ class Ledger:
         for first, stop in runs:
             if stop > self.next_number or first < 0 or first >= stop:
                 raise ValueError(
-                    f"a confirmation of [{first}, {stop}), but only "
+                    f"a confirmation of [{first}, {stop}) of {runs} at path {path}, but only "
                     f"[0, {self.next_number}) was sent"
                 )
         for first, stop in runs:
