@@ -14,7 +14,7 @@ import stat
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 import msgpack
@@ -26,6 +26,7 @@ except ImportError:  # Windows, where one process alone writes (inline)
 
 from minipipe.codec import ATOMS, Encoder
 from minipipe.dead_letters.errors import DeadLetterError
+from minipipe.protocol.frozen import frozen
 
 HEADER = b"MiniPipe dead letters 1\n"
 RECORD = struct.Struct("<4sQI")
@@ -34,7 +35,7 @@ _APPENDED = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
 _APPENDED |= getattr(os, "O_BINARY", 0)  # Windows would write each end of a line as two bytes
 
 
-@dataclass(frozen=True)
+@frozen
 class DeadLetterRecord:
     """An item that was skipped.
 
@@ -80,7 +81,7 @@ class DeadLetterRecord:
         return self._open(allow_pickle)
 
 
-@dataclass(frozen=True)
+@frozen
 class Kept:
     """An item as it was at one time, whatever was done to it later."""
 

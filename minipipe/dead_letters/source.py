@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from minipipe.dead_letters.file import DeadLetterRecord, check_header
 from minipipe.dead_letters.reading import check_whole, letters_in
 from minipipe.errors import BuildError
 from minipipe.protocol.delivery.numbering import pass_of, place_of
+from minipipe.protocol.frozen import frozen
 from minipipe.segments.kinds import Source
 from minipipe.segments.options import check_flag
 
@@ -99,7 +100,7 @@ class DeadLetters(Source):
             )
 
 
-@dataclass(frozen=True)
+@frozen
 class DeadLetter:
     """What is known of an item that was skipped.
 
@@ -140,7 +141,7 @@ class DeadLetter:
         return self._letter.item(allow_pickle=self._allow_pickle)
 
 
-@dataclass(frozen=True)
+@frozen
 class LettersOf:
     """The functor of a DeadLetters."""
 

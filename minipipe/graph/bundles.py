@@ -9,17 +9,17 @@ bundles.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 
 from minipipe.errors import BuildError
 from minipipe.graph.parts import GraphSegment, GraphStream, Region
 from minipipe.protocol.delivery.bundles import Bundling
+from minipipe.protocol.frozen import frozen
 
 _PASS_ON = "let an object (a class with run) pass them on to"
 
 
-@dataclass(frozen=True)
+@frozen
 class BundlePlans:
     """The streams of a graph on which items travel in bundles."""
 

@@ -9,11 +9,12 @@ from itertools import pairwise
 from minipipe.errors import BuildError
 from minipipe.graph.graph import Graph
 from minipipe.graph.parts import GraphSegment, GraphStream
+from minipipe.protocol.frozen import frozen
 from minipipe.segments.broadcast import Broadcast
 from minipipe.segments.segment import Segment
 
 
-@dataclass(frozen=True)
+@frozen
 class Part:
     """What was given to one `add`."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from minipipe.errors import BuildError
@@ -12,12 +12,13 @@ from minipipe.graph.joins import JoinPlans
 from minipipe.graph.loops import Edge, Loops, find_loops
 from minipipe.graph.parts import GraphSegment, GraphStream, Region
 from minipipe.protocol.delivery.bundles import Bundling
+from minipipe.protocol.frozen import frozen
 from minipipe.protocol.wiring import Carried, InletSpec, OutletSpec, Role, Wiring
 
 LEDGER_BYTES = 128 * 1024 * 1024
 
 
-@dataclass(frozen=True)
+@frozen
 class Graph:
     """A pipeline that can run."""
 

@@ -10,18 +10,18 @@ there a key travels beside each item: the identity that it had at the fork.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 
 from minipipe.errors import BuildError
 from minipipe.graph.parts import GraphSegment, GraphStream
+from minipipe.protocol.frozen import frozen
 from minipipe.protocol.wiring import Carried
 
 Fork = tuple[str, int]  # ("segment", index) or ("broadcast", stream)
 Place = tuple[int, int]  # a stream, and a segment that takes from it
 
 
-@dataclass(frozen=True)
+@frozen
 class JoinPlan:
     """Where the branches of one join have parted."""
 
@@ -30,7 +30,7 @@ class JoinPlan:
     branches: tuple[frozenset[int], ...]  # for each branch, the streams from the fork to the join
 
 
-@dataclass(frozen=True)
+@frozen
 class JoinPlans:
     """The plans of all joins of a graph."""
 

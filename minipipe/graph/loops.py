@@ -7,8 +7,9 @@ buffers are full could never move again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from minipipe.protocol.frozen import frozen
 
 
 class Edge(NamedTuple):
@@ -19,7 +20,7 @@ class Edge(NamedTuple):
     consumer: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Loops:
     """All loops of a graph."""
 

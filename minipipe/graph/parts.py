@@ -7,17 +7,16 @@ segments with state.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from minipipe.codec import Access
 from minipipe.errors import OptionError
+from minipipe.protocol.frozen import frozen
 from minipipe.protocol.wiring import Role
 from minipipe.segments.batching import Batching
 from minipipe.segments.segment import Segment
 from minipipe.segments.shares import check_share
 
 
-@dataclass(frozen=True)
+@frozen
 class GraphSegment:
     """One segment with all that was decided about it.  `declared` is None for the caller."""
 
@@ -189,7 +188,7 @@ class GraphSegment:
         return self.name if self.n_processes == 1 and not index else f"{self.name}/{index}"
 
 
-@dataclass(frozen=True)
+@frozen
 class GraphStream:
     """One stream: who puts to it, who takes from it (segment indices)."""
 
@@ -207,7 +206,7 @@ class GraphStream:
         return tuple(range(len(self.consumers)))
 
 
-@dataclass(frozen=True)
+@frozen
 class Region:
     """Streams that share numbers, epochs and an end."""
 

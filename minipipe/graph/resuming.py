@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from minipipe.graph.graph import Graph
 from minipipe.graph.parts import GraphSegment
+from minipipe.protocol.frozen import frozen
 from minipipe.segments.kinds import Source
 
 
-@dataclass(frozen=True)
+@frozen
 class ResumePlan:
     """How a run goes on.
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from minipipe.observe.load import SegmentFacts, SegmentLoad, loads
+from minipipe.protocol.frozen import frozen
 from minipipe.protocol.run.stats import RunStats, WorkerStats
 
 _TEXTS = ("worker", "segment", "state")
 _NUMBERS = tuple(field.name for field in fields(WorkerStats) if field.type in ("int", "float"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bulletin:
     """A run at one moment.
 

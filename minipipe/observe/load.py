@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from minipipe.protocol.frozen import frozen
 from minipipe.protocol.run.stats import RunStats, WorkerStats
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SegmentFacts:
     """What is known of a segment before it runs.
 
@@ -24,7 +24,7 @@ class SegmentFacts:
     length: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SegmentLoad:
     """What all workers of a segment have done together; seconds are sums over them."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from minipipe.observe.load import SegmentLoad
+from minipipe.protocol.frozen import frozen
 
 WINDOW_S = 3.0  # rates and shares are of the last seconds
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """A segment, as it is shown."""
 
@@ -26,7 +26,7 @@ class Row:
     deaths: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sight:
     """A run at one moment."""
 

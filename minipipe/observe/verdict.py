@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from minipipe.observe.load import SegmentLoad
+from minipipe.protocol.frozen import frozen
 
 MIN_S = 0.5  # of a shorter run nothing can be said
 MIN_ITEMS = 20
@@ -27,7 +27,7 @@ TINY_S = 100e-6  # of the user's work an item: less than what it costs to hand i
 TINY_SHARE = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """What limits a run.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+
+from minipipe.protocol.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class LogLevels:
     """The levels of a process.
 

@@ -9,15 +9,16 @@ has.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from minipipe.protocol.frozen import frozen
+
 Even = Literal["drop", "repeat"]
 
 
-@dataclass(frozen=True)
+@frozen
 class Dealing:
     """How the parts are dealt out.
 

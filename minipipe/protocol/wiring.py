@@ -6,13 +6,13 @@ Nothing in it depends on how many workers a segment has: that changes while a ru
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from typing import Literal, TypeAlias
 
 from minipipe.protocol.delivery.bundles import Bundling
 from minipipe.protocol.delivery.paths import Step
+from minipipe.protocol.frozen import frozen
 
 # What a consumer may do with arrays in shared memory: `codec.borrower` says what each comes to.
 Access: TypeAlias = Literal["read", "write", "own", "private", "shielded"]
@@ -26,7 +26,7 @@ class Role(Enum):
     FUNCTION_SINK = "function_sink"  # function Sink: confirms what its functor has returned from
 
 
-@dataclass(frozen=True)
+@frozen
 class Carried:
     """A join, and what the key of an item is that will be joined there."""
 
@@ -34,7 +34,7 @@ class Carried:
     depth: int | None  # steps of the path that count; None: the key is given at the fork
 
 
-@dataclass(frozen=True)
+@frozen
 class InletSpec:
     """The consuming end of a stream, in one worker."""
 
@@ -60,7 +60,7 @@ class InletSpec:
     bundling: Bundling | None = None  # if its items come in bundles
 
 
-@dataclass(frozen=True)
+@frozen
 class OutletSpec:
     """The producing end of a stream, in one worker."""
 
@@ -85,7 +85,7 @@ class OutletSpec:
         return frozenset().union(*self.groups)
 
 
-@dataclass(frozen=True)
+@frozen
 class Wiring:
     """All ends of one segment's workers."""
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from minipipe.codec.registry import collation_of
+from minipipe.protocol.frozen import frozen
 from minipipe.regulators.errors import CollateError
 from minipipe.regulators.nested import Layer, describe, layer_of
 
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class Leaf:
     """An array in a chunk, dtype[rows, *shape]."""
 
@@ -27,7 +27,7 @@ class Leaf:
         return f"rows of {self.dtype} and shape {self.shape}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Branch:
     """A layer of a chunk, and what its parts are."""
 
@@ -35,7 +35,7 @@ class Branch:
     parts: tuple[Leaf | Branch, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Layout:
     """The form of a chunk.
 

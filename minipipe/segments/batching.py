@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from minipipe.errors import OptionError
+from minipipe.protocol.frozen import frozen
 from minipipe.segments.options import check_count, check_flag
 
 Collate: TypeAlias = Callable[[list[Any]], Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class Batching:
     """Batches of what a functor gives for the items that are dealt out together.
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from minipipe.errors import BuildError, OutputsError
+from minipipe.protocol.frozen import frozen
 from minipipe.segments.items_of import ItemsOf
 from minipipe.segments.shares import ALONE, Share, share_kwargs
 
 
-@dataclass(frozen=True)
+@frozen
 class FunctorShape:
     """What a functor is, as far as it can be seen without calling it."""
 

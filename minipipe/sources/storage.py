@@ -6,10 +6,10 @@ import glob
 import importlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import IO, Any, NamedTuple, Protocol
 
 from minipipe.errors import BuildError, MissingExtraError
+from minipipe.protocol.frozen import frozen
 
 
 class Storage(Protocol):
@@ -36,7 +36,7 @@ class File(NamedTuple):
         return self.storage.open(self.path)
 
 
-@dataclass(frozen=True)
+@frozen
 class Local:
     """The file system of this machine."""
 
@@ -61,7 +61,7 @@ class Local:
 LOCAL = Local()
 
 
-@dataclass(frozen=True)
+@frozen
 class Remote:
     """A file system of fsspec's; pickled, it is made anew from what it was made of."""
 

@@ -8,15 +8,15 @@ does, nobody will ever send them again.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 from minipipe.protocol.delivery.membership import Membership
+from minipipe.protocol.frozen import frozen
 from minipipe.shm import SlotBarredError, lives
 
 PATIENCE_S = 30.0  # a supervisor may be slow to hear of a death
 
 
-@dataclass(frozen=True)
+@frozen
 class _Absent:
     due_s: float
     region: int

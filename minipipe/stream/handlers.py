@@ -211,10 +211,7 @@ class Handlers:
     def _on_confirm(self, sender: int, confirm: records.Confirm | records.Dropped) -> None:
         recovery = self._ends.recoveries.get(confirm.region)
         if recovery is not None:
-            try:
-                recovery.ledger.acknowledge(unflat(confirm.runs), confirm.path)
-            except ValueError as error:
-                raise ValueError(f"{error}: worker {sender} says so") from error
+            recovery.ledger.acknowledge(unflat(confirm.runs), confirm.path, said_by=sender)
             release_settled(recovery.ledger)
 
     def _on_dropped(self, sender: int, dropped: records.Dropped) -> None:

@@ -44,7 +44,7 @@ class Inlet:
         self.producers = Producers(spec, self.pace, tickets)
         # The epoch that items begin in; if stateless, those of a higher one wait for its FENCE.
         self.epoch = 0
-        self._seen_epoch = 0  # if stateless: the highest that an item has come in
+        self.seen_epoch = 0  # if stateless: the highest that an item has come in
         self._producers, self._took = self.producers.by_ident, self.producers.took
         self._decode = decoder.decode
         self._in_order = InOrder()  # if it takes items so: those whose turn it is not
@@ -54,10 +54,10 @@ class Inlet:
         """Takes a parcel in, or drops it, if it is of an epoch that is over."""
         producer = self._producers[parcel.producer]
         producer.arrived += parcel.count
-        if parcel.epoch < self._seen_epoch:
+        if parcel.epoch < self.seen_epoch:
             self._drop(parcel)
             return
-        if parcel.epoch > self._seen_epoch and self.spec.role is Role.STATELESS:
+        if parcel.epoch > self.seen_epoch and self.spec.role is Role.STATELESS:
             self._purge(parcel.epoch)
         if self._is_stateful:
             # Reading and the test of the epoch are one step with this (rule 7): what is in here
@@ -112,12 +112,12 @@ class Inlet:
         if self.spec.role is Role.STATELESS:
             self._purge(epoch)
         else:
-            self._seen_epoch = max(epoch, self._seen_epoch)
+            self.seen_epoch = max(epoch, self.seen_epoch)
 
     def _purge(self, epoch: int) -> None:
-        if epoch <= self._seen_epoch:
+        if epoch <= self.seen_epoch:
             return
-        self._seen_epoch = epoch
+        self.seen_epoch = epoch
         if self.turn is not None and self.turn.parcel.epoch < epoch:
             self.turn.stale = True
             self.turn.drops = []
@@ -127,10 +127,6 @@ class Inlet:
                 self.queued_items -= parcel.count
                 self._drop(parcel)
         self.queue = deque(kept)
-
-    def is_over(self, parcel: Arrived) -> bool:
-        """Whether a parcel counts for nothing any more (if stateless): it will be sent again."""
-        return parcel.epoch < self._seen_epoch
 
     @property
     def ready(self) -> bool:

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -15,6 +15,7 @@ from minipipe.errors import StartError
 from minipipe.graph import GraphSegment
 from minipipe.process.describe import text_of
 from minipipe.process.logs import SUMMARY, logger
+from minipipe.protocol.frozen import frozen
 from minipipe.segments.gpus import VARIABLE
 from minipipe.segments.segment import Segment
 from minipipe.supervisor.functor_memory import FunctorMemory
@@ -37,7 +38,7 @@ BLAS_VARIABLES = (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Captured:
     """A segment's functor as it was when the run began."""
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from minipipe.errors import StartError
 from minipipe.graph import Graph
 from minipipe.process.gpus import visible_gpus
+from minipipe.protocol.frozen import frozen
 from minipipe.segments.gpus import VARIABLE
 
 
-@dataclass(frozen=True)
+@frozen
 class GpuShare:
     """The GPUs of a segment's workers.
 

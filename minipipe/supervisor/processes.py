@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from minipipe.graph import Graph, GraphSegment
 from minipipe.process.log_levels import levels_now
+from minipipe.protocol.frozen import frozen
 from minipipe.protocol.item_seeds import RunSeeds
 from minipipe.protocol.run.lifecycle import Member
 from minipipe.protocol.run.stats import WorkerStats
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from minipipe.supervisor.tracing import Tracing
 
 
-@dataclass(frozen=True)
+@frozen
 class _Place:
     """Where the run is: what every worker of it is told."""
 

@@ -7,7 +7,6 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from gc import get_referents
 from types import FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from cloudpickle import cloudpickle
 
 from minipipe.process.describe import in_a_line
+from minipipe.protocol.frozen import frozen
 from minipipe.supervisor.pickling import dump
 from minipipe.worker.spec import Task
 
@@ -27,7 +27,7 @@ _ITERATORS = ("builtins", "itertools")
 Step = tuple[str, Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class Reference:
     """Something that a functor refers to."""
 

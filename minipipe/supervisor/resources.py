@@ -11,10 +11,10 @@ import mmap
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from minipipe.codec.registry import library_of
+from minipipe.protocol.frozen import frozen
 from minipipe.supervisor.references import Reference, references
 from minipipe.worker.spec import Task
 
@@ -23,7 +23,7 @@ MEND = "open it in local_init, or in the functor, so that each worker has its ow
 _STDIN = "give the path of a file instead, or run it in this process with build(inline=True)"
 
 
-@dataclass(frozen=True)
+@frozen
 class Resource:
     """Something open that a functor refers to."""
 

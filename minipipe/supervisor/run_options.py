@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any
 
 from minipipe.errors import OptionError
 from minipipe.observe.trace_wish import check_trace
+from minipipe.protocol.frozen import frozen
 from minipipe.protocol.run.beginning import Beginning
 from minipipe.segments.options import check_seed
 
 PORTS = range(1 << 16)
 
 
-@dataclass(frozen=True)
+@frozen
 class RunOptions:
     """The options of `run`, checked.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from minipipe.graph import Graph
 from minipipe.observe.span_buffer import SpanBuffer, room_of, size_bytes, unpacked, used
 from minipipe.observe.timeline import Span, Timeline, Track, resolved
 from minipipe.observe.trace_wish import write_trace
+from minipipe.protocol.frozen import frozen
 from minipipe.protocol.run import lifecycle as life
 from minipipe.protocol.run.vital_signs import Activity, EndStage, VitalSigns
 from minipipe.stream import Node
@@ -21,7 +21,7 @@ from minipipe.worker.trace import trace_file
 KEPT_BYTES = 64 * 2**20  # of workers that have ended: of the last ones
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Kept:
     """What is known of one worker, packed: as spans it takes ten times as much."""
 

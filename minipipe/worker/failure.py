@@ -7,7 +7,6 @@ import os
 import pickle
 import re
 import traceback
-from dataclasses import dataclass
 from typing import Any
 
 from minipipe.errors import FunctorError, RemoteTraceback
@@ -15,6 +14,7 @@ from minipipe.process.by_value import Pickler
 from minipipe.process.describe import MAX_TEXT, both_ends, describe, text_of
 from minipipe.process.frames import is_of
 from minipipe.process.source_lines import with_source_lines
+from minipipe.protocol.frozen import frozen
 
 _ENDS = (StopIteration, StopAsyncIteration)
 # What a worker does at its end, where a failure may mean that something was not saved.
@@ -57,7 +57,7 @@ _OF_READ_ONLY_ARRAYS: list[tuple[type[Exception], re.Pattern[str]]] = [
 ]
 
 
-@dataclass(frozen=True)
+@frozen
 class Failure:
     """What went wrong in a worker, in types that always survive the trip."""
 
@@ -150,7 +150,7 @@ def is_read_only(error: BaseException) -> bool:
     )
 
 
-@dataclass(frozen=True)
+@frozen
 class Parts:
     """An exception taken apart, since it does not survive pickling as a whole.
 

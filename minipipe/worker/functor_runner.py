@@ -205,8 +205,10 @@ class FunctorRunner:
         if outlet.set_origin(*context):
             return True
         (inlet,) = self.node.inlets.values()  # what passes identities on has one
-        self._wait_for(outlet, lambda: inlet.is_over(parcel) or outlet.set_origin(*context))
-        return not inlet.is_over(parcel)
+        self._wait_for(
+            outlet, lambda: parcel.epoch < inlet.seen_epoch or outlet.set_origin(*context)
+        )
+        return parcel.epoch >= inlet.seen_epoch
 
     def _wait_for(self, outlet: Outlet, until: Callable[[], bool]) -> None:
         inlets, probes = self.node.inlets.values(), self.node.probes

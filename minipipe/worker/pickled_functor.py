@@ -6,10 +6,10 @@ import mmap
 import os
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from minipipe.process.main_module import become_main
+from minipipe.protocol.frozen import frozen
 from minipipe.worker.spec import Task
 
 
@@ -21,7 +21,7 @@ class Extent(NamedTuple):
     is_read_only: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class PickledFunctor:
     """What a worker loads its functor from.
 

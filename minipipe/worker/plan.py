@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from minipipe.protocol.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Plan:
     """What a zygote imports beforehand.
 

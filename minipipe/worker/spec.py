@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from minipipe.process.log_levels import NO_LEVELS, LogLevels
 from minipipe.process.worker_info import WorkerInfo
+from minipipe.protocol.frozen import frozen
 from minipipe.protocol.run.beginning import Skip
 from minipipe.protocol.wiring import Wiring
 from minipipe.segments.batching import Batching
 from minipipe.segments.shares import Share
 
 
-@dataclass(frozen=True)
+@frozen
 class WorkerSpec:
     """All that a worker has to know, but for its task, which travels beside it."""
 
@@ -68,7 +68,7 @@ class WorkerSpec:
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class Task:
     """What the user has declared: pickled, or inherited, so it is apart from the rest."""
 

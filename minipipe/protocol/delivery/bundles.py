@@ -10,14 +10,14 @@ One that is dropped on the way makes its bundle smaller, and changes no number.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from minipipe.protocol.delivery.intervals import Interval
 from minipipe.protocol.delivery.numbering import bundle_of, first_in_bundle
+from minipipe.protocol.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Bundling:
     """How the items of one region are dealt out.
 

@@ -97,7 +97,9 @@ class Ledger:
             self._ahead.sent(self.next_number, count, size_bytes)
         return first
 
-    def acknowledge(self, runs: Iterable[Interval], path: Path = ROOT) -> int:
+    def acknowledge(
+        self, runs: Iterable[Interval], path: Path = ROOT, said_by: int | None = None
+    ) -> int:
         """Books these numbers as settled at `path`; returns how many are now done with.
 
         Numbers that are not open (settled before, by an earlier confirmation) are ignored.
@@ -107,8 +109,8 @@ class Ledger:
         for first, stop in runs:
             if stop > self.next_number or first < 0 or first >= stop:
                 raise ValueError(
-                    f"a confirmation of [{first}, {stop}) of {runs} at path {path}, but only "
-                    f"[0, {self.next_number}) was sent"
+                    f"a confirmation of [{first}, {stop}) of {runs} at path {path} by worker "
+                    f"{said_by}, but only [0, {self.next_number}) was sent"
                 )
         for first, stop in runs:
             i = self._index_of(first)

@@ -18,8 +18,6 @@ one host so far.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from minipipe.protocol.flow.link_actions import (
     Action,
     Connect,
@@ -34,11 +32,12 @@ from minipipe.protocol.flow.link_actions import (
 )
 from minipipe.protocol.flow.link_frames import Acknowledge, Beat, Farewell, Frame, Message, Resume
 from minipipe.protocol.flow.link_ways import Received, Sent
+from minipipe.protocol.frozen import frozen
 
 WINDOW_BYTES = 64 << 20
 
 
-@dataclass(frozen=True)
+@frozen
 class Patience:
     """How long an end waits for what.
 

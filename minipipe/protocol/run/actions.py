@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from minipipe.protocol.delivery.intervals import Interval
 from minipipe.protocol.delivery.membership import Peer
 from minipipe.protocol.delivery.paths import Leaf
+from minipipe.protocol.frozen import frozen
 from minipipe.protocol.run.events import Member, Outcome
 from minipipe.protocol.run.told import CrashSuspect
 
 
-@dataclass(frozen=True)
+@frozen
 class SendInit:
     """Tells a new worker who is there (and the others that it is)."""
 
@@ -24,7 +23,7 @@ class SendInit:
     pass_: int = 0  # that the run is in
 
 
-@dataclass(frozen=True)
+@frozen
 class SendFence:
     """Tells a worker of deaths in a region: what is under way there does not count any more."""
 
@@ -36,19 +35,19 @@ class SendFence:
     crash_suspects: tuple[CrashSuspect, ...] = ()  # items that workers have died of
 
 
-@dataclass(frozen=True)
+@frozen
 class Launch:
     """Asks for the process of a worker, at the start of the run."""
 
     worker: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Launched:
     """All processes that are wanted were asked for."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Spawn:
     """Starts the process of a new worker, in the place of one that has died.
 
@@ -61,14 +60,14 @@ class Spawn:
     is_additional: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Dismiss:
     """A worker is gone, and nobody takes its place: what it had is given back."""
 
     worker: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Inherit:
     """Starts a worker again by fork, as it could not load its functor; its process is gone."""
 
@@ -76,7 +75,7 @@ class Inherit:
     cause: BaseException
 
 
-@dataclass(frozen=True)
+@frozen
 class LogDeath:
     """Says in the log that a worker has died and was replaced, and what that costs."""
 
@@ -85,28 +84,28 @@ class LogDeath:
     is_replaced: bool = True  # else it was to leave
 
 
-@dataclass(frozen=True)
+@frozen
 class LogLaterFailure:
     """Says in the log what has failed after the run had been stopped, or had failed already."""
 
     cause: BaseException
 
 
-@dataclass(frozen=True)
+@frozen
 class LogCutShort:
     """Says in the log that a worker is cut off in what it does last, as its grace has run out."""
 
     worker: int
 
 
-@dataclass(frozen=True)
+@frozen
 class LogSlowExit:
     """Says in the log what the end of a worker's process waits for."""
 
     worker: int
 
 
-@dataclass(frozen=True)
+@frozen
 class SetAside:
     """Names an item that two workers of a segment have died of, and keeps it, if it is to be."""
 
@@ -114,7 +113,7 @@ class SetAside:
     segment: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Acquit:
     """An item that one worker has died of is settled: what was kept of it is not needed."""
 
@@ -122,7 +121,7 @@ class Acquit:
     segment: int
 
 
-@dataclass(frozen=True)
+@frozen
 class SendJoin:
     """Tells a worker of one that came after it."""
 
@@ -130,7 +129,7 @@ class SendJoin:
     peer: Peer
 
 
-@dataclass(frozen=True)
+@frozen
 class SendCount:
     """Tells a worker how many of a segment there are to be from now on."""
 
@@ -139,7 +138,7 @@ class SendCount:
     workers: int
 
 
-@dataclass(frozen=True)
+@frozen
 class SendRetire:
     """A worker is to leave in mid-run, when it has worked off what these still send it."""
 
@@ -147,7 +146,7 @@ class SendRetire:
     producers: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class SendRetiring:
     """Tells a producer that one of its consumers is to leave: it is to be sent nothing more."""
 
@@ -155,7 +154,7 @@ class SendRetiring:
     consumer: int
 
 
-@dataclass(frozen=True)
+@frozen
 class SendGone:
     """Tells a worker that another one has left, without a death."""
 
@@ -163,7 +162,7 @@ class SendGone:
     gone: int
 
 
-@dataclass(frozen=True)
+@frozen
 class SendStart:
     """The sources may begin this pass."""
 
@@ -171,7 +170,7 @@ class SendStart:
     pass_: int = 0
 
 
-@dataclass(frozen=True)
+@frozen
 class SendAbandon:
     """A pass is left early, and this one begins: nothing of what is under way counts."""
 
@@ -182,7 +181,7 @@ class SendAbandon:
     crash_suspects: tuple[CrashSuspect, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class PassEnded:
     """A pass has come to its end, or was left early; the workers stay."""
 
@@ -190,21 +189,21 @@ class PassEnded:
     left: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class SendDrain:
     """A source yields no more, as if it had ended."""
 
     worker: int
 
 
-@dataclass(frozen=True)
+@frozen
 class SendLeave:
     """A stateless worker, or one in a loop, has nothing more to expect."""
 
     worker: int
 
 
-@dataclass(frozen=True)
+@frozen
 class SendStop:
     """Leave the functor, run `local_term`, report."""
 
@@ -212,14 +211,14 @@ class SendStop:
     outcome: Outcome
 
 
-@dataclass(frozen=True)
+@frozen
 class SendExit:
     """Nothing more is wanted of it."""
 
     worker: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Kill:
     """SIGKILL; `hard`, when that did not help: to the process that started the worker, too."""
 
@@ -227,7 +226,7 @@ class Kill:
     hard: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Finish:
     """Everybody is gone: the run is over."""
 

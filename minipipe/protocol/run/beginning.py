@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from minipipe.protocol.delivery.delivered import begin_of
 from minipipe.protocol.delivery.intervals import Interval
+from minipipe.protocol.frozen import frozen
 
 
 class Skip(NamedTuple):
@@ -25,7 +26,7 @@ class Skip(NamedTuple):
     by_position: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class Beginning:
     """Where a run begins; the plain one at the beginning of its first pass.
 
@@ -59,7 +60,7 @@ class Beginning:
         return 0 if self.numbers else self.delivered
 
 
-@dataclass(frozen=True)
+@frozen
 class Progress:
     """How far it is.
 

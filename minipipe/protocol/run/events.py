@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 from functools import cached_property
 
 from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.delivery.paths import Leaf, Outputs
+from minipipe.protocol.frozen import frozen
 from minipipe.protocol.run.told import Counts
 
 
@@ -30,7 +30,7 @@ class Outcome(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True)
+@frozen
 class Member:
     """What the lifecycle has to know of a worker beforehand."""
 
@@ -73,19 +73,19 @@ class Member:
 
 
 # ------------------------------------------------------------------ events
-@dataclass(frozen=True)
+@frozen
 class Began:
     """There is all that workers need: their processes can be started."""
 
 
-@dataclass(frozen=True)
+@frozen
 class ProcessStarted:
     """A worker's process, which was asked for, exists."""
 
     worker: int
 
 
-@dataclass(frozen=True)
+@frozen
 class LaunchFailed:
     """A worker's process could not be asked for, at the start of the run."""
 
@@ -93,7 +93,7 @@ class LaunchFailed:
     cause: BaseException
 
 
-@dataclass(frozen=True)
+@frozen
 class Bound:
     """A worker's process runs and its inbox has an address."""
 
@@ -101,7 +101,7 @@ class Bound:
     address: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Unloadable:
     """A worker cannot load its functor; it has not bound its inbox yet, and nobody knows it."""
 
@@ -109,21 +109,21 @@ class Unloadable:
     cause: BaseException
 
 
-@dataclass(frozen=True)
+@frozen
 class Wired:
     """A worker knows its peers, and its `local_init` has returned."""
 
     worker: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Done:
     """A worker has done all its work, and its `local_term` has returned."""
 
     worker: int
 
 
-@dataclass(frozen=True)
+@frozen
 class PassDone:
     """A worker that keeps state has come to the end of a pass."""
 
@@ -131,24 +131,24 @@ class PassDone:
     pass_: int
 
 
-@dataclass(frozen=True)
+@frozen
 class PassAsked:
     """The user wants one more pass, of a pipeline whose workers stay."""
 
 
-@dataclass(frozen=True)
+@frozen
 class PassLeft:
     """The user does not want the rest of this pass."""
 
     pass_: int
 
 
-@dataclass(frozen=True)
+@frozen
 class CloseAsked:
     """The user wants no more passes: the run is to end with the one that is on."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Failed:
     """A worker's functor raised; the worker waits to be told to exit."""
 
@@ -157,14 +157,14 @@ class Failed:
     at_the_end: bool = False  # in its local_term or the like: something was not saved
 
 
-@dataclass(frozen=True)
+@frozen
 class Leaving:
     """A stop has reached a worker: it is on its way out of its functor."""
 
     worker: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Died:
     """A worker's process is gone; `cause` says how, if nobody had told it to go."""
 
@@ -176,7 +176,7 @@ class Died:
     beside: tuple[Leaf, ...] = ()  # what it was at at the same time, in other threads
 
 
-@dataclass(frozen=True)
+@frozen
 class Resent:
     """A sender knows how many items it sends again after a death."""
 
@@ -187,7 +187,7 @@ class Resent:
     settled: tuple[tuple[int, int, Outputs], ...] = ()  # of the crash suspects (segment, ...)
 
 
-@dataclass(frozen=True)
+@frozen
 class Rested:
     """A worker in a loop has nothing to do, until something comes round to it."""
 
@@ -197,14 +197,14 @@ class Rested:
     received: Counts
 
 
-@dataclass(frozen=True)
+@frozen
 class SegmentEnded:
     """A worker's functor, or its term flag, has ended its segment."""
 
     worker: int
 
 
-@dataclass(frozen=True)
+@frozen
 class StopAsked:
     """The user wants the run to end: drain it, end it now, or (twice Ctrl-C) kill it."""
 
@@ -214,7 +214,7 @@ class StopAsked:
     kill: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class ScaleAsked:
     """A segment of stateless workers is to have so many of them, one at least."""
 
@@ -222,14 +222,14 @@ class ScaleAsked:
     workers: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Broke:
     """Something in the supervisor itself has failed: no worker is to blame."""
 
     cause: BaseException
 
 
-@dataclass(frozen=True)
+@frozen
 class Tick:
     """Time has passed."""
 

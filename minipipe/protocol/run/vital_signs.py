@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from minipipe.protocol.delivery.paths import Leaf, Outputs
+from minipipe.protocol.frozen import frozen
 
 # What stands for one call of a functor: another one for each call, and it never comes back.
 Call = tuple[int, ...]
@@ -40,7 +40,7 @@ class Activity(IntEnum):
     BLOCKED = 4  # it waits for room downstream, or until what it sent has been taken up
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usage:
     """What a worker's process takes of its machine."""
 
@@ -52,7 +52,7 @@ class Usage:
 STARTING: Call = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VitalSigns:
     """All that is known of a worker at one moment; items since its start."""
 

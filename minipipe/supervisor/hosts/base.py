@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
+from minipipe.protocol.frozen import frozen
 from minipipe.protocol.run.vital_signs import Call, VitalSigns
 from minipipe.supervisor.capture import Captured
 from minipipe.supervisor.shared_page import SharedPage
 from minipipe.worker.spec import WorkerSpec
 
 
-@dataclass(frozen=True)
+@frozen
 class Started:
     """A worker's process exists."""
 
@@ -22,7 +22,7 @@ class Started:
     dead: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Last:
     """What was known of a worker near it when its process was gone."""
 
@@ -31,7 +31,7 @@ class Last:
     stack: str = ""  # where it was then
 
 
-@dataclass(frozen=True)
+@frozen
 class Exited:
     """A worker's process is gone, with this wait status."""
 
@@ -44,7 +44,7 @@ class Exited:
         return (self.worker,)
 
 
-@dataclass(frozen=True)
+@frozen
 class Refused:
     """A worker's process could not be made, for this reason (an errno)."""
 
@@ -56,7 +56,7 @@ class Refused:
         return (self.worker,)
 
 
-@dataclass(frozen=True)
+@frozen
 class ZygoteLost:
     """A zygote is gone, and with it the workers that it had started."""
 
@@ -73,7 +73,7 @@ class ZygoteLost:
 Report = Started | Refused | Exited | ZygoteLost
 
 
-@dataclass(frozen=True)
+@frozen
 class Descriptors:
     """What a worker is given; its own ends, to be closed here once it has them."""
 
