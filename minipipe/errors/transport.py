@@ -89,6 +89,23 @@ class TransportError(MiniPipeError, OSError):
     """A socket could not be bound, connected or used."""
 
 
+class TokenError(MiniPipeError, ValueError):
+    """A token that invites to no run.  Nothing of it is shown: it may hold a secret.
+
+    Args:
+        what: is wrong with it.
+        where: it was read from; "" if it was given as it is.
+    """
+
+    def __init__(self, what: str, where: str = "") -> None:
+        super().__init__(what, where)
+        self.what = what
+        self.where = where
+
+    def __str__(self) -> str:
+        return f"the token{self.where and f' from {self.where}'} {self.what}"
+
+
 class RunDirectoryLostError(MiniPipeError, OSError):
     """Somebody has removed the run's directory while the run was on."""
 

@@ -1,0 +1,95 @@
+"""Where a host can be reached: a name or an IP address, and a port."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import struct
+from typing import NamedTuple
+
+MAX_NAME_BYTES = 253  # of DNS
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_PORT = struct.Struct("!H")
+_IPV4, _IPV6, _BY_NAME = 4, 6, 0
+
+
+class Endpoint(NamedTuple):
+    """A place to connect to.
+
+    Attributes:
+        host: a name, or an IP address without brackets.
+        port: of TCP.
+    """
+
+    host: str
+    port: int
+
+    @property
+    def address(self) -> str:
+        """As ZeroMQ takes it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"tcp://{host}:{self.port}"
+
+
+def check_endpoint(endpoint: Endpoint) -> Endpoint:
+    """The same with its IP address as it is usually written.
+
+    Raises:
+        ValueError: nobody elsewhere can connect there; says why.
+    """
+    host, port = endpoint
+    if not 0 < port < 65_536:
+        raise ValueError(f"the port is a number from 1 to 65535, not {port}")
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        if not _NAME.fullmatch(host) or len(host) > MAX_NAME_BYTES:
+            raise ValueError(f"{host!r} is neither an IP address nor the name of a host") from None
+        if re.fullmatch(r"[\d.]+", host):
+            raise ValueError(
+                f"{host!r} is no IPv4 address: that is four numbers below 256"
+            ) from None
+        return endpoint
+    if ip.is_unspecified:
+        raise ValueError(f"{host} is a place to bind to; to connect, a host is named")
+    if ip.is_multicast:
+        raise ValueError(f"{host} is an address of many hosts (multicast)")
+    if isinstance(ip, ipaddress.IPv6Address) and ip.scope_id is not None:
+        raise ValueError(f"{host} names a network card, which is called otherwise elsewhere")
+    return Endpoint(str(ip), port)
+
+
+def pack_endpoint(endpoint: Endpoint) -> bytes:
+    """Its bytes in a token."""
+    try:
+        ip = ipaddress.ip_address(endpoint.host)
+    except ValueError:
+        name = endpoint.host.encode("ascii")
+        return bytes((_BY_NAME, len(name))) + name + _PORT.pack(endpoint.port)
+    return bytes((ip.version,)) + ip.packed + _PORT.pack(endpoint.port)
+
+
+def unpack_endpoint(content: bytes, at: int) -> tuple[Endpoint, int]:
+    """The endpoint that begins there, and where what follows begins.
+
+    Raises:
+        ValueError: these are not the bytes of one.
+    """
+
+    def take(size: int) -> bytes:
+        nonlocal at
+        part, at = content[at : at + size], at + size
+        if len(part) != size:
+            raise ValueError("an address ends too early")
+        return part
+
+    (kind,) = take(1)
+    if kind == _BY_NAME:
+        host = take(take(1)[0]).decode("ascii")
+    elif kind == _IPV4:
+        host = str(ipaddress.IPv4Address(take(4)))
+    elif kind == _IPV6:
+        host = str(ipaddress.IPv6Address(take(16)))
+    else:
+        raise ValueError(f"an address is of the unknown kind {kind}")
+    return check_endpoint(Endpoint(host, *_PORT.unpack(take(_PORT.size)))), at
