@@ -47,10 +47,8 @@ _CALLED = {
         *("dead_letters", "dead_letter_path", "dead_letter_file", "dlq", "dead_letter_queue"),
         *("errors_file", "failed_path"),
     ),
-    "init_kwargs": (
-        *("kwargs", "kwds", "init_args", "initargs", "init", "args", "worker_init", "params"),
-        *("worker_init_fn", "init_fn", "initializer"),
-    ),
+    "init_kwargs": (*("kwargs", "kwds", "init_args", "initargs", "init", "args", "params"),),
+    "worker_init": ("worker_init_fn", "init_fn", "initializer", "init_worker", "on_start"),
     "env": ("environ", "environment", "env_vars", "runtime_env"),
     "gpus": (
         *("gpu", "n_gpus", "num_gpus", "gpu_ids", "gpu_id", "cuda", "cuda_devices", "cuda_device"),
@@ -105,6 +103,7 @@ _BELONGS = {
     "seed": "an option of run",
     "shared_bytes": "an option of run",
     "preload": "an option of run",
+    "worker_init": "an option of run",
     "drain": "an option of stop",
     "persistent": "an option of mp.PipeLine and mp.PipeSystem",
 }

@@ -13,6 +13,7 @@ from minipipe.protocol.item_seeds import START, TERM
 from minipipe.protocol.run.vital_signs import Activity
 from minipipe.segments.functor import Opened
 from minipipe.segments.segment import Segment
+from minipipe.segments.worker_init import WorkerInit
 
 if TYPE_CHECKING:
     from minipipe.observe.span_buffer import SpanBuffer
@@ -40,6 +41,20 @@ class SegmentFunctor:
         """What the functor asks of its worker, it is told of this segment."""
         set_worker_info(self.info)
         use(self.randomness)
+
+    def prepare(self, worker_init: WorkerInit) -> None:
+        """What a worker does before its functor is made is done, as in this segment's worker.
+
+        Raises:
+            BaseException: what it raised.
+        """
+        self.as_worker()
+        self.randomness.begin_outside(START)
+        try:
+            worker_init()
+        except BaseException as error:
+            error.add_note("minipipe: in worker_init (inline)")
+            raise
 
     def open(self) -> None:
         """The functor is ready to be called.

@@ -22,6 +22,7 @@ from minipipe.process.worker_info import set_worker_info
 from minipipe.protocol.item_seeds import FIRST_PASS, SegmentSeeds
 from minipipe.protocol.run.lifecycle import Outcome
 from minipipe.protocol.run.stats import RunStats
+from minipipe.segments.worker_init import WorkerInit
 
 if TYPE_CHECKING:
     from minipipe.inline.tracing import InlineTracing
@@ -36,6 +37,7 @@ class InlineRun:
         stays: it goes through pass after pass, until `end`.
         trace: whether it is written down what each segment does when, and for which file.
         first_pass: the number of the first of them.
+        worker_init: is called once, before any functor is made.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class InlineRun:
         stays: bool = False,
         trace: str | bool = False,
         first_pass: int = 0,
+        worker_init: WorkerInit | None = None,
     ) -> None:
         self.graph = graph
         self.results: dict[str, Any] = {}
@@ -60,6 +63,7 @@ class InlineRun:
         self._stays = stays
         self._pass = self._first_pass = first_pass
         self._has_begun = False
+        self._worker_init = worker_init
         self._by_index = stages = stages_of(graph, ignore_exceptions)
         self._stages = list(stages.values())
         run_id = random.SystemRandom().getrandbits(62)
@@ -133,6 +137,8 @@ class InlineRun:
         """The stages are opened, or are open again."""
         if not self._has_begun:
             self._has_begun = True
+            if self._worker_init is not None:
+                self._stages[0].prepare(self._worker_init)
             for stage in self._stages:
                 stage.open()
             if not self._first_pass:

@@ -27,7 +27,7 @@ def execution_of(
         from minipipe.pipeline.inline_passes import InlinePasses
 
         kind = InlinePasses if options.persistent else InlineExecution
-        return kind(graph, ignored, options.seed, options.begins, options.trace)
+        return kind(graph, ignored, options)
     from minipipe.pipeline.persistent_execution import PersistentExecution
     from minipipe.pipeline.process_execution import ProcessExecution
 

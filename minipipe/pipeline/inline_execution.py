@@ -25,6 +25,7 @@ from minipipe.supervisor.caller import NestedError
 
 if TYPE_CHECKING:
     from minipipe.observe.timeline import Timeline
+    from minipipe.supervisor.run_options import RunOptions
 
 
 class InlineExecution:
@@ -36,15 +37,20 @@ class InlineExecution:
         self,
         graph: Graph,
         ignored: tuple[type[BaseException], ...] | None,
-        seed: int | None,
-        begins: Beginning,
-        trace: str | bool = False,
+        options: RunOptions,
     ) -> None:
-        self._graph = graph
-        if isinstance(trace, str):
-            begin_trace_file(trace)
-        about: dict[str, Any] = {"stays": self.is_persistent, "first_pass": begins.pass_}
-        self._run = InlineRun(graph, ignored, seed, trace=trace, **about)
+        self._graph, begins = graph, options.begins
+        if isinstance(options.trace, str):
+            begin_trace_file(options.trace)
+        self._run = InlineRun(
+            graph,
+            ignored,
+            options.seed,
+            stays=self.is_persistent,
+            trace=options.trace,
+            first_pass=begins.pass_,
+            worker_init=options.worker_init,
+        )
         self.pass_ = begins.pass_
         self._taken = 0  # of this pass
         self._before = begins.delivered  # so many of them were delivered before this run

@@ -6,7 +6,7 @@ import os
 import random
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, cast
@@ -84,6 +84,7 @@ class Runnable(Resumable):
         progress: bool | None = None,
         metrics_port: int | None = None,
         trace: str | os.PathLike[str] | bool | None = None,
+        worker_init: Callable[[], object] | None = None,
         **unknown: Any,
     ) -> Self:
         """Starts a pass, building first if need be; returns the pipeline.
@@ -103,6 +104,9 @@ class Runnable(Resumable):
                 `metrics`); 0: any free port, which the log names.
             trace: a file that says at the end what every worker did when, in Chrome's format
                 (ui.perfetto.dev shows it); True: no file, but `report()` has that timeline.
+            worker_init: is called once in each worker's process, replacements included, before
+                its functor is made (inline: once, in this process): for settings of modules, say,
+                that workers do not have from the script.
             preload: modules, as in `["torch"]`, that are imported once for all workers, beside
                 what functors import of packages.  False: each worker imports what it needs.
 
@@ -116,7 +120,8 @@ class Runnable(Resumable):
         reject_unknown(unknown, RUN_OPTIONS, "run")
         check_outside(self._ident, self._execution, "run()")
         seen: dict[str, Any] = {"progress": progress, "metrics_port": metrics_port, "trace": trace}
-        options = run_options(grace_s, seed, shared_bytes, preload, **seen)
+        about = (grace_s, seed, shared_bytes, preload)
+        options = run_options(*about, **seen, worker_init=worker_init)
         check_no_import()
         self._wait_if_left()
         if self.persistent and self._running():

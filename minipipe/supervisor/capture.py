@@ -18,6 +18,7 @@ from minipipe.process.logs import SUMMARY, logger
 from minipipe.protocol.frozen import frozen
 from minipipe.segments.gpus import VARIABLE
 from minipipe.segments.segment import Segment
+from minipipe.segments.worker_init import WorkerInit
 from minipipe.supervisor.functor_memory import FunctorMemory
 from minipipe.supervisor.gpus import GpuShare
 from minipipe.supervisor.pickling import pickle_functor
@@ -85,6 +86,7 @@ def capture(
     *,
     seed: int,
     gpus: GpuShare | None = None,
+    worker_init: WorkerInit | None = None,
 ) -> Captured:
     """Captures the functor of `segment`.
 
@@ -92,6 +94,7 @@ def capture(
         seed: of the run.
         flags: the term flags of all segments; a functor that reaches one is inherited.
         gpus: of its workers.
+        worker_init: is called in each of them before the functor is made.
 
     Raises:
         StartError: it can neither be pickled nor inherited.
@@ -108,6 +111,7 @@ def capture(
         dead_letter=declared.dead_letter,
         threads=getattr(declared, "threads", 1),
         batching=declared.batching,
+        worker_init=worker_init,
     )
     environment = _environment(segment, declared, seed)
     alone = Captured(None, payload, environment, gpus, segment.n_processes)

@@ -90,6 +90,7 @@ def _fails(value: Any) -> Exception | None:
 
 def _roots(task: Task) -> Iterator[Step]:
     yield "the functor", task.functor
+    yield "worker_init", task.worker_init
     yield "init_kwargs", task.init_kwargs
     yield "the term flag", task.term_flag
     yield "ignore_exceptions", task.ignored

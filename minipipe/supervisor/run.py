@@ -93,6 +93,7 @@ class Run:
                 flags,
                 seed=seeds.drawn if options.seed is None else options.seed,
                 gpus=gpus.get(s.index),
+                worker_init=options.worker_init,
             )
             for s in graph.segments
             if s.declared is not None

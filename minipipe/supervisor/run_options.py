@@ -10,6 +10,7 @@ from minipipe.observe.trace_wish import check_trace
 from minipipe.protocol.frozen import frozen
 from minipipe.protocol.run.beginning import Beginning
 from minipipe.segments.options import check_seed
+from minipipe.segments.worker_init import WorkerInit, check_worker_init
 
 PORTS = range(1 << 16)
 
@@ -28,6 +29,7 @@ class RunOptions:
         metrics_port: where Prometheus finds the counters of the run; None: nowhere; 0: any port.
         progress: whether it is shown how far the run is; None: if there is a terminal for it.
         trace: the file that says what every worker did when; True: only `report()` does.
+        worker_init: is called in each worker's process before its functor is made; None: nothing.
         persistent: workers stay for more passes over the data.
         begins: where it goes on, if that is not at the beginning.
     """
@@ -39,6 +41,7 @@ class RunOptions:
     progress: bool | None = None
     metrics_port: int | None = None
     trace: str | bool = False
+    worker_init: WorkerInit | None = None
     persistent: bool = False
     begins: Beginning = field(default_factory=Beginning)
 
@@ -56,6 +59,7 @@ def run_options(
     progress: Any = None,
     metrics_port: Any = None,
     trace: Any = None,
+    worker_init: Any = None,
 ) -> RunOptions:
     """The options of `run`, as they should be.
 
@@ -77,7 +81,7 @@ def run_options(
             f"metrics_port of run is the number of a port, 0 for any, got {metrics_port!r}"
         )
     modules = _preload(preload)
-    seen = (progress, metrics_port, check_trace(trace))
+    seen = (progress, metrics_port, check_trace(trace), check_worker_init(worker_init))
     return RunOptions(float(grace_s), seed, shared_bytes, modules, *seen)
 
 

@@ -90,6 +90,8 @@ class WorkerHandle:
         match self.vitals.start():
             case StartStage.LOADING:
                 return "loading its functor, and what that imports"
+            case StartStage.INITIALIZING:
+                return "in its worker_init"
             case StartStage.OPENING:
                 declared = self.segment.declared
                 is_class = declared is not None and declared.shape.is_class

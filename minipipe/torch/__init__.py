@@ -105,7 +105,7 @@ _IN_A_PIPELINE = {
     "pin_memory": 'device="cuda" here, which needs no pinned copy',
     "timeout": "timeout_s= of its segments",
     "generator": "seed= here, or pline.run(seed=...)",
-    "worker_init_fn": "local_init of its functors",
+    "worker_init_fn": "local_init of its functors, or pline.run(worker_init=...)",
     "persistent_workers": "mp.PipeLine(persistent=True)",
 }
 

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from minipipe.protocol.run.vital_signs import StartStage
 from minipipe.stream.page import SIZE_BYTES, Page
+from minipipe.worker.breakpoints import forbid_breakpoints
 from minipipe.worker.descendants import kill_group
 from minipipe.worker.ending import begin_to_end, end_fork, forget_the_parent
 from minipipe.worker.log_records import forward_records, leave_handlers_to_the_caller
@@ -28,7 +29,7 @@ from minipipe.worker.signals import notice_in_forks, take_no_notice
 from minipipe.worker.spec import Task, WorkerSpec
 from minipipe.worker.stack import write_down_at_signal
 from minipipe.worker.tracker import use_tracker
-from minipipe.worker.work import Load, forbid_breakpoints, work
+from minipipe.worker.work import Load, work
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15

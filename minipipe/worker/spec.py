@@ -13,6 +13,7 @@ from minipipe.protocol.run.beginning import Skip
 from minipipe.protocol.wiring import Wiring
 from minipipe.segments.batching import Batching
 from minipipe.segments.shares import Share
+from minipipe.segments.worker_init import WorkerInit
 
 
 @frozen
@@ -83,6 +84,7 @@ class Task:
     dead_letter: str | None = None  # where skipped items are written to
     threads: int = 1  # that call its functor at once
     batching: Batching | None = None  # it makes batches of what its functor gives
+    worker_init: WorkerInit | None = None  # is called before the functor is made
 
 
 def current_directory() -> str | None:

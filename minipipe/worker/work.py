@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -202,6 +200,8 @@ class WorkerMain:
         return task
 
     def _open(self, task: Task) -> Opened:
+        if task.worker_init is not None:
+            self._prepare(task.worker_init, "its worker_init", StartStage.INITIALIZING)
         seed_worker(self.spec)  # once more: libraries may have been imported just now
         opened: Opened = self._prepare(
             lambda: Opened.open(task.functor, task.init_kwargs),
@@ -285,16 +285,3 @@ def dumped(result: Any) -> bytes:
     if len(blob) > MAX_RESULT_BYTES:
         raise ResultTooLargeError(len(blob), MAX_RESULT_BYTES)
     return blob
-
-
-def _no_breakpoint(*args: object, **kwargs: object) -> None:
-    raise RuntimeError(
-        "breakpoint() in a worker process has no terminal: run the pipeline in this process "
-        "with build(inline=True), or set MINIPIPE_INLINE=1"
-    )
-
-
-def forbid_breakpoints() -> None:
-    """Makes `breakpoint()` an error that says what to do."""
-    sys.breakpointhook = _no_breakpoint
-    os.environ.pop("PYTHONBREAKPOINT", None)

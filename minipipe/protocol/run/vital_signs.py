@@ -17,8 +17,9 @@ class StartStage(IntEnum):
     NO_PROCESS = 0
     FORKED = 1  # its stack can be asked for
     LOADING = 2  # unpickling its functor
-    OPENING = 3  # in its constructor, or its local_init
-    PAST = 4  # none of these any more: it waits for others, or is at work
+    INITIALIZING = 3  # in the `worker_init` of its run
+    OPENING = 4  # in its constructor, or its local_init
+    PAST = 5  # none of these any more: it waits for others, or is at work
 
 
 class EndStage(IntEnum):
