@@ -19,6 +19,7 @@ import minipipe
 from benchmarks import (
     broadcast,
     codec,
+    dataset_loader,
     kinds,
     latency,
     loader,
@@ -51,6 +52,7 @@ SUITES: dict[str, Callable[..., list[Row]]] = {
     "samples": samples.rows,
     "codec": codec.rows,
     "loader": loader.rows,
+    "dataset": dataset_loader.rows,
     "start": start_up.rows,
     "passes": passes.rows,
     "latency": latency.rows,
