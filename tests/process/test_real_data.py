@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import fsspec.asyn
 import numpy as np
 import pytest
 
 import minipipe as mp
 from tests.process.functors import Collect
 from tests.sources.data import Far, Flaky, shard, write_tar
+from tests.sources.http_store import serving
 
 for _cls in (Far, Flaky):
     fsspec.register_implementation(_cls.protocol, _cls, clobber=True)
@@ -111,6 +113,32 @@ def test_a_cut_shard_is_named_and_costs_one_failure(shards) -> None:
     got = list(mp.PipeLine([mp.TarShards(f"{shards}/*.tar", n_processes=2, max_failures=1)]))
     others = [key for number in (0, 1, 2, 4, 5) for key in keys(number)]
     assert sorted(map(key_of, got)) == sorted([*others, "003/0000"])
+
+
+@pytest.fixture(scope="module")
+def _loop_of_fsspec() -> None:
+    """It has one for the whole process, which stays: it is there before the test looks."""
+    pytest.importorskip("aiohttp")  # what fsspec opens http:// with
+    fsspec.asyn.get_loop()
+
+
+@pytest.mark.usefixtures("_loop_of_fsspec")
+def test_shards_of_a_web_server_that_refuses_and_breaks_off(shards) -> None:
+    with serving(shards) as (url, tries):
+        got = []
+        for rank in range(2):
+            about: dict[str, Any] = {"shuffle": True, "seed": 3, "shard": (rank, 2)}
+            source = mp.TarShards(f"{url}/*.tar", **about)
+            part = list(mp.PipeLine().add(source, n_processes=2).build(inline=rank == 1))
+            assert len(part) == 3 * 8
+            got += part
+    assert sorted(map(key_of, got)) == [key for number in range(6) for key in keys(number)]
+    assert all(
+        sample["jpg"][:2] == bytes([int(sample["__key__"][:3]), int(sample["cls"])])
+        for sample in got
+    )
+    tries.pop("")
+    assert tries == {f"{number:03d}.tar": 2 if number < 2 else 1 for number in range(6)}
 
 
 def test_row_groups_to_several_workers(tmp_path) -> None:
