@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 from minipipe.codec.library import Collation, Library
 from minipipe.codec.nodes import ReadNode
 from minipipe.codec.types import open_handles
+from minipipe.process.mentions import mentions
 
 
 class Entry(NamedTuple):
@@ -81,9 +82,18 @@ def imported() -> Iterator[Library]:
 _WRITING = tuple(name for name, entry in MODULES.items() if entry.writes_anyway)
 
 
+_expected = False  # that one of them will be imported
+
+
 def may_write_anyway() -> bool:
-    """Whether a library that this process has imported may write to arrays that are read-only."""
-    return any(name in sys.modules for name in _WRITING)
+    """Whether a library may write to arrays that are read-only: one of this process, or to come."""
+    return _expected or any(name in sys.modules for name in _WRITING)
+
+
+def expect(functor: object) -> None:
+    """Looks what this process's functor will import: arrays come before it does."""
+    global _expected
+    _expected = not may_write_anyway() and mentions(functor, _WRITING)
 
 
 class LibraryGenerators:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from minipipe.codec import registry
 from minipipe.errors import MiniPipeError, ResultTooLargeError
 from minipipe.operators.skipping import Tolerance
 from minipipe.process.by_value import dumps
@@ -192,6 +193,8 @@ class WorkerMain:
             if self.spec.is_late or not isinstance(cause, Exception) or isinstance(cause, _FINAL):
                 raise
             raise _Unloadable(broken.failure) from cause
+        if self.spec.wiring.inlets:
+            registry.expect(task.functor)
         skipping, spec = self.runner.skipping, self.spec
         skipping.tolerance = Tolerance(task.ignored, task.tolerates, task.dead_letter is not None)
         skipping.dead_letters = DeadLetterWriter(

@@ -34,7 +34,8 @@ class AsTensors:
         self.convert = convert
 
     def local_init(self) -> None:
-        import torch  # noqa: F401  # before the first item: from then on arrays come writable
+        if self.convert == "as_tensor":
+            import torch  # noqa: F401  # else with the first item, which has come then
 
         self.sums: list[float] = []
         self.said: list[str] = []
