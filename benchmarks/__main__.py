@@ -26,6 +26,7 @@ from benchmarks import (
     many_to_many,
     older,
     passes,
+    predictions,
     real_functors,
     recovery,
     samples,
@@ -59,6 +60,7 @@ SUITES: dict[str, Callable[..., list[Row]]] = {
     "broadcast": broadcast.rows,
     "recovery": recovery.rows,
     "older": older.rows,
+    "predictions": predictions.rows,
     "throughput": throughput.rows,
 }
 RESULTS = Path(__file__).parent / "results" / "spine.md"
@@ -98,8 +100,9 @@ def main() -> int:
     unknown = set(arguments.names) - set(SUITES)
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)} (known: {', '.join(SUITES)})")
-    # This one writes down tables of its own.
+    # These write down tables of their own.
     suites = SUITES | {
+        "predictions": partial(predictions.rows, save=arguments.save, head=machine()),
         "throughput": partial(throughput.rows, save=arguments.save, head=machine()),
     }
     rows: list[Row] = []

@@ -39,6 +39,7 @@ class SegmentLoad:
     blocked_s: float = 0.0
     own_s: float = 0.0  # MiniPipe itself
     cpu_s: float = 0.0
+    core_wait_s: float = 0.0  # ready to run, without a core
     queued: int = 0
     dropped: int = 0
     deaths: int = 0
@@ -71,6 +72,7 @@ class SegmentLoad:
             max(0.0, self.blocked_s - earlier.blocked_s),
             max(0.0, self.own_s - earlier.own_s),
             max(0.0, self.cpu_s - earlier.cpu_s),
+            max(0.0, self.core_wait_s - earlier.core_wait_s),
             self.queued,
             self.dropped,
             self.deaths,
@@ -101,6 +103,7 @@ def _load(fact: SegmentFacts, workers: Iterable[WorkerStats]) -> SegmentLoad:
         sum(w.blocked_s for w in workers),
         sum(w.own_s for w in workers),
         sum(w.cpu_s for w in workers),
+        sum(w.core_wait_s for w in workers),
         sum(w.queued_items for w in workers),
         sum(w.dropped for w in workers),
         sum(w.workers for w in workers if w.state == "died"),

@@ -107,6 +107,11 @@ _COUNTERS: tuple[tuple[str, str, Count], ...] = (
     ("messages", "Messages sent.", lambda w: w.messages_out),
     ("worker_cpu_seconds", "Processor time of workers.", lambda w: w.cpu_s),
     (
+        "worker_core_wait_seconds",
+        "Time that main threads of workers were ready to run and had no core.",
+        lambda w: w.core_wait_s,
+    ),
+    (
         "worker_deaths",
         "Workers that died.",
         lambda w: w.workers if w.state == "died" else 0,

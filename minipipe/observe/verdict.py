@@ -19,7 +19,7 @@ MIN_S = 0.5  # of a shorter run nothing can be said
 MIN_ITEMS = 20
 BUSY = 0.7  # from this share of its time on, somebody may wait for a segment
 FULL = 0.9  # of the cores
-OURS = 0.5  # of the cores: with less, others have filled the machine
+OURS = 0.5  # of the cores: so much can be had of a machine that others keep busy
 NOTABLE = 0.1  # shares below are not worth a word
 MOST = 8  # times as many workers as now, at most, are suggested
 LITTLE = 1.1  # a gain below is none
@@ -70,9 +70,14 @@ def verdict(
     busy = [min(1.0, (s.busy_s + s.own_s) / (s.workers * lasted_s)) for s in segments]
     used = sum(s.cpu_s for s in segments) / lasted_s
     at = max(range(len(segments)), key=busy.__getitem__)
-    tiny = _tiny(segments[at])
-    to_be_had = min(cores, used + idle)
-    if used >= FULL * to_be_had:
+    its = segments[at]
+    tiny = _tiny(its)
+    # The scheduler shares out the cores.  So what others take now is not theirs for good: who asks
+    # for little gets it (a worker that mostly sleeps is hardly slowed down by a busy machine), and
+    # who asks for more gets some.  Only that it waits long for a core says that it is slowed down.
+    to_be_had = min(cores, max(used + idle, OURS * cores))
+    is_slowed = its.core_wait_s >= OURS * (its.busy_s + its.own_s) and used + idle < FULL * cores
+    if used >= FULL * to_be_had or is_slowed:
         return _full(segments, at, busy[at], used, cores, tiny)
     if busy[at] < BUSY:
         return None
@@ -80,7 +85,6 @@ def verdict(
     limits.append((used / to_be_had, "the machine"))
     next_busy, limit = max(limits)
     most = busy[at] / next_busy if next_busy > 0 else math.inf
-    its = segments[at]
     workers = math.ceil(its.workers * min(most, MOST) - 1e-6)
     gain = min(workers / its.workers, most)
     head = f"bottleneck: {its.name!r} ({busy[at]:.0%} busy{_others(segments, at)})."
@@ -113,7 +117,7 @@ def _others(segments: Sequence[SegmentLoad], at: int) -> str:
 def _full(
     segments: Sequence[SegmentLoad], at: int, busy: float, used: float, cores: float, tiny: str
 ) -> Verdict:
-    all_s = sum(s.cpu_s for s in segments)
+    all_s = sum(s.cpu_s for s in segments) or math.inf
     most = max(segments, key=lambda s: s.cpu_s)
     if used < OURS * cores:
         text = (

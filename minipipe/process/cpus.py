@@ -37,6 +37,17 @@ def idle_cpu_s() -> float | None:
         return None  # this is no Linux, or it is not shown here
 
 
+def core_wait_s(pid: int | None = None) -> float:
+    """Seconds that the main thread of a process was ready to run, and had no core.
+
+    (The kernel's `run_delay`, Documentation/scheduler/sched-stats.rst; 0 where it keeps none.)
+    """
+    try:
+        return int(Path(f"/proc/{pid or 'self'}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
 @cache
 def _quota(root: Path) -> float:
     """CPUs by the tightest quota of all control groups around this process; read once."""

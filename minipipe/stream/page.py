@@ -145,6 +145,7 @@ class Page:
     messages_in: int
     messages_out: int
     cpu_ns: int
+    core_wait_ns: int
     turns: int
     deaths: int
     stage: int

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Hashable
 from dataclasses import fields
 
+from minipipe.process.cpus import core_wait_s
 from minipipe.protocol.run.vital_signs import (
     STARTING,
     Call,
@@ -125,14 +126,16 @@ class SharedPage:
         stat = self._stat("stat")
         if not stat:
             cpu_s = max(self._usage.cpu_s, self.page.cpu_ns / 1e9)
-            return Usage(cpu_s, self._usage.memory_bytes)
+            wait_s = max(self._usage.core_wait_s, self.page.core_wait_ns / 1e9)
+            return Usage(cpu_s, self._usage.memory_bytes, wait_s)
         try:
             with open(f"/proc/{self.pid}/statm") as statm:
                 resident, shared = map(int, statm.read().split()[1:3])
         except OSError:
             resident = shared = 0
         cpu_s = _TICK_S * sum(map(int, stat[11:15]))
-        return Usage(cpu_s, _PAGE_BYTES * (resident - shared) or self._usage.memory_bytes)
+        memory_bytes = _PAGE_BYTES * (resident - shared) or self._usage.memory_bytes
+        return Usage(cpu_s, memory_bytes, core_wait_s(self.pid) or self._usage.core_wait_s)
 
     def _stat(self, file: str = "") -> list[str]:
         """What the kernel says, from the state on: of the main thread, or of all (`stat`)."""

@@ -71,6 +71,7 @@ class WorkerHandle:
             messages_in=signs.messages_in,
             messages_out=signs.messages_out,
             cpu_s=usage.cpu_s,
+            core_wait_s=usage.core_wait_s,
             memory_bytes=usage.memory_bytes,
             bytes_in=signs.bytes_in,
             bytes_out=signs.bytes_out,

@@ -25,6 +25,7 @@ from contextlib import suppress
 from types import ModuleType
 from typing import Any, NoReturn
 
+from minipipe.process.cpus import core_wait_s
 from minipipe.protocol.run.vital_signs import EndStage
 from minipipe.stream.page import SIZE_BYTES, Page
 from minipipe.worker.descendants import end_children
@@ -49,6 +50,7 @@ def begin_to_end(page: Page, page_fd: int) -> None:
     threading._shutdown()  # type: ignore[attr-defined]
     spent = os.times()
     page.cpu_ns = int(1e9 * sum(spent[:4]))
+    page.core_wait_ns = int(1e9 * core_wait_s())
     _write_note(page_fd, "its exit handlers (atexit), or its children")
 
 

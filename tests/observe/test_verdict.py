@@ -13,13 +13,14 @@ SECONDS = 10.0
 
 
 def line(
-    *parts: tuple[float, int], cores: float = 64.0, cpu: float = 0.0
+    *parts: tuple[float, int], cores: float = 64.0, cpu: float = 0.0, waits: float = 0.0
 ) -> tuple[SegmentLoad, ...]:
     """Segments of a pipeline in its steady state.
 
     Args:
         parts: of each segment, the seconds an item takes, and its workers.
         cpu: which part of that time needs a core.
+        waits: in which part of it there is none.
     """
     rate = min(n / item_s for item_s, n in parts)
     needs = sum(rate * item_s * cpu for item_s, _ in parts)
@@ -41,6 +42,7 @@ def line(
                 starved_s=rest_s if i > slowest else 0.0,
                 blocked_s=rest_s if i <= slowest else 0.0,
                 cpu_s=busy_s * cpu,
+                core_wait_s=busy_s * waits,
             )
         )
     return tuple(found)
@@ -100,9 +102,19 @@ def test_a_machine_that_is_full_is_said_and_no_workers_are_asked_for() -> None:
 
 
 def test_a_machine_that_others_have_filled_is_no_fault_of_the_pipeline() -> None:
-    found = verdict(line((0.01, 1), (0.02, 1), cpu=0.1), 8, idle=0.01)
+    found = verdict(line((0.01, 1), (0.02, 1), cpu=0.1, waits=0.6), 8, idle=0.01)
     assert found is not None and found.workers is None
     assert "full with other work (this run gets 0.1 of 8 cores)" in str(found)
+    idle = verdict(line((0.01, 1), (0.02, 1), cpu=0.1, waits=0.6), 8, idle=7.5)
+    assert idle is not None and idle.workers == 2  # it has waited behind its own
+
+
+@given(st.lists(PARTS, min_size=2, max_size=6), st.floats(0, 8))
+def test_who_mostly_sleeps_is_promised_the_same_on_a_busy_machine(
+    parts: list[tuple[float, int]], idle: float
+) -> None:
+    quiet = verdict(line(*parts, cpu=0.002, waits=0.02), 8)
+    assert verdict(line(*parts, cpu=0.002, waits=0.02), 8, idle=idle) == quiet
 
 
 def test_nothing_is_said_where_nothing_limits() -> None:

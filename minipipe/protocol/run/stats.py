@@ -44,6 +44,7 @@ class WorkerStats:
     # Of its process, as seen last; 0 of the caller's loop, and inline.
     cpu_s: float = 0.0  # of all its threads, since its start
     memory_bytes: int = 0  # of its own: without what lies in files and shared memory
+    core_wait_s: float = 0.0  # its main thread was ready to run, and had no core; 0: unknown, too
     bytes_in: int = 0  # what came, as it lies in memory: of a slot of shared memory all of it
     bytes_out: int = 0  # what it has sent
     failed: int = 0  # calls that raised, and items that could not be read, or not be sent
@@ -108,6 +109,7 @@ class WorkerStats:
             messages_in=self.messages_in + later.messages_in,
             messages_out=self.messages_out + later.messages_out,
             cpu_s=self.cpu_s + later.cpu_s,
+            core_wait_s=self.core_wait_s + later.core_wait_s,
             bytes_in=self.bytes_in + later.bytes_in,
             bytes_out=self.bytes_out + later.bytes_out,
             failed=self.failed + later.failed,

@@ -47,6 +47,7 @@ class Usage:
 
     cpu_s: float = 0.0  # of all its threads, and of children that it has waited for
     memory_bytes: int = 0  # of its own: without what lies in files and shared memory
+    core_wait_s: float = 0.0  # its main thread was ready to run, and had no core
 
 
 # As a call: a worker has not come out of its start.
@@ -82,6 +83,7 @@ class VitalSigns:
     messages_in: int = 0
     messages_out: int = 0
     cpu_ns: int = 0  # of its process, and the children that it has waited for; written at its end
+    core_wait_ns: int = 0  # of its main thread, which was ready to run; written at its end
     number: int | None = None  # of the item in its functor
     origin: int = 0  # the worker that numbered it
     beside: tuple[Leaf, ...] = ()  # items in its functor at the same time, in other threads
