@@ -16,12 +16,14 @@ class SegmentFacts:
         kind: "source", "transform", "regulator", "sink" or "caller".
         scalable: whether it may have more workers than it has.
         length: how many items it makes, where a Source knows.
+        writable: it gets copies of arrays, to write into.
     """
 
     name: str
     kind: str
     scalable: bool = True
     length: int | None = None
+    writable: bool = False
 
 
 @frozen
@@ -43,6 +45,9 @@ class SegmentLoad:
     queued: int = 0
     dropped: int = 0
     deaths: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    writable: bool = False
 
     @property
     def items(self) -> int:
@@ -76,6 +81,9 @@ class SegmentLoad:
             self.queued,
             self.dropped,
             self.deaths,
+            self.bytes_in - earlier.bytes_in,
+            self.bytes_out - earlier.bytes_out,
+            self.writable,
         )
 
 
@@ -107,4 +115,7 @@ def _load(fact: SegmentFacts, workers: Iterable[WorkerStats]) -> SegmentLoad:
         sum(w.queued_items for w in workers),
         sum(w.dropped for w in workers),
         sum(w.workers for w in workers if w.state == "died"),
+        sum(w.bytes_in for w in workers),
+        sum(w.bytes_out for w in workers),
+        fact.writable,
     )

@@ -25,6 +25,9 @@ MOST = 8  # times as many workers as now, at most, are suggested
 LITTLE = 1.1  # a gain below is none
 TINY_S = 100e-6  # of the user's work an item: less than what it costs to hand it over, or about
 TINY_SHARE = 0.5
+LARGE_BYTES = 64 * 1024  # of an item: it is not the number of items that costs
+COPIED_BYTES_S = 12e9  # one core copies no more than about this in a second
+COPIED_SHARE = 0.1  # of its time: from here on a copy is worth a word
 
 
 @frozen
@@ -87,19 +90,21 @@ def verdict(
     most = busy[at] / next_busy if next_busy > 0 else math.inf
     workers = math.ceil(its.workers * min(most, MOST) - 1e-6)
     gain = min(workers / its.workers, most)
-    head = f"bottleneck: {its.name!r} ({busy[at]:.0%} busy{_others(segments, at)})."
+    wanted: int | None = None
     if tiny:
-        return Verdict(its.name, busy[at], its.workers, None, 1.0, limit, f"{head} {tiny}")
-    if gain < LITTLE:
+        gain, rest = 1.0, tiny
+    elif gain < LITTLE:
         rest = f"{limit} limits right behind it ({next_busy:.0%} busy)."
-        return Verdict(its.name, busy[at], its.workers, None, gain, limit, f"{head} {rest}")
-    if not its.scalable:
+    elif not its.scalable:
         rest = _not_scalable(its, most, limit)
-        return Verdict(its.name, busy[at], its.workers, None, gain, limit, f"{head} {rest}")
-    now = f"{workers} workers instead of {its.workers}"
-    then = f", then {limit} limits" if workers < its.workers * MOST else ""
-    rest = f"{now} would make it {gain:.1f} times faster{then}."
-    return Verdict(its.name, busy[at], its.workers, workers, gain, limit, f"{head} {rest}")
+    else:
+        wanted = workers
+        now = f"{workers} workers instead of {its.workers}"
+        then = f", then {limit} limits" if workers < its.workers * MOST else ""
+        rest = f"{now} would make it {gain:.1f} times faster{then}."
+    head = f"bottleneck: {its.name!r} ({busy[at]:.0%} busy{_others(segments, at)})."
+    text = " ".join(filter(None, (head, rest, _copied(its))))
+    return Verdict(its.name, busy[at], its.workers, wanted, gain, limit, text)
 
 
 def _others(segments: Sequence[SegmentLoad], at: int) -> str:
@@ -130,9 +135,8 @@ def _full(
             f"takes {most.cpu_s / all_s:.0%} of that): more workers would not make it faster, less "
             "work an item would."
         )
-    if tiny:
-        text = f"{text} {tiny}"
     its = segments[at]
+    text = " ".join(filter(None, (text, tiny, _copied(its))))
     return Verdict("", busy, its.workers, None, 1.0, "the machine", text)
 
 
@@ -142,12 +146,29 @@ def _tiny(its: SegmentLoad) -> str:
     if not its.items or at_work_s <= 0:
         return ""
     busy_s = its.busy_s / its.items
+    if max(its.bytes_in, its.bytes_out) > LARGE_BYTES * its.items:
+        return ""
     if busy_s > TINY_S or its.own_s < TINY_SHARE * at_work_s:
         return ""
     own_us, busy_us = 1e6 * its.own_s / its.items, 1e6 * busy_s
     return (
         f"Its items are too small: {busy_us:.0f} us of work each, and {own_us:.0f} us to hand "
         "them over; put them together (batch=, mp.Batch)."
+    )
+
+
+def _copied(its: SegmentLoad) -> str:
+    """What to say of copies that it gets of large arrays; empty: they cost next to nothing."""
+    at_work_s = its.busy_s + its.own_s
+    if not its.writable or not its.items or its.bytes_in < LARGE_BYTES * its.items:
+        return ""
+    share = its.bytes_in / COPIED_BYTES_S / at_work_s if at_work_s > 0 else 0.0
+    if share < COPIED_SHARE:
+        return ""
+    return (
+        f"At least {min(share, 1.0):.0%} of its time goes to copies for it to write into "
+        f"(writable=True; {its.bytes_in / its.items / 1e6:.1f} MB an item): if it only reads, "
+        "leave that away."
     )
 
 

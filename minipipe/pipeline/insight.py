@@ -58,7 +58,16 @@ class Insight:
 
 def segment_facts(graph: Graph) -> tuple[SegmentFacts, ...]:
     """What is known of its segments before they run."""
-    return tuple(SegmentFacts(s.name, s.kind, _is_scalable(s), _length(s)) for s in graph.segments)
+    return tuple(
+        SegmentFacts(
+            s.name,
+            s.kind,
+            _is_scalable(s),
+            _length(s),
+            writable=s.declared is not None and s.declared.writable,
+        )
+        for s in graph.segments
+    )
 
 
 def _is_scalable(segment: GraphSegment) -> bool:

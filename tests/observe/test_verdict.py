@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minipipe.observe.load import SegmentLoad
-from minipipe.observe.verdict import LITTLE, MOST, verdict
+from minipipe.observe.verdict import (
+    COPIED_BYTES_S,
+    COPIED_SHARE,
+    LARGE_BYTES,
+    LITTLE,
+    MOST,
+    verdict,
+)
 
 SECONDS = 10.0
 
@@ -147,6 +156,36 @@ def test_items_that_are_too_small_are_said_to_be() -> None:
     found = verdict((source, work), 64)
     assert found is not None and found.workers is None
     assert "too small: 0 us of work each, and 2 us" in str(found)
+
+
+def test_large_items_are_not_said_to_be_too_small_whatever_it_costs_to_hand_them_over() -> None:
+    load = SegmentLoad("load", "source", False, 1, 0, 10**4, busy_s=0.3, blocked_s=2.0)
+    for bytes_in, bytes_out, is_said in ((10**9, 0, False), (0, 10**9, False), (10**6, 8, True)):
+        its = SegmentLoad("f", "transform", True, 1, 10**4, 10**4, busy_s=0.5, own_s=1.8)
+        found = verdict((load, replace(its, bytes_in=bytes_in, bytes_out=bytes_out)), 64)
+        assert found is not None and ("too small" in str(found)) is is_said
+
+
+@given(
+    st.booleans(),
+    st.floats(0.0, 10.0),
+    st.floats(0.01, 10.0),
+    st.integers(0, 10**12),
+    st.booleans(),
+)
+def test_copies_to_write_into_are_named_where_they_take_time_for_sure(
+    writable: bool, busy_s: float, own_s: float, bytes_in: int, full: bool
+) -> None:
+    its = SegmentLoad("f", "transform", True, 1, 1000, 1000, busy_s, own_s=own_s, cpu_s=2.0 * full)
+    its = replace(its, bytes_in=bytes_in, writable=writable)
+    found = verdict((its,), 64, idle=0.0 if full else 64.0)
+    if found is None:
+        return
+    share = bytes_in / COPIED_BYTES_S / (busy_s + own_s)
+    is_said = "copies for it to write into (writable=True" in str(found)
+    assert is_said == (writable and share >= COPIED_SHARE and bytes_in >= LARGE_BYTES * 1000)
+    if is_said:
+        assert f"At least {min(1.0, share):.0%}" in str(found)
 
 
 @pytest.mark.parametrize(
