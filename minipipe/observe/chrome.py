@@ -46,10 +46,15 @@ def events(timeline: Timeline) -> Iterator[Event]:
         yield {**about, "name": "process_sort_index", "args": {"sort_index": place}}
     names = {track.ident: track.worker for track in timeline.tracks}
     places = {name: place for place, name in enumerate(timeline.segments, 1)}
-    for track in timeline.tracks:
+    next_tid = max(names, default=0) + 1  # of the threads of workers
+    for place, track in enumerate(timeline.tracks):
         where = {"pid": places[track.segment], "tid": track.ident}
-        name = f"{track.worker} (pid {track.pid})" if track.pid else track.worker
-        yield {"ph": "M", **where, "name": "thread_name", "args": {"name": name}}
+        if track.thread:
+            where["tid"], next_tid = next_tid, next_tid + 1
+        name = f"{track.name} (pid {track.pid})" if track.pid else track.name
+        about = {"ph": "M", **where}
+        yield {**about, "name": "thread_name", "args": {"name": name}}
+        yield {**about, "name": "thread_sort_index", "args": {"sort_index": place}}
         yield from _events_of(track, where, timeline, names)
 
 

@@ -70,7 +70,7 @@ def _draw(axes: Axes, timeline: Timeline, wide_s: float) -> None:
     for row, track in enumerate(timeline.tracks):
         _draw_track(axes, row, track, timeline, place, wide_s)
     axes.set_ylim(len(timeline.tracks) - 0.4, -0.6)
-    names = [track.worker.replace("$", r"\$") for track in timeline.tracks]
+    names = [track.name.replace("$", r"\$") for track in timeline.tracks]
     axes.set_yticks(range(len(timeline.tracks)), names)
     axes.tick_params(left=False, labelsize=9)
     axes.set_axisbelow(True)

@@ -210,7 +210,7 @@ def _track_data(
     gone_ns = timeline.ended_ns if track.gone_ns is None else track.gone_ns
     return {
         "segment": timeline.segments.index(track.segment),
-        "name": track.worker,
+        "name": track.name,
         "pid": track.pid,
         "born": _us(track.born_ns - began_ns) if track.born_ns else -1,
         "gone": _us(gone_ns - began_ns),

@@ -56,13 +56,15 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One worker.
+    """One worker, or one of the threads that call its functor.
 
     Attributes:
+        ident: of the worker.
         born_ns: when it began to start; 0: it never came so far.
         gone_ns: when its process had ended; None: it is there still.
         end: how it ended ("gone", "died"), or "running".
         spans: in order, none over another.
+        thread: of the worker's, from 1 on, whose calls alone these are; 0: it is all of the worker.
     """
 
     ident: int
@@ -73,6 +75,12 @@ class Track:
     gone_ns: int | None
     end: str
     spans: tuple[Span, ...]
+    thread: int = 0
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return f"{self.worker} thread {self.thread}" if self.thread else self.worker
 
 
 @dataclass(frozen=True, slots=True)

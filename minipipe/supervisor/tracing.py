@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from minipipe.graph import Graph
+from minipipe.graph import Graph, GraphSegment
 from minipipe.observe.span_buffer import SpanBuffer, room_of, size_bytes, unpacked, used
 from minipipe.observe.timeline import Span, Timeline, Track, resolved
 from minipipe.observe.trace_wish import write_trace
@@ -34,15 +34,23 @@ class _Kept:
     end: str
     records: bytes
     last: Span | None  # that it was at
+    threads: tuple[bytes, ...] = ()  # the records of each, if several call its functor
 
-    def track(self) -> Track:
+    @property
+    def size_bytes(self) -> int:
+        """How much room it takes."""
+        return len(self.records) + sum(map(len, self.threads))
+
+    def tracks(self) -> Iterator[Track]:
         """The same, unpacked."""
         spans = resolved(unpacked(self.records))
         last = self.last
         if last is not None and (not spans or spans[-1].end_ns <= last.begin_ns):
             spans = (*spans, last)
         about = (self.ident, self.segment, self.worker, self.pid)
-        return Track(*about, self.born_ns, self.gone_ns, self.end, spans)
+        yield Track(*about, self.born_ns, self.gone_ns, self.end, spans)
+        for thread, records in enumerate(self.threads, 1):
+            yield Track(*about, 0, self.gone_ns, self.end, resolved(unpacked(records)), thread)
 
 
 class Tracing:
@@ -57,7 +65,7 @@ class Tracing:
 
     def __init__(self, graph: Graph, path: str | None = None) -> None:
         self._path = path
-        self.room = room_of(sum(segment.n_processes for segment in graph.segments))
+        self.room = room_of(sum(s.n_processes * (1 + _threads(s)) for s in graph.segments))
         self._segments = tuple(segment.name for segment in graph.segments)
         self._directory = ""
         self._handles: Callable[[], Iterable[WorkerHandle]] = tuple
@@ -114,9 +122,9 @@ class Tracing:
             for handle in self._handles():
                 if handle.ident not in known:
                     known[handle.ident] = self._of(handle, now_ns, None)
-        tracks = [kept.track() for kept in known.values()]
+        tracks = [track for kept in known.values() for track in kept.tracks()]
         place = {name: place for place, name in enumerate(self._segments)}
-        tracks.sort(key=lambda track: (place[track.segment], track.worker, track.ident))
+        tracks.sort(key=lambda t: (place[t.segment], t.worker, t.ident, t.thread))
         return Timeline(self._began_ns, now_ns, self._segments, tuple(tracks), forgotten)
 
     def _keep(self, handle: WorkerHandle) -> None:
@@ -125,14 +133,15 @@ class Tracing:
         kept = self._of(handle, now_ns, now_ns)
         with self._lock:
             before = self._past.pop(handle.ident, None)  # of an attempt to start it otherwise
-            self._past_bytes += len(kept.records) - (0 if before is None else len(before.records))
+            self._past_bytes += kept.size_bytes - (0 if before is None else before.size_bytes)
             self._past[handle.ident] = kept
             while self._past_bytes > KEPT_BYTES and len(self._past) > 1:
                 lost = self._past.pop(next(iter(self._past)))
-                self._past_bytes -= len(lost.records)
+                self._past_bytes -= lost.size_bytes
                 self._forgotten += 1
         if self._directory:
-            Path(trace_file(self._directory, handle.ident)).unlink(missing_ok=True)
+            for thread in range(_threads(handle.segment) + 1):
+                Path(trace_file(self._directory, handle.ident, thread)).unlink(missing_ok=True)
 
     def _of(self, handle: WorkerHandle, now_ns: int, gone_ns: int | None) -> _Kept:
         born_ns, records = used(self._memory(handle))
@@ -141,16 +150,23 @@ class Tracing:
         end = "died" if died else "running" if gone_ns is None else "gone"
         last = _last(handle.vitals.signs(), now_ns)
         about = (handle.ident, handle.segment.name, handle.name, handle.pid)
-        return _Kept(*about, born_ns, gone_ns, end, records, last)
+        threads = range(1, _threads(handle.segment) + 1)
+        of_threads = tuple(used(self._memory(handle, thread))[1] for thread in threads)
+        return _Kept(*about, born_ns, gone_ns, end, records, last, of_threads)
 
-    def _memory(self, handle: WorkerHandle) -> bytes:
+    def _memory(self, handle: WorkerHandle, thread: int = 0) -> bytes:
         """What it has written down, as it is; nothing, if it never came so far."""
         if handle.member.is_caller:
             return b"" if self._caller is None else bytes(self._caller)
         try:
-            return Path(trace_file(self._directory, handle.ident)).read_bytes()
+            return Path(trace_file(self._directory, handle.ident, thread)).read_bytes()
         except OSError:
             return b""  # not yet; or the directory was removed, and the run ends with that
+
+
+def _threads(segment: GraphSegment) -> int:
+    """How many threads of a worker call its functor, if that is not its main one."""
+    return segment.threads if segment.threads > 1 else 0
 
 
 def _last(signs: VitalSigns, now_ns: int) -> Span | None:

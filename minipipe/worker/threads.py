@@ -7,14 +7,19 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minipipe.process.seeds import Randomness, current, use_in_thread
 from minipipe.protocol.delivery.paths import Leaf
+from minipipe.protocol.run.vital_signs import Activity
 from minipipe.stream.under_way import CallTable
 from minipipe.worker.functor_runner import FunctorRunner
 from minipipe.worker.hooks import Hook, hooks_of
 from minipipe.worker.spec import Task, WorkerSpec
+from minipipe.worker.trace import thread_traces
+
+if TYPE_CHECKING:
+    from minipipe.observe.span_buffer import SpanBuffer
 
 
 class Call:
@@ -46,7 +51,12 @@ def call_threads(runner: FunctorRunner, task: Task, spec: WorkerSpec) -> CallThr
     node = runner.node
     node.page.threads = task.threads
     made = CallThreads(
-        task.threads, node.page.table, hooks_of(spec), current(), runner.leave_if_forked
+        task.threads,
+        node.page.table,
+        hooks_of(spec),
+        current(),
+        runner.leave_if_forked,
+        thread_traces(spec, node, task.threads),
     )
     node.reception.wakers = made.filenos
     return made
@@ -61,6 +71,7 @@ class CallThreads:
         hooks: what is done around each call.
         randomness: that of the worker.
         forked: what to do with an error that comes out of a functor in a child that it forked.
+        spans: where each of them writes down its calls, if anybody wants to know.
     """
 
     def __init__(
@@ -70,7 +81,9 @@ class CallThreads:
         hooks: Sequence[Hook],
         randomness: Randomness,
         forked: Callable[[BaseException], None],
+        spans: Sequence[SpanBuffer] = (),
     ) -> None:
+        self._spans = spans
         self._table = table
         self._hooks = hooks
         self._forked = forked
@@ -134,7 +147,11 @@ class CallThreads:
             if os.getpid() != pid:
                 os._exit(0)  # a child that the functor has forked: it is no worker
             self._table.leave(place)
-            call.took_s = (time.monotonic_ns() - began_ns) / 1e9
+            ended_ns = time.monotonic_ns()
+            call.took_s = (ended_ns - began_ns) / 1e9
+            if self._spans:
+                origin, number, _ = call.leaf
+                self._spans[place].add(Activity.BUSY, began_ns, ended_ns, number + 1, origin)
             with self._lock:
                 # A byte is there if, and only if, a call is: one too many, and whoever waits would
                 # find it readable, and no call, again and again.

@@ -9,27 +9,44 @@ import logging
 import mmap
 import os
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from minipipe.process.describe import in_a_line
 from minipipe.stream import Node, records
 
 if TYPE_CHECKING:
+    from minipipe.observe.span_buffer import SpanBuffer
     from minipipe.worker.spec import WorkerSpec
 
 
-def trace_file(directory: str, ident: int) -> str:
-    """The file of a worker."""
-    return os.path.join(directory, f"trace-{ident}")
+def trace_file(directory: str, ident: int, thread: int = 0) -> str:
+    """The file of a worker, or of one of the threads that call its functor (from 1 on)."""
+    return os.path.join(directory, f"trace-{ident}.{thread}" if thread else f"trace-{ident}")
 
 
 def begin_trace(spec: WorkerSpec, node: Node) -> None:
     """From now on it is written down what this worker does, if that is wished, and possible."""
+    node.time_use.spans = _buffer(spec, node)
+
+
+def thread_traces(spec: WorkerSpec, node: Node, count: int) -> Sequence[SpanBuffer]:
+    """Where so many threads write down their calls, each in its own; none if nobody wishes that."""
+    made = []
+    for thread in range(1, count + 1):
+        buffer = _buffer(spec, node, thread)
+        if buffer is None:
+            return ()
+        made.append(buffer)
+    return made
+
+
+def _buffer(spec: WorkerSpec, node: Node, thread: int = 0) -> SpanBuffer | None:
     if spec.trace is None:
-        return
+        return None
     from minipipe.observe.span_buffer import SpanBuffer, size_bytes
 
-    path, size = trace_file(spec.directory, spec.ident), size_bytes(spec.trace)
+    path, size = trace_file(spec.directory, spec.ident, thread), size_bytes(spec.trace)
     try:
         fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
@@ -40,8 +57,8 @@ def begin_trace(spec: WorkerSpec, node: Node) -> None:
     except OSError as error:
         text = f"{spec.name}: there is no trace of it ({in_a_line(error)})"
         node.report(records.Log(logging.WARNING, text))
-        return
-    node.time_use.spans = SpanBuffer(memory, spec.trace, time.monotonic_ns())
+        return None
+    return SpanBuffer(memory, spec.trace, time.monotonic_ns())
 
 
 def _reserve(fd: int, size: int) -> None:

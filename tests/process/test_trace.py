@@ -63,6 +63,30 @@ def test_every_call_is_a_span_with_its_item_and_the_loop_has_its_own(tmp_path: P
     assert not spans(file, "died", "work")
 
 
+def test_each_thread_has_a_row_of_its_own_with_the_items_that_it_called(tmp_path: Path) -> None:
+    file = tmp_path / "trace.json"
+    pline = pipeline(slow, 60, n_processes=2, threads=3).run(trace=file)
+    assert sorted(pline) == list(range(60))
+    pline.close(TIMEOUT_S)
+    events = events_of(file)
+    names = {e["tid"]: e["args"]["name"] for e in events if e["name"] == "thread_name"}
+    threads = {tid for tid, name in names.items() if " thread " in name}
+    assert sorted(names[tid].partition(" (")[0] for tid in threads) == [
+        f"work/{worker} thread {thread}" for worker in (0, 1) for thread in (1, 2, 3)
+    ]
+    calls = [call for call in spans(file, "busy", "work") if call["tid"] in threads]
+    assert items(calls) == set(range(60)) and len(calls) == 60
+    assert all(call["dur"] >= 2000 and call["args"]["of"] == "load" for call in calls)
+    for tid in threads:  # one after the other
+        its = sorted((c["ts"], c["ts"] + c["dur"]) for c in calls if c["tid"] == tid)
+        assert all(first[1] <= then[0] + 0.01 for first, then in pairwise(its))
+    timeline = pline.timeline()
+    assert timeline is not None
+    rows = [track.name for track in timeline.tracks if track.segment == "work"]
+    assert rows[:2] == ["work/0", "work/0 thread 1"] and rows[4] == "work/1"
+    assert not spans(file, "died", "work")
+
+
 def test_nobody_who_has_not_asked_has_one() -> None:
     pline = pipeline(slow).run()
     assert list(pline) == list(range(30))
