@@ -34,6 +34,7 @@ from benchmarks import (
     sleeps,
     small_items,
     start_up,
+    tracing,
     wakeups,
     windows,
 )
@@ -61,6 +62,7 @@ SUITES: dict[str, Callable[..., list[Row]]] = {
     "recovery": recovery.rows,
     "older": older.rows,
     "predictions": predictions.rows,
+    "tracing": tracing.rows,
     "throughput": throughput.rows,
 }
 RESULTS = Path(__file__).parent / "results" / "spine.md"

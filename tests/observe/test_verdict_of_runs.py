@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,10 +30,8 @@ def test_the_slow_segment_is_named_and_how_many_workers_it_needs(
     pline.verdict()  # at any time
     pline.close()
     found = pline.verdict()
-    assert found is not None
-    # Others may keep the machine busy meanwhile; then that is said, and it is true.
-    if found.limit != "the machine":
-        assert found.bottleneck == "work" and found.workers is not None and found.workers >= 2
+    assert found is not None  # also if others keep the machine busy: it hardly needs a core
+    assert found.bottleneck == "work" and found.workers is not None and found.workers >= 2
     assert str(found) in caplog.messages
 
 
@@ -48,6 +47,8 @@ def test_what_costs_cpu_time_is_counted_to_the_end_of_the_process() -> None:
     pline.close()
     burnt = pline.stats()["burn"]
     assert 0.6 <= burnt.cpu_s <= 30 * burnt.busy_s
+    if Path("/proc/self/schedstat").exists():
+        assert burnt.core_wait_s > 0.0  # also after its end; nobody gets a core at once always
 
 
 def test_a_loop_that_takes_long_is_the_bottleneck(caplog: pytest.LogCaptureFixture) -> None:
@@ -56,7 +57,7 @@ def test_a_loop_that_takes_long_is_the_bottleneck(caplog: pytest.LogCaptureFixtu
         time.sleep(0.02)
     found = pline.verdict()
     assert found is not None
-    assert "in the loop" in str(found) or found.limit == "the machine"
+    assert found.bottleneck == "(caller)" and "in the loop" in str(found)
 
 
 def test_inline_nothing_is_said() -> None:
