@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Where this is set (in containers, mostly) each process would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo docs test coverage quick compiled check chaos differential soak bench bench-peers format clean
+.PHONY: demo docs test coverage quick compiled check chaos differential soak test-hosts bench bench-peers format clean
 
 demo: $(STAMP)
 	$(BIN)/python -m minipipe demo
@@ -73,6 +73,11 @@ differential: $(STAMP)
 soak: $(STAMP)
 	$(BIN)/python -m tests.soak $(if $(DEATHS),--deaths $(DEATHS)) \
 		$(if $(PASSES),--passes $(PASSES)) $(if $(SECONDS),--seconds $(SECONDS))
+
+# Links between hosts, longer than in the tests: make test-hosts CUTS=1000 SECONDS=600 SEED=1
+test-hosts: $(STAMP)
+	$(BIN)/python -m tests.hosts $(if $(CUTS),--cuts $(CUTS)) \
+		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

@@ -38,6 +38,7 @@ from minipipe.errors.options import (
 )
 from minipipe.errors.transport import (
     ItemTypeError,
+    JoinError,
     RecordError,
     RunDirectoryLostError,
     TokenError,
@@ -52,6 +53,7 @@ __all__ = [
     "FileReadError",
     "FunctorError",
     "ItemTypeError",
+    "JoinError",
     "LifecycleError",
     "MessageRefusedError",
     "MiniPipeError",

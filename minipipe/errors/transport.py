@@ -106,6 +106,23 @@ class TokenError(MiniPipeError, ValueError):
         return f"the token{self.where and f' from {self.where}'} {self.what}"
 
 
+class JoinError(MiniPipeError, ConnectionError):
+    """This host could not join a run.
+
+    Args:
+        where: the addresses of the token.
+        why: for each, or what the run has said.
+    """
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(where, why)
+        self.where = where
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"could not join the run at {self.where}: {self.why}"
+
+
 class RunDirectoryLostError(MiniPipeError, OSError):
     """Somebody has removed the run's directory while the run was on."""
 

@@ -54,6 +54,16 @@ class Admission:
             raise ValueError(f"a public key has {KEY_BYTES} bytes")
         self._refusal = b"400" if final else b"300"
 
+    def admit(self, key: bytes, user: str) -> None:
+        """Puts one more on the list, under this name.  (Any thread may: the watch reads it.)"""
+        if len(key) != KEY_BYTES:
+            raise ValueError(f"a public key has {KEY_BYTES} bytes")
+        self._users[key] = user
+
+    def dismiss(self, key: bytes) -> None:
+        """Takes one from the list: a connection that is there stays, the next one is refused."""
+        self._users.pop(key, None)
+
     def judge(self, mechanism: bytes, credentials: Sequence[bytes]) -> Ruling:
         """Whether who has proved to own this key is admitted."""
         if mechanism != b"CURVE" or len(credentials) != 1 or len(credentials[0]) != KEY_BYTES:

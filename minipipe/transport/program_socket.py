@@ -119,7 +119,7 @@ class ProgramSocket:
         try:
             self._socket.bind(address.text)
         except zmq.ZMQError as error:
-            raise TransportError(f"{self.plan} cannot bind: {_why_not_bound(error)}") from error
+            raise TransportError(f"{self.plan} cannot bind: {why_not_bound(error)}") from error
         if path is not None:
             status = os.stat(path)
             self._file = status.st_dev, status.st_ino
@@ -245,7 +245,8 @@ def _unread_bytes(fd: int) -> int:
         return 0  # it was closed just now
 
 
-def _why_not_bound(error: zmq.ZMQError) -> str:
+def why_not_bound(error: zmq.ZMQError) -> str:
+    """What libzmq means, for who has chosen the address."""
     if error.errno == errno.EADDRINUSE:
         return "the port is in use by another program (one end binds, the other connects)"
     if error.errno in (errno.ENODEV, errno.EADDRNOTAVAIL):

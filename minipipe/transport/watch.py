@@ -52,25 +52,36 @@ class SocketWatch:
         context: of the socket, and of no other one with a list of clients.
         where: the socket, for what is logged.
         curve: how it is secured.
+        admission: whom a server lets in, if that changes; None: the clients of `curve`.
+        lonely_s: so long without any peer, and that is said; None: it never is.
     """
 
     def __init__(
-        self, context: zmq.Context[Any], socket: zmq.Socket[Any], where: str, curve: Curve
+        self,
+        context: zmq.Context[Any],
+        socket: zmq.Socket[Any],
+        where: str,
+        curve: Curve,
+        *,
+        admission: Admission | None = None,
+        lonely_s: float | None = LONELY_S,
     ) -> None:
         self.peers: frozenset[int] = frozenset()
         self.ready = threading.Event()
         self._where = where
         self._is_client = isinstance(curve, CurveClient)
         self._log = StrangerLog(where)
-        self._admission: Admission | None = None
+        self._admission = admission
         self._zap: zmq.Socket[bytes] | None = None
         self._began_s = time.monotonic()
-        self._is_said = False  # that nobody is there
+        self._lonely_s = lonely_s or 0.0
+        self._is_said = lonely_s is None  # that nobody is there
         # All are made here, and handed over to the thread before it starts.
         self._monitor = socket.get_monitor_socket(_CAME | _LEFT | _READY | _FAILED | _DENIED)
-        if isinstance(curve, CurveServer):
+        if admission is None and isinstance(curve, CurveServer):
             keys = [raw_key(key, "a client's key") for key in curve.clients]
             self._admission = Admission(keys)
+        if self._admission is not None:
             self._zap = context.socket(zmq.ROUTER)
             self._zap.setsockopt(zmq.LINGER, 0)
             self._zap.bind(ZAP_ENDPOINT)
@@ -141,7 +152,7 @@ class SocketWatch:
     def _timeout_ms(self) -> int | None:
         due = [] if (due_s := self._log.due_at_s()) is None else [due_s]
         if not self._is_said:
-            due.append(self._began_s + LONELY_S)
+            due.append(self._began_s + self._lonely_s)
         left_s = min(due, default=None)
         return None if left_s is None else max(0, int((left_s - time.monotonic()) * 1000) + 1)
 
@@ -149,12 +160,12 @@ class SocketWatch:
         now_s = time.monotonic()
         for line in self._log.due(now_s):
             logger.warning("%s", line)
-        if not self._is_said and (self.ready.is_set() or now_s - self._began_s >= LONELY_S):
+        if not self._is_said and (self.ready.is_set() or now_s - self._began_s >= self._lonely_s):
             self._is_said = True
             if not self.ready.is_set():
                 logger.warning(
                     "%s: nobody is there yet, after %.0f s (one end binds, the other connects)",
-                    *(self._where, LONELY_S),
+                    *(self._where, self._lonely_s),
                 )
 
 

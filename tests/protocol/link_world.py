@@ -54,6 +54,7 @@ class World:
         self.queues: list[list[deque[Frame]]] = [[deque() for _ in range(lanes)] for _ in SIDES]
         self.up = self.wanted = False
         self.sent = [0, 0]
+        self.said = [False, False]  # that nothing more is sent
         self.delivered = [0, 0]  # to this side
         self.handed = [0, 0]
         self.released = [0, 0]  # of this side's messages
@@ -68,6 +69,7 @@ class World:
         assert number == self.sent[side]
 
     def end(self, side: int) -> None:
+        self.said[side] = True
         self.links[side].end()
 
     def put(self, side: int, lane: int = 0) -> bool:
@@ -134,6 +136,7 @@ class World:
                 case Ended():
                     assert self.handed[1 - side] == self.sent[side], "it has all"
                     assert self.delivered[side] == self.sent[1 - side]
+                    assert self.said[1 - side], "that it sends nothing more"
                     self.ended[side] = True
                 case Lost(why):
                     self.lost[side] = why

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from minipipe.protocol.flow import link_ways
 from minipipe.protocol.flow.link import Link, Patience
-from minipipe.protocol.flow.link_actions import Connect, Disconnect, GoOn, Hold, Lost, Release
+from minipipe.protocol.flow.link_actions import (
+    Connect,
+    Disconnect,
+    Ended,
+    GoOn,
+    Hold,
+    Lost,
+    OtherEnded,
+    Release,
+)
 from minipipe.protocol.flow.link_frames import Acknowledge, Beat, Farewell, Message, Resume
 from minipipe.protocol.flow.link_ways import Received, Sent
 from tests.protocol.link_world import SIDES, World, moves
@@ -116,6 +125,35 @@ def test_each_rule_is_needed(
 def test_a_drawn_course_delivers_once_and_in_order(
     seed: int, lanes: int, messages: int, cuts: int
 ) -> None:
+    world = drawn(seed, lanes, messages, cuts, steps=30_000)
+    assert world.lost == ["", ""]
+    assert all(world.ended)
+    assert world.sent == world.delivered == world.handed == world.released == [messages] * 2
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 1 << 32),
+    messages=st.integers(0, 3),
+    cuts=st.integers(0, 2),
+    steps=st.integers(0, 200),
+)
+def test_who_is_cut_off_for_good_is_lost_or_had_ended(
+    seed: int, messages: int, cuts: int, steps: int
+) -> None:
+    world = drawn(seed, 1, messages, cuts, steps)
+    world.cut()
+    for _ in range(40):
+        world.now_s += 1.0
+        for side in SIDES:
+            world.passes(side)  # where it is asserted that an end is none too early
+        world.cut()
+    for side in SIDES:
+        assert world.ended[side] != bool(world.lost[side])
+
+
+def drawn(seed: int, lanes: int, messages: int, cuts: int, steps: int) -> World:
+    """A world after so many steps of any kind, or at the end of its link."""
     world = World(patience=Patience(), lanes=lanes, window_bytes=100)
     random = Random(seed)
     for _ in range(30_000):
@@ -144,9 +182,7 @@ def test_a_drawn_course_delivers_once_and_in_order(
             world.cut()
         for one in SIDES:
             world.passes(one)
-    assert world.lost == ["", ""]
-    assert all(world.ended)
-    assert world.sent == world.delivered == world.handed == world.released == [messages] * 2
+    return world
 
 
 # ------------------------------------------------------------------------ by hand
@@ -221,6 +257,25 @@ def test_silence_replaces_the_connection_then_holds_then_loses() -> None:
     assert times[Lost] == pytest.approx(15.0)
 
 
+def test_who_has_nothing_more_to_say_still_loses_the_other_end() -> None:
+    link = connected()
+    link.end()
+    assert link.next_frame(0.0) == Farewell("")
+    done = pass_until(link, 0.0, 20.0)
+    assert isinstance(done[-1][1], Lost)
+
+
+def test_an_end_stays_until_the_other_one_has_heard_it() -> None:
+    link = connected()
+    link.end()
+    assert link.next_frame(0.0) == Farewell("")
+    assert link.arrived(Farewell(""), 0.0) == [OtherEnded()]
+    assert link.next_frame(0.0) == Farewell("", heard=True)
+    assert link.passed(0.1) == []
+    assert link.arrived(Farewell("", heard=True), 0.1) == []
+    assert link.passed(0.1) == [Ended()]
+
+
 def test_who_is_heard_again_goes_on() -> None:
     link = connected()
     done = pass_until(link, 0.0, 11.0)
@@ -233,9 +288,19 @@ def test_who_is_heard_again_goes_on() -> None:
 def test_who_was_asleep_reads_first_and_does_not_give_up() -> None:
     link = connected()
     assert link.passed(100.0) == [Hold()]
-    assert link.arrived(Beat(), 100.01) == [GoOn()]
-    assert link.passed(100.02) == []
+    link.next_frame(100.0)
+    assert 100.5 < link.due_s < 103.0
+    assert link.passed(102.0) == []  # what has come is still on its way from the socket
+    assert link.arrived(Beat(), 102.1) == [GoOn()]
+    assert link.passed(104.0) == []
     assert not link.is_over
+
+
+def test_who_was_asleep_and_hears_nothing_then_gives_up() -> None:
+    link = connected()
+    assert link.passed(100.0) == [Hold()]
+    (time_s, lost) = pass_until(link, 100.0, 110.0)[-1]
+    assert time_s == pytest.approx(103.0) and isinstance(lost, Lost)
 
 
 def test_attempts_to_connect_are_repeated_with_patience() -> None:

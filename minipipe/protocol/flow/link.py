@@ -12,8 +12,8 @@ end that was given up in error hears so as soon as it is heard again.
 An end decides, its driver acts: that makes connections (a broken one is dropped with all that is in
 its queues, and nothing of it is given to `arrived` afterwards), asks for a frame whenever the
 connection takes one, and calls `passed` when `due_s` says.  Time is one that goes on while the
-machine sleeps (CLOCK_BOOTTIME).  No driver exists yet: links join the hosts of a run, and a run has
-one host so far.
+machine sleeps (CLOCK_BOOTTIME).  The driver is `transport/hosts/link_end.py`.  Nothing in the
+package makes links yet: they join the hosts of a run, and a run has one host so far.
 """
 
 from __future__ import annotations
@@ -103,12 +103,15 @@ class Link:
         self._connected_by_s: float | None = None  # or this attempt has failed
         # --- signs of life
         self._heard_s = self._said_s = self._opened_s = self._passed_s = now_s
+        self._judges_s = now_s  # until then it was asleep too shortly ago
         self._holding = False
         # --- its end
         self._over: str | None = None  # why nothing more is said; "": all is well
         self._owes_farewell = False
         self._ending = self._other_ended = False
-        self._said_end = self._says_end = False  # ever; on this connection
+        self._other_heard = False  # the other end has heard that of this one
+        self._said_heard = False  # the other end was told, perhaps in vain, that its own was heard
+        self._says_end: Farewell | None = None  # what was said of it on this connection
 
     # ------------------------------------------------------------------ sending
     @property
@@ -130,6 +133,10 @@ class Link:
         """Nothing more will be sent: says so when all of it has arrived."""
         self._ending = True
 
+    def give_up(self, why: str) -> list[Action]:
+        """This end is of no use any more: the other one is told why."""
+        return [] if self.is_over else self._lose(why)
+
     def handed_over(self, number: int, now_s: float) -> None:
         """All messages up to this one are with those whom they are for."""
         self._received.handed_over(number, now_s)
@@ -144,7 +151,7 @@ class Link:
     def _next_frame(self, now_s: float) -> Frame | None:
         if self._over is not None:
             owes, self._owes_farewell = self._owes_farewell, False
-            return Farewell(self._over) if owes else None
+            return Farewell(self._over, heard=not self._over) if owes else None
         if self._owes_resume:
             self._owes_resume = False
             return Resume(self._incarnation, self._other, self._received.last)
@@ -154,16 +161,18 @@ class Link:
             return Acknowledge(number)
         if (message := self._sent.take()) is not None:
             return message
-        has_all = self._sent.acknowledged == self._sent.last
-        if self._ending and has_all and self._received.all_told and not self._says_end:
-            self._said_end = self._says_end = True
-            return Farewell("")
+        if self._has_done:
+            farewell = Farewell("", heard=self._other_ended)
+            if farewell != self._says_end:
+                self._says_end = farewell
+                self._said_heard |= farewell.heard
+                return farewell
         return Beat() if now_s >= self._said_s + self._patience.beat_s else None
 
     # ------------------------------------------------------------ the connection
     def opened(self, now_s: float) -> None:
         """A connection is there."""
-        self._up, self._resumed, self._says_end = True, False, False
+        self._up, self._resumed, self._says_end = True, False, None
         self._retry_at_s = self._connected_by_s = None
         self._said_s = self._opened_s = now_s
         self._owes_resume, self._owes_farewell = not self.is_over, self.is_over
@@ -187,6 +196,7 @@ class Link:
         if isinstance(frame, Farewell) and self._other:  # maybe all that it has to say on this one
             actions: list[Action] = [] if self._other_ended else [OtherEnded()]
             self._other_ended = True
+            self._other_heard |= frame.heard
             return self._is_heard(now_s) + actions
         if not self._resumed:
             return self._disconnect("it began with something else than where it is", now_s)
@@ -199,6 +209,12 @@ class Link:
             if self._sent.release(frame.number):
                 actions.append(Release(frame.number))
         return actions
+
+    @property
+    def _has_done(self) -> bool:
+        """Whether nothing more will be sent, and all of it has arrived."""
+        has_all = self._sent.acknowledged == self._sent.last
+        return self._ending and has_all and self._received.all_told
 
     def _resume(self, frame: Resume, now_s: float) -> list[Action]:
         if self._other not in (0, frame.incarnation) or frame.other not in (0, self._incarnation):
@@ -236,14 +252,14 @@ class Link:
         if self.is_over:
             return float("inf")
         patience = self._patience
-        times = [
-            self._passed_s + patience.silent_s / 2,  # or it would seem to have been asleep
-            self._heard_s + (patience.lost_after_s if self._holding else patience.hold_s),
-        ]
-        if self._said_end and self._other_ended:
+        ends_s = max(self._judges_s, self._heard_s + patience.lost_after_s)
+        times = [self._passed_s + patience.silent_s / 2]  # or it would seem to have been asleep
+        times.append(ends_s if self._holding else self._heard_s + patience.hold_s)
+        if self._said_heard and self._other_heard:
             times.append(self._passed_s)
         if self._up:
-            times.append(max(self._heard_s, self._opened_s) + patience.silent_s)
+            began_s = max(self._heard_s, self._opened_s)
+            times.append(max(self._judges_s, began_s + patience.silent_s))
             times.append(self._said_s + patience.beat_s)
         others = (self._retry_at_s, self._connected_by_s, self._received.tell_by_s)
         return min([*times, *(time_s for time_s in others if time_s is not None)])
@@ -254,8 +270,8 @@ class Link:
         self._passed_s = now_s
         if self.is_over:
             return []
-        if self._said_end and self._other_ended:
-            # Known only here, some time after both were said: the frame may take a moment to go.
+        if self._said_heard and self._other_heard:
+            # Known only here, some time after that was said: the frame may take a moment to go.
             self._over = ""
             return [Ended()]
         patience, actions = self._patience, list[Action]()
@@ -265,14 +281,15 @@ class Link:
             actions.append(Hold())
         if slept:
             # This process was not running, or the machine slept: what the other end has said in
-            # the meantime lies in the socket, and has to be read first.
-            return actions
-        if silence_s >= patience.lost_after_s:
-            if self._said_end:  # it has all, and was about to end
+            # the meantime lies in the socket, or comes by the next connection.
+            self._judges_s = now_s + patience.silent_s
+        judges = now_s >= self._judges_s
+        if judges and silence_s >= patience.lost_after_s:
+            if self._has_done and self._other_ended:  # it may have gone; nothing is missing
                 self._over = ""
                 return [*actions, Ended()]
             return [*actions, *self._lose(f"it was silent for {silence_s:.1f} s")]
-        if self._up and now_s >= max(self._heard_s, self._opened_s) + patience.silent_s:
+        if judges and self._up and now_s >= max(self._heard_s, self._opened_s) + patience.silent_s:
             actions += self._disconnect(f"it was silent for {silence_s:.1f} s", now_s)
         if self._connected_by_s is not None and now_s >= self._connected_by_s:
             actions += self._disconnect("nobody has answered", now_s)

@@ -47,9 +47,11 @@ class Farewell:
 
     Attributes:
         why: "" at a good end, for which all that was sent has been acknowledged.
+        heard: at a good end: that of the other one, too, has arrived.
     """
 
     why: str
+    heard: bool = False
 
 
 Frame = Resume | Message | Acknowledge | Beat | Farewell

@@ -1,0 +1,157 @@
+"""Messages of a link, cut into pieces and put together again.
+
+A connection delivers a message when all of it has come, and until then its other end seems to be
+silent: 64 MiB over a slow line would cut it, and then again, for ever.  So a message goes in
+pieces, each of which is a sign of life, and no frame of a connection is larger than a piece: what
+a stranger can make a socket allocate is bounded by that.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from minipipe.errors import WireFormatError
+
+Buffer: TypeAlias = "bytes | bytearray | memoryview"
+
+PIECE_BYTES = 1 << 18
+MAX_FRAMES = 1 << 14  # of a message: their sizes, in the head of its first piece, have half a piece
+MAX_MESSAGE_BYTES = 1 << 34
+HEAD_BYTES = 64  # what a piece costs beside what is in it: empty ones fill a window, too
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a message, of at most `PIECE_BYTES`.
+
+    Attributes:
+        sizes: of all frames of the message, in its first piece; None: it goes on with one.
+        chunks: consecutive parts of the frames; none of them is of two frames.
+    """
+
+    sizes: tuple[int, ...] | None
+    chunks: tuple[memoryview, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """As it counts for the window of a link."""
+        return HEAD_BYTES + sum(map(len, self.chunks))
+
+
+def cut(frames: Sequence[Buffer], piece_bytes: int = PIECE_BYTES) -> Iterator[Piece]:
+    """The pieces of a message.
+
+    Raises:
+        ValueError: it has too many frames, or is too large.
+    """
+    views = [memoryview(frame).cast("B") for frame in frames]
+    sizes: tuple[int, ...] | None = tuple(map(len, views))
+    if len(views) > MAX_FRAMES or sum(map(len, views)) > MAX_MESSAGE_BYTES:
+        raise ValueError(
+            f"a message of a link has at most {MAX_FRAMES} frames and {MAX_MESSAGE_BYTES} bytes"
+        )
+    return _cut(views, sizes, piece_bytes)
+
+
+def _cut(
+    views: list[memoryview], sizes: tuple[int, ...] | None, piece_bytes: int
+) -> Iterator[Piece]:
+    chunks, room = list[memoryview](), piece_bytes
+    for view in views:
+        start = 0
+        while start < len(view) or not len(view):
+            if not room and len(view):
+                yield Piece(sizes, tuple(chunks))
+                sizes, chunks, room = None, [], piece_bytes
+            chunk = view[start : start + room]
+            chunks.append(chunk)
+            start += len(chunk)
+            room -= len(chunk)
+            if not len(view):
+                break
+    if chunks or sizes is not None:
+        yield Piece(sizes, tuple(chunks))
+
+
+class Assembler:
+    """Puts the pieces of one direction together, which come in order.
+
+    Args:
+        allocate: makes the place for a frame that comes in several chunks; what comes in one stays
+            in the memory that it was received into.
+    """
+
+    def __init__(self, allocate: Callable[[int], Buffer] = bytearray) -> None:
+        self._allocate = allocate
+        self._sizes: tuple[int, ...] | None = None  # of the message that has begun
+        self._frames: list[memoryview] = []
+        self._place: memoryview | None = None  # of the frame that has begun
+        self._filled = 0
+
+    def add(self, piece: Piece) -> list[memoryview] | None:
+        """The frames of the message, if this is its last piece.
+
+        Raises:
+            WireFormatError: it does not fit what came before.
+        """
+        if (piece.sizes is None) != (self._sizes is not None):
+            raise WireFormatError("a piece of a message without its first one, or two first ones")
+        if piece.sizes is not None:
+            self._sizes, self._frames = piece.sizes, []
+        assert self._sizes is not None
+        for chunk in piece.chunks:
+            self._take(chunk, self._sizes)
+        if len(self._frames) < len(self._sizes):
+            return None
+        self._sizes = None
+        frames, self._frames = self._frames, []
+        return frames
+
+    def _take(self, chunk: memoryview, sizes: tuple[int, ...]) -> None:
+        if len(self._frames) == len(sizes):
+            raise WireFormatError("a piece has more than its message")
+        size = sizes[len(self._frames)]
+        if self._place is None and len(chunk) == size:
+            self._frames.append(chunk)
+            return
+        until = self._filled + len(chunk)
+        if until > size or not len(chunk):
+            raise WireFormatError(f"a frame of {size} bytes got {until}, or nothing")
+        if self._place is None:
+            self._place = memoryview(self._allocate(size)).cast("B")
+        self._place[self._filled : until] = chunk
+        self._filled = until
+        if until == size:
+            self._frames.append(self._place)
+            self._place, self._filled = None, 0
+
+
+class HandOver:
+    """Which pieces count as handed over: all that come before one whose message is not.
+
+    The pieces of a message that is still on its way are in memory of the receiver already, so they
+    do not hold the window: otherwise a message larger than that could never come to its end.
+    """
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._waiting: deque[int] = deque()  # the last pieces of messages that are not handed over
+
+    def arrived(self, number: int, *, ends_message: bool) -> None:
+        """The next piece has come."""
+        self._last = number
+        if ends_message:
+            self._waiting.append(number)
+
+    def handed_over(self, number: int) -> None:
+        """So is the message whose last piece this is, and all before it."""
+        while self._waiting and self._waiting[0] <= number:
+            self._waiting.popleft()
+
+    @property
+    def up_to(self) -> int:
+        """All pieces up to this one count."""
+        return self._waiting[0] - 1 if self._waiting else self._last

@@ -1,0 +1,271 @@
+"""All sockets of a host to other hosts: who joins, and the links.
+
+    ours = HostSockets("host 'a'", keys)
+    ours.listen("tcp://0.0.0.0:7711", guest_key, on_join)
+    there = ours.connect("b", endpoints, server_key)   # or, of one that comes: ours.admit(key, "b")
+    while ...:
+        ours.serve(1.0)
+        while (arrived := there.receive()) is not None: ...; there.handed_over(arrived.number)
+
+One thread serves them.  The agent that will do so is to come; nothing in the package does yet.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import zmq
+
+from minipipe.errors import WireFormatError
+from minipipe.protocol.flow.link import DEFAULT, WINDOW_BYTES, Link, Patience
+from minipipe.protocol.flow.link_frames import Resume
+from minipipe.protocol.hosts import link_wire
+from minipipe.protocol.hosts.endpoints import Endpoint
+from minipipe.protocol.hosts.joining import (
+    Answer,
+    JoinRequest,
+    Refused,
+    read_request,
+    write_answer,
+)
+from minipipe.protocol.hosts.pieces import Buffer
+from minipipe.transport.curve import CurveClient, CurveKeys
+from minipipe.transport.hosts.accepting import GUEST, AcceptedConnection, Accepting, Came
+from minipipe.transport.hosts.dialing import Dial
+from minipipe.transport.hosts.link_end import TURN, LinkEnd
+from minipipe.transport.hosts.sockets import boot_time_s
+
+logger = logging.getLogger("minipipe")
+
+CLOSE_S = 1.0  # for what is said last
+
+
+class HostSockets:
+    """The sockets, in the one thread that uses them.
+
+    Args:
+        where: the host, for what is logged.
+        keys: by which it is known, as a server and as a client.
+        patience: of its links; the same for all hosts of a run.
+        window_bytes: of each link.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        keys: CurveKeys,
+        *,
+        patience: Patience = DEFAULT,
+        window_bytes: int = WINDOW_BYTES,
+    ) -> None:
+        self._where, self._keys = where, keys
+        self._patience, self._window_bytes = patience, window_bytes
+        self._incarnation = secrets.randbits(63) + 1
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+        self._accepting: Accepting | None = None
+        self._on_join: Callable[[JoinRequest], Answer] | None = None
+        self._accepted: dict[str, LinkEnd] = {}  # by their key
+        self._dialed: list[_Dialed] = []
+        self._has_more = False
+
+    def listen(
+        self,
+        address: str,
+        guest_key: str | None = None,
+        on_join: Callable[[JoinRequest], Answer] | None = None,
+    ) -> int:
+        """Lets others come to this address from now on.
+
+        Args:
+            address: `tcp://HOST:PORT`; port 0 is any that is free.
+            guest_key: the public key of those who have the token.
+            on_join: asked by a guest; answers, after `admit` if that is a welcome.  It is asked
+                again if an answer was lost.
+
+        Returns:
+            The port.
+
+        Raises:
+            OptionError: the address is none.
+            TransportError: it cannot be bound.
+        """
+        accepting = Accepting(self._context, self._keys, address, self._where, self._patience)
+        self._accepting, self._on_join = accepting, on_join
+        if guest_key is not None:
+            accepting.admit(guest_key, GUEST)
+        return accepting.port
+
+    def admit(self, key: str, name: str, allocate: Callable[[int], Buffer] = bytearray) -> LinkEnd:
+        """The link to the host with this key, which comes to us; asked again, the same one."""
+        assert self._accepting is not None, "listen first"
+        if key not in self._accepted:
+            self._accepted[key] = LinkEnd(name, self._link(connects=False), allocate)
+            self._accepting.admit(key, key)
+        return self._accepted[key]
+
+    def dismiss(self, key: str) -> None:
+        """Forgets a host that came to us, and lets it in no more: nobody tells it why."""
+        end = self._accepted.pop(key, None)
+        if end is not None and self._accepting is not None:
+            self._accepting.dismiss(key)
+            end.close()
+
+    def connect(
+        self,
+        name: str,
+        endpoints: Sequence[Endpoint],
+        server_key: str,
+        allocate: Callable[[int], Buffer] = bytearray,
+    ) -> LinkEnd:
+        """The link to a host that we go to."""
+        end = LinkEnd(name, self._link(connects=True), allocate)
+        self._dialed.append(_Dialed(end, endpoints, CurveClient(server_key, self._keys)))
+        return end
+
+    def _link(self, *, connects: bool) -> Link:
+        return Link(
+            self._incarnation,
+            connects=connects,
+            now_s=boot_time_s(),
+            patience=self._patience,
+            window_bytes=self._window_bytes,
+        )
+
+    @property
+    def _ends(self) -> list[LinkEnd]:
+        return [*self._accepted.values(), *(dialed.end for dialed in self._dialed)]
+
+    def serve(self, timeout_s: float, also: Sequence[int] = ()) -> list[int]:
+        """Does what is to be done, some of it at a time; waits for it for so long.
+
+        Args:
+            also: descriptors to wait for, too.
+
+        Returns:
+            Those of them that are ready.
+        """
+        poller = zmq.Poller()
+        watched = [] if self._accepting is None else [self._accepting.socket]
+        watched += [socket for dialed in self._dialed for socket in dialed.sockets]
+        for one in [*watched, *also]:
+            poller.register(one, zmq.POLLIN)
+        due_s = min((end.due_s for end in self._ends), default=float("inf"))
+        left_s = 0.0 if self._has_more else min(timeout_s, due_s - boot_time_s())
+        ready = {one for one, _ in poller.poll(max(0, int(left_s * 1000 + 0.999)))}
+        now_s = boot_time_s()
+        self._has_more = self._accept(now_s)
+        for dialed in self._dialed:
+            self._has_more |= dialed.receive(now_s)
+        for end in self._ends:
+            self._has_more |= end.serve(now_s)
+        for dialed in self._dialed:
+            dialed.dial(self._context, self._patience, now_s)
+        return [fd for fd in also if fd in ready]
+
+    def _accept(self, now_s: float) -> bool:
+        """Takes in some of what has come to us; whether there may be more."""
+        for _ in range(TURN if self._accepting is not None else 0):
+            assert self._accepting is not None
+            came = self._accepting.receive()
+            if came is None:
+                return False
+            if came.user == GUEST:
+                self._answer(came)
+            elif (end := self._accepted.get(came.user)) is not None:
+                self._take(end, came, now_s)
+        return self._accepting is not None
+
+    def _answer(self, came: Came) -> None:
+        """A guest has said something, which can only be that it wants to join."""
+        assert self._accepting is not None
+        asked = read_request(came.frames)
+        answer = asked if isinstance(asked, Refused) else self._decide(asked)
+        self._accepting.send(came.connection, write_answer(answer))
+
+    def _decide(self, request: JoinRequest) -> Answer:
+        return Refused("nobody can join") if self._on_join is None else self._on_join(request)
+
+    def _take(self, end: LinkEnd, came: Came, now_s: float) -> None:
+        """A message of a host that is on the list, by whichever connection."""
+        assert self._accepting is not None
+        connection = end.connection
+        if isinstance(connection, AcceptedConnection) and connection.connection == came.connection:
+            end.arrived(came.frames, now_s)
+            return
+        try:
+            frame, attempt = link_wire.read(came.frames)
+        except WireFormatError as error:
+            logger.warning("what came by a new connection of %s is refused: %s", end.name, error)
+            return
+        # (What is left of an old connection may be read after the beginning of a new one.)
+        if isinstance(frame, Resume) and attempt > end.attempts:
+            end.opened(AcceptedConnection(self._accepting, came.connection, attempt), now_s)
+            end.arrived(came.frames, now_s)
+
+    def close(self) -> None:
+        """Ends all connections; links that are not over are lost, for the other ends, with time."""
+        for end in self._ends:
+            end.close()
+        for dialed in self._dialed:
+            dialed.close()
+        if self._accepting is not None:
+            self._accepting.close(CLOSE_S if any(e.is_over for e in self._accepted.values()) else 0)
+        self._context.term()
+
+
+class _Dialed:
+    """A link whose connections this host makes, and the attempt that is on."""
+
+    def __init__(self, end: LinkEnd, endpoints: Sequence[Endpoint], curve: CurveClient) -> None:
+        self.end = end
+        self._endpoints, self._curve = endpoints, curve
+        self._dial: Dial | None = None
+
+    @property
+    def sockets(self) -> list[Any]:
+        """To wait for input."""
+        return [] if self._dial is None else self._dial.sockets
+
+    def receive(self, now_s: float) -> bool:
+        """Takes in some of what has come; whether there may be more."""
+        dial = self._dial
+        if dial is None:
+            return False
+        dial.look()
+        if self.end.dialing == dial.attempt and dial.is_ready:
+            self.end.opened(dial, now_s)
+        for _ in range(TURN):
+            if self.end.connection is not dial or (frames := dial.receive()) is None:
+                break
+            self.end.arrived(frames, now_s)
+        else:
+            return True
+        if dial.has_ended and (self.end.connection is dial or self.end.dialing == dial.attempt):
+            logger.info("no connection to %s: %s", self.end.name, dial.why())
+            self.end.broke(now_s)
+        return False
+
+    def dial(self, context: zmq.Context[Any], patience: Patience, now_s: float) -> None:
+        """Gives up an attempt that the link has given up, and makes the one that it wants."""
+        if self._dial is not None and self._dial.attempt not in (
+            self.end.dialing,
+            0 if self.end.connection is None else self.end.connection.attempt,
+        ):
+            self.close()
+        if self._dial is None and self.end.dialing:
+            try:
+                self._dial = Dial(
+                    *(context, self._endpoints, self._curve, self.end.dialing, patience)
+                )
+            except zmq.ZMQError as error:
+                logger.warning("no connection to %s can be made: %s", self.end.name, error)
+                self.end.broke(now_s)
+
+    def close(self) -> None:
+        """Gives up what is on."""
+        if self._dial is not None:
+            self._dial.close()
+            self._dial = None

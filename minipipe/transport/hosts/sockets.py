@@ -1,0 +1,44 @@
+"""The options that all sockets between hosts have."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import zmq
+
+from minipipe.protocol.flow.link import Patience
+from minipipe.protocol.hosts.pieces import MAX_FRAMES, PIECE_BYTES
+
+HANDSHAKE_S = 3.0  # who has not come to its end by then is cut off
+CONNECT_S = 1.0
+# The largest frame is a piece, or the head of one, and what CURVE adds to it.  That bounds what a
+# stranger can have a socket allocate: libzmq makes room for a frame before it knows whose it is.
+MAX_FRAME_BYTES = max(PIECE_BYTES, 8 * MAX_FRAMES) + 1024
+
+
+def boot_time_s() -> float:
+    """A clock that goes on while the machine sleeps, so that both ends of a link agree on it."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def set_options(socket: zmq.Socket[Any], patience: Patience) -> None:
+    """Before it is bound or connected.
+
+    No high-water mark: the window of a link bounds what waits in a socket, and a mark would have to
+    be waited for, which a ROUTER cannot do for one of its peers.
+    """
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.SNDHWM, 0)
+    socket.setsockopt(zmq.RCVHWM, 0)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, int(HANDSHAKE_S * 1000))
+    # A connection that is replaced as silent must not live on, with all that waits in it.
+    socket.setsockopt(zmq.TCP_MAXRT, max(1, int(patience.silent_s * 1000)))
+    for option, value in (
+        (zmq.TCP_KEEPALIVE, 1),
+        (zmq.TCP_KEEPALIVE_IDLE, 15),
+        (zmq.TCP_KEEPALIVE_INTVL, 5),
+        (zmq.TCP_KEEPALIVE_CNT, 3),
+    ):
+        socket.setsockopt(option, value)

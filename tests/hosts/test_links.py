@@ -1,0 +1,60 @@
+"""Links between processes, over TCP: cut, delayed, stalled, frozen, killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tests.conftest import wait_until
+from tests.hosts.conftest import Hosts, cut_up, exchanged, through
+from tests.hosts.proxy import Proxy
+
+
+def test_cuts_and_delays_lose_nothing_and_repeat_nothing(hosts: Hosts) -> None:
+    assert cut_up(hosts, seed=1, counts=(150, 100), cuts=16, delay_s=0.001) >= 16
+
+
+def test_a_line_that_stalls_is_replaced_and_goes_on(hosts: Hosts) -> None:
+    run = hosts.start("listen", count=100, seed=1, lost_after_s=2.5)
+    said = run.until("token")
+    proxy = Proxy(said["port"])
+    hosts.stack.callback(proxy.close)
+    token = through(proxy, said["token"])
+    guest = hosts.start("join", token=token, count=100, seed=2, lost_after_s=2.5)
+    guest.until("received")
+    proxy.stalls = True
+    wait_until(lambda: any("silent" in line for line in run.log), "the listening end to notice")
+    wait_until(lambda: any("silent" in line for line in guest.log), "the other end to notice")
+    proxy.stalls = False
+    assert exchanged(run, guest, (100, 100), (1, 2)) > 1
+
+
+def test_who_is_frozen_too_long_is_lost_and_hears_so_when_it_wakes(hosts: Hosts) -> None:
+    run = hosts.start("listen", count=2000, seed=1, lost_after_s=1.0)
+    guest = hosts.start("join", token=run.until("token")["token"], lost_after_s=1.0)
+    guest.until("received")
+    os.kill(guest.process.pid, signal.SIGSTOP)
+    try:
+        run.until("event", "Hold")
+        assert "it was silent" in run.until("event", "Lost")["why"]
+    finally:
+        os.kill(guest.process.pid, signal.SIGCONT)
+    assert "it has given up: it was silent" in guest.until("event", "Lost")["why"]
+
+
+def test_who_is_killed_is_lost_and_another_process_does_not_take_its_place(hosts: Hosts) -> None:
+    run = hosts.start("listen", count=2000, seed=1, lost_after_s=1.0)
+    guest = hosts.start("join", token=run.until("token")["token"], lost_after_s=1.0)
+    guest.until("received")
+    guest.process.kill()
+    assert "it was silent" in run.until("event", "Lost")["why"]
+
+
+def test_who_never_reads_holds_no_more_than_the_window(hosts: Hosts) -> None:
+    run = hosts.start("listen", count=300, seed=1, window_bytes=1 << 18)
+    guest = hosts.start("join", token=run.until("token")["token"], lazy=True, count=50, seed=2)
+    assert run.until("received")["received"] == 1
+    # It is heard all the time: its own messages come, and it says that it is there.
+    guest.until("sent")
+    guest.tell("take")
+    exchanged(run, guest, (300, 50), (1, 2))
