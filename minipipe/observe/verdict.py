@@ -20,6 +20,7 @@ MIN_ITEMS = 20
 BUSY = 0.7  # from this share of its time on, somebody may wait for a segment
 FULL = 0.9  # of the cores
 OURS = 0.5  # of the cores: so much can be had of a machine that others keep busy
+SLOWED = 0.5  # of its time at work somebody waits for a core: what it could do cannot be seen
 NOTABLE = 0.1  # shares below are not worth a word
 MOST = 8  # times as many workers as now, at most, are suggested
 LITTLE = 1.1  # a gain below is none
@@ -79,7 +80,7 @@ def verdict(
     # for little gets it (a worker that mostly sleeps is hardly slowed down by a busy machine), and
     # who asks for more gets some.  Only that it waits long for a core says that it is slowed down.
     to_be_had = min(cores, max(used + idle, OURS * cores))
-    is_slowed = its.core_wait_s >= OURS * (its.busy_s + its.own_s) and used + idle < FULL * cores
+    is_slowed = _core_wait(its) >= SLOWED and used + idle < FULL * cores
     if used >= FULL * to_be_had or is_slowed:
         return _full(segments, at, busy[at], used, cores, tiny)
     if busy[at] < BUSY:
@@ -102,9 +103,17 @@ def verdict(
         now = f"{workers} workers instead of {its.workers}"
         then = f", then {limit} limits" if workers < its.workers * MOST else ""
         rest = f"{now} would make it {gain:.1f} times faster{then}."
-    head = f"bottleneck: {its.name!r} ({busy[at]:.0%} busy{_others(segments, at)})."
+    wait = _core_wait(its)
+    without = f", {wait:.0%} of that waiting for a core" if wait >= NOTABLE else ""
+    head = f"bottleneck: {its.name!r} ({busy[at]:.0%} busy{without}{_others(segments, at)})."
     text = " ".join(filter(None, (head, rest, _copied(its))))
     return Verdict(its.name, busy[at], its.workers, wanted, gain, limit, text)
+
+
+def _core_wait(its: SegmentLoad) -> float:
+    """What part of its time at work it waited for a core."""
+    at_work_s = its.busy_s + its.own_s
+    return min(1.0, its.core_wait_s / at_work_s) if at_work_s > 0 else 0.0
 
 
 def _others(segments: Sequence[SegmentLoad], at: int) -> str:

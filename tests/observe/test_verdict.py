@@ -118,6 +118,11 @@ def test_a_machine_that_others_have_filled_is_no_fault_of_the_pipeline() -> None
     assert idle is not None and idle.workers == 2  # it has waited behind its own
 
 
+def test_who_waits_for_a_core_for_some_of_its_time_is_said_to() -> None:
+    found = verdict(line((0.01, 1), (0.02, 1), cpu=0.5, waits=0.3), 8, idle=0.01)
+    assert "'s1' (100% busy, 30% of that waiting for a core; 's0' blocked 50%)" in str(found)
+
+
 @given(st.lists(PARTS, min_size=2, max_size=6), st.floats(0, 8))
 def test_who_mostly_sleeps_is_promised_the_same_on_a_busy_machine(
     parts: list[tuple[float, int]], idle: float
