@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.utils.data import IterableDataset, get_worker_info
 
-from minipipe.errors import LifecycleError
+from minipipe.errors import LifecycleError, OptionError
 from minipipe.pipeline.runnable import Runnable
 from minipipe.torch.pipe_loader import PipeLoader
 
@@ -30,9 +30,17 @@ class IterablePipe(IterableDataset):  # type: ignore[misc]
     Args:
         pline: A PipeLine or PipeSystem with an output.
         seed: As `minipipe.torch.loader` takes it.
+
+    Raises:
+        OptionError: It is no pipeline, or an impossible seed.
     """
 
     def __init__(self, pline: Runnable, *, seed: int | None = None) -> None:
+        if not isinstance(pline, Runnable):
+            raise OptionError(
+                "minipipe.torch.IterablePipe takes a PipeLine or PipeSystem (a dataset is one "
+                f"already: minipipe.torch.loader takes that), got {pline!r:.80}"
+            )
         self.pline = pline
         self._loader = PipeLoader(pline, seed=seed)
 

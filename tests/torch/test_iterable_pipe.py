@@ -40,3 +40,8 @@ def test_workers_of_a_data_loader_are_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("minipipe.torch.iterable_pipe.get_worker_info", object)
     with pytest.raises(mp.LifecycleError, match="takes num_workers=0"):
         iter(pipe)  # as in one that was forked
+
+
+def test_what_is_no_pipeline_is_refused() -> None:
+    with pytest.raises(mp.OptionError, match=r"takes a PipeLine .*, got range\(0, 4\)"):
+        IterablePipe(range(4))  # type: ignore[arg-type]

@@ -67,9 +67,10 @@ class _Indexing:
             self._at = lambda: f"dataset.__getitems__({describe(index)})"
             data = dataset.__getitems__(index)
         else:
-            data = []
-            self._at = lambda: f"dataset[{describe(index[len(data)])}]"
-            for one in index:
+            self._at = lambda: "going through the indices"
+            data, indices, one = [], iter(index), None  # (not index[i]: it may be a set)
+            self._at = lambda: f"dataset[{describe(one)}]"
+            for one in indices:
                 data.append(dataset[one])
         self._at = lambda: f"collate_fn, of {_counted(data, self._manner.collates)}"
         return self._collate(data)

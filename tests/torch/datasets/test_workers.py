@@ -105,6 +105,18 @@ def test_without_workers_an_error_names_the_index_too() -> None:
     assert caught.value.__notes__ == ["minipipe: dataset[13] for batch 3 (index [12, 13, 14, 15])"]
 
 
+def test_the_indices_of_a_batch_may_be_any_iterable_and_what_is_none_fails_alone() -> None:
+    with loader(Broken(24), batch_sampler=[{12, 13}, 3, {1, 2}], num_workers=1) as made:
+        batches, notes = iter(made), []
+        for kind in (ValueError, TypeError):
+            with pytest.raises(kind, match=r"broken|not iterable") as caught:
+                next(batches)
+            notes += caught.value.__notes__
+        assert [batch.tolist() for batch in batches] == [[1, 2]]
+    assert "dataset[13] for batch 0 (index {12, 13})" in notes[0]
+    assert "going through the indices for batch 1 (index 3)" in notes[1]
+
+
 def test_batches_of_a_killed_worker_are_made_by_another_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
