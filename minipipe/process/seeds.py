@@ -21,6 +21,7 @@ from minipipe.protocol.item_seeds import (
     START,
     ItemSeeds,
     SegmentSeeds,
+    in_pass,
     more,
 )
 
@@ -30,10 +31,12 @@ class Randomness:
 
     Attributes:
         seed: the worker's; None: there is no worker, and the operating system's entropy serves.
+        pass_: that it is at.
     """
 
     def __init__(self, seed: int | None) -> None:
         self.seed = seed
+        self.pass_ = FIRST_PASS
         self._rng: np.random.Generator | None = None
 
     @property
@@ -68,6 +71,7 @@ class Randomness:
 
     def begin_pass(self, pass_: int) -> None:
         """What is begun outside of items is of this pass from now on; an item says its own."""
+        self.pass_ = pass_
 
     def begin_more(self) -> None:
         """The functor is about to go on with what it was called with."""
@@ -97,7 +101,6 @@ class RandomnessByItem(Randomness):
     def __init__(self, segment: SegmentSeeds, index: int, generators: Generators | None) -> None:
         super().__init__(segment.of_worker(index))
         self._segment = segment  # of this pass
-        self._pass = FIRST_PASS
         self._index = index
         self._generators = generators
         self._origin: tuple[str, Outputs] | None = None
@@ -108,7 +111,7 @@ class RandomnessByItem(Randomness):
 
     def begin(self, origin: str, path: Outputs, number: int) -> None:
         """All generators are seeded for the item."""
-        if pass_of(number) != self._pass:
+        if pass_of(number) != self.pass_:
             self.begin_pass(pass_of(number))
         if self._items is None or (origin, path) != self._origin:
             self._origin = (origin, path)
@@ -123,7 +126,7 @@ class RandomnessByItem(Randomness):
             self.begin(origin, path, number)
 
     def begin_pass(self, pass_: int) -> None:
-        self._pass, self._segment = pass_, self._segment.in_pass(pass_)
+        self.pass_, self._segment = pass_, self._segment.in_pass(pass_)
         self._items = None
 
     def begin_outside(self, occasion: str) -> None:
@@ -141,7 +144,7 @@ class RandomnessByItem(Randomness):
 
     def of_worker(self, index: int) -> Randomness:
         other = RandomnessByItem(self._segment.in_pass(FIRST_PASS), index, self._generators)
-        other.begin_pass(self._pass)
+        other.begin_pass(self.pass_)
         return other
 
     def of_thread(self, index: int) -> Randomness:
@@ -191,9 +194,18 @@ def current() -> Randomness:
     return found
 
 
-def default_seed() -> int | None:
-    """The worker's seed; None outside of a worker: the operating system's entropy is to serve."""
-    return current().seed
+def seed_of_pass(given: int | None) -> int | None:
+    """What a generator of a functor's own starts from in this pass.
+
+    Args:
+        given: the seed that its user has given; None: it is the worker's.
+
+    Returns:
+        None outside of a worker, if none was given: the operating system's entropy is to serve.
+    """
+    randomness = current()
+    seed = randomness.seed if given is None else given
+    return None if seed is None else in_pass(seed, randomness.pass_)
 
 
 def rng() -> np.random.Generator:

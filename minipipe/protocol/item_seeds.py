@@ -111,6 +111,14 @@ class RunSeeds(NamedTuple):
         return SegmentSeeds(seed, FIRST_PASS, segment).common
 
 
+def in_pass(seed: int, pass_number: int) -> int:
+    """What a generator that has this seed starts from in a pass: in the first one, that itself."""
+    if pass_number == FIRST_PASS:
+        return seed
+    hashed = _hash(b"minipipe.pass", _bytes_of(seed), _bytes_of(pass_number))
+    return int.from_bytes(hashed.digest()[FOR_RNG], "little")
+
+
 def more(digest: bytes, step: int) -> bytes:
     """The digest for a further step at what this one is for: a Regulator is asked for more.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minipipe.process.seeds import default_seed
+from minipipe.process.seeds import current, seed_of_pass
 from minipipe.regulators.layout import Layout, rows_of
 from minipipe.regulators.rows import RowPool, RowQueue, Rows
 from minipipe.segments.kinds import Regulator
@@ -40,8 +40,9 @@ class Rebatch(Regulator):
         drop_last: whether fewer rows at the end of the stream are left out.
         shuffle: 0 keeps the order; else rows are drawn at random, always from `shuffle` + n of
             them (fewer at the end), which each worker keeps in memory.
-        seed: for the drawing; the same one gives the same rows (default: the worker's seed,
-            another one in every worker and, unless `run(seed=...)` is given, every run).
+        seed: for the drawing; the same one gives the same rows, others in each pass of a persistent
+            pipeline or loader (default: the worker's seed, another one in every worker and, unless
+            `run(seed=...)` is given, every run).
         name: shown in errors and statistics.
 
     Raises:
@@ -86,15 +87,18 @@ class Rebatching:
         They are kept here, not in `run`: an error there ends the coroutine, and if it is ignored,
         the one made anew goes on with them.
         """
+        self._pass = current().pass_
         self._chunks = 0
         self._layout: Layout | None = None
         self._rows: Rows = RowQueue(self.n)
         if self.shuffle:
-            seed = default_seed() if self.seed is None else self.seed
-            self._rows = RowPool(self.n, self.shuffle, np.random.default_rng(seed))
+            rng = np.random.default_rng(seed_of_pass(self.seed))
+            self._rows = RowPool(self.n, self.shuffle, rng)
 
     def run(self) -> Generator[Any, Any, None]:
         """Takes chunks, gives n rows at a time."""
+        if self._pass != current().pass_:  # rows of one that was left are for nobody any more
+            self.local_init()
         while True:
             try:
                 chunk = yield

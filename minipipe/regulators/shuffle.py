@@ -7,7 +7,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from minipipe.process.seeds import default_seed
+from minipipe.process.seeds import seed_of_pass
 from minipipe.regulators.apart import apart
 from minipipe.segments.kinds import Regulator
 from minipipe.segments.markers import EndOfStream
@@ -32,8 +32,9 @@ class Shuffle(Regulator):
 
     Args:
         buffer: how many items each worker keeps, in memory.
-        seed: the same one gives the same order of the same items (default: the worker's seed,
-            another one in every worker and, unless `run(seed=...)` is given, every run).
+        seed: the same one gives the same order of the same items, another one in each pass of a
+            persistent pipeline or loader (default: the worker's seed, another one in every worker
+            and, unless `run(seed=...)` is given, every run).
         name: shown in errors and statistics.
 
     Raises:
@@ -68,7 +69,7 @@ class Shuffling:
 
     def run(self) -> Generator[Any, Any, None]:
         """Takes items, gives them in random order."""
-        draw = random.Random(default_seed() if self.seed is None else self.seed)
+        draw = random.Random(seed_of_pass(self.seed))
         kept: list[Any] = []
         while True:
             try:

@@ -93,14 +93,32 @@ def test_batches_bundles_and_order_in_each_pass() -> None:
     pline.close()
 
 
-def test_a_shuffle_begins_anew_and_another_order_comes_of_the_pass() -> None:
+@pytest.mark.parametrize("seed", [3, None])
+def test_a_shuffle_begins_anew_and_another_order_comes_of_the_pass(seed: int | None) -> None:
     orders = []
-    for _ in range(2):
-        pline = line(mp.Source(range(50)), mp.Shuffle(50, seed=3))
-        orders.append([list(pline), list(pline)])
-        pline.close()
-    assert orders[0] == orders[1]
+    for inline in (False, True):
+        with line(mp.Source(range(50)), mp.Shuffle(50, seed=seed)).build(inline=inline) as pline:
+            orders.append([list(pline) for _ in range(3)])
+    assert seed is None or orders[0] == orders[1]
     assert all(sorted(order) == list(range(50)) for order in orders[0])
+    assert len(set(map(tuple, orders[0]))) == len(set(map(tuple, orders[1]))) == 3
+
+
+@pytest.mark.parametrize("inline", [False, True])
+def test_rows_of_a_pass_that_was_left_do_not_come_in_the_next(inline: bool) -> None:
+    def chunk(i: int) -> np.ndarray[Any, Any]:
+        return np.arange(3 * i, 3 * i + 3)
+
+    orders = []
+    for left in (True, False):
+        segments = mp.Source(range(20)), mp.Transform(chunk), mp.Rebatch(7, shuffle=20, seed=1)
+        with line(*segments).build(inline=inline) as pline:
+            for _rows in pline:
+                if left:
+                    break
+            orders.append([x for rows in pline for x in rows.tolist()])
+    assert sorted(orders[0]) == list(range(60))
+    assert orders[0] == orders[1]  # what is drawn follows from the pass, not from those before
 
 
 def test_items_of_joins_and_broadcasts_stay_in_their_pass() -> None:

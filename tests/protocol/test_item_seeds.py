@@ -20,6 +20,7 @@ from minipipe.protocol.item_seeds import (
     FOR_WORKER,
     START,
     SegmentSeeds,
+    in_pass,
     more,
 )
 
@@ -48,6 +49,13 @@ def digest(item: Item) -> bytes:
 def test_the_seeds_of_items_stay_what_they_are(item: Item, expected: str) -> None:
     assert digest(item).hex()[:32] == expected
     assert len(digest(item)) == DIGEST_BYTES
+
+
+def test_what_a_generator_of_ones_own_starts_from_in_each_pass_stays_what_it_is() -> None:
+    assert [in_pass(seed, 0) for seed in (0, 7, 2**200)] == [0, 7, 2**200]
+    assert in_pass(7, 1) == 61023655701573376303394961162755465347
+    assert in_pass(2**200, 1) == 276799455894907728682389769193160543116
+    assert len({in_pass(seed, pass_) for seed in range(20) for pass_ in range(20)}) == 400
 
 
 def test_the_seeds_of_workers_and_of_further_steps_stay_what_they_are() -> None:
