@@ -25,6 +25,15 @@ if os.environ.get("MINIPIPE_COMPILED") and core() != "compiled":
     raise pytest.UsageError("these tests are to run over a compiled core, and this one is pure")
 
 
+def pytest_collection_finish() -> None:
+    """What all test modules have imported (torch, for one) stays: no collection looks at it again.
+
+    Each took half a second with it, and many tests make dozens.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def wait_until(condition: Callable[[], object], what: str, timeout_s: float = DEADLOCK_S) -> None:
     """Waits for `condition`; that it never comes is a deadlock."""
     until_s = time.monotonic() + timeout_s
