@@ -43,6 +43,7 @@ from minipipe.torch.datasets.state import (
 from minipipe.torch.datasets.worker import Loaded
 from minipipe.torch.datasets.workers_pass import WorkersPass
 from minipipe.torch.devices import device_of
+from minipipe.torch.ranks import part_of_sampler, warn_of_ranks
 
 
 class DatasetLoader(DataLoader):  # type: ignore[misc]
@@ -147,6 +148,7 @@ class DatasetLoader(DataLoader):  # type: ignore[misc]
 
     # ------------------------------------------------------------------ passes
     def __iter__(self) -> Any:
+        warn_of_ranks(part_of_sampler(self.sampler))
         resumed, self._resumed = self._resumed, None
         if self.persistent_workers:
             self._end_pass()

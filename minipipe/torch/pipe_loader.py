@@ -13,6 +13,7 @@ from minipipe.protocol.delivery.delivered import Identity
 from minipipe.segments.options import check_seed
 from minipipe.torch.ahead import on_device
 from minipipe.torch.devices import device_of
+from minipipe.torch.ranks import parts_of, warn_of_ranks
 from minipipe.torch.tensors import with_tensors
 from minipipe.torch.uploads_of import uploads_of
 
@@ -54,6 +55,7 @@ class PipeLoader:
         self._ahead: deque[Identity] = deque()  # taken, and not handed out yet
 
     def __iter__(self) -> Iterator[Any]:
+        warn_of_ranks(parts_of(self.pline))
         loop = self.pline.loop(self._pass + self._is_on, self.seed)
         self._pass, self._is_on = loop.pass_, True
         ahead = self._ahead = deque()
