@@ -44,6 +44,7 @@ class Plan:
         lost_after_s: see `Patience`.
         lazy: it reads nothing before it is told "take".
         refuses: it lets nobody join, and says this.
+        most_bytes: of a frame that there is memory for.
     """
 
     role: str
@@ -56,6 +57,7 @@ class Plan:
     window_bytes: int = 1 << 20
     lazy: bool = False
     refuses: str = ""
+    most_bytes: int = 1 << 30
 
 
 def message(seed: int, number: int) -> list[bytes]:
@@ -90,7 +92,9 @@ class Host:
         plan = self.plan
         if plan.role == "join":
             joined = join(parse_token(plan.token), self.keys, b"a host of a test")
-            self.end = self.sockets.connect("the run", joined.endpoints, joined.server_key)
+            self.end = self.sockets.connect(
+                *("the run", joined.endpoints, joined.server_key, self.allocate)
+            )
             say(joined=joined.about.decode())
             return
         # The secret comes first: the token is complete when the port is known.
@@ -99,6 +103,11 @@ class Host:
         endpoints = [Endpoint(*one) for one in plan.endpoints] or [Endpoint("127.0.0.1", 1)]
         places = tuple(Endpoint(host, at if at > 1 else port) for host, at in endpoints)
         say(token=Token(places, draft.server_key, draft.secret).text, port=port)
+
+    def allocate(self, size: int) -> bytearray:
+        if size > self.plan.most_bytes:
+            raise MemoryError
+        return bytearray(size)
 
     def on_join(self, request: JoinRequest) -> Answer:
         if self.plan.refuses:

@@ -58,3 +58,11 @@ def test_who_never_reads_holds_no_more_than_the_window(hosts: Hosts) -> None:
     guest.until("sent")
     guest.tell("take")
     exchanged(run, guest, (300, 50), (1, 2))
+
+
+def test_a_frame_that_there_is_no_memory_for_ends_the_link_and_nothing_else(hosts: Hosts) -> None:
+    run = hosts.start("listen", count=100, seed=1)
+    guest = hosts.start("join", token=run.until("token")["token"], most_bytes=10_000)
+    for peer, says in ((guest, "there is no memory"), (run, "it has given up: there is no memory")):
+        assert says in peer.until("event", "Lost")["why"]
+        assert peer.process.poll() is None

@@ -83,6 +83,12 @@ class World:
             self.queues[1 - side][one].append(frame)
         return True
 
+    def rests(self, side: int) -> None:
+        """It has nothing to say, or nobody to say it to: its driver may sleep."""
+        self.passes(side)
+        link = self.links[side]
+        assert link.due_s > self.now_s, "a driver would spin"
+
     def take(self, side: int, lane: int = 0) -> None:
         self.act(side, self.links[side].arrived(self.queues[side][lane].popleft(), self.now_s))
 

@@ -168,7 +168,8 @@ def drawn(seed: int, lanes: int, messages: int, cuts: int, steps: int) -> World:
         elif what == 0 and world.sent[side] == messages:
             world.end(side)
         elif what in (1, 2):
-            world.put(side, random.randrange(lanes))
+            if not world.put(side, random.randrange(lanes)):
+                world.rests(side)
         elif what in (3, 4):
             lane = random.randrange(lanes)
             if world.queues[side][lane]:

@@ -260,8 +260,9 @@ class Link:
         if self._up:
             began_s = max(self._heard_s, self._opened_s)
             times.append(max(self._judges_s, began_s + patience.silent_s))
-            times.append(self._said_s + patience.beat_s)
-        others = (self._retry_at_s, self._connected_by_s, self._received.tell_by_s)
+        others = [self._retry_at_s, self._connected_by_s]
+        if self._resumed:  # or it could not say it, and its driver would spin
+            others += [self._said_s + patience.beat_s, self._received.tell_by_s]
         return min([*times, *(time_s for time_s in others if time_s is not None)])
 
     def passed(self, now_s: float) -> list[Action]:

@@ -17,7 +17,7 @@ from minipipe.protocol.flow.link import DEFAULT, Patience
 from minipipe.protocol.hosts.pieces import Buffer
 from minipipe.transport.addresses import parse_address
 from minipipe.transport.curve import CurveKeys, raw_key
-from minipipe.transport.hosts.sockets import set_options
+from minipipe.transport.hosts.sockets import send_frames, set_options
 from minipipe.transport.program_socket import why_not_bound
 from minipipe.transport.watch import SocketWatch
 
@@ -109,7 +109,7 @@ class Accepting:
     def send(self, connection: bytes, frames: Sequence[Buffer]) -> bool:
         """Puts a message into a connection; False: that is gone."""
         try:
-            self.socket.send_multipart([connection, *frames], zmq.NOBLOCK)
+            send_frames(self.socket, [connection, *frames])
         except zmq.ZMQError as error:
             if error.errno in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 return False

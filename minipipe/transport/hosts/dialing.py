@@ -19,7 +19,7 @@ from minipipe.protocol.flow.link import DEFAULT, Patience
 from minipipe.protocol.hosts.endpoints import Endpoint
 from minipipe.protocol.hosts.pieces import Buffer
 from minipipe.transport.curve import CurveClient
-from minipipe.transport.hosts.sockets import CONNECT_S, set_options
+from minipipe.transport.hosts.sockets import CONNECT_S, send_frames, set_options
 
 _EVENT = struct.Struct("=HI")
 _CONNECTED, _READY = int(zmq.Event.CONNECTED), int(zmq.Event.HANDSHAKE_SUCCEEDED)
@@ -176,7 +176,7 @@ class Dial:
         if self._line is None:
             return False
         try:
-            self._line.socket.send_multipart(frames, zmq.NOBLOCK)
+            send_frames(self._line.socket, frames)
         except zmq.Again:  # no pipe: its end has not been read from the monitor yet
             return False
         return True

@@ -163,6 +163,7 @@ class HostSockets:
             self._has_more |= end.serve(now_s)
         for dialed in self._dialed:
             dialed.dial(self._context, self._patience, now_s)
+        self._dialed = [dialed for dialed in self._dialed if not dialed.is_over]
         return [fd for fd in also if fd in ready]
 
     def _accept(self, now_s: float) -> bool:
@@ -223,6 +224,11 @@ class _Dialed:
         self.end = end
         self._endpoints, self._curve = endpoints, curve
         self._dial: Dial | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its link is, and its last connection is closed."""
+        return self.end.is_over and self._dial is None
 
     @property
     def sockets(self) -> list[Any]:

@@ -156,6 +156,8 @@ class LinkEnd:
             self._act(self._link.arrived(link_wire.read(frames)[0], now_s), now_s)
         except WireFormatError as error:  # it is on the list, and speaks another language
             self._act(self._link.give_up(f"what came is none of a link: {error}"), now_s)
+        except MemoryError:  # its number is taken, so it cannot be asked for again
+            self._act(self._link.give_up("there is no memory for a frame that came"), now_s)
 
     def serve(self, now_s: float) -> bool:
         """Says what it has to say; whether there is more of it."""

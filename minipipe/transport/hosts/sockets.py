@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import zmq
 
 from minipipe.protocol.flow.link import Patience
-from minipipe.protocol.hosts.pieces import MAX_FRAMES, PIECE_BYTES
+from minipipe.protocol.hosts.pieces import MAX_FRAMES, PIECE_BYTES, Buffer
 
 HANDSHAKE_S = 3.0  # who has not come to its end by then is cut off
 CONNECT_S = 1.0
@@ -17,9 +18,25 @@ CONNECT_S = 1.0
 MAX_FRAME_BYTES = max(PIECE_BYTES, 8 * MAX_FRAMES) + 1024
 
 
+ZERO_COPY_BYTES = 128 * 1024
+_NOBLOCK, _NOBLOCK_MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK) | int(zmq.SNDMORE)
+
+
 def boot_time_s() -> float:
     """A clock that goes on while the machine sleeps, so that both ends of a link agree on it."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def send_frames(socket: Any, frames: Sequence[Buffer]) -> None:
+    """Puts a message into a socket.
+
+    Raises:
+        ZMQError: with the first frame, if there is no connection for it.
+    """
+    last = len(frames) - 1  # (`send_multipart` makes an enumeration's member of each flag)
+    for at, frame in enumerate(frames):
+        flags = _NOBLOCK if at == last else _NOBLOCK_MORE
+        socket.send(frame, flags, copy=len(frame) < ZERO_COPY_BYTES)
 
 
 def set_options(socket: zmq.Socket[Any], patience: Patience) -> None:
