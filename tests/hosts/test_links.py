@@ -42,7 +42,7 @@ def test_who_is_frozen_too_long_is_lost_and_hears_so_when_it_wakes(hosts: Hosts)
     assert "it has given up: it was silent" in guest.until("event", "Lost")["why"]
 
 
-def test_who_is_killed_is_lost_and_another_process_does_not_take_its_place(hosts: Hosts) -> None:
+def test_who_is_killed_is_lost(hosts: Hosts) -> None:
     run = hosts.start("listen", count=2000, seed=1, lost_after_s=1.0)
     guest = hosts.start("join", token=run.until("token")["token"], lost_after_s=1.0)
     guest.until("received")
