@@ -273,9 +273,9 @@ class Output:
             self._position = 0
         position = self._position
         item, turn.items[position] = turn.items[position], None  # it belongs to the loop now
-        self._position = position + 1
+        self._position = turn.begun = position + 1
+        turn.in_functor = True
         number = turn.numbers[position]
-        turn.at(number)
         if slow:  # the next item may come while the loop is at this one
             node.tend_before_call(number, now_s, inlet.pace)
         if type(item) is Unreadable:
