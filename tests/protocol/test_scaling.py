@@ -153,6 +153,17 @@ def test_one_that_nobody_knows_yet_is_given_up() -> None:
     assert lifecycle.outcome is None
 
 
+def test_nobody_is_told_of_one_that_is_given_up_and_says_that_it_is_ready() -> None:
+    lifecycle = running()
+    tell(lifecycle, ScaleAsked(1, 2), Bound(5, address(5)))
+    assert tell(lifecycle, ScaleAsked(1, 1)) == [Kill(5)]
+    # Others would send it items, which nobody would send again.
+    assert tell(lifecycle, Wired(5), Tick()) == []
+    assert tell(lifecycle, Died(5, DEATH)) == [Dismiss(5)]
+    assert tell(lifecycle, ScaleAsked(1, 2)) == [Spawn(replace(FIRST, id=6), 2, is_additional=True)]
+    assert lifecycle.outcome is None
+
+
 def test_the_last_that_is_there_waits_until_another_one_is() -> None:
     lifecycle = with_two()
     tell(lifecycle, Died(5, DEATH))  # 6 is to take its place
@@ -176,7 +187,9 @@ def test_at_the_end_of_the_run_nobody_waits_for_those_who_leave() -> None:
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("scale"), st.integers(1, 2), st.integers(1, 4)),
-        st.tuples(st.sampled_from(("bind", "wire", "leave", "die")), st.just(0), st.just(0)),
+        st.tuples(
+            st.sampled_from(("bind", "wire", "leave", "die", "kill")), st.just(0), st.just(0)
+        ),
     ),
     max_size=60,
 )
@@ -193,6 +206,7 @@ class Play:
         self.starting: set[int] = set()
         self.bound: set[int] = set()
         self.leaving: set[int] = set()
+        self.condemned: set[int] = set()  # to be killed, which has not reached them yet
         self.counts = {m.id: {0: 1, 1: 1, 2: 1, 3: 1} for m in LINE}
         self.knows = {m.id: {o.id for o in LINE} - {m.id} for m in LINE}
 
@@ -207,6 +221,7 @@ class Play:
                 self.alive.add(member.id)
                 self.starting.add(member.id)
             case SendInit(worker, peers, workers=workers):
+                assert worker not in self.condemned
                 assert not {p.id for p in peers} & self.leaving
                 self.counts[worker] = dict(workers)
                 self.knows[worker] = {p.id for p in peers}
@@ -221,7 +236,9 @@ class Play:
                 self.leaving.add(worker)
                 feeds = self.segment_of[worker] - 1
                 assert {*producers} == {i for i in self.announced if self.segment_of[i] == feeds}
-            case Kill(worker) | SendExit(worker):
+            case Kill(worker):
+                self.condemned.add(worker)
+            case SendExit(worker):
                 self.alive.discard(worker)
                 self.starting.discard(worker)
                 self.tell(Died(worker, DEATH))
@@ -249,8 +266,13 @@ class Play:
             self.tell(Wired(who))
         elif what == "leave" and (who := self.pick(self.leaving & self.alive)):
             self.tell(Done(who))
+        elif what == "kill" and (who := self.pick(self.condemned)):
+            self.condemned.discard(who)
+            self.alive.discard(who)
+            self.starting.discard(who)
+            self.tell(Died(who, DEATH))
         elif what == "die":
-            mortal = {i for i in self.alive if self.segment_of[i] in (1, 2)}
+            mortal = {i for i in self.alive - self.condemned if self.segment_of[i] in (1, 2)}
             who = self.pick(mortal)
             if who is not None:
                 self.alive.discard(who)
@@ -269,7 +291,7 @@ def test_whatever_is_wished_for_is_reached_and_everybody_knows_it(steps, rng) ->
         if what == "scale":
             wanted[segment] = workers
     for _ in range(40):  # now everybody does what it is told
-        for what in ("bind", "wire", "leave"):
+        for what in ("bind", "wire", "leave", "kill"):
             it.step(what, 0, 0)
     assert it.lifecycle.outcome is None
     assert it.alive == it.announced and not it.leaving & it.alive

@@ -237,6 +237,7 @@ class World:
         }
         self.lifecycle = life.Lifecycle([hand.member for hand in hands.values()])
         self.unnoticed: list[Worker] = []
+        self.condemned: list[Worker] = []  # to be killed, which has not reached them yet
         self.zombies: list[Worker] = []
         self.results: dict[str, list[Any]] = {}
         self.deaths = 0
@@ -281,6 +282,7 @@ class World:
                     raise AssertionError(f"the run does not end: {self.state()}")
                 self.now_s += self.rng.choice((0.0, 0.0001, 0.0005, 0.002, 0.01))
                 self._maybe_kill()
+                self._maybe_carry_out()
                 self._maybe_scale()
                 self._one_move()
             for worker in [*self.workers.values(), *self.zombies]:
@@ -335,6 +337,14 @@ class World:
         mine = [i for i, worker in self.workers.items() if worker.name == sender]
         leaves = any(states[i].is_retiring for i in mine if i in states)
         return self.hurries and leaves and address != self.address
+
+    def _maybe_carry_out(self) -> None:
+        """Kills whom the supervisor wants killed, a while later: it may be ready by then."""
+        for worker in list(self.condemned):
+            if self.rng.random() < 0.02:
+                self.condemned.remove(worker)
+                worker.kill()
+                self._handle(life.Died(worker.member.id, RuntimeError("killed")))
 
     def _maybe_kill(self) -> None:
         for worker in list(self.workers.values()):
@@ -466,8 +476,7 @@ class World:
                 doomed = self.workers[worker]
                 if not (doomed.late and doomed.member.restarts):
                     raise AssertionError(f"worker {worker} had to be killed: {self.state()}")
-                doomed.kill()  # it was not ready yet, and is not needed any more
-                self._handle(life.Died(worker, RuntimeError("killed")))
+                self.condemned.append(doomed)  # it was not ready yet, and is not needed any more
 
     def _tell(self, worker: int, record: NamedTuple) -> None:
         if worker in self.workers and not self.workers[worker].alive:

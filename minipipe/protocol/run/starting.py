@@ -84,9 +84,13 @@ class Starting:
         return [Kill(worker)]
 
     def wired(self, worker: int) -> list[Action]:
-        """A worker is ready: the run starts when all are."""
+        """A worker is ready: the run starts when all are.
+
+        One that is to be killed may say so before that reaches it.  Nobody is told of it: it would
+        be sent items, and its end is no death that these are sent again for.
+        """
         state = self._run.workers[worker]
-        if state.phase is not Phase.BOUND:
+        if state.phase is not Phase.BOUND or state.killed_at_s is not None:
             return []
         state.phase = Phase.WIRED
         if not state.is_late:
