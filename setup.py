@@ -34,12 +34,14 @@ from setuptools.errors import BaseError
 COMPILED = {
     "protocol/delivery": "ahead headcount intervals ledger membership paths recent recovery"
     " settling",
+    "protocol/run": "durations",
     "protocol/flow": "credit late_binding tickets",
     "stream": "arrived bundling chooser consumers counts duties ends fanout feedback fences fields"
     " handlers handover inlet link memory node offers ordering orders outbox outlet parcel_decoder"
     " peers pending producers reception rest shipment skips time_use wire",
     "worker": "bundles busy_meter calls emit fast_path functor_runner general inputs poll_interval"
-    " results source",
+    " reminder results source",
+    "transport": "zeromq_sockets",
     "codec": "decoder encoder local_encoder parcel reader wire writer",
 }
 GROUP = "minipipe"  # what they have in common becomes minipipe__mypyc

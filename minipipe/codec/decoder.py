@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgpack
 
@@ -19,7 +19,7 @@ from minipipe.protocol.wiring import Access
 from minipipe.shm import SlotError
 
 # The scout keeps a buffer as large as the largest body that it has seen.
-_SCOUTED_BYTES = 1 << 20
+_SCOUTED_BYTES: Final = 1 << 20
 
 
 class Decoder:

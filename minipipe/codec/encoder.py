@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgpack
 import numpy as np
@@ -22,14 +22,14 @@ from minipipe.errors.cause import because
 from minipipe.process.describe import text_of
 from minipipe.shm import SlotError, SlotHandle
 
-_JUST_ARRAYS = frozenset({np.ndarray})
-_JUST_SHARED = frozenset({SharedArray})
+_JUST_ARRAYS: Final = frozenset({np.ndarray})
+_JUST_SHARED: Final = frozenset({SharedArray})
 
 # The first bytes of a body of nodes: an array of three (with frames of four, with presets of five),
 # and the first two.
-_NODES_HEAD = bytes([0x93, wire.FORMAT_VERSION, wire.NODES])
-_FRAMES_HEAD = bytes([0x94, wire.FORMAT_VERSION, wire.NODES])
-_PRESETS_HEAD = bytes([0x95, wire.FORMAT_VERSION, wire.NODES])
+_NODES_HEAD: Final = bytes([0x93, wire.FORMAT_VERSION, wire.NODES])
+_FRAMES_HEAD: Final = bytes([0x94, wire.FORMAT_VERSION, wire.NODES])
+_PRESETS_HEAD: Final = bytes([0x95, wire.FORMAT_VERSION, wire.NODES])
 
 
 class Encoder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -18,10 +19,10 @@ from minipipe.codec.preset import Preset
 from minipipe.codec.shared_arrays import SharedArray
 from minipipe.shm import SlotError
 
-_ndarray = np.ndarray
+_ndarray: Final = np.ndarray
 
-_ARRAY_TOKENS = frozenset({np.ndarray, SharedArray})
-_OVER_HEAD = bytes([0x93, wire.OVER])  # a list of three, and its tag
+_ARRAY_TOKENS: Final = frozenset({np.ndarray, SharedArray})
+_OVER_HEAD: Final = bytes([0x93, wire.OVER])  # a list of three, and its tag
 
 
 class OverArray:
@@ -35,8 +36,8 @@ class OverArray:
         self.slot_bytes = size if type(token) is SharedArray else 0
 
 
-_JUST_OVER_ARRAYS = frozenset({OverArray})
-_JUST_PICKLED = frozenset({tuple})
+_JUST_OVER_ARRAYS: Final = frozenset({OverArray})
+_JUST_PICKLED: Final = frozenset({tuple})
 
 
 class LocalEncoder(Encoder):

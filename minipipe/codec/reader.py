@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from minipipe.codec import (
     arrays,
@@ -21,7 +21,7 @@ from minipipe.codec.borrower import Borrower
 from minipipe.codec.nodes import ReadContext, ReadNode
 from minipipe.errors import WireFormatError
 
-_READERS: dict[int, ReadNode] = {
+_READERS: Final[dict[int, ReadNode]] = {
     **containers.READERS,
     **values.READERS,
     **arrays.READERS,
@@ -31,7 +31,7 @@ _READERS: dict[int, ReadNode] = {
     **item_loader.READERS,
     **over_arrays.READERS,
 }
-_LEAF_TAGS = frozenset({wire.REF, wire.STR, wire.BYTES, wire.INT})
+_LEAF_TAGS: Final = frozenset({wire.REF, wire.STR, wire.BYTES, wire.INT})
 
 
 class Reader:

@@ -51,15 +51,17 @@ A class is `"module:qualname"`, or the 16-byte token of its definition.
 
 from __future__ import annotations
 
-FORMAT_VERSION = 1
+from typing import Final
 
-OUT_OF_BAND_BYTES = 4096
+FORMAT_VERSION: Final = 1
+
+OUT_OF_BAND_BYTES: Final = 4096
 """Buffers from here on get a frame of their own."""
 
-MAX_DEPTH = 100
+MAX_DEPTH: Final = 100
 """Levels of nesting. An item that is deeper is pickled; a body that is deeper is refused."""
 
-MAX_HASHED_NODES = 10_000_000
+MAX_HASHED_NODES: Final = 10_000_000
 """Tagged nodes within keys and sets of one item, where nothing is shared and all is spelled out."""
 
 PLAIN, ARRAYS, NODES, SLOTS, PICKLES, OVER_ARRAYS = range(6)
@@ -102,10 +104,10 @@ PICKLED, OVER = 34, 35
 # Who else may see an array that lies in a slot.
 OTHERS_SEE, SENDER_SEES, NOBODY_ELSE_SEES = range(3)
 
-ATOMS: frozenset[type] = frozenset({type(None), bool, int, float, complex, str, bytes})
+ATOMS: Final[frozenset[type]] = frozenset({type(None), bool, int, float, complex, str, bytes})
 """Exact types that are immutable and hold nothing else, so they are their own snapshot."""
 
-LEAVES = ATOMS - {complex}
+LEAVES: Final = ATOMS - {complex}
 """What msgpack carries as it is."""
 
 

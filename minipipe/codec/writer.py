@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from minipipe.codec import (
@@ -23,14 +23,14 @@ from minipipe.codec.wire import NotNativeError
 from minipipe.shm import SlotHandle
 from minipipe.shm.handle import Array
 
-_WRITERS: dict[type, WriteNode] = {**containers.WRITERS, **values.WRITERS, **arrays.WRITERS}
+_WRITERS: Final[dict[type, WriteNode]] = {**containers.WRITERS, **values.WRITERS, **arrays.WRITERS}
 
 # Weak, because a notebook makes a new class each time its cell runs.
-_found: WeakKeyDictionary[type, WriteNode] = WeakKeyDictionary()
+_found: Final[WeakKeyDictionary[type, WriteNode]] = WeakKeyDictionary()
 
-_INT_RANGE = range(-(2**63), 2**64)
-_UNMEASURED = frozenset({type(None), bool, int, float})
-_ALWAYS_PACKABLE = frozenset({type(None), bool, float})
+_INT_RANGE: Final = range(-(2**63), 2**64)
+_UNMEASURED: Final = frozenset({type(None), bool, int, float})
+_ALWAYS_PACKABLE: Final = frozenset({type(None), bool, float})
 
 
 class Writer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from minipipe.codec import Access, Leases, Named
 from minipipe.protocol.delivery.intervals import Interval
@@ -14,8 +14,8 @@ from minipipe.transport import Buffer
 
 Key = tuple[int, ...]  # origin, number, outputs: what an item had as identity at a fork
 Done = frozenset[Path]  # of an item that is sent again: what of it is settled beyond forks
-NOTHING_DONE: Done = frozenset()
-NO_CLASSES: Mapping[bytes, Named] = MappingProxyType({})
+NOTHING_DONE: Final[Done] = frozenset()
+NO_CLASSES: Final[Mapping[bytes, Named]] = MappingProxyType({})
 
 
 class Arrived:

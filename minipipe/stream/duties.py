@@ -6,18 +6,23 @@ left is due some time later, by the service thread; mostly nothing is.
 
 from __future__ import annotations
 
-from minipipe.protocol.wiring import Role
+from typing import Final
+
 from minipipe.stream.ends import Ends
 from minipipe.stream.inlet import Inlet
 from minipipe.stream.outbox import Outbox
 from minipipe.stream.page import OUTSIDE, Page
 from minipipe.stream.skips import Skips
 
-FLUSH_S = 0.002  # while it works, a worker tells others of its progress this often
-UNSENT_S = 0.005  # of quick functors; of others nothing is left unsent
-PUBLISH_S = 0.1  # how often a worker that works writes its counters down
-LISTEN_S = 0.01  # somebody waits for an answer to what he sends, and that may decide how far he is
-LATER_S = 0.1  # nobody waits for it unless something else goes wrong
+FLUSH_S: Final = 0.002  # while it works, a worker tells others of its progress this often
+UNSENT_S: Final = 0.005  # of quick functors; of others nothing is left unsent
+PUBLISH_S: Final = 0.1  # how often a worker that works writes its counters down
+# Somebody waits for an answer to what he sends, and that may decide how far he is.
+LISTEN_S: Final = 0.01
+LATER_S: Final = 0.1  # nobody waits for it unless something else goes wrong
+# Nobody waits at all: the counters of one that is in a functor for longer.  (An alarm is set anew
+# when half of its time is over: of functors of 50 ms, every third call pays for it.)
+SHOWN_S: Final = 0.3
 
 
 def is_slow(service_time_s: float) -> bool:
@@ -31,9 +36,9 @@ def is_slow(service_time_s: float) -> bool:
 def has_news(inlet: Inlet) -> bool:
     """Whether there is something to confirm, or to say of what was dropped."""
     turn = inlet.turn
-    if turn is None or inlet.spec.role is Role.STATEFUL:
+    if turn is None or inlet.is_stateful:
         return bool(inlet.unconfirmed)
-    if inlet.spec.role is Role.STATELESS:
+    if inlet.is_stateless:
         return bool(turn.drops)
     return turn.finished > turn.told_finished
 
@@ -83,12 +88,12 @@ class Duties:
         if self._may_listen_soon and self._listens_soon():
             return LISTEN_S
         outbox = self._outbox
-        if self.unpublished or outbox.later or self._skips.waits or self._listens_later():
+        if outbox.later or self._skips.waits or self._listens_later():
             return LATER_S
         for inlet in self._inlets:
             if has_news(inlet):
                 return LATER_S
-        return 0.0
+        return SHOWN_S if self.unpublished else 0.0
 
     @property
     def listens(self) -> bool:
@@ -118,7 +123,7 @@ class Duties:
         """
         for inlet in self._inlets:
             counts = inlet.counts
-            if inlet.spec.role is Role.STATEFUL and not counts.is_sole_receiver:
+            if inlet.is_stateful and not counts.is_sole_receiver:
                 return True
             if len(inlet.producers.by_ident) < counts.producers:
                 return True

@@ -12,14 +12,14 @@ connection arrive in order).
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from minipipe.protocol.flow.credit import Grant
 from minipipe.stream import wire
 from minipipe.stream.link import Link
 from minipipe.transport import Buffer, Publisher
 
-EVERYBODY = 0
+EVERYBODY: Final = 0
 
 
 def topic_of(ident: int) -> bytes:

@@ -13,7 +13,6 @@ from typing import cast
 from minipipe.protocol.delivery.membership import SUPERVISOR
 from minipipe.protocol.delivery.paths import Path
 from minipipe.protocol.run.told import CrashSuspect
-from minipipe.protocol.wiring import Role
 from minipipe.stream import records
 from minipipe.stream.ends import Ends
 from minipipe.stream.feedback import Feedback
@@ -128,9 +127,7 @@ class Fences:
 
     def _say_fenced(self, region: int, epoch: int) -> None:
         """Tells every sender of the region what this worker holds of it, if it receives there."""
-        inlets = [
-            inlet for inlet in self._ends.inlets_of(region) if inlet.spec.role is not Role.STATELESS
-        ]
+        inlets = [inlet for inlet in self._ends.inlets_of(region) if not inlet.is_stateless]
         if not inlets:
             return
         held: dict[int, list[tuple[Sequence[int], Path]]] = {}

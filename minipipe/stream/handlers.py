@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from minipipe.errors import WireFormatError
 from minipipe.errors.cause import because
@@ -12,7 +12,6 @@ from minipipe.protocol.delivery.bundles import split
 from minipipe.protocol.delivery.membership import SUPERVISOR, Peer
 from minipipe.protocol.delivery.numbering import pass_of
 from minipipe.protocol.flow.credit import Grant
-from minipipe.protocol.wiring import Role
 from minipipe.shm import SlotRef
 from minipipe.stream import records, wire
 from minipipe.stream.absent import Absences
@@ -31,6 +30,8 @@ from minipipe.stream.peers import Peers
 from minipipe.stream.probes import Probes
 from minipipe.stream.shipment import release_settled
 from minipipe.transport import Buffer
+
+_ITEMS: Final = records.Items
 
 
 class Handlers:
@@ -117,7 +118,7 @@ class Handlers:
             return
         for record in message.records():
             try:
-                if type(record) is records.Items:
+                if type(record) is _ITEMS:
                     self._on_items(message.sender, message.frames, record)
                     continue
                 handler = self._by_kind.get(type(record))
@@ -198,11 +199,8 @@ class Handlers:
         # Its window is news to it whatever the window is, so the next flush grants.
 
     def _on_grant(self, sender: int, said: records.Grant) -> None:
-        service_time_s = said.service_time_us * 1e-6
-        told = Grant(
-            *(said.consumed, said.finished, said.window, service_time_s, said.window_scale),
-            is_ticket=said.is_ticket,
-        )
+        seconds, scale = said.service_time_us * 1e-6, said.window_scale
+        told = Grant(said.consumed, said.finished, said.window, seconds, scale, said.is_ticket)
         outlet = self._ends.outlet(said.stream)
         grant = self._outbox.granted(said.stream, sender, told)
         if grant is not None:
@@ -225,7 +223,7 @@ class Handlers:
             return  # of one that was left early, or that was over before this worker came
         for inlet in self._ends.inlets_of(close.region):
             spec = inlet.spec
-            if spec.role is not Role.STATELESS and segment in spec.closers:
+            if not inlet.is_stateless and segment in spec.closers:
                 inlet.closed(sender, close.pass_, inner=segment in spec.loop)
 
     def _on_mark(self, sender: int, mark: records.Mark) -> None:

@@ -24,8 +24,9 @@ class Inlet:
     def __init__(
         self, spec: InletSpec, decoder: ParcelDecoder, tickets: Tickets | None = None
     ) -> None:
-        self.spec = spec
-        self._is_stateful = spec.role is Role.STATEFUL
+        self.spec, role = spec, spec.role
+        self.is_stateful, self.is_stateless = role is Role.STATEFUL, role is Role.STATELESS
+        self._confirms_late = role is Role.FUNCTION_SINK
         self.counts = InletCounts()
         self.access: Access = spec.access
         self.queue: deque[Arrived] = deque()
@@ -57,9 +58,9 @@ class Inlet:
         if parcel.epoch < self.seen_epoch:
             self._drop(parcel)
             return
-        if parcel.epoch > self.seen_epoch and self.spec.role is Role.STATELESS:
+        if parcel.epoch > self.seen_epoch and self.is_stateless:
             self._purge(parcel.epoch)
-        if self._is_stateful:
+        if self.is_stateful:
             # Reading and the test of the epoch are one step with this (rule 7): what is in here
             # is confirmed before anything else is said to its origin.
             self.unconfirmed.append(parcel)
@@ -109,7 +110,7 @@ class Inlet:
         (`held`).
         """
         self.epoch = max(epoch, self.epoch)
-        if self.spec.role is Role.STATELESS:
+        if self.is_stateless:
             self._purge(epoch)
         else:
             self.seen_epoch = max(epoch, self.seen_epoch)
@@ -141,7 +142,7 @@ class Inlet:
         """What a function Sink has taken and not confirmed yet: it will do it, so nobody else is
         to.  (All else has confirmed whatever it has read.)
         """
-        if self.spec.role is not Role.FUNCTION_SINK:
+        if not self._confirms_late:
             return []
         found = [(parcel, list(parcel.runs)) for parcel in self.queue]
         if self.turn is not None:
@@ -234,9 +235,10 @@ class Inlet:
             Exception: whatever unpickling raises, which runs code of the user's classes; then the
                 parcel still waits.
         """
-        access = apart(self.access)
-        items = self._decode(self.queue[0], access)
-        parcel = self.queue.popleft()
+        parcel = self.queue[0]  # (if it has plain numbers, they are nobody else's)
+        access = self.access if type(parcel.body) is tuple else apart(self.access)
+        items = self._decode(parcel, access)
+        self.queue.popleft()
         numbers: Sequence[int] = range(*parcel.runs[0])
         if len(parcel.runs) > 1:
             numbers = [n for run in parcel.runs for n in range(*run)]
@@ -272,13 +274,13 @@ class Inlet:
 
         Of a stateful one, what has arrived since last asked; of a function Sink, what is finished.
         """
-        if self._is_stateful:
+        if self.is_stateful:
             read, self.unconfirmed = self.unconfirmed, []
             for parcel in read:
                 self.confirmed += parcel.count
             return [(parcel, parcel.runs) for parcel in read]
         turn = self.turn
-        if turn is None or self.spec.role is not Role.FUNCTION_SINK:
+        if turn is None or not self._confirms_late:
             return []
         done = turn.finished
         if done <= turn.told_finished:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from minipipe.codec import ATOMS, Borrower, Decoder, Encoder, Lender, Named, Parcel
 from minipipe.shm import Borrowed, SlotHandle, SlotPool, SlotReader, SlotRef
 
-TEND_S = 1.0
-_WORDS = len(SlotRef._fields)
+TEND_S: Final = 1.0
+_WORDS: Final = len(SlotRef._fields)
 
 
 class Memory:

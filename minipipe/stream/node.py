@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from minipipe.protocol.delivery.membership import LOCAL_HOST, SUPERVISOR, Membership
 from minipipe.protocol.flow.credit import ServiceTime
-from minipipe.protocol.run.vital_signs import Activity
 from minipipe.protocol.wiring import Wiring
 from minipipe.stream import wire
 from minipipe.stream.absent import Absences
@@ -37,10 +36,10 @@ from minipipe.stream.probes import Probes
 from minipipe.stream.reception import Reception
 from minipipe.stream.rest import Rest
 from minipipe.stream.skips import Skips
-from minipipe.stream.time_use import TimeUse
+from minipipe.stream.time_use import BLOCKED, OWN, STARVED, TimeUse
 from minipipe.transport import ControlInbox, Inbox, Transport
 
-WAIT_S = 1.0  # no wait is longer, so that one lost wake-up costs a second, not the run
+WAIT_S: Final = 1.0  # no wait is longer, so that one lost wake-up costs a second, not the run
 
 
 class Node:
@@ -89,7 +88,7 @@ class Node:
         )
         self.inlets, self.outlets = self.ends.inlets, self.ends.outlets
         self.recoveries = self.ends.recoveries
-        self.orders = Orders(wiring.segment, page)
+        self.orders = Orders(wiring.segment, page, self.time_use)
         self.peers = Peers(
             ident, wiring, self.membership, inbox=self.inbox, outbox=outbox, outlets=self.outlets
         )
@@ -270,12 +269,12 @@ class Node:
             if (unsent or awaits) and until():
                 return
             self.handover.waiting = True
-            self.time_use.enter(Activity.BLOCKED if self.probes.blocked else Activity.STARVED)
+            self.time_use.enter(BLOCKED if self.probes.blocked else STARVED)
             try:
                 message = self.reception.receive_within(timeout_s, self.outbox.filenos())
             finally:
                 self.handover.waiting = False
-                self.time_use.enter(Activity.OWN)
+                self.time_use.enter(OWN)
             self._words[WAKEUPS] += 1
             if message is not None:
                 if not lull:

@@ -42,6 +42,7 @@ class Orders:
 
     segment: int
     page: Page
+    time_use: TimeUse
     started: bool = False
     pass_: int = 0
     begun: int = -1
@@ -56,7 +57,7 @@ class Orders:
     def start(self, pass_: int) -> None:
         """All are connected, and work begins: from the first pass on time counts."""
         if not self.started:
-            TimeUse(self.page).begin()
+            self.time_use.begin()
         self.started = True
         if self.begun >= 0:  # a DRAIN was for the pass before: one for good is followed by none
             self.draining = False

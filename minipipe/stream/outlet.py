@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from minipipe.codec import ATOMS, Encoder, Parcel, small_copy
 from minipipe.protocol.delivery.intervals import Interval
@@ -17,13 +17,13 @@ from minipipe.stream.consumers import Targets, busy_until
 from minipipe.stream.pending import Pending, are_plain
 from minipipe.stream.shipment import Shipment
 
-PARCEL_S = 0.002  # no item waits longer than this for others to share its parcel
-PARCEL_BYTES = 256 * 1024
+PARCEL_S: Final = 0.002  # no item waits longer than this for others to share its parcel
+PARCEL_BYTES: Final = 256 * 1024
 # After a functor took this long an item is likely alone: it goes at once.  (That is the latency
 # of a first item; those of a burst then share parcels.)
-PAUSE_S = 0.000_2
-BUSY_S = 0.006  # who is busy for so long does not need it at once; by then it has been sent
-ATOM_BYTES = 9  # what a number needs in msgpack, at most
+PAUSE_S: Final = 0.000_2
+BUSY_S: Final = 0.006  # who is busy for so long does not need it at once; by then it has been sent
+ATOM_BYTES: Final = 9  # what a number needs in msgpack, at most
 
 # Consumers; whether a broadcast may go to everybody at once, who are then all of its consumers; how
 # many items the consumer should allow in all, of whose tickets this is one.
@@ -45,6 +45,13 @@ class Outlet(Chooser):
         self.items_out = self.bytes_out = 0
         self.tombstones = 0  # of these, what stands for something dropped
         self.last_closed = -1  # the last pass whose end all receivers were told of
+        # (The wiring is no class of the compiled core: what is asked for each parcel is here, too.)
+        self._stream, self._exclusive, self._is_keyed = (
+            spec.stream,
+            spec.exclusive,
+            bool(spec.carried),
+        )
+        self._bundle_size = 0 if spec.bundling is None else spec.bundling.size
         self._encoder = encoder
         self._dispatch = dispatch
         self._origin, self._epoch = ident, 0
@@ -176,7 +183,7 @@ class Outlet(Chooser):
         Raises:
             ItemTypeError: the item cannot be sent.
         """
-        self._encoder.begin(self.spec.stream, exclusive=self.spec.exclusive)
+        self._encoder.begin(self._stream, exclusive=self._exclusive)
         return self._encoder.snapshot(item)
 
     def discard(self, token: object) -> None:
@@ -244,13 +251,13 @@ class Outlet(Chooser):
         if are_plain(tokens):
             contents = tuple(tokens)
         else:
-            self._encoder.begin(self.spec.stream, exclusive=self.spec.exclusive)
+            self._encoder.begin(self._stream, exclusive=self._exclusive)
             contents = self._encoder.encode(tokens)
-        ledger, bundling = self.ledger, self.spec.bundling
+        ledger = self.ledger
         runs, members = self._numbered(count)
-        keys = pending.keys(count) if self.spec.carried else ()
+        keys = pending.keys(count) if self._is_keyed else ()
         shipment = Shipment(
-            stream=self.spec.stream,
+            stream=self._stream,
             epoch=self._epoch,
             origin=self._origin,
             runs=runs,
@@ -259,7 +266,7 @@ class Outlet(Chooser):
             contents=contents,
             done=self._done,
             members=members,
-            bundle_size=0 if bundling is None else bundling.size,
+            bundle_size=self._bundle_size,
         )
         # Consumers hold slots as a whole, however little of them it has.
         in_slots = isinstance(contents, Parcel) and bool(contents.held)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 from dataclasses import fields
+from typing import Final
 
 from minipipe.protocol.delivery.paths import Outputs, Path, outputs
 from minipipe.protocol.run.durations import BUCKETS
@@ -17,7 +18,7 @@ from minipipe.stream.under_way import TABLE_WORDS, CallTable, UnderWay
 PAGE_BYTES = 4096
 DURATIONS_WORD = PAGE_BYTES // 8 + TABLE_WORDS  # behind it: the calls in several threads,
 SIZE_BYTES = 8 * (DURATIONS_WORD + BUCKETS)  # and how many took how long
-OUTSIDE = 2**64 - 1  # as `item`: in the user's code, but not with an item
+OUTSIDE: Final = 2**64 - 1  # as `item`: in the user's code, but not with an item
 INLETS_WORD = 64  # from here on two words for each inlet: how many wait there, how many may
 MAX_INLETS = 128
 
@@ -29,10 +30,17 @@ MAX_OUTPUTS = PAGE_BYTES // 8 - PATH_WORD - 1  # forks beyond are not told apart
 
 _DERIVED = ("number", "outputs", "end", "is_in_functor", "beside", "durations")
 
-# A word for each of the vital signs, but for those that are read from others; and these two.
+# A word for each of the vital signs, but for those that are read from others; and three more.  What
+# each item and each message touch come first, by numbers that the compiled core need not look up.
+_FIRST = ("item", "messages_in", "messages_out", "parcels", "wakeups")
+ITEM_WORD: Final = 0  # number + 1 of the item in the functor; 0: not in the functor; or OUTSIDE
+MESSAGES_IN: Final = 1
+MESSAGES_OUT: Final = 2
+PARCELS: Final = 3
+WAKEUPS: Final = 4
 _FIELDS = (
-    *(field.name for field in fields(VitalSigns) if field.name not in _DERIVED),
-    "item",  # number + 1 of the item in the functor; 0: not in the functor; or OUTSIDE
+    *_FIRST,
+    *(field.name for field in fields(VitalSigns) if field.name not in (*_DERIVED, *_FIRST)),
     "stage",  # an EndStage; what its process's end waits for stands behind the page
     "threads",  # that call its functor, and have a place in the table behind; 0: only the main one
 )
@@ -166,9 +174,6 @@ def _word(index: int) -> property:
 
 
 WORD = {name: index for index, name in enumerate(_FIELDS)}
-ITEM_WORD = WORD["item"]
-MESSAGES_IN, MESSAGES_OUT = WORD["messages_in"], WORD["messages_out"]
-PARCELS, WAKEUPS = WORD["parcels"], WORD["wakeups"]
 _ORIGIN, _TURNS = WORD["origin"], WORD["turns"]
 _CALL = [WORD[n] for n in ("origin", "turns", "dropped")]
 _SIGNS = [WORD[n] for n in ("item", "origin", "items_in", "items_out", "dropped", "confirmed")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import starmap
-from typing import Any
+from typing import Any, Final
 
 from minipipe.codec import (
     NO_LEASES,
@@ -31,7 +31,7 @@ def encoder_for(inbox: Inbox, lender: Lender | None) -> Encoder:
 
 
 # What comes of what a segment may do, where nothing keeps it from writing.
-_APART: dict[Access, Access] = {"read": "private", "write": "own"}
+_APART: Final[dict[Access, Access]] = {"read": "private", "write": "own"}
 
 
 def apart(access: Access) -> Access:

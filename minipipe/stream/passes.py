@@ -7,7 +7,6 @@ in none: each item says by its number which pass it is of.
 
 from __future__ import annotations
 
-from minipipe.protocol.wiring import Role
 from minipipe.stream import records
 from minipipe.stream.ends import Ends
 from minipipe.stream.fences import Fences
@@ -22,7 +21,7 @@ class Passes:
         self._orders = orders
         self._fences = fences
         inlets = ends.inlets.values()
-        self._is_stateless = any(inlet.spec.role is Role.STATELESS for inlet in inlets)
+        self._is_stateless = any(inlet.is_stateless for inlet in inlets)
 
     def begin(self, pass_: int) -> None:
         """This worker is in this pass from now on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from minipipe.codec import ATOMS
 from minipipe.protocol.delivery.intervals import Interval, runs_of
@@ -11,9 +11,9 @@ from minipipe.stream.arrived import Key
 from minipipe.stream.shipment import Keys
 
 # An array in a slot is only referred to: 64 of 64 KiB in a parcel instead of 4 are 15 % faster.
-SLOT_SHARE = 1 / 16
+SLOT_SHARE: Final = 1 / 16
 # Immutable, and of a size that need not be looked at.
-FAST = frozenset((int, float, bool))
+FAST: Final = frozenset((int, float, bool))
 
 
 class Pending:

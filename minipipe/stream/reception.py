@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 from minipipe.errors import WireFormatError
 from minipipe.protocol.delivery.membership import SUPERVISOR
 from minipipe.stream import wire
 from minipipe.transport import Buffer, ControlInbox, Inbox, Receiver
 
-logger = logging.getLogger("minipipe")
+logger: Final = logging.getLogger("minipipe")
 
 # Looking for an order costs a system call, so it is not done before each message of many.
-MESSAGES_A_LOOK = 16
+MESSAGES_A_LOOK: Final = 16
 
 
 class Reception:
@@ -28,6 +29,7 @@ class Reception:
         self._inbox = inbox
         self._control = control
         self._until_look = 0
+        self._order_filenos = () if control is None else (control.fileno(),)
         # Descriptors that end a wait, too, when they are readable.
         self.wakers: tuple[int, ...] = ()
 
@@ -55,7 +57,7 @@ class Reception:
     def order_filenos(self) -> tuple[int, ...]:
         """What is readable while there are orders that were not received."""
         control = self._control
-        return () if control is None or control.closed else (control.fileno(),)
+        return () if control is None or control.closed else self._order_filenos
 
     def receive_within(self, timeout_s: float, also: Sequence[int] = ()) -> wire.Message | None:
         """The next message, waiting for it as `Inbox.receive_within` does."""

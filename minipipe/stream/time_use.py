@@ -7,7 +7,7 @@ It lives in the status page: others can read it of a worker that is in its funct
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from minipipe.protocol.run.durations import bucket_of
 from minipipe.protocol.run.vital_signs import Activity
@@ -16,12 +16,21 @@ from minipipe.stream.page import DURATIONS_WORD, ITEM_WORD, WORD, Page
 if TYPE_CHECKING:
     from minipipe.observe.span_buffer import SpanBuffer
 
-_ORIGIN = WORD["origin"]
-_ACTIVITY, _SINCE = WORD["activity"], WORD["since_ns"]
-_OWN, _BUSY = WORD["own_ns"], WORD["busy_ns"]
-_IS_OWN, _IS_BUSY = int(Activity.OWN), int(Activity.BUSY)
+# (Names of this module's own: of modules that are not compiled they would be looked up each time.)
+_ORIGIN: Final = WORD["origin"]
+_ACTIVITY: Final = WORD["activity"]
+_SINCE: Final = WORD["since_ns"]
+_OWN: Final = WORD["own_ns"]
+_BUSY: Final = WORD["busy_ns"]
+_DURATIONS: Final = DURATIONS_WORD
+NONE: Final = int(Activity.NONE)
+OWN: Final = int(Activity.OWN)
+BUSY: Final = int(Activity.BUSY)
+STARVED: Final = int(Activity.STARVED)
+BLOCKED: Final = int(Activity.BLOCKED)
+_clock_ns: Final = time.monotonic_ns
 # Where the time of each activity is added up, by its number.
-_TOTAL = [0, *(WORD[f"{activity.name.lower()}_ns"] for activity in list(Activity)[1:])]
+_TOTAL: Final = [0, *(WORD[f"{activity.name.lower()}_ns"] for activity in list(Activity)[1:])]
 
 
 class TimeUse:
@@ -32,58 +41,60 @@ class TimeUse:
         spans: where it is written down when what was, if anybody wants to know.
     """
 
-    __slots__ = ("_words", "is_at_work", "spans")
+    __slots__ = ("_activity", "_since_ns", "_words", "is_at_work", "spans")
 
     def __init__(self, page: Page) -> None:
         self._words = page.words
+        # The same as on the page, as to read there costs more: one object is the clock of a page.
+        self._activity, self._since_ns = NONE, 0
         self.is_at_work = False
         self.spans: SpanBuffer | None = None
 
     def begin(self) -> None:
         """From now on all time counts; before, what a worker does is its start."""
+        self._show(OWN, _clock_ns())
+
+    def _show(self, activity: int, since_ns: int) -> None:
         words = self._words
-        words[_SINCE] = time.monotonic_ns()
-        words[_ACTIVITY] = Activity.OWN
+        self._since_ns = words[_SINCE] = since_ns
+        self._activity = words[_ACTIVITY] = activity
 
     def end(self) -> None:
         """From now on nothing counts: its work is done."""
-        self.enter(Activity.OWN)
-        self._words[_ACTIVITY] = Activity.NONE
+        self.enter(OWN)
+        self._show(NONE, self._since_ns)
 
     def enter(self, activity: int) -> None:
         """What comes now is this; what was until now is added to what it was."""
-        words = self._words
-        before = words[_ACTIVITY]
+        before, since_ns = self._activity, self._since_ns
         if not before:
             return
-        now_ns = time.monotonic_ns()
-        since_ns = words[_SINCE]
+        words, now_ns = self._words, _clock_ns()
         words[_TOTAL[before]] += now_ns - since_ns
-        words[_SINCE] = now_ns
-        if self.spans is not None and before != Activity.OWN:
-            item = words[ITEM_WORD] if before == Activity.BUSY else 0
+        if self.spans is not None and before != OWN:
+            item = words[ITEM_WORD] if before == BUSY else 0
             self.spans.add(before, since_ns, now_ns, item, words[_ORIGIN])
-        waits = activity > Activity.BUSY
-        words[_ACTIVITY] = Activity.BUSY if waits and self.is_at_work else activity
+        if activity > BUSY and self.is_at_work:
+            activity = BUSY
+        self._show(activity, now_ns)
 
     def end_call(self) -> None:
         """The functor has returned: as `enter`, and it is noted how long that took."""
-        words = self._words
-        if words[_ACTIVITY] != _IS_BUSY:
-            self.enter(_IS_OWN)
+        if self._activity != BUSY:
+            self.enter(OWN)
             return
         # (What `enter` would do, in line: this is paid for each call that is timed.)
-        since_ns, now_ns = words[_SINCE], time.monotonic_ns()
-        words[_SINCE] = now_ns
-        words[_ACTIVITY] = _IS_OWN
+        words, since_ns, now_ns = self._words, self._since_ns, _clock_ns()
+        self._since_ns = words[_SINCE] = now_ns
+        self._activity = words[_ACTIVITY] = OWN
         words[_BUSY] += now_ns - since_ns
-        words[DURATIONS_WORD + bucket_of(now_ns - since_ns)] += 1
+        words[_DURATIONS + bucket_of(now_ns - since_ns)] += 1
         if self.spans is not None:
-            self.spans.add(_IS_BUSY, since_ns, now_ns, words[ITEM_WORD], words[_ORIGIN])
+            self.spans.add(BUSY, since_ns, now_ns, words[ITEM_WORD], words[_ORIGIN])
 
     def took(self, duration_ns: int) -> None:
         """So long took a call of the functor."""
-        self._words[DURATIONS_WORD + bucket_of(duration_ns)] += 1
+        self._words[_DURATIONS + bucket_of(duration_ns)] += 1
 
     @property
     def busy_ns(self) -> int:
@@ -92,13 +103,13 @@ class TimeUse:
 
     def own_ns(self) -> int:
         """How long MiniPipe itself took, up to now."""
-        self.enter(Activity.OWN)
+        self.enter(OWN)
         return self._words[_OWN]
 
     @property
     def since_ns(self) -> int:
         """When it was switched last."""
-        return self._words[_SINCE]
+        return self._since_ns
 
     def was_busy(self, busy_ns: int, began_ns: int, shown_ns: int = 0) -> None:
         """So much of what was counted as MiniPipe's own since then was the functor's.
@@ -112,5 +123,5 @@ class TimeUse:
         words[_BUSY] += busy_ns
         if self.spans is not None:
             if not began_ns:  # it has not been asked before: all of its own time is of now
-                began_ns = words[_SINCE] - words[_OWN] - busy_ns
-            self.spans.add_late(began_ns, words[_SINCE], busy_ns - shown_ns)
+                began_ns = self._since_ns - words[_OWN] - busy_ns
+            self.spans.add_late(began_ns, self._since_ns, busy_ns - shown_ns)

@@ -11,7 +11,7 @@ its records are looked at only later (`Message.records`).  What they are is said
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgpack
 
@@ -21,9 +21,14 @@ from minipipe.stream.forms import Form
 from minipipe.stream.records import FORMS, OPS
 from minipipe.transport import LOCAL, Buffer, Receiver
 
-WIRE_VERSION = 2
+WIRE_VERSION: Final = 2
 
-_new = tuple.__new__  # half the time of a named tuple's own
+_new: Final = tuple.__new__  # half the time of a named tuple's own
+# (Names of this module's own: of those that are not compiled they would be looked up each time.)
+_FORMS: Final = FORMS
+_OPS: Final = OPS
+_LOCAL: Final = LOCAL
+_unpack: Final = msgpack.unpackb
 
 
 class Message(NamedTuple):
@@ -49,14 +54,14 @@ class Message(NamedTuple):
         for packed in self.packed:
             try:
                 op, fields = packed
-                form = FORMS[op]
+                form = _FORMS[op]
             except (TypeError, ValueError, KeyError):
                 refused = self.refused(f"{packed!r:.80}", "there is no such record")
                 raise because(refused, None) from None
             if not form.fits(fields):
                 raise self.refused(form.name, form.why_not(fields))
             record = _new(form.cls, fields)
-            if form.guarded and self.inbox.trust is not LOCAL:
+            if form.guarded and self.inbox.trust is not _LOCAL:
                 self._check(form, record)
             found.append(record)
         return found
@@ -87,7 +92,7 @@ class Writer:
         self.messages += 1
         packed = []
         for record in records:
-            packed.append((OPS[type(record)], record))
+            packed.append((_OPS[type(record)], record))
         head: bytes = self._pack((WIRE_VERSION, self._run, self._sender, packed))
         return head
 
@@ -99,7 +104,7 @@ def read(buffers: Sequence[Buffer], inbox: Receiver) -> Message:
         WireFormatError: it is not one, or of another version.
     """
     try:
-        version, run, sender, packed = msgpack.unpackb(buffers[0], use_list=False)
+        version, run, sender, packed = _unpack(buffers[0], use_list=False)
     except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
         unreadable = WireFormatError(f"a message without a readable head: {error}")
         raise because(unreadable, error) from error

@@ -113,6 +113,8 @@ class ControlInbox:
         os.set_blocking(fd, False)
         self._fd = fd
         self._came = bytearray()
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
         self.closed = False
 
     def fileno(self) -> int:
@@ -125,6 +127,8 @@ class ControlInbox:
             head = self._next()
             if head is not None:
                 return [head]
+            if not self._poll.poll(0):  # to be told so by an exception costs more
+                return None
             try:
                 chunk = os.read(self._fd, CHUNK_BYTES)
             except BlockingIOError:

@@ -13,28 +13,30 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import zmq
 
 from minipipe.errors import TransportError
+from minipipe.errors.cause import because
 from minipipe.transport.base import Buffer
 from minipipe.transport.trust import Trust
 
 # Above this, pyzmq's zero-copy send is cheaper than memcpy.  (Its price is a callback, and a thread
 # of Python's that is woken up to let go of the buffer, beside ours, which is busy.  So parcels of
 # small items, of up to 256 KiB, are copied.)
-ZERO_COPY_BYTES = 320 * 1024
-# Frames above this are handed on as views of ZeroMQ's own message, without a copy.
-VIEW_BYTES = 4_096
-# What a closed outlet or publisher sends on, if the transport lives on.
-LINGER_S = 0.5
+ZERO_COPY_BYTES: Final = 320 * 1024
+VIEW_BYTES: Final = 4_096  # frames above this are views of ZeroMQ's own message, without a copy
+LINGER_S: Final = 0.5  # what a closed outlet or publisher sends on, if the transport lives on
 
-_EVENTS = zmq.EVENTS
-_NOBLOCK = int(zmq.NOBLOCK)
-_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
-_POLLIN = int(zmq.POLLIN)  # as a plain number: `&` on the enum costs as much as the call
-_SUBSCRIBED = b"\x01"  # how what comes up an XPUB begins; b"\x00" for one who has left or died
+_EVENTS: Final = zmq.EVENTS
+_NOBLOCK: Final = int(zmq.NOBLOCK)
+_MORE: Final = int(zmq.NOBLOCK | zmq.SNDMORE)
+_POLLIN: Final = int(zmq.POLLIN)  # as a plain number: `&` on the enum costs as much as the call
+_Again: Final = zmq.Again
+_zmq_poll: Final = zmq.zmq_poll
+# How what comes up an XPUB begins; b"\x00" for one who has left or died.
+_SUBSCRIBED: Final = b"\x01"
 
 
 class Endpoint(NamedTuple):
@@ -91,7 +93,7 @@ class ZeroMQInbox:
                 if self._is_empty:
                     if not self._own_poll.poll(0):
                         return None
-                elif not zmq.zmq_poll(self._events, 0):
+                elif not _zmq_poll(self._events, 0):
                     self._is_empty = True
                     return None
             self._is_likely = self._is_empty = False
@@ -99,7 +101,7 @@ class ZeroMQInbox:
         # the frame.
         try:
             frame = socket.recv(_NOBLOCK, copy=False)
-        except zmq.Again:  # found empty, which re-arms the descriptor, like asking for events
+        except _Again:  # found empty, which re-arms the descriptor, like asking for events
             self._is_empty = True
             return None
         return self._with_frames(socket, frame)
@@ -128,7 +130,7 @@ class ZeroMQInbox:
             self._timeout_ms = timeout_ms
         try:
             frame = socket.recv(copy=False)
-        except zmq.Again:
+        except _Again:
             self._is_empty = True
             return None
         self._is_empty = False
@@ -206,7 +208,8 @@ class ZeroMQInbox:
             socket.connect(address)
         except zmq.ZMQError as error:
             socket.close(linger=0)
-            raise TransportError(f"cannot subscribe at {address!r}: {error}") from error
+            refused = TransportError(f"cannot subscribe at {address!r}: {error}")
+            raise because(refused, error) from error
         self._subscriber_at[address] = socket
         self._sockets = [*self._sockets, socket]
         self._fds = [*self._fds, int(socket.FD)]  # a new list: another thread may be in `wait`

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from minipipe.codec import readable
 from minipipe.errors import SentinelError
@@ -17,7 +17,7 @@ from minipipe.operators.steppers import SKIPPED
 from minipipe.protocol.delivery.paths import outputs
 from minipipe.segments.functor import Opened
 from minipipe.segments.markers import Sentinel
-from minipipe.stream import Inlet, Outlet, Role, Turn
+from minipipe.stream import Inlet, Outlet, Turn
 from minipipe.stream.arrived import Bundle
 from minipipe.stream.duties import is_slow
 from minipipe.stream.page import ITEM_WORD
@@ -26,7 +26,8 @@ from minipipe.worker.results import Batched, Relayed, Results
 from minipipe.worker.skipping import broken
 from minipipe.worker.spec import Task
 
-TEND_S = 0.01  # in the middle of a bundle, of which nothing can be passed on, nobody waits for more
+# In the middle of a bundle, of which nothing can be passed on, nobody waits for more.
+TEND_S: Final = 0.01
 
 
 class BundleLoop:
@@ -39,7 +40,7 @@ class BundleLoop:
         self._inlet: Inlet = next(iter(runner.node.inlets.values()))
         self._outlet: Outlet = runner.outlets[0]
         self._outlet.makes_ahead = True
-        self._stateless = self._inlet.spec.role is Role.STATELESS
+        self._stateless = self._inlet.is_stateless
         self._results: Results
         if task.batching is None:
             self._results = Relayed(runner, self._outlet)

@@ -9,18 +9,18 @@ time; and what it tells of the functor's share holds for those.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from minipipe.protocol.run.vital_signs import Activity
-from minipipe.stream.time_use import TimeUse
+from minipipe.stream.time_use import BUSY, TimeUse
 
-_BUSY = int(Activity.BUSY)
-QUICK_NS = 50_000
-LEAST = 4  # calls to judge by: a Regulator's are of two kinds, to send something in and to ask on
-UNTIMED = 15  # strides between two that are timed, or several times as many,
-UNTIMED_NS = 4_000_000  # if they do not take as long as this
+QUICK_NS: Final = 50_000
+# Calls to judge by: a Regulator's are of two kinds, to send something in and to ask on.
+LEAST: Final = 4
+UNTIMED: Final = 15  # strides between two that are timed, or several times as many,
+UNTIMED_NS: Final = 4_000_000  # if they do not take as long as this
 # Untimed strides that took so much longer than those timed: it was a call, our work is even.
-FAR_LONGER, SLOW_NS = 3, 5_000_000
+FAR_LONGER: Final = 3
+SLOW_NS: Final = 5_000_000
 
 
 class BusyMeter:
@@ -77,7 +77,7 @@ class BusyMeter:
     def _timed(self, *args: Any) -> Any:
         self._calls += 1
         time_use = self._time_use
-        time_use.enter(_BUSY)
+        time_use.enter(BUSY)
         try:
             return self._function(*args)
         finally:

@@ -14,16 +14,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from minipipe.protocol.delivery.paths import ROOT, Path, outputs
-from minipipe.protocol.run.vital_signs import Activity
 from minipipe.stream import Node
 from minipipe.stream.duties import LISTEN_S
-from minipipe.stream.page import ITEM_WORD, OUTSIDE
+from minipipe.stream.page import ITEM_WORD, OUTSIDE, WORD
+from minipipe.stream.time_use import BUSY, OWN
 from minipipe.worker.busy_meter import BusyMeter
 from minipipe.worker.hooks import Hook
 from minipipe.worker.service_thread import ServiceThread
+
+_ORIGIN: Final = WORD["origin"]
+_TURNS: Final = WORD["turns"]
 
 
 class Calls:
@@ -48,7 +51,12 @@ class Calls:
 
     def begin(self, origin: int, path: Path) -> None:
         """The next items stem from this worker, and went by this path: once for a parcel."""
-        self._node.page.begin(origin, path)
+        if path or self._path:
+            self._node.page.begin(origin, path)
+        else:  # the same, without a call that is not compiled
+            words = self._handover.words
+            words[_ORIGIN] = origin
+            words[_TURNS] += 1
         self._origin, self._path = origin, path
 
     def hooked(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,10 +106,10 @@ class Calls:
         self._service_thread.watch(time.monotonic(), LISTEN_S)
         try:
             self._handover.enter(OUTSIDE)
-            self._time_use.enter(Activity.BUSY)
+            self._time_use.enter(BUSY)
             return function(*args)
         finally:
-            self._time_use.enter(Activity.OWN)
+            self._time_use.enter(OWN)
             self._handover.leave()
 
     def check(self) -> None:

@@ -12,7 +12,7 @@ from minipipe.operators.steppers import SKIPPED
 from minipipe.protocol.delivery.paths import outputs
 from minipipe.segments.functor import Opened
 from minipipe.segments.markers import Sentinel
-from minipipe.stream import Inlet, Outlet, Role, Turn
+from minipipe.stream import Inlet, Outlet, Turn
 from minipipe.stream.duties import FLUSH_S, UNSENT_S, is_slow
 from minipipe.stream.outlet import PARCEL_S
 from minipipe.stream.page import ITEM_WORD
@@ -36,7 +36,7 @@ class LineLoop:
     def run(self) -> None:
         """Works off what arrives, until there will be no more."""
         node, runner, inlet, outlet = self._node, self._runner, self._inlet, self._outlet
-        orders, stateless = node.orders, inlet.spec.role is Role.STATELESS
+        orders, stateless = node.orders, inlet.is_stateless
         while runner.may_begin(inlet, outlet, lambda: orders.leaving if stateless else inlet.ended):
             began_s = time.monotonic()
             turn = runner.next_batch(inlet)

@@ -21,7 +21,7 @@ from minipipe.operators.work_item import WorkItem
 from minipipe.process.worker_info import WorkerInfo
 from minipipe.protocol.delivery.numbering import pass_of
 from minipipe.protocol.delivery.paths import Path, outputs
-from minipipe.stream import Inlet, Node, Outlet, PassLeft, Role, StopRun, Turn, records
+from minipipe.stream import Inlet, Node, Outlet, PassLeft, StopRun, Turn, records
 from minipipe.stream.arrived import Arrived, Done
 from minipipe.stream.node import WAIT_S
 from minipipe.worker.calls import Calls
@@ -142,7 +142,7 @@ class FunctorRunner:
         """
         turn = inlet.turn
         only_looked = turn is not None and turn.access == "read"
-        only_looked = only_looked and inlet.spec.role is not Role.STATEFUL
+        only_looked = only_looked and not inlet.is_stateful
         if not (only_looked and parcel.leases and is_read_only(error)):
             self.after(error, number, item, parcel.origin, parcel)
             return SKIPPED
@@ -188,22 +188,32 @@ class FunctorRunner:
         """
         while True:
             if outlet is not None and outlet.is_stuck:
-                self._wait_for(outlet, lambda: not outlet.is_stuck)
+                self._wait_until_sent(outlet)
             elif inlet.ready:
                 return True
             elif ended():
                 return False
             else:
-                self.wait_for_input(lambda: inlet.ready or ended())
+                self._wait_for_parcel(inlet, ended)
+
+    # (Of their own, as closures are made at each call of what has them.)
+    def _wait_until_sent(self, outlet: Outlet) -> None:
+        self._wait_for(outlet, lambda: not outlet.is_stuck)
+
+    def _wait_for_parcel(self, inlet: Inlet, ended: Callable[[], bool]) -> None:
+        self.wait_for_input(lambda: inlet.ready or ended())
 
     def set_origin(self, outlet: Outlet, parcel: Arrived, path: Path, done: Done) -> bool:
         """What is added to the outlet next is made of this parcel; False if that is stale.
 
         What was made of others goes first, if that has to be waited for.
         """
-        context = (parcel.origin, parcel.epoch, path, done)
-        if outlet.set_origin(*context):
+        if outlet.set_origin(parcel.origin, parcel.epoch, path, done):
             return True
+        return self._wait_for_origin(outlet, parcel, path, done)
+
+    def _wait_for_origin(self, outlet: Outlet, parcel: Arrived, path: Path, done: Done) -> bool:
+        context = (parcel.origin, parcel.epoch, path, done)
         (inlet,) = self.node.inlets.values()  # what passes identities on has one
         self._wait_for(
             outlet, lambda: parcel.epoch < inlet.seen_epoch or outlet.set_origin(*context)

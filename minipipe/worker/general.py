@@ -16,7 +16,7 @@ from minipipe.operators.steppers import (
 )
 from minipipe.operators.work_item import WorkItem
 from minipipe.segments.functor import Opened
-from minipipe.stream import Role, records
+from minipipe.stream import records
 from minipipe.stream.arrived import Arrived
 from minipipe.stream.duties import FLUSH_S, is_slow
 from minipipe.worker.emit import Emitter
@@ -49,7 +49,7 @@ class GeneralLoop:
         self._read_only_functor = task.read_only_functor
         self._emitter = Emitter(runner, one_for_one=not regulates)
         self._inlet = next(iter(runner.node.inlets.values()))
-        self._stateless = self._inlet.spec.role is Role.STATELESS
+        self._stateless = self._inlet.is_stateless
         self._regulates = regulates
         self._ends = False  # by mp.Sentinel
         self._input, self._stepper = input_of(runner, task), self._new_stepper()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from minipipe.operators.work_item import NO_KEYS, Key, WorkItem
-from minipipe.stream import Inlet, Role
+from minipipe.stream import Inlet
 from minipipe.stream.arrived import Arrived
 from minipipe.worker.functor_runner import FunctorRunner
 
@@ -116,7 +116,7 @@ class Single:
         self._runner = runner
         self._inlet: Inlet = next(iter(runner.node.inlets.values()))
         self._reader = Reader(runner, self._inlet)
-        self._stateless = self._inlet.spec.role is Role.STATELESS
+        self._stateless = self._inlet.is_stateless
 
     def take(self) -> WorkItem[Arrived] | None:
         node, inlet, reader = self._runner.node, self._inlet, self._reader

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from minipipe.process.seeds import current
 from minipipe.process.worker_info import WorkerInfo
-from minipipe.stream import PassLeft, Role, records
+from minipipe.stream import PassLeft, records
 from minipipe.worker.functor_runner import FunctorRunner
 
 
@@ -36,7 +36,7 @@ def go_through_passes(runner: FunctorRunner, loop: Loop, info: WorkerInfo) -> No
     node, orders = runner.node, runner.node.orders
     runner.info = info
     inlets = node.inlets.values()
-    if any(inlet.spec.role is Role.STATELESS for inlet in inlets):
+    if any(inlet.is_stateless for inlet in inlets):
         loop.run()
         return
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-SHORT_S = 0.000_25
-LONG_S = 0.001
-MAX_ITEMS = 512
+from typing import Final
+
+SHORT_S: Final = 0.000_25
+LONG_S: Final = 0.001
+MAX_ITEMS: Final = 512
 
 
 class PollInterval:

@@ -15,11 +15,10 @@ import time
 
 from minipipe.stream import Node
 from minipipe.worker.alarm import alarm
+from minipipe.worker.reminder import NEVER_S, Reminder
 
 # The main thread is about to go to a functor: whether it has, is seen after so long.
 AGAIN_S = 0.001
-ON_DUTY_S = 0.002  # in a functor that takes longer, it wakes up at orders
-NEVER_S = float("inf")
 
 
 class ServiceThread(threading.Thread):
@@ -30,34 +29,12 @@ class ServiceThread(threading.Thread):
         self.failure: BaseException | None = None
         self._node = node
         self._alarm = alarm()
-        self._rings_s = NEVER_S  # when the alarm does, as far as it is known
-        self._on_duty = True  # if asleep, it wakes up at an order
-        self._ending = False
-
-    def watch(self, now_s: float, due_s: float) -> None:
-        """The main thread goes to a functor, and owes something that is due after `due_s`.
-
-        If that is 0, nothing is owed.
-
-        An alarm that would ring soon is set anew, so it does not ring between quick calls, and no
-        more than twice in `due_s`, so that they do not pay for it.
-        """
-        if not self._on_duty:
-            due_s = ON_DUTY_S
-        if due_s and not now_s + due_s / 2 <= self._rings_s <= now_s + due_s and not self._ending:
-            # In this order: if it rings in between, that counts.
-            self._rings_s = now_s + due_s
-            self._alarm.set(due_s)
-        elif not due_s and self._rings_s != NEVER_S and not self._ending:
-            self._alarm.set(0.0)  # it would wake up the thread for nothing
-            self._rings_s = NEVER_S
-            if not self._on_duty:  # it was set by the thread, just now
-                self._rings_s = now_s + ON_DUTY_S
-                self._alarm.set(ON_DUTY_S)
+        self._reminder = Reminder(self._alarm)
+        self.watch = self._reminder.watch  # for the main thread, before it goes to a functor
 
     def stop(self) -> None:
         """Ends the thread, and waits for that."""
-        self._ending = True
+        self._reminder.ending = True
         self._alarm.end()
         if self.is_alive():
             self.join()
@@ -65,28 +42,28 @@ class ServiceThread(threading.Thread):
 
     def run(self) -> None:
         handover, reception = self._node.handover, self._node.reception
-        while not self._ending:
-            rang = self._alarm.wait(reception.order_filenos() if self._on_duty else ())
+        reminder = self._reminder
+        while not reminder.ending:
+            rang = self._alarm.wait(reception.order_filenos() if reminder.on_duty else ())
             if rang:
-                self._rings_s = NEVER_S
+                reminder.rings_s = NEVER_S
             in_user_code = handover.in_user_code
             if in_user_code:
-                self._on_duty = True
+                reminder.on_duty = True
                 self._attend(in_user_code)
                 continue
             # An order that came is taken in by the main thread, if that does not go to the functor
             # before.  It may also have set the alarm long ago (other processes had the processor)
             # and be about to go there.  If it waits, it will ask again before it goes: either this
             # sees that it waits no more, or that one sees what is set here.
-            self._on_duty = rang
-            if not handover.waiting and not self._ending:
-                self._rings_s = time.monotonic() + AGAIN_S
-                self._alarm.set(AGAIN_S)
+            reminder.on_duty = rang
+            if not handover.waiting and not reminder.ending:
+                reminder.set(time.monotonic(), AGAIN_S)
 
     def _attend(self, in_user_code: int) -> None:
         """Does what is due; goes on for as long as what others send has to be taken in at once."""
         node, first = self._node, True
-        while not self._ending:
+        while not self._reminder.ending:
             with node.handover.announce() as at:
                 if not at or (at != in_user_code and not first):
                     return  # the main thread has done it, or will, or sets the alarm
@@ -100,7 +77,7 @@ class ServiceThread(threading.Thread):
             in_user_code, first = at, False
             node.wait(None, self._alarm.filenos)
             if self._alarm.rang():
-                self._rings_s = NEVER_S
+                self._reminder.rings_s = NEVER_S
 
     def _serve(self, in_user_code: int) -> bool:
         """Serves in the place of the main thread; whether what comes is waited for."""

@@ -29,7 +29,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "_clock_ns", clock.monotonic_ns)
     return clock
 
 
@@ -42,7 +42,7 @@ def times(page: Page) -> dict[str, int]:
 def test_the_parts_are_the_whole(steps: list[tuple[Activity, int]]) -> None:
     clock, page = Clock(), Page()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "time", clock)
+        patch.setattr(module, "_clock_ns", clock.monotonic_ns)
         use = TimeUse(page)
         use.enter(Activity.BUSY)  # before its begin nothing counts
         clock.now_ns += 5

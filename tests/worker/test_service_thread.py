@@ -167,7 +167,9 @@ def test_an_order_that_comes_while_the_alarm_is_put_off_reaches_the_functor(
     def put_off(seconds: float) -> None:
         if not seconds:
             node.reception.come()
-            wait_until(lambda: not service_thread._on_duty, "the thread to look after the order")
+            wait_until(
+                lambda: not service_thread._reminder.on_duty, "the thread to look after the order"
+            )
         set_alarm(seconds)
 
     service_thread.watch(time.monotonic(), FOREVER_S)

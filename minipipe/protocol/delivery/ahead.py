@@ -9,8 +9,9 @@ protocol).
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
-MAX_AHEAD_ITEMS = 65_536  # bounds what receivers have to book for items of no size
+MAX_AHEAD_ITEMS: Final = 65_536  # bounds what receivers have to book for items of no size
 
 
 class Ahead:

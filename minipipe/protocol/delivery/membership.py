@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from minipipe.protocol.delivery.intervals import Interval, IntervalSet
 
-SUPERVISOR = 0
-LOCAL_HOST = "local"  # the machine that the supervisor runs on
+SUPERVISOR: Final = 0
+LOCAL_HOST: Final = "local"  # the machine that the supervisor runs on
 
 
 class Peer(NamedTuple):

@@ -8,11 +8,12 @@ set of its settled paths alone, because each one carries the masks that were pro
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 Step = tuple[int, tuple[int, ...]]  # output, mask: all outputs sent of that result
 Path = tuple[Step, ...]
 
-ROOT: Path = ()
+ROOT: Final[Path] = ()
 Outputs = tuple[int, ...]
 Leaf = tuple[int, int, Outputs]  # an identity: the worker that numbered the item, number, outputs
 

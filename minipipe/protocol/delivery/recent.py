@@ -9,11 +9,11 @@ the most recent ones: a program may well make a class for each item (`DataFrame.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 Value = TypeVar("Value")
 
-LIMIT = 128
+LIMIT: Final = 128
 
 
 class Recent(Generic[Value]):

@@ -10,11 +10,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Final
 
 from minipipe.protocol.delivery.paths import ROOT, Path, complete
 
-NOTHING: frozenset[Path] = frozenset()
-DONE: frozenset[Path] = frozenset({ROOT})  # settled as a whole, by whichever paths
+NOTHING: Final[frozenset[Path]] = frozenset()
+DONE: Final[frozenset[Path]] = frozenset({ROOT})  # settled as a whole, by whichever paths
 
 
 @lru_cache(maxsize=1024)

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-AUTO_WAIT_S = 0.010  # an automatic window holds about this much work
-AUTO_MIN_ITEMS = 2
-AUTO_FIRST_ITEMS = 1  # until the first item is finished, nobody knows how slow a worker is
-AUTO_MAX_ITEMS = 4096  # an error of the service time by 1000 then costs seconds, not hours
-HOLD_BACK_S = 0.002  # a wait worth avoiding: more than a message there and back
-WINDOW_BYTES = 64 * 1024 * 1024
-UNLIMITED = 2**40  # the window of an edge that closes a loop
+AUTO_WAIT_S: Final = 0.010  # an automatic window holds about this much work
+AUTO_MIN_ITEMS: Final = 2
+AUTO_FIRST_ITEMS: Final = 1  # until the first item is finished, nobody knows how slow a worker is
+AUTO_MAX_ITEMS: Final = 4096  # an error of the service time by 1000 then costs seconds, not hours
+HOLD_BACK_S: Final = 0.002  # a wait worth avoiding: more than a message there and back
+WINDOW_BYTES: Final = 64 * 1024 * 1024
+UNLIMITED: Final = 2**40  # the window of an edge that closes a loop
 
 
 class Grant:

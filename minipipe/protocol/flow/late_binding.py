@@ -9,14 +9,15 @@ before it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from minipipe.protocol.flow.credit import Account, Accounts
 from minipipe.protocol.flow.tickets import AHEAD_ITEMS
 
-OFFER_S = 0.002  # an item waits this long before it is said of it that it waits
-RETRACT_S = 0.010  # and nothing has come for this long when it is said that there is no more
-FIRST_ASKED = 2  # how many consumers are asked first
-NEVER_S = float("inf")
+OFFER_S: Final = 0.002  # an item waits this long before it is said of it that it waits
+RETRACT_S: Final = 0.010  # and nothing has come for this long when it is said that there is no more
+FIRST_ASKED: Final = 2  # how many consumers are asked first
+NEVER_S: Final = float("inf")
 
 
 class LateBinding:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from minipipe.protocol.flow.credit import AUTO_MIN_ITEMS, AUTO_WAIT_S
 
@@ -23,16 +24,16 @@ from minipipe.protocol.flow.credit import AUTO_MIN_ITEMS, AUTO_WAIT_S
 FLIGHT_S, LONGEST_S = 0.001, 0.020
 # A worker that would wait for a 20th of its time has more items wait for it, but for slow ones.
 SHARE, AHEAD_S = 20, 0.100
-AHEAD_ITEMS = 8  # never more than this wait
+AHEAD_ITEMS: Final = 8  # never more than this wait
 # So many flights later a producer that wanted a ticket has used it, or has no use for it.
-PATIENCE = 3
+PATIENCE: Final = 3
 # Who has not answered for so long is in a functor and does not listen: it went there when it had
 # windows.  Then others get what it has; if it sends something after all, that waits for a while.
-OVERDUE_S = 0.050
+OVERDUE_S: Final = 0.050
 # A worker that needs less for an item is given windows: a message an item would cost as much.
 QUICK_S, QUICKEST_S = 0.002, 0.000_25
-SLOW = 2  # and one that needs so many times that, tickets again
-NEVER_S = float("inf")
+SLOW: Final = 2  # and one that needs so many times that, tickets again
+NEVER_S: Final = float("inf")
 
 
 @dataclass

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable
+from typing import Final
 
 from minipipe.protocol.delivery.intervals import Interval, IntervalSet
 from minipipe.protocol.run.thinning import EverRarer
 
 LEAST_ITEMS = 100  # a rate says nothing of fewer
-LAST = 3  # so many tracebacks are in the error
+LAST: Final = 3  # so many tracebacks are in the error
 # An item can be done again only until its sender has heard what became of it: a matter of
 # milliseconds, and of the credit that it has. So many runs of failures are remembered at least,
 # and at most twice as many: an endless stream with a share as its budget would fill the memory.

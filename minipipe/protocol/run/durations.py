@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from typing import Final
 
-BUCKETS = 128
-_PARTS = 4  # of each power of two
-_FIRST_BITS = 10  # below 2 ** 10 ns all is one bucket
+BUCKETS: Final = 128
+_PARTS: Final = 4  # of each power of two
+_FIRST_BITS: Final = 10  # below 2 ** 10 ns all is one bucket
 
 
 def bucket_of(duration_ns: int) -> int:
