@@ -15,12 +15,12 @@ def test_cuts_and_delays_lose_nothing_and_repeat_nothing(hosts: Hosts) -> None:
 
 
 def test_a_line_that_stalls_is_replaced_and_goes_on(hosts: Hosts) -> None:
-    run = hosts.start("listen", count=100, seed=1, lost_after_s=2.5)
+    run = hosts.start("listen", count=100, seed=1, lost_after_s=5.0)
     said = run.until("token")
     proxy = Proxy(said["port"])
     hosts.stack.callback(proxy.close)
     token = through(proxy, said["token"])
-    guest = hosts.start("join", token=token, count=100, seed=2, lost_after_s=2.5)
+    guest = hosts.start("join", token=token, count=100, seed=2, lost_after_s=5.0)
     guest.until("received")
     proxy.stalls = True
     wait_until(lambda: any("silent" in line for line in run.log), "the listening end to notice")
@@ -30,8 +30,8 @@ def test_a_line_that_stalls_is_replaced_and_goes_on(hosts: Hosts) -> None:
 
 
 def test_who_is_frozen_too_long_is_lost_and_hears_so_when_it_wakes(hosts: Hosts) -> None:
-    run = hosts.start("listen", count=2000, seed=1, lost_after_s=1.0)
-    guest = hosts.start("join", token=run.until("token")["token"], lost_after_s=1.0)
+    run = hosts.start("listen", count=2000, seed=1, lost_after_s=2.0)
+    guest = hosts.start("join", token=run.until("token")["token"], lost_after_s=2.0)
     guest.until("received")
     os.kill(guest.process.pid, signal.SIGSTOP)
     try:
@@ -43,8 +43,8 @@ def test_who_is_frozen_too_long_is_lost_and_hears_so_when_it_wakes(hosts: Hosts)
 
 
 def test_who_is_killed_is_lost(hosts: Hosts) -> None:
-    run = hosts.start("listen", count=2000, seed=1, lost_after_s=1.0)
-    guest = hosts.start("join", token=run.until("token")["token"], lost_after_s=1.0)
+    run = hosts.start("listen", count=2000, seed=1, lost_after_s=2.0)
+    guest = hosts.start("join", token=run.until("token")["token"], lost_after_s=2.0)
     guest.until("received")
     guest.process.kill()
     assert "it was silent" in run.until("event", "Lost")["why"]

@@ -29,7 +29,9 @@ from minipipe.transport.hosts.sockets import boot_time_s
 logger = logging.getLogger("minipipe")
 
 TURN = 64  # so many frames, then others have theirs
-FAREWELL_S = 1.0  # for the last frame, which says why nothing more is said
+# For the last frame, which says why nothing more is said.  A connection that is closed while the
+# other end still sends is reset, and what was said last is lost with it.
+FAREWELL_S = 1.0
 
 LinkEvent = Hold | GoOn | OtherEnded | Ended | Lost
 
@@ -82,6 +84,7 @@ class LinkEnd:
         self.attempts = 0  # the number of the last connection
         self.dialing = 0  # that of the one which is to be made; 0: none is
         self._link = link
+        self._leaves_s: float | None = None  # when the last connection is closed
         self._cutting: Iterator[Piece] | None = None  # what is left of the last message
         self._is_ending = False
         self._sent = self._last_piece = 0
@@ -136,7 +139,7 @@ class LinkEnd:
     @property
     def due_s(self) -> float:
         """When it is to be served, if nothing comes before."""
-        return self._link.due_s
+        return self._link.due_s if self._leaves_s is None else self._leaves_s
 
     def opened(self, connection: Connection, now_s: float) -> None:
         """There is a new connection, which takes the place of the one before."""
@@ -172,8 +175,11 @@ class LinkEnd:
                 self.broke(now_s)
         else:
             return True
-        if self.is_over:
-            self._drop(FAREWELL_S)
+        if self.is_over and self.connection is not None:
+            if self._leaves_s is None:
+                self._leaves_s = now_s + FAREWELL_S
+            elif now_s >= self._leaves_s:
+                self._drop(FAREWELL_S)
         return False
 
     def close(self) -> None:
@@ -197,7 +203,7 @@ class LinkEnd:
             self._link.end()
 
     def _drop(self, linger_s: float) -> None:
-        self.dialing = 0
+        self.dialing, self._leaves_s = 0, None
         if self.connection is not None:
             self.connection.close(linger_s)
             self.connection = None
