@@ -176,13 +176,15 @@ def pulled(hosts: Hosts, *, seed: int, lost_after_s: float, pulled_s: float) -> 
     options: dict[str, Any] = {"lost_after_s": lost_after_s, "seed": seeds[0], "count": counts[0]}
     run = hosts.start("listen", machines.on(0), address="tcp://[::]:0", endpoints=places, **options)
     token = run.until("token")["token"]
-    options |= {"seed": seeds[1], "count": counts[1]}
+    # It reads when the cable is in again, so there is something to be sent whenever it is pulled.
+    options |= {"seed": seeds[1], "count": counts[1], "lazy": True}
     guest = hosts.start("join", machines.on(1), token=token, **options)
-    guest.until("received")
+    run.until("received")
     machines.pull()
     until_s = time.monotonic() + pulled_s
     for peer in (run, guest):
         wait_until(lambda: any("silent" in line for line in peer.log), "the silence to be noticed")
     wait_until(lambda: time.monotonic() >= until_s, "the cable to be plugged in again")
     machines.plug()
+    guest.tell("take")
     return exchanged(run, guest, counts, seeds)

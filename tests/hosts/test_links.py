@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 from tests.conftest import wait_until
 from tests.hosts.conftest import Hosts, cut_up, exchanged, through
 from tests.hosts.proxy import Proxy
+
+# What is sent to it does not come to its end.
+WITHOUT_READING: dict[str, Any] = {"count": 50, "seed": 2, "lost_after_s": 2.0, "lazy": True}
 
 
 def test_cuts_and_delays_lose_nothing_and_repeat_nothing(hosts: Hosts) -> None:
@@ -20,19 +24,20 @@ def test_a_line_that_stalls_is_replaced_and_goes_on(hosts: Hosts) -> None:
     proxy = Proxy(said["port"])
     hosts.stack.callback(proxy.close)
     token = through(proxy, said["token"])
-    guest = hosts.start("join", token=token, count=100, seed=2, lost_after_s=5.0)
-    guest.until("received")
+    guest = hosts.start("join", token=token, count=100, seed=2, lost_after_s=5.0, lazy=True)
+    run.until("received")  # and cannot come to its end, as the other one does not read
     proxy.stalls = True
     wait_until(lambda: any("silent" in line for line in run.log), "the listening end to notice")
     wait_until(lambda: any("silent" in line for line in guest.log), "the other end to notice")
     proxy.stalls = False
+    guest.tell("take")
     assert exchanged(run, guest, (100, 100), (1, 2)) > 1
 
 
 def test_who_is_frozen_too_long_is_lost_and_hears_so_when_it_wakes(hosts: Hosts) -> None:
     run = hosts.start("listen", count=2000, seed=1, lost_after_s=2.0)
-    guest = hosts.start("join", token=run.until("token")["token"], lost_after_s=2.0)
-    guest.until("received")
+    guest = hosts.start("join", token=run.until("token")["token"], **WITHOUT_READING)
+    run.until("received")
     os.kill(guest.process.pid, signal.SIGSTOP)
     try:
         run.until("event", "Hold")
@@ -44,8 +49,8 @@ def test_who_is_frozen_too_long_is_lost_and_hears_so_when_it_wakes(hosts: Hosts)
 
 def test_who_is_killed_is_lost(hosts: Hosts) -> None:
     run = hosts.start("listen", count=2000, seed=1, lost_after_s=2.0)
-    guest = hosts.start("join", token=run.until("token")["token"], lost_after_s=2.0)
-    guest.until("received")
+    guest = hosts.start("join", token=run.until("token")["token"], **WITHOUT_READING)
+    run.until("received")
     guest.process.kill()
     assert "it was silent" in run.until("event", "Lost")["why"]
 
