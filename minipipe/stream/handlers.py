@@ -16,6 +16,7 @@ from minipipe.shm import SlotRef
 from minipipe.stream import records, wire
 from minipipe.stream.absent import Absences
 from minipipe.stream.arrived import Arrived
+from minipipe.stream.closes import Closes
 from minipipe.stream.departure import Departure
 from minipipe.stream.ends import Ends
 from minipipe.stream.fanout import topics_for
@@ -62,13 +63,14 @@ class Handlers:
         self.passes = Passes(ends, orders, fences)
         self._departure = departure
         self._probes = probes
+        self._closes = Closes(ends, peers, orders)
         self._early: list[wire.Message] = []
         self._by_kind: dict[type[NamedTuple], Callable[[int, Any], None]] = {
             records.Hello: self._on_hello,
             records.Grant: self._on_grant,
             records.Confirm: self._on_confirm,
             records.Dropped: self._on_dropped,
-            records.Close: self._on_close,
+            records.Close: self._closes.on_close,
             records.Mark: self._on_mark,
             records.At: self._on_at,
             records.Probe: self._on_probe,
@@ -217,15 +219,6 @@ class Handlers:
         if dropped.epoch == self._membership.epoch(dropped.region):
             self._on_confirm(sender, dropped)
 
-    def _on_close(self, sender: int, close: records.Close) -> None:
-        segment = self._peers.segment_of(sender)
-        if close.pass_ != self._orders.pass_:
-            return  # of one that was left early, or that was over before this worker came
-        for inlet in self._ends.inlets_of(close.region):
-            spec = inlet.spec
-            if not inlet.is_stateless and segment in spec.closers:
-                inlet.closed(sender, close.pass_, inner=segment in spec.loop)
-
     def _on_mark(self, sender: int, mark: records.Mark) -> None:
         if pass_of(mark.number) != self._orders.pass_:
             return  # its sender was told before us that this pass is left: what comes may be open
@@ -263,6 +256,7 @@ class Handlers:
         peer = Peer(*join)
         if self._membership.join(peer):
             self._peers.connect(peer)
+            self._closes.joined()
 
     def _on_fence(self, sender: int, fence: records.Fence) -> None:
         self._fences.on_fence(fence)

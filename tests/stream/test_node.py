@@ -65,6 +65,21 @@ def test_nothing_is_taken_in_before_init(line: Line) -> None:
     assert line.inlet(sink).closed_by == {1}  # it was kept, and taken in afterwards
 
 
+def test_an_end_is_not_lost_that_comes_before_the_word_of_who_says_it(line: Line) -> None:
+    source, sink = line.source, line.nodes[2]
+    line.tell(sink, records.Init((), (), (), (), line.workers))
+    line.tell(sink, records.Close(0), sender=source.ident)
+    sink.serve()
+    assert not line.inlet(sink).ended
+    # Of another one: that changes nothing.
+    line.tell(sink, records.Join(2, 1, line.nodes[1].inbox.address, "local"))
+    sink.serve()
+    assert not line.inlet(sink).ended
+    line.tell(sink, records.Join(source.ident, 0, source.inbox.address, "local"))
+    sink.serve()
+    assert line.inlet(sink).closed_by == {source.ident} and line.inlet(sink).ended
+
+
 def test_messages_of_another_run_are_dropped(line: Line) -> None:
     line.introduce()
     sink = line.nodes[2]
