@@ -19,21 +19,22 @@ class Closes:
 
     def on_close(self, sender: int, close: records.Close) -> None:
         """A sender has sent its last of a pass."""
-        segment = self._peers.segment_of(sender)
-        if segment < 0:
-            # Its JOIN was sent before, and goes another way.  (One without any item may be at its
-            # end at once, when this worker has not looked at its orders yet.)
+        segment, pass_ = self._peers.segment_of(sender), self._orders.pass_
+        if segment < 0 or close.pass_ > pass_:
+            # Its JOIN, or that the pass before is left (ABANDON), was sent before, and goes another
+            # way.  (One without any item may be at its end at once, when this worker has not looked
+            # at its orders yet.)
             self._early.append((sender, close))
             return
-        if close.pass_ != self._orders.pass_:
+        if close.pass_ < pass_:
             return  # of one that was left early, or that was over before this worker came
         for inlet in self._ends.inlets_of(close.region):
             spec = inlet.spec
             if not inlet.is_stateless and segment in spec.closers:
                 inlet.closed(sender, close.pass_, inner=segment in spec.loop)
 
-    def joined(self) -> None:
-        """A worker was announced: it may have said something before."""
+    def look_again(self) -> None:
+        """A worker was announced, or a pass has begun: what was said before may concern it."""
         early, self._early = self._early, []
         for sender, close in early:
             self.on_close(sender, close)

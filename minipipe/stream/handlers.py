@@ -60,10 +60,10 @@ class Handlers:
         self._absences = absences
         self._orders = orders
         self._fences = fences
-        self.passes = Passes(ends, orders, fences)
+        self._closes = Closes(ends, peers, orders)
+        self.passes = Passes(ends, orders, fences, self._closes)
         self._departure = departure
         self._probes = probes
-        self._closes = Closes(ends, peers, orders)
         self._early: list[wire.Message] = []
         self._by_kind: dict[type[NamedTuple], Callable[[int, Any], None]] = {
             records.Hello: self._on_hello,
@@ -256,7 +256,7 @@ class Handlers:
         peer = Peer(*join)
         if self._membership.join(peer):
             self._peers.connect(peer)
-            self._closes.joined()
+            self._closes.look_again()
 
     def _on_fence(self, sender: int, fence: records.Fence) -> None:
         self._fences.on_fence(fence)

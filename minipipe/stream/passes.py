@@ -8,6 +8,7 @@ in none: each item says by its number which pass it is of.
 from __future__ import annotations
 
 from minipipe.stream import records
+from minipipe.stream.closes import Closes
 from minipipe.stream.ends import Ends
 from minipipe.stream.fences import Fences
 from minipipe.stream.orders import Orders
@@ -16,10 +17,11 @@ from minipipe.stream.orders import Orders
 class Passes:
     """A worker's part in the end of each pass."""
 
-    def __init__(self, ends: Ends, orders: Orders, fences: Fences) -> None:
+    def __init__(self, ends: Ends, orders: Orders, fences: Fences, closes: Closes) -> None:
         self._ends = ends
         self._orders = orders
         self._fences = fences
+        self._closes = closes
         inlets = ends.inlets.values()
         self._is_stateless = any(inlet.is_stateless for inlet in inlets)
 
@@ -28,6 +30,7 @@ class Passes:
         self._orders.pass_ = pass_
         if not self._is_stateless:
             self._ends.begin_pass(pass_)
+            self._closes.look_again()
 
     def on_abandon(self, supervisor: int, abandon: records.Abandon) -> None:
         """A pass is left early.

@@ -59,6 +59,10 @@ class TimeUse:
         self._since_ns = words[_SINCE] = since_ns
         self._activity = words[_ACTIVITY] = activity
 
+    def leave_to_parent(self) -> None:
+        """In a child that the functor has forked: the page is its parent's, who counts on."""
+        self._activity = NONE
+
     def end(self) -> None:
         """From now on nothing counts: its work is done."""
         self.enter(OWN)
@@ -71,12 +75,13 @@ class TimeUse:
             return
         words, now_ns = self._words, _clock_ns()
         words[_TOTAL[before]] += now_ns - since_ns
+        self._since_ns = words[_SINCE] = now_ns  # with it: a stop may be raised in between
         if self.spans is not None and before != OWN:
             item = words[ITEM_WORD] if before == BUSY else 0
             self.spans.add(before, since_ns, now_ns, item, words[_ORIGIN])
         if activity > BUSY and self.is_at_work:
             activity = BUSY
-        self._show(activity, now_ns)
+        self._activity = words[_ACTIVITY] = activity
 
     def end_call(self) -> None:
         """The functor has returned: as `enter`, and it is noted how long that took."""

@@ -49,6 +49,8 @@ class Reminder:
         if due_s:
             if not now_s + due_s / 2 <= self.rings_s <= now_s + due_s and not self.ending:
                 self.set(now_s, due_s)
+                if not self.on_duty and due_s > ON_DUTY_S:  # it went to sleep just now
+                    self.set(now_s, ON_DUTY_S)
         elif self.rings_s != NEVER_S and not self.ending:
             self._alarm.set(0.0)  # it would wake up the thread for nothing
             self.rings_s = NEVER_S

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -76,6 +77,8 @@ def work(spec: WorkerSpec, load: Load, page: Page, control: int) -> None:
         log = records.Log(logging.WARNING, spec.barred, once=True)
         node.memory.lender.on_barred = lambda: node.report(log)
     begin_trace(spec, node)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=node.time_use.leave_to_parent)
     set_pool(memory.pool)  # where `mp.empty` makes its arrays
     service_thread = ServiceThread(node)
     service_thread.start()

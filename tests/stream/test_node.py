@@ -80,6 +80,22 @@ def test_an_end_is_not_lost_that_comes_before_the_word_of_who_says_it(line: Line
     assert line.inlet(sink).closed_by == {source.ident} and line.inlet(sink).ended
 
 
+def test_the_end_of_the_next_pass_is_not_lost_that_comes_before_it_has_begun(line: Line) -> None:
+    source, sink = line.source, line.nodes[2]
+    line.introduce()
+    sink.serve()
+    line.tell(sink, records.Close(0, 1), records.Close(0, 2), sender=source.ident)
+    sink.serve()
+    assert not line.inlet(sink).closed_by
+    sink.passes.begin(1)  # the one before was left, or is at its end here
+    assert line.inlet(sink).closed_by == {source.ident} and line.inlet(sink).ended
+    sink.passes.begin(3)
+    assert not line.inlet(sink).closed_by  # that of a pass that is over is dropped
+    line.tell(sink, records.Close(0, 3), sender=source.ident)
+    sink.serve()
+    assert line.inlet(sink).closed_by == {source.ident}
+
+
 def test_messages_of_another_run_are_dropped(line: Line) -> None:
     line.introduce()
     sink = line.nodes[2]

@@ -140,3 +140,16 @@ def test_what_a_functor_raises_ends_its_time(clock: Clock) -> None:
     found = times(page)
     # Of the first one nobody knew yet how long it takes, or else all are timed.
     assert found["busy"] == pytest.approx(50 * 70_000, rel=0.05)
+
+
+def test_a_child_of_the_functor_adds_nothing_to_its_parents_page() -> None:
+    page = Page()
+    use = TimeUse(page)
+    use.begin()
+    use.enter(Activity.BUSY)
+    use.leave_to_parent()
+    before = bytes(page.words.cast("B"))
+    use.end_call()
+    use.enter(Activity.BUSY)
+    use.enter(Activity.OWN)
+    assert bytes(page.words.cast("B")) == before

@@ -159,13 +159,14 @@ def test_an_order_that_comes_right_before_the_functor_reaches_it(
         wait_until(lambda: node.orders, "the order")
 
 
+@pytest.mark.parametrize("due_s", [0.0, 2 * FOREVER_S])
 def test_an_order_that_comes_while_the_alarm_is_put_off_reaches_the_functor(
-    node: FakeNode, service_thread: ServiceThread, monkeypatch: pytest.MonkeyPatch
+    due_s: float, node: FakeNode, service_thread: ServiceThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_alarm = service_thread._alarm.set
 
     def put_off(seconds: float) -> None:
-        if not seconds:
+        if seconds == due_s:
             node.reception.come()
             wait_until(
                 lambda: not service_thread._reminder.on_duty, "the thread to look after the order"
@@ -174,7 +175,7 @@ def test_an_order_that_comes_while_the_alarm_is_put_off_reaches_the_functor(
 
     service_thread.watch(time.monotonic(), FOREVER_S)
     monkeypatch.setattr(service_thread._alarm, "set", put_off)
-    service_thread.watch(time.monotonic(), 0.0)
+    service_thread.watch(time.monotonic(), due_s)
     with node.in_functor(1):
         wait_until(lambda: node.orders, "the order")
 
