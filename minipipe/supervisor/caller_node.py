@@ -69,6 +69,6 @@ def close_caller(node: Node, transport: Transport) -> None:
 def _forget_items(node: Node) -> None:
     """Lets go of what the loop did not take: else that would live as long as the pipeline does."""
     for inlet in node.inlets.values():
-        inlet.queue.clear()
-        inlet.unconfirmed.clear()
         inlet.turn = None
+        inlet.begin_pass(node.orders.pass_ + 1)  # also what waits for those before it in order
+        inlet.unconfirmed.clear()

@@ -234,13 +234,18 @@ class ZeroMQInbox:
         remove_file(self._path)
 
 
+def _inner_send(socket: Any) -> Any:
+    """What is below pyzmq's outer `send`, which only adds routing ids and groups to this."""
+    outer: Any = zmq.Socket  # (whose types a build without pyzmq does not know)
+    return outer.__mro__[1].send.__get__(socket)
+
+
 class ZeroMQOutlet:
     """One connected PUSH socket."""
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self._socket = socket
-        # Past pyzmq's outer `send`, which only adds routing ids and groups to this.
-        self._send: Any = super(zmq.Socket, socket).send
+        self._send: Any = _inner_send(socket)
 
     def send(self, message: Sequence[Buffer]) -> None:
         send = self._send
@@ -265,7 +270,7 @@ class ZeroMQPublisher:
         self.address = place.advertised
         self._fd = int(socket.FD)
         self._outlet = ZeroMQOutlet(socket)
-        self._send: Any = super(zmq.Socket, socket).send
+        self._send: Any = _inner_send(socket)
 
     def fileno(self) -> int:
         return self._fd

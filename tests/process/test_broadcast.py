@@ -55,7 +55,7 @@ def test_a_subscriber_that_is_long_in_coming_gets_the_first_item_too() -> None:
 
 
 def test_a_subscriber_that_is_stopped_for_a_while_loses_nothing() -> None:
-    count = 30_000
+    count = 300_000  # so that it is at work when it is stopped
     pline = mp.PipeLine(
         [
             mp.Source(range(count)),
