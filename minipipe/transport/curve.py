@@ -1,7 +1,8 @@
 """CURVE: key pairs, and who is the server of a connection.
 
 Without a handler that admits keys (`transport.watch`) a CURVE server lets in everybody who knows
-its public key (ZeroMQ RFC 27), so there is no server here without a list of clients.
+its public key (ZeroMQ RFC 27), so there is no server here without a list of clients, and none that
+lets anybody in when its handler has ended.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from zmq.utils import z85
 from minipipe.errors import OptionError
 
 KEY_CHARACTERS = 40
+ZAP_DOMAIN = b"minipipe"
 _FILE_HEADER = "minipipe curve keys 1"
 
 
@@ -109,8 +111,7 @@ class CurveServer:
 
     def apply(self, socket: zmq.Socket[Any]) -> None:
         """The socket speaks CURVE from now on; before it is bound or connected."""
-        socket.setsockopt(zmq.CURVE_SERVER, 1)
-        socket.setsockopt(zmq.CURVE_SECRETKEY, self.keys.secret.encode())
+        serve_curve(socket, self.keys)
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,17 @@ class CurveClient:
         socket.setsockopt(zmq.CURVE_SERVERKEY, self.server.encode())
         socket.setsockopt(zmq.CURVE_PUBLICKEY, self.keys.public.encode())
         socket.setsockopt(zmq.CURVE_SECRETKEY, self.keys.secret.encode())
+
+
+def serve_curve(socket: zmq.Socket[Any], keys: CurveKeys) -> None:
+    """The socket is a server of CURVE, and lets in nobody if nobody answers for it (ZAP).
+
+    libzmq lets in everybody then, unless both are set: a domain, and that it is needed.
+    """
+    socket.setsockopt(zmq.CURVE_SERVER, 1)
+    socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret.encode())
+    socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
+    socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
 
 
 def raw_key(key: object, what: str) -> bytes:

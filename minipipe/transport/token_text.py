@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 
 from minipipe.errors import TokenError
-from minipipe.protocol.hosts.token import Token, parse_token
+from minipipe.protocol.hosts.token import Token, begins_as_token, parse_token
 
 VARIABLE = "MINIPIPE_TOKEN"
 MAX_BYTES = 65_536  # of a file: a token has a few hundred
@@ -29,21 +29,25 @@ def read_token(given: str | None, environ: Mapping[str, str] = os.environ) -> To
         if given is None:
             raise TokenError(f"is missing: give it, or @FILE, or set {VARIABLE}")
     if given.startswith("@"):
-        where, given = _read_file(given[1:])
+        where, given = _read_file(given[1:], where)
     try:
         return parse_token(given)
     except TokenError as error:
         raise TokenError(error.what, where) from None
 
 
-def _read_file(path: str) -> tuple[str, str]:
-    where = f"the file {path!r}"
+def _read_file(path: str, given_in: str) -> tuple[str, str]:
+    where, content, why = f"the file {path!r}", b"", None
     try:
         with open(path, "rb") as file:
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # (a NUL in a path is a ValueError)
         why = error.strerror if isinstance(error, OSError) else str(error)
-        raise TokenError(f"cannot be read: {why}", where) from error
+    if why is not None and begins_as_token(path):
+        # (Raised here, without the error of the system: that would show it, as a name of a file.)
+        raise TokenError("is a token, not a file: leave the @ away", given_in)
+    if why is not None:
+        raise TokenError(f"cannot be read: {why}", where)
     if len(content) > MAX_BYTES:
         raise TokenError(f"is none: that file has more than {MAX_BYTES} bytes", where)
     # A byte that is none of a token is a character that is none of a token.

@@ -81,11 +81,15 @@ class SocketWatch:
         if admission is None and isinstance(curve, CurveServer):
             keys = [raw_key(key, "a client's key") for key in curve.clients]
             self._admission = Admission(keys)
-        if self._admission is not None:
-            self._zap = context.socket(zmq.ROUTER)
-            self._zap.setsockopt(zmq.LINGER, 0)
-            self._zap.bind(ZAP_ENDPOINT)
-        self._wake, self._waker = os.pipe()
+        try:
+            if self._admission is not None:
+                self._zap = context.socket(zmq.ROUTER)
+                self._zap.setsockopt(zmq.LINGER, 0)
+                self._zap.bind(ZAP_ENDPOINT)
+            self._wake, self._waker = os.pipe()
+        except BaseException:  # (open, they would keep the end of the context waiting for ever)
+            self._close_sockets()
+            raise
         self._thread = threading.Thread(target=self._run, name="minipipe watch", daemon=True)
         self._thread.start()
 
@@ -111,10 +115,13 @@ class SocketWatch:
                         break
                 self._say()
         finally:
-            self._monitor.close(linger=0)
-            if self._zap is not None:
-                self._zap.close(linger=0)
+            self._close_sockets()
             os.close(self._wake)
+
+    def _close_sockets(self) -> None:
+        self._monitor.close(linger=0)
+        if self._zap is not None:
+            self._zap.close(linger=0)
 
     def _serve(self) -> bool:
         """Takes a request and an event; False if there was neither."""

@@ -44,7 +44,7 @@ class Peer:
             text=True,
         )
         self.log: list[str] = []
-        self._lines: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._threads = [
             threading.Thread(target=one, daemon=True) for one in (self._out, self._err)
         ]
@@ -53,8 +53,11 @@ class Peer:
 
     def _out(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._lines.put(json.loads(line))
+        try:
+            for line in self.process.stdout:
+                self._lines.put(json.loads(line))
+        finally:
+            self._lines.put(None)  # nothing more will be said
 
     def _err(self) -> None:
         assert self.process.stderr is not None
@@ -69,6 +72,11 @@ class Peer:
                 line = self._lines.get(timeout=timeout_s)
             except queue.Empty:
                 raise AssertionError(f"no {key!r} within {timeout_s} s: {self.log}") from None
+            if line is None:
+                self._lines.put(None)
+                self._threads[1].join(DEADLOCK_S)
+                ended = f"with {self.process.wait(DEADLOCK_S)}: {self.log}"
+                raise AssertionError(f"no {key!r}: it has ended {ended}")
             if key in line and value in (None, line[key]):
                 return line
 
@@ -85,6 +93,7 @@ class Peer:
             self.process.wait(DEADLOCK_S)
         finally:
             self.process.kill()
+            self.process.wait()
             for thread in self._threads:
                 thread.join()
             for pipe in (self.process.stdout, self.process.stderr):
@@ -108,6 +117,11 @@ class Hosts:
 def hosts() -> Iterator[Hosts]:
     with ExitStack() as stack:
         yield Hosts(stack)
+
+
+def has_noticed(peer: Peer) -> bool:
+    """Whether it has given up a silent connection: itself, or before that its kernel has."""
+    return any("silent" in line or "has ended" in line for line in peer.log)
 
 
 def digest(seed: int, count: int) -> str:
@@ -147,9 +161,7 @@ def cut_up(hosts: Hosts, *, seed: int, counts: tuple[int, int], cuts: int, delay
         How many connections it took.
     """
     random, seeds = Random(seed), (2 * seed, 2 * seed + 1)
-    # A dozen cuts in a row may hit handshakes, each of which takes several delays.
-    patience = {"lost_after_s": 30.0}
-    run = hosts.start("listen", count=counts[0], seed=seeds[0], **patience)
+    run = hosts.start("listen", count=counts[0], seed=seeds[0])
     said = run.until("token")
     proxy = Proxy(said["port"])
     hosts.stack.callback(proxy.close)
@@ -158,7 +170,7 @@ def cut_up(hosts: Hosts, *, seed: int, counts: tuple[int, int], cuts: int, delay
     gaps = [random.choice((40, 300, 2000, 20_000, 200_000)) for _ in range(cuts)]
     proxy.cuts.extend(accumulate(random.randrange(1, gap) for gap in gaps))
     token = through(proxy, said["token"])
-    guest = hosts.start("join", token=token, count=counts[1], seed=seeds[1], **patience)
+    guest = hosts.start("join", token=token, count=counts[1], seed=seeds[1])
     exchanged(run, guest, counts, seeds)
     assert not proxy.cuts, "there was not enough to cut"
     return proxy.connections
@@ -173,7 +185,8 @@ def pulled(hosts: Hosts, *, seed: int, lost_after_s: float, pulled_s: float) -> 
     counts, seeds = (1000, 1000), (2 * seed, 2 * seed + 1)
     machines = hosts.stack.enter_context(Machines())
     places = [[f"{PREFIX}.99", 0], ["fd77::1", 0], [f"{PREFIX}.1", 0]]  # nobody has the first one
-    options: dict[str, Any] = {"lost_after_s": lost_after_s, "seed": seeds[0], "count": counts[0]}
+    options: dict[str, Any] = {"lost_after_s": lost_after_s, "watchful": True}
+    options |= {"seed": seeds[0], "count": counts[0]}
     run = hosts.start("listen", machines.on(0), address="tcp://[::]:0", endpoints=places, **options)
     token = run.until("token")["token"]
     # It reads when the cable is in again, so there is something to be sent whenever it is pulled.
@@ -183,7 +196,7 @@ def pulled(hosts: Hosts, *, seed: int, lost_after_s: float, pulled_s: float) -> 
     machines.pull()
     until_s = time.monotonic() + pulled_s
     for peer in (run, guest):
-        wait_until(lambda: any("silent" in line for line in peer.log), "the silence to be noticed")
+        wait_until(lambda: has_noticed(peer), "the silence to be noticed")
     wait_until(lambda: time.monotonic() >= until_s, "the cable to be plugged in again")
     machines.plug()
     guest.tell("take")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import subprocess
 
@@ -22,30 +23,50 @@ def why_not() -> str:
     return ""
 
 
+def _delete_leftovers() -> None:
+    """Those of tests that were killed."""
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, check=False, text=True)
+    for name, pid in re.findall(r"^(mp(\d+)-\d+[ab])\b", listed.stdout, re.MULTILINE):
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+        except OSError:
+            pass  # another user's: it lives
+
+
 class Machines:
     """Both of them: `10.77.7.1` and `fd77::1`, `10.77.7.2` and `fd77::2`."""
 
     def __init__(self) -> None:
         if why := why_not():
             pytest.skip(why)
+        _delete_leftovers()
         name = f"mp{os.getpid()}-{next(_numbers)}"
         self.names = (f"{name}a", f"{name}b")
 
     def __enter__(self) -> Machines:
         try:
-            for name in self.names:
-                self._ip("netns", "add", name)
-        except subprocess.CalledProcessError as error:
+            self._make()
+        except BaseException as error:
             self.__exit__()
-            pytest.skip(f"no network namespaces can be made here: {error.stderr.strip()}")
+            if isinstance(error, subprocess.CalledProcessError):
+                what = " ".join(error.cmd)
+                pytest.skip(f"no two machines can be made here: {what}: {error.stderr.strip()}")
+            raise
+        return self
+
+    def _make(self) -> None:
         one, other = self.names
+        for name in self.names:
+            self._ip("netns", "add", name)
+            self._ip("netns", "exec", name, "true")
         self._ip("-n", one, "link", "add", "veth0", "type", "veth", "peer", "veth0", "netns", other)
         for number, name in enumerate(self.names, 1):
             self._ip("-n", name, "addr", "add", f"{PREFIX}.{number}/24", "dev", "veth0")
             self._ip("-n", name, "link", "set", "lo", "up")
             self._ip("-n", name, "link", "set", "veth0", "up")
             self._ip("-n", name, "addr", "add", f"fd77::{number}/64", "dev", "veth0", "nodad")
-        return self
 
     def __exit__(self, *_: object) -> None:
         for name in self.names:

@@ -27,7 +27,7 @@ from minipipe.transport.hosts.invitation import guest_keys, invite, z85_key
 from minipipe.transport.hosts.join import join
 from minipipe.transport.hosts.link_end import LinkEnd
 
-LARGE = 700_000  # bytes: three pieces
+LARGE = 700_000  # bytes: eleven pieces
 
 
 @dataclass
@@ -42,6 +42,7 @@ class Plan:
         count: so many messages are sent.
         seed: of their sizes.
         lost_after_s: see `Patience`.
+        watchful: it notices silence much sooner than it follows from that (`Watchful`).
         lazy: it reads nothing before it is told "take".
         refuses: it lets nobody join, and says this.
         most_bytes: of a frame that there is memory for.
@@ -53,11 +54,24 @@ class Plan:
     token: str = ""
     count: int = 0
     seed: int = 0
-    lost_after_s: float = 6.0
+    lost_after_s: float = 30.0
+    watchful: bool = False
     window_bytes: int = 1 << 20
     lazy: bool = False
     refuses: str = ""
     most_bytes: int = 1 << 30
+
+
+class Watchful(Patience):
+    """Notices silence soon, and still waits long before it gives up."""
+
+    @property
+    def beat_s(self) -> float:
+        return self.lost_after_s / 90
+
+    @property
+    def silent_s(self) -> float:
+        return self.lost_after_s / 30
 
 
 def message(seed: int, number: int) -> list[bytes]:
@@ -77,10 +91,11 @@ class Host:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.keys = CurveKeys.new()
+        kind = Watchful if plan.watchful else Patience
         self.sockets = HostSockets(
             f"host {plan.role}",
             self.keys,
-            patience=Patience(lost_after_s=plan.lost_after_s, retry_s=0.02, longest_retry_s=0.1),
+            patience=kind(lost_after_s=plan.lost_after_s, retry_s=0.02, longest_retry_s=0.1),
             window_bytes=plan.window_bytes,
         )
         self.end: LinkEnd | None = None

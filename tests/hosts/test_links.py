@@ -7,11 +7,12 @@ import signal
 from typing import Any
 
 from tests.conftest import wait_until
-from tests.hosts.conftest import Hosts, cut_up, exchanged, through
+from tests.hosts.conftest import Hosts, cut_up, exchanged, has_noticed, through
 from tests.hosts.proxy import Proxy
 
-# What is sent to it does not come to its end.
-WITHOUT_READING: dict[str, Any] = {"count": 50, "seed": 2, "lost_after_s": 2.0, "lazy": True}
+WATCHFUL: dict[str, Any] = {"lost_after_s": 15.0, "watchful": True}
+# What is sent to it does not come to its end.  It has patience: it is to hear that it was given up.
+WITHOUT_READING: dict[str, Any] = {"count": 50, "seed": 2, "lazy": True, **WATCHFUL}
 
 
 def test_cuts_and_delays_lose_nothing_and_repeat_nothing(hosts: Hosts) -> None:
@@ -19,16 +20,16 @@ def test_cuts_and_delays_lose_nothing_and_repeat_nothing(hosts: Hosts) -> None:
 
 
 def test_a_line_that_stalls_is_replaced_and_goes_on(hosts: Hosts) -> None:
-    run = hosts.start("listen", count=100, seed=1, lost_after_s=5.0)
+    run = hosts.start("listen", count=100, seed=1, **WATCHFUL)
     said = run.until("token")
     proxy = Proxy(said["port"])
     hosts.stack.callback(proxy.close)
     token = through(proxy, said["token"])
-    guest = hosts.start("join", token=token, count=100, seed=2, lost_after_s=5.0, lazy=True)
+    guest = hosts.start("join", token=token, count=100, seed=2, lazy=True, **WATCHFUL)
     run.until("received")  # and cannot come to its end, as the other one does not read
     proxy.stalls = True
-    wait_until(lambda: any("silent" in line for line in run.log), "the listening end to notice")
-    wait_until(lambda: any("silent" in line for line in guest.log), "the other end to notice")
+    wait_until(lambda: has_noticed(run), "the listening end to notice")
+    wait_until(lambda: has_noticed(guest), "the other end to notice")
     proxy.stalls = False
     guest.tell("take")
     assert exchanged(run, guest, (100, 100), (1, 2)) > 1

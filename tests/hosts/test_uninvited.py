@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -14,11 +15,13 @@ import zmq
 from minipipe.protocol.admission import Stranger
 from minipipe.protocol.hosts.token import Token, parse_token
 from minipipe.transport.curve import CurveClient, CurveKeys
+from minipipe.transport.hosts.accepting import GUEST, Accepting
 from minipipe.transport.hosts.invitation import guest_keys, server_key
 from tests.conftest import DEADLOCK_S, wait_until
 from tests.hosts.conftest import Hosts, Peer, exchanged, through
 from tests.hosts.proxy import Proxy
 
+KEYS = CurveKeys.new()
 HALF_OPEN = 300
 # The beginning of each connection of ZMTP 3.1, by its mechanism (ZeroMQ RFC 37).
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"CURVE".ljust(20, b"\0") + bytes(32)
@@ -132,7 +135,8 @@ def test_strangers_get_nothing_and_stall_nobody(hosts: Hosts, stack: ExitStack) 
     wait_until(lambda: lines(run, Stranger.WRONG_KEY), "a line about a wrong key")
     wait_until(lambda: lines(run, Stranger.NO_HANDSHAKE), "a line about no handshake")
     assert crowd.has_got() == 0
-    assert len(lines(run, Stranger.WRONG_KEY)) == len(lines(run, Stranger.NO_HANDSHAKE)) == 1
+    for kind in (Stranger.WRONG_KEY, Stranger.NO_HANDSHAKE):
+        assert len(lines(run, kind)) < 4, "one, and on a slow machine one more for each minute"
     assert memory_bytes(run) - before < 60 << 20
     for secret in (guest_keys(token).secret, said["token"][60:]):
         assert not any(secret in line for line in [*run.log, *guest.log])
@@ -154,3 +158,55 @@ def test_who_was_invited_and_speaks_nonsense_is_lost_and_nothing_else(hosts: Hos
     finally:
         guest.close(0)
         context.term()
+
+
+@pytest.fixture
+def accepting(stack: ExitStack) -> Accepting:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    stack.callback(context.term)
+    accepting = Accepting(context, KEYS, "tcp://127.0.0.1:0", "the host")
+    stack.callback(accepting.close)
+    return accepting
+
+
+def gets_in(port: int, keys: CurveKeys) -> bool:
+    """Whether a handshake with these keys comes to its end, the first time."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    other: Any = context.socket(zmq.DEALER)
+    succeeded, disconnected = zmq.Event.HANDSHAKE_SUCCEEDED, zmq.Event.DISCONNECTED
+    failed = zmq.Event.HANDSHAKE_FAILED_NO_DETAIL | zmq.Event.HANDSHAKE_FAILED_AUTH
+    monitor = other.get_monitor_socket(int(succeeded | disconnected | failed))
+    try:
+        CurveClient(KEYS.public, keys).apply(other)
+        other.connect(f"tcp://127.0.0.1:{port}")
+        assert monitor.poll(DEADLOCK_S * 1000)
+        return int.from_bytes(monitor.recv_multipart()[0][:2], sys.byteorder) == int(succeeded)
+    finally:
+        other.disable_monitor()
+        monitor.close(0)
+        other.close(0)
+        context.term()
+
+
+def test_when_nobody_rules_any_more_who_comes_in_nobody_does(accepting: Accepting) -> None:
+    friend = CurveKeys.new()
+    accepting.admit(friend.public, "a friend")
+    assert gets_in(accepting.port, friend) and not gets_in(accepting.port, CurveKeys.new())
+    watch, accepting._watch = accepting._watch, None
+    assert watch is not None
+    accepting.socket.disable_monitor()  # or libzmq waits for somebody to read it
+    watch.close()
+    assert not gets_in(accepting.port, CurveKeys.new()) and not gets_in(accepting.port, friend)
+
+
+def test_what_comes_without_a_name_is_nobodys(
+    accepting: Accepting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unnamed:
+        def recv_multipart(self, *_: object, **__: object) -> list[zmq.Frame]:
+            return [zmq.Frame(b"connection"), zmq.Frame(b"MPJ")]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(accepting, "socket", Unnamed())
+        came = accepting.receive()
+    assert came is not None and came.user == "" != GUEST

@@ -35,6 +35,9 @@ def test_each_place_is_read(tmp_path: Path) -> None:
         ("@missing", {}, "the token from the file 'missing' cannot be read: No such file"),
         ("@.", {}, "the token from the file '.' cannot be read: Is a directory"),
         ("@", {}, "the token from the file '' cannot be read: No such file"),
+        (f"@{TOKEN.text}", {}, "the token is a token, not a file: leave the @ away"),
+        ("@ " + TOKEN.text[:90], {}, "is a token, not a file: leave the @ away"),
+        (None, {"MINIPIPE_TOKEN": f"@{TOKEN.text}"}, "the token from MINIPIPE_TOKEN is a token"),
         ("@a\0b", {}, "cannot be read: embedded null byte"),
         ("@large", {}, "the token from the file 'large' is none: that file has more than"),
         ("@bytes", {}, "the token from the file 'bytes' is none of MiniPipe's"),
@@ -56,6 +59,7 @@ def test_what_cannot_be_read_is_said_with_its_place(
         read_token(given, environ)
     assert says in str(caught.value)
     assert TOKEN.text[70:90] not in str(caught.value)
+    assert caught.value.__context__ is None  # an error of the system has the name in it
 
 
 def test_its_file_is_this_users_and_replaces_that_of_the_last_run(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ class Link:
     """One end of a link.
 
     Args:
-        incarnation: a number that no other process has, not 0.
+        incarnation: a number that no other end of a link has, not 0.
         connects: this end makes the connections, the other one accepts them.
         now_s: the time.
         window_bytes: how much may be under way without an acknowledgement (one message always may).

@@ -10,7 +10,7 @@ class Resume:
     """The first frame of a connection: where its sender wants to go on.
 
     Attributes:
-        incarnation: of the sender, drawn at random when its process began.
+        incarnation: of the sender, drawn at random when its end of the link began.
         other: the incarnation of the other end that it has spoken to; 0: none yet.
         received: all messages up to this one have arrived.
     """

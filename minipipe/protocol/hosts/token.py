@@ -101,6 +101,11 @@ def parse_token(text: str) -> Token:
     return _read(body[_LENGTH.size : -_CHECK_BYTES])
 
 
+def begins_as_token(text: str) -> bool:
+    """Whether this was meant to be a token, right or wrong."""
+    return _BEGINNING.match("".join(text.split())) is not None
+
+
 def _is_beginning(text: str) -> bool:
     return re.fullmatch(rf"{_PREFIX}\d*", text) is not None or _PREFIX.startswith(text)
 

@@ -16,7 +16,7 @@ from minipipe.protocol.admission import Admission
 from minipipe.protocol.flow.link import DEFAULT, Patience
 from minipipe.protocol.hosts.pieces import Buffer
 from minipipe.transport.addresses import parse_address
-from minipipe.transport.curve import CurveKeys, raw_key
+from minipipe.transport.curve import CurveKeys, raw_key, serve_curve
 from minipipe.transport.hosts.sockets import send_frames, set_options
 from minipipe.transport.program_socket import why_not_bound
 from minipipe.transport.watch import SocketWatch
@@ -29,7 +29,7 @@ class Came(NamedTuple):
     """A message.
 
     Attributes:
-        user: whose it is: `GUEST`, or the name under which a key was admitted.
+        user: whose it is: `GUEST`, or the name under which a key was admitted; "": nobody's.
         connection: by which it came.
     """
 
@@ -72,8 +72,7 @@ class Accepting:
             self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # says so if a connection is gone
             self.socket.setsockopt(zmq.BACKLOG, BACKLOG)
             self.socket.setsockopt(zmq.IPV6, int(checked.is_ipv6))
-            self.socket.setsockopt(zmq.CURVE_SERVER, 1)
-            self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret.encode())
+            serve_curve(self.socket, keys)
             self._watch = SocketWatch(
                 *(context, self.socket, f"{where} ({address})", None),
                 admission=self._admission,
@@ -103,7 +102,10 @@ class Accepting:
             first, *rest = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return None
-        user = str(first.get("User-Id"))
+        try:
+            user = str(first.get("User-Id"))
+        except zmq.ZMQError:  # it has none: nobody was asked whether it may come in
+            user = ""
         return Came(user, first.bytes, [frame.buffer for frame in rest])
 
     def send(self, connection: bytes, frames: Sequence[Buffer]) -> bool:

@@ -28,15 +28,16 @@ from minipipe.protocol.hosts.joining import (
     Answer,
     JoinRequest,
     Refused,
+    Welcome,
     read_request,
     write_answer,
 )
 from minipipe.protocol.hosts.pieces import Buffer
-from minipipe.transport.curve import CurveClient, CurveKeys
+from minipipe.transport.curve import CurveClient, CurveKeys, raw_key
 from minipipe.transport.hosts.accepting import GUEST, AcceptedConnection, Accepting, Came
 from minipipe.transport.hosts.dialing import Dial
 from minipipe.transport.hosts.link_end import TURN, LinkEnd
-from minipipe.transport.hosts.sockets import boot_time_s
+from minipipe.transport.hosts.sockets import allow_descriptors, boot_time_s
 
 logger = logging.getLogger("minipipe")
 
@@ -63,10 +64,11 @@ class HostSockets:
     ) -> None:
         self._where, self._keys = where, keys
         self._patience, self._window_bytes = patience, window_bytes
-        self._incarnation = secrets.randbits(63) + 1
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._accepting: Accepting | None = None
         self._on_join: Callable[[JoinRequest], Answer] | None = None
+        self._guest_key: bytes | None = None
+        self._welcomed: dict[bytes, tuple[bytes, Answer]] = {}  # key: what it said, and was told
         self._accepted: dict[str, LinkEnd] = {}  # by their key
         self._dialed: list[_Dialed] = []
         self._has_more = False
@@ -79,11 +81,13 @@ class HostSockets:
     ) -> int:
         """Lets others come to this address from now on.
 
+        This process may have as many descriptors as the system lets it, from now on.
+
         Args:
             address: `tcp://HOST:PORT`; port 0 is any that is free.
             guest_key: the public key of those who have the token.
             on_join: asked by a guest; answers, after `admit` if that is a welcome.  It is asked
-                again if an answer was lost.
+                once for a key that it welcomes: if that answer was lost, it is given again.
 
         Returns:
             The port.
@@ -92,9 +96,11 @@ class HostSockets:
             OptionError: the address is none.
             TransportError: it cannot be bound.
         """
+        allow_descriptors()
         accepting = Accepting(self._context, self._keys, address, self._where, self._patience)
         self._accepting, self._on_join = accepting, on_join
         if guest_key is not None:
+            self._guest_key = raw_key(guest_key, "the key of guests")
             accepting.admit(guest_key, GUEST)
         return accepting.port
 
@@ -109,6 +115,7 @@ class HostSockets:
     def dismiss(self, key: str) -> None:
         """Forgets a host that came to us, and lets it in no more: nobody tells it why."""
         end = self._accepted.pop(key, None)
+        self._welcomed.pop(raw_key(key, "a key that is dismissed"), None)
         if end is not None and self._accepting is not None:
             self._accepting.dismiss(key)
             end.close()
@@ -127,7 +134,7 @@ class HostSockets:
 
     def _link(self, *, connects: bool) -> Link:
         return Link(
-            self._incarnation,
+            secrets.randbits(63) + 1,  # a host that was dismissed and comes again has another link
             connects=connects,
             now_s=boot_time_s(),
             patience=self._patience,
@@ -187,7 +194,19 @@ class HostSockets:
         self._accepting.send(came.connection, write_answer(answer))
 
     def _decide(self, request: JoinRequest) -> Answer:
-        return Refused("nobody can join") if self._on_join is None else self._on_join(request)
+        if self._on_join is None:
+            return Refused("nobody can join")
+        if request.key == self._guest_key:  # on the list as a host, it would lock out all guests
+            return Refused("this is the key that all guests have: a host makes one of its own")
+        if request.key in self._welcomed:
+            about, answer = self._welcomed[request.key]
+            if about == request.about:
+                return answer
+            return Refused("a host has joined by this key, and it was another: make a new one")
+        answer = self._on_join(request)
+        if isinstance(answer, Welcome):
+            self._welcomed[request.key] = request.about, answer
+        return answer
 
     def _take(self, end: LinkEnd, came: Came, now_s: float) -> None:
         """A message of a host that is on the list, by whichever connection."""

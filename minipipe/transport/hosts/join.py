@@ -48,22 +48,25 @@ def join(token: Token, keys: CurveKeys, about: bytes = b"", timeout_s: float = J
     Args:
         keys: of this host, made for this run.
         about: what is said of it to who decides.
-        timeout_s: so long it is tried.
+        timeout_s: so long it is tried, once the names of the token are looked up.
 
     Raises:
         JoinError: nobody was there, it was somebody else, or the run has refused; says which.
     """
-    until_s = time.monotonic() + timeout_s
     places = _Places(token.endpoints)
+    until_s = time.monotonic() + timeout_s
     curve = CurveClient(server_key(token), guest_keys(token))
     request = write_request(JoinRequest(raw_key(keys.public, "the key of this host"), about))
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+    why = ""
     try:
         while True:
             dial = Dial(context, places.found, curve)
             try:
                 answer = _ask(dial, request, until_s)
-                why, first = dial.why(), dial.endpoint
+                first = dial.endpoint
+                if dial.has_ended or not why:  # one that the time limit cut off has found out less
+                    why = dial.why()
             finally:
                 dial.close()
             if isinstance(answer, Refused):
@@ -119,8 +122,9 @@ class _Places:
         for endpoint in endpoints:
             try:
                 infos = socket.getaddrinfo(*endpoint, type=socket.SOCK_STREAM)
-            except OSError as error:
-                self.unknown.append(f"{endpoint.address}: {error.strerror or error}")
+            except (OSError, UnicodeError) as error:  # (the latter of a name such as "a..b")
+                why = getattr(error, "strerror", None) or error
+                self.unknown.append(f"{endpoint.address}: {why}")
                 continue
             for *_, place in infos:
                 try:

@@ -172,6 +172,7 @@ class LinkEnd:
             if frame is None:
                 break
             if not self._put(frame):
+                logger.info("the link to %s makes a new connection: it has ended", self.name)
                 self.broke(now_s)
         else:
             return True
@@ -213,6 +214,9 @@ class LinkEnd:
             if isinstance(action, Deliver):
                 self._deliver(action, now_s)
             elif isinstance(action, Release):
+                # A last piece that filled the window is known for the last one only when there is
+                # room again: without this, its message was never counted as released.
+                self._feed()
                 self._release(action.number)
             elif isinstance(action, Connect):
                 self.attempts += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,11 @@ import zmq
 from minipipe.protocol.flow.link import Patience
 from minipipe.protocol.hosts.pieces import MAX_FRAMES, PIECE_BYTES, Buffer
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 HANDSHAKE_S = 3.0  # who has not come to its end by then is cut off
 CONNECT_S = 1.0
 # The largest frame is a piece, or the head of one, and what CURVE adds to it.  That bounds what a
@@ -18,13 +24,24 @@ CONNECT_S = 1.0
 MAX_FRAME_BYTES = max(PIECE_BYTES, 8 * MAX_FRAMES) + 1024
 
 
-ZERO_COPY_BYTES = 128 * 1024
+ZERO_COPY_BYTES = PIECE_BYTES
 _NOBLOCK, _NOBLOCK_MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK) | int(zmq.SNDMORE)
 
 
 def boot_time_s() -> float:
     """A clock that goes on while the machine sleeps, so that both ends of a link agree on it."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def allow_descriptors() -> None:
+    """This process may have as many as the system lets it: each stranger at a port costs one.
+
+    By the usual 1024 some hundred connections in the middle of a handshake kept friends out.
+    """
+    if resource is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(OSError, ValueError):  # (macOS has "no limit", and grants less)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def send_frames(socket: Any, frames: Sequence[Buffer]) -> None:

@@ -1,0 +1,68 @@
+"""One end of a link, driven by hand."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import pytest
+
+from minipipe.protocol.flow.link import Link
+from minipipe.protocol.flow.link_frames import Acknowledge, Message, Resume
+from minipipe.protocol.hosts import link_wire
+from minipipe.protocol.hosts.pieces import HEAD_BYTES, Buffer
+from minipipe.transport.hosts.link_end import LinkEnd
+
+
+class Wire:
+    """A connection, and what was put into it."""
+
+    attempt = 1
+
+    def __init__(self) -> None:
+        self.sent: list[object] = []
+        self.is_gone = False
+
+    def send(self, frames: Sequence[Buffer]) -> bool:
+        if not self.is_gone:
+            self.sent.append(link_wire.read(frames)[0])
+        return not self.is_gone
+
+    def close(self, linger_s: float = 0.0) -> None:
+        self.is_gone = True
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+def opened(wire: Wire, window_bytes: int) -> LinkEnd:
+    link = Link(1, connects=False, now_s=0.0, window_bytes=window_bytes)
+    end = LinkEnd("the other host", link)
+    end.opened(wire, 0.0)
+    end.arrived(link_wire.write(Resume(2, 0, 0), 1), 0.0)
+    return end
+
+
+def test_a_message_that_fills_the_window_is_released_by_its_only_acknowledgement(
+    wire: Wire,
+) -> None:
+    end = opened(wire, HEAD_BYTES + 10)
+    number = end.send([b"0123456789"])
+    assert not end.has_room
+    end.serve(0.0)
+    assert isinstance(wire.sent[-1], Message)
+    end.arrived(link_wire.write(Acknowledge(1), 1), 0.0)
+    assert end.released == number and end.has_room
+
+
+def test_a_connection_that_is_found_gone_is_logged(
+    wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    end = opened(wire, 1000)
+    wire.is_gone = True
+    with caplog.at_level(logging.INFO, logger="minipipe"):
+        end.serve(0.0)
+    assert "the link to the other host makes a new connection: it has ended" in caplog.text
+    assert end.connection is None
