@@ -33,7 +33,8 @@ def read_token(given: str | None, environ: Mapping[str, str] = os.environ) -> To
     try:
         return parse_token(given)
     except TokenError as error:
-        raise TokenError(error.what, where) from None
+        what = error.what
+    raise TokenError(what, where)
 
 
 def _read_file(path: str, given_in: str) -> tuple[str, str]:

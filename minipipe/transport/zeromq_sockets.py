@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import zmq
 
@@ -36,6 +36,7 @@ _POLLIN: Final = int(zmq.POLLIN)  # as a plain number: `&` on the enum costs as 
 _Again: Final = zmq.Again
 _zmq_poll: Final = zmq.zmq_poll
 # How what comes up an XPUB begins; b"\x00" for one who has left or died.
+_send_of: Any = cast(Any, zmq.Socket).__mro__[1].send.__get__  # below pyzmq's, which only routes
 _SUBSCRIBED: Final = b"\x01"
 
 
@@ -234,18 +235,12 @@ class ZeroMQInbox:
         remove_file(self._path)
 
 
-def _inner_send(socket: Any) -> Any:
-    """What is below pyzmq's outer `send`, which only adds routing ids and groups to this."""
-    outer: Any = zmq.Socket  # (whose types a build without pyzmq does not know)
-    return outer.__mro__[1].send.__get__(socket)
-
-
 class ZeroMQOutlet:
     """One connected PUSH socket."""
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self._socket = socket
-        self._send: Any = _inner_send(socket)
+        self._send: Any = _send_of(socket)
 
     def send(self, message: Sequence[Buffer]) -> None:
         send = self._send
@@ -270,7 +265,7 @@ class ZeroMQPublisher:
         self.address = place.advertised
         self._fd = int(socket.FD)
         self._outlet = ZeroMQOutlet(socket)
-        self._send: Any = _inner_send(socket)
+        self._send: Any = _send_of(socket)
 
     def fileno(self) -> int:
         return self._fd
