@@ -199,10 +199,7 @@ def test_a_peer_that_never_reads_holds_up_no_other(stack: ExitStack) -> None:
     assert sleeper.poll(0)
 
 
-def test_what_a_handshake_at_the_clients_end_fails_of_is_logged_there(
-    stack: ExitStack, caplog: pytest.LogCaptureFixture
-) -> None:
-    server = Place("pull", stack)
+def client_of(server: Place, keys: mp.CurveKeys, stack: ExitStack) -> ProgramSocket:
     plan = SocketPlan(
         where="the client",
         address=parse_address(server.address, "the client", bind=False),
@@ -210,10 +207,18 @@ def test_what_a_handshake_at_the_clients_end_fails_of_is_logged_there(
         bind=False,
         hwm=4,
         max_bytes=1000,
-        curve=mp.CurveClient(SERVER.public, STRANGER),
+        curve=mp.CurveClient(SERVER.public, keys),
     )
     client = ProgramSocket(plan)
     stack.callback(client.close, 0.0)
+    return client
+
+
+def test_what_a_handshake_at_the_clients_end_fails_of_is_logged_there(
+    stack: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Place("pull", stack)
+    client = client_of(server, STRANGER, stack)
     wait_until(lambda: lines(caplog, Stranger.REFUSED), "a line")
     assert not client.send([b"x"], lambda: False)
     (line,) = lines(caplog, Stranger.REFUSED)
@@ -222,17 +227,7 @@ def test_what_a_handshake_at_the_clients_end_fails_of_is_logged_there(
 
 def test_between_two_of_ours_all_goes_encrypted(stack: ExitStack) -> None:
     server = Place("pull", stack)
-    plan = SocketPlan(
-        where="the client",
-        address=parse_address(server.address, "the client", bind=False),
-        pattern="push",
-        bind=False,
-        hwm=4,
-        max_bytes=1000,
-        curve=mp.CurveClient(SERVER.public, FRIEND),
-    )
-    client = ProgramSocket(plan)
-    stack.callback(client.close, 0.0)
+    client = client_of(server, FRIEND, stack)
     for number in range(10):
         assert client.send([b"%d" % number], lambda: True)
     assert [server.next() for _ in range(10)] == [b"%d" % number for number in range(10)]
