@@ -54,6 +54,20 @@ _CALLED = {
         *("gpu", "n_gpus", "num_gpus", "gpu_ids", "gpu_id", "cuda", "cuda_devices", "cuda_device"),
         *("devices", "device", "device_ids", "visible_devices", "accelerators"),
     ),
+    "on": (
+        *("host", "hosts", "node", "nodes", "machine", "machines", "tag", "tags", "where", "place"),
+        *("placement", "run_on", "location", "resources", "scheduling_strategy", "affinity"),
+    ),
+    "bind": (
+        *("address", "addr", "listen", "host", "port", "url", "endpoint", "master_addr"),
+        *("rdzv_endpoint", "scheduler_address"),
+    ),
+    "token_file": ("token", "token_path", "tokenfile", "join_token", "secret_file"),
+    "place_timeout_s": ("placement_timeout", "place_timeout", "wait_for_hosts_s", "join_timeout"),
+    "lost_after_s": ("heartbeat_timeout", "lost_after", "dead_after_s", "death_timeout"),
+    "state_lost_after_s": ("state_lost_after",),
+    "security": ("encryption", "curve", "tls", "ssl", "secure", "auth"),
+    "ship": ("upload", "py_modules", "working_dir", "upload_file", "send_code", "code"),
     "functor_obj": (
         *("functor", "function", "func", "fn", "fun", "f", "callable", "target", "obj", "map_fn"),
         *("map_func", "iterable", "dataset", "data", "source", "generator", "items", "it"),
@@ -85,7 +99,8 @@ _SEGMENT = "an option of the segment, as in mp.Transform(f, {}=...)"
 _BELONGS = {
     **dict.fromkeys(
         (
-            *("n_processes", "buffer_size", "env", "gpus", "ignore_exceptions", "init_kwargs"),
+            *("n_processes", "buffer_size", "env", "gpus", "on", "ignore_exceptions"),
+            "init_kwargs",
             "writable",
             *("ordered", "restart", "max_restarts", "poison", "timeout_s", "max_failures"),
             *("dead_letter", "upstreams", "downstreams", "name", "strict"),
@@ -104,6 +119,13 @@ _BELONGS = {
     "shared_bytes": "an option of run",
     "preload": "an option of run",
     "worker_init": "an option of run",
+    **dict.fromkeys(
+        (
+            *("bind", "token_file", "place_timeout_s", "lost_after_s", "state_lost_after_s"),
+            *("security", "ship"),
+        ),
+        "an option of run",
+    ),
     "drain": "an option of stop",
     "persistent": "an option of mp.PipeLine and mp.PipeSystem",
 }

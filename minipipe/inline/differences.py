@@ -43,6 +43,8 @@ def _without_effect(segment: GraphSegment) -> Iterator[str]:
         yield "env"
     if declared.gpus is not None:
         yield "gpus"
+    if declared.on is not None:
+        yield f"on={declared.on!r}"
     if declared.timeout_s is not None:
         yield f"timeout_s={declared.timeout_s:g}"
     if declared.restart:

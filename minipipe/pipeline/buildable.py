@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from minipipe.errors import reject_unknown
 from minipipe.graph import Graph
+from minipipe.graph.lengths import length_of
 from minipipe.pipeline.build_options import checked_inline
 from minipipe.pipeline.dead_letter_files import check_dead_letters
 from minipipe.pipeline.observed import Observed
@@ -155,6 +156,26 @@ class Buildable(Observed, ABC):
 
     def _was_set(self, segment: Segment, option: str) -> None:
         """An option holds now, wherever else it was declared."""
+
+    def __len__(self) -> int:
+        """How many items a pass gives if none is dropped, as for a progress bar (tqdm).
+
+        Raises:
+            TypeError: that is not known: the Source does not say how many it has (`length=`), or
+                a segment makes any number of items of one.
+        """
+        graph = self._make_graph(self.monitor) if self._graph is None else self._graph
+        length = length_of(graph)
+        if length is None:
+            raise TypeError(
+                "nobody knows how many items this pipeline gives: its Source does not say how many "
+                "it has (mp.Source(f, length=...) does), it ends in Sinks, or a segment makes any "
+                "number of items of one"
+            )
+        return length
+
+    def __bool__(self) -> bool:
+        return True  # also if it gives nothing, or nobody knows how much
 
     @property
     def built(self) -> bool:

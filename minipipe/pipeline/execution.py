@@ -48,6 +48,10 @@ class Execution(Protocol):
         """How it has ended, a value of `Outcome`; "" before that."""
 
     @property
+    def token(self) -> str | None:
+        """What lets other machines join; None: nobody can."""
+
+    @property
     def results(self) -> dict[str, Any]: ...
     def take(self) -> Any:
         """The next item of the output; StopIteration at its end; raises what went wrong."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minipipe.errors import OptionError
 from minipipe.graph import Graph
 from minipipe.pipeline.execution import Execution
 from minipipe.supervisor.run_options import RunOptions
@@ -20,8 +21,17 @@ def execution_of(
     Args:
         ignored: replaces what all segments ignore, if given.
         pipeline: the id of what is run.
+
+    Raises:
+        OptionError: other machines are to join a run that is inline.
     """
     # Each of them only when it is asked for: it stands on much that the other one does not need.
+    if inline and options.hosting is not None:
+        raise OptionError(
+            f"bind={options.hosting.bind!r} of run, and the pipeline is built inline: all of it "
+            "runs in this thread, so there is nothing to join; leave bind= away, or build it "
+            "without inline=True (and without MINIPIPE_INLINE in the environment)"
+        )
     if inline:
         from minipipe.pipeline.inline_execution import InlineExecution
         from minipipe.pipeline.inline_passes import InlinePasses

@@ -32,6 +32,7 @@ class InlineExecution:
     """In the caller's process and thread, when the caller asks."""
 
     is_persistent = False
+    token = None
 
     def __init__(
         self,

@@ -55,6 +55,10 @@ class Interruptible:
     def outcome(self) -> str:
         return self._run.outcome.value if self._run.ended else ""
 
+    @property
+    def token(self) -> str | None:
+        return self._run.token
+
     def stats(self) -> RunStats:
         return self._run.stats()
 

@@ -52,6 +52,14 @@ class Observed(ABC):
         self._wait_if_left()
         return self._execution.results if self._execution is not None else {}
 
+    @property
+    def token(self) -> str | None:
+        """What lets other machines join this run: `minipipe agent --join TOKEN` (it is a secret).
+
+        None: it has not begun, or without `bind=`.
+        """
+        return None if self._execution is None else self._execution.token
+
     def stats(self) -> RunStats:
         """What every worker has done so far in this run, or did in the last one.
 

@@ -28,8 +28,8 @@ def check_same(first: RunOptions | None, options: RunOptions, defaults: RunOptio
     """
     assert first is not None
     for name in RUN_OPTIONS:
-        given, had = getattr(options, name), getattr(first, name)
-        if given not in (had, getattr(defaults, name)):
+        given, had = options.value(name), first.value(name)
+        if given not in (had, defaults.value(name)):
             raise LifecycleError(
                 f"run({name}={given!r}) of a persistent pipeline that runs with {name}={had!r}: "
                 "its workers stay as they are, so call close() first"

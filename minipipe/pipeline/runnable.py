@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from minipipe.errors import LifecycleError, reject_unknown
-from minipipe.graph.lengths import length_of
 from minipipe.pipeline.dead_letter_files import tell_letters_of_before
 from minipipe.pipeline.execution import PassExecution, check_has_output
 from minipipe.pipeline.executions import execution_of
@@ -22,6 +21,7 @@ from minipipe.pipeline.persistent import check_same, end_with
 from minipipe.pipeline.resumable import Resumable
 from minipipe.pipeline.with_block import end_of_block
 from minipipe.process.importing import check_no_import
+from minipipe.supervisor.hosting import HOSTING_OPTIONS, Ship
 from minipipe.supervisor.run_options import RUN_OPTIONS, run_options
 
 GRACE_S = 10.0
@@ -40,26 +40,6 @@ class Runnable(Resumable):
         self._wait_if_left()
         self._check_not_running("build()")
         self._execution = self._loop = None
-
-    def __len__(self) -> int:
-        """How many items a pass gives if none is dropped, as for a progress bar (tqdm).
-
-        Raises:
-            TypeError: that is not known: the Source does not say how many it has (`length=`), or
-                a segment makes any number of items of one.
-        """
-        graph = self._make_graph(self.monitor) if self._graph is None else self._graph
-        length = length_of(graph)
-        if length is None:
-            raise TypeError(
-                "nobody knows how many items this pipeline gives: its Source does not say how many "
-                "it has (mp.Source(f, length=...) does), it ends in Sinks, or a segment makes any "
-                "number of items of one"
-            )
-        return length
-
-    def __bool__(self) -> bool:
-        return True  # also if it gives nothing, or nobody knows how much
 
     def reset(self) -> None:
         """Back to built: forgets the last run and its results, clears all term flags.
@@ -85,6 +65,15 @@ class Runnable(Resumable):
         metrics_port: int | None = None,
         trace: str | os.PathLike[str] | bool | None = None,
         worker_init: Callable[[], object] | None = None,
+        bind: str | None = None,
+        name: str | None = None,
+        token_file: str | os.PathLike[str] | None = None,
+        place_timeout_s: float | None = None,
+        lost_after_s: float = 15.0,
+        state_lost_after_s: float = 300.0,
+        security: str = "curve",
+        ship: Ship = True,
+        allow_pickle: bool = False,
         **unknown: Any,
     ) -> Self:
         """Starts a pass, building first if need be; returns the pipeline.
@@ -109,6 +98,18 @@ class Runnable(Resumable):
                 that workers do not have from the script.
             preload: modules, as in `["torch"]`, that are imported once for all workers, beside
                 what functors import of packages.  False: each worker imports what it needs.
+            bind: lets other machines join, at this address, as "tcp://0.0.0.0:7711": prints the
+                line to paste there, `minipipe agent --join TOKEN`.  What follows goes with it.
+            name: of the run, where it is listed (default: the script's).
+            token_file: a file for the token (see `token`), which only its owner can read.
+            place_timeout_s: then workers that may run anywhere start here although no core is
+                free, and those of a tag that no machine has end the run.  None: 10 s; for ever.
+            lost_after_s: a machine that is silent for so long is lost, as if its workers had died.
+            state_lost_after_s: the same of one whose workers have state, which would end the run.
+            security: "curve" (encrypted, by the token alone), or "none": for networks of trust.
+            ship: modules of yours that functors need are sent along.  False: none; a list: names
+                of modules, and paths, that go beside them.
+            allow_pickle: items without a native form cross as pickles, which agents then load.
 
         Raises:
             LifecycleError: it runs already.
@@ -121,7 +122,10 @@ class Runnable(Resumable):
         check_outside(self._ident, self._execution, "run()")
         seen: dict[str, Any] = {"progress": progress, "metrics_port": metrics_port, "trace": trace}
         about = (grace_s, seed, shared_bytes, preload)
-        options = run_options(*about, **seen, worker_init=worker_init)
+        given = (bind, name, token_file, place_timeout_s, lost_after_s, state_lost_after_s)
+        values = (*given, security, ship, allow_pickle)
+        machines = dict(zip(HOSTING_OPTIONS, values, strict=True))
+        options = run_options(*about, **seen, worker_init=worker_init, machines=machines)
         check_no_import()
         self._wait_if_left()
         if self.persistent and self._running():

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from minipipe.errors import BuildError, OptionError, reject_unknown
+from minipipe.protocol.hosts.names import ANY, LOCAL
 from minipipe.segments.batching import Batching
 from minipipe.segments.functor import FunctorShape, check_arity, shape_of
 from minipipe.segments.functor_code import refuse_lazy
@@ -29,6 +30,7 @@ from minipipe.segments.options import (
     check_seconds,
     reject_synonyms,
 )
+from minipipe.segments.placing import On, check_on, check_sum, place_of
 from minipipe.segments.signature import OPTIONS, Ignored, Signature, Streams
 from minipipe.segments.streams import Stream, listed
 
@@ -56,6 +58,11 @@ class Segment:
             this process sees; where workers are more than GPUs, they share them. A list, as
             `[0]`: all its workers see these, which count as "cuda:0" does here, or are ids such
             as "GPU-8f3c...".  0, or an empty list: none.
+        on: on which machine its workers run, if others may join the run (`run(bind=...)`): "local"
+            (that of this process), "any", a tag of machines or the name of one, or how many of
+            them where, as `{"gpu": 4, "local": 1}`.  None (default): "any" for Transforms whose
+            functor is a function (or has `restart=True`), "local" for what keeps state, reads or
+            writes.  Without `bind=` all run here.
         writable: its functor may write to all arrays that it gets, and nobody else sees that.
             Without it, arrays that others may see as well are read-only.
         ordered: what it passes on reaches the next segment that has state in the order of its
@@ -115,6 +122,7 @@ class Segment:
         buffer_size: int | None = None,
         env: Mapping[str, str] | None = None,
         gpus: Gpus = None,
+        on: On = None,
         writable: bool = False,
         ordered: bool = False,
         restart: bool | None = None,
@@ -136,7 +144,9 @@ class Segment:
         if "batch" in unknown and self.never_batches:
             raise OptionError(f"batch= makes no sense for {where}: {self.never_batches}")
         reject_unknown(unknown, (*OPTIONS, *self.options), where)
-        self.n_processes = 1 if n_processes is None else check_processes(n_processes, where)
+        self.on = check_on(on, where)
+        given = None if n_processes is None else check_processes(n_processes, where)
+        self.n_processes = check_sum(self.on, given, where)
         self.buffer_size = check_buffer(buffer_size, where)
         self.env = check_env(env, where)
         self.gpus = check_gpus(gpus, self.env, where)
@@ -175,6 +185,10 @@ class Segment:
     def stateless(self) -> bool:
         """Whether each item stands alone for it, so that its workers need not keep anything."""
         return False
+
+    def place_of(self, index: int) -> str:
+        """Where its worker of this index is to run: "local", "any", a tag, or a machine's name."""
+        return place_of(self.on, index, ANY if self.stateless else LOCAL)
 
     def length_behind(self, count: int, n_processes: int) -> int | None:
         """How many items it makes of `count`, if its functor drops none; None: it is not known."""

@@ -20,6 +20,7 @@ from minipipe.segments.options import (
     check_seconds,
     check_threads,
 )
+from minipipe.segments.placing import check_on, check_sum
 from minipipe.segments.segment import Segment
 
 
@@ -63,6 +64,12 @@ def _epochs(value: Any, segment: Segment) -> int:
     return epochs
 
 
+def _on(value: Any, segment: Segment) -> str | dict[str, int] | None:
+    on = check_on(value, segment.where)
+    check_sum(on, segment.n_processes, segment.where)
+    return on
+
+
 def _restart(value: Any, segment: Segment) -> bool | None:
     return None if value is None else check_flag(value, "restart", segment.where)
 
@@ -78,9 +85,10 @@ def _set_batching(segment: Segment, option: str, value: Any) -> None:
 
 _OF_BATCHES = {"batch", "drop_last"}
 _CHECKS: dict[str, Callable[[Any, Segment], object]] = {
-    "n_processes": lambda value, s: check_processes(value, s.where),
+    "n_processes": lambda value, s: check_sum(s.on, check_processes(value, s.where), s.where),
     "buffer_size": lambda value, s: check_buffer(value, s.where),
     "gpus": lambda value, s: check_gpus(value, s.env, s.where),
+    "on": _on,
     "writable": lambda value, s: check_flag(value, "writable", s.where),
     "ordered": lambda value, s: check_flag(value, "ordered", s.where),
     "restart": _restart,

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 from minipipe.segments.gpus import Gpus
+from minipipe.segments.placing import On
 from minipipe.segments.streams import Stream
 
 # What every segment takes, and what each kind takes beside it.
 OPTIONS = (
     *("upstreams", "downstreams"),
-    *("name", "n_processes", "buffer_size", "env", "gpus"),
+    *("name", "n_processes", "buffer_size", "env", "gpus", "on"),
     *("ignore_exceptions", "init_kwargs"),
     *("writable", "ordered", "restart", "max_restarts", "poison"),
     *("timeout_s", "start_timeout_s", "max_failures", "dead_letter"),
@@ -35,6 +36,7 @@ class SegmentOptions(TypedDict, total=False):
     buffer_size: int | None
     env: Mapping[str, str] | None
     gpus: Gpus
+    on: On
     writable: bool
     ordered: bool
     restart: bool | None

@@ -73,6 +73,7 @@ class Run:
         self.outcome = life.Outcome.FAILED
         self.began_at = time.time()
         self.caller: Node | None = None
+        self.token: str | None = None  # by which other machines join
         self._began_s, self._took_s = time.monotonic(), 0.0
         self._start_error: BaseException | None = None
         self._ended = threading.Event()

@@ -11,6 +11,7 @@ from minipipe.protocol.frozen import frozen
 from minipipe.protocol.run.beginning import Beginning
 from minipipe.segments.options import check_seed
 from minipipe.segments.worker_init import WorkerInit, check_worker_init
+from minipipe.supervisor.hosting import DEFAULTS, HOSTING_OPTIONS, Hosting, check_hosting
 
 PORTS = range(1 << 16)
 
@@ -30,6 +31,7 @@ class RunOptions:
         progress: whether it is shown how far the run is; None: if there is a terminal for it.
         trace: the file that says what every worker did when; True: only `report()` does.
         worker_init: is called in each worker's process before its functor is made; None: nothing.
+        hosting: what is wished of other machines; None: none can join.
         persistent: workers stay for more passes over the data.
         begins: where it goes on, if that is not at the beginning.
     """
@@ -42,12 +44,22 @@ class RunOptions:
     metrics_port: int | None = None
     trace: str | bool = False
     worker_init: WorkerInit | None = None
+    hosting: Hosting | None = None
     persistent: bool = False
     begins: Beginning = field(default_factory=Beginning)
 
+    def value(self, name: str) -> object:
+        """That of the option of `run` of this name."""
+        if name not in HOSTING_OPTIONS:
+            return getattr(self, name)
+        return DEFAULTS[name] if self.hosting is None else getattr(self.hosting, name)
 
-OF_PIPELINE = ("persistent", "begins")  # these are the pipeline's, not `run`'s
-RUN_OPTIONS = tuple(one.name for one in fields(RunOptions) if one.name not in OF_PIPELINE)
+
+NOT_OF_RUN = ("persistent", "begins", "hosting")  # which has `HOSTING_OPTIONS` instead
+RUN_OPTIONS = (
+    *(one.name for one in fields(RunOptions) if one.name not in NOT_OF_RUN),
+    *HOSTING_OPTIONS,
+)
 
 
 def run_options(
@@ -60,8 +72,12 @@ def run_options(
     metrics_port: Any = None,
     trace: Any = None,
     worker_init: Any = None,
+    machines: dict[str, Any] | None = None,
 ) -> RunOptions:
     """The options of `run`, as they should be.
+
+    Args:
+        machines: `HOSTING_OPTIONS` that were given.
 
     Raises:
         OptionError: one has a value that it cannot have.
@@ -82,7 +98,8 @@ def run_options(
         )
     modules = _preload(preload)
     seen = (progress, metrics_port, check_trace(trace), check_worker_init(worker_init))
-    return RunOptions(float(grace_s), seed, shared_bytes, modules, *seen)
+    hosting = check_hosting(machines or {})
+    return RunOptions(float(grace_s), seed, shared_bytes, modules, *seen, hosting)
 
 
 def _preload(preload: Any) -> tuple[str, ...] | None:
