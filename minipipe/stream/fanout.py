@@ -7,6 +7,9 @@ segment of one of them has got more workers, each gets what is for it by its own
 every subscriber bounds what is sent, so nothing is ever dropped; and nothing is sent to a
 subscriber before its subscription is in force, which its own topic tells (subscriptions of one
 connection arrive in order).
+
+Who is on another host does not subscribe: what is for the workers of a host goes there in one
+message that names them all (`stream.uplink`), in one order with all else that is sent to them.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import Final, NamedTuple
 from minipipe.protocol.flow.credit import Grant
 from minipipe.stream import wire
 from minipipe.stream.link import Link
+from minipipe.stream.uplink import Uplink
 from minipipe.transport import Buffer, Publisher
 
 EVERYBODY: Final = 0
@@ -49,10 +53,14 @@ class _Topic:
 class Fanout:
     """Sends what one outlet broadcasts."""
 
-    def __init__(self, publisher: Publisher, writer: wire.Writer) -> None:
+    def __init__(self, publisher: Publisher, writer: wire.Writer, uplink: Uplink) -> None:
         self.publisher = publisher
         self._writer = writer
+        self._uplink = uplink
         self._links: dict[int, Link] = {}
+        self._hosts: dict[int, str] = {}  # of consumers on other hosts
+        # By host: whom the last message there was for, and what it went by.
+        self._routed: dict[str, tuple[list[int], Link]] = {}
         self._everybody: set[int] = set()  # whom a message to everybody reaches
         self.subscribers: set[int] = set()  # that were asked to subscribe
         self._awaited: set[int] = set()
@@ -78,9 +86,16 @@ class Fanout:
         if with_everybody:
             self._everybody.add(subscriber)
 
+    def route(self, consumer: int, host: str) -> None:
+        """This worker, on another host, takes from here, too; its grants count at once."""
+        self._hosts[consumer] = host
+
     def send_behind_items(self, subscriber: int, record: NamedTuple) -> bool:
-        """Sends it after all parcels; False if there were none, for want of a subscription."""
-        if subscriber in self._awaited:
+        """Sends it after all parcels; False if it is to go by the link to the consumer alone.
+
+        For there were none, for want of a subscription, or they went the same way.
+        """
+        if subscriber in self._awaited or subscriber in self._hosts:
             return False
         link = self._link(subscriber)
         link.add(record)
@@ -114,6 +129,9 @@ class Fanout:
         self._early = {ident: grant for ident, grant in self._early.items() if ident not in dead}
         for subscriber in [ident for ident in self._links if ident in dead]:
             self._links.pop(subscriber).close()
+        for consumer in [ident for ident in self._hosts if ident in dead]:
+            del self._hosts[consumer]
+            self._routed.clear()  # it may be named there
 
     def links_to(
         self, targets: Sequence[int], *, everybody: bool
@@ -124,11 +142,39 @@ class Fanout:
             everybody: one of each subscribing segment is among them, so that one link may do for
                 all that take what goes to everybody.
         """
+        links: list[tuple[Link, Sequence[int]]] = []
+        if self._hosts:
+            links, targets = self._links_away(targets)
         topics: dict[int, list[int]] = {}
         at_once = self._everybody if everybody and self._everybody.issubset(targets) else ()
         for target in targets:
             topics.setdefault(EVERYBODY if target in at_once else target, []).append(target)
-        return [(self._link(topic), topics[topic]) for topic in sorted(topics)]
+        for topic in sorted(topics):
+            links.append((self._link(topic), topics[topic]))
+        return links
+
+    def _links_away(
+        self, targets: Sequence[int]
+    ) -> tuple[list[tuple[Link, Sequence[int]]], Sequence[int]]:
+        """A link for each other host, to those of `targets` there; and who is on this one."""
+        here: list[int] = []
+        away: dict[str, list[int]] = {}
+        for target in targets:
+            host = self._hosts.get(target)
+            if host is None:
+                here.append(target)
+            else:
+                away.setdefault(host, []).append(target)
+        return [(self._link_to(host, away[host]), away[host]) for host in away], here
+
+    def _link_to(self, host: str, idents: list[int]) -> Link:
+        known = self._routed.get(host)
+        if known is not None and known[0] == idents:
+            return known[1]
+        link = Link(self._writer)
+        link.open(self._uplink.to(host, idents))
+        self._routed[host] = idents, link
+        return link
 
     def _link(self, topic: int) -> Link:
         link = self._links.get(topic)

@@ -19,7 +19,6 @@ from minipipe.stream.arrived import Arrived
 from minipipe.stream.closes import Closes
 from minipipe.stream.departure import Departure
 from minipipe.stream.ends import Ends
-from minipipe.stream.fanout import topics_for
 from minipipe.stream.fences import Fences
 from minipipe.stream.fields import unflat
 from minipipe.stream.memory import Memory
@@ -191,13 +190,9 @@ class Handlers:
         inlet.arrived(parcel)
 
     def _on_hello(self, sender: int, hello: records.Hello) -> None:
-        peers = self._peers
         inlet = self._ends.inlet(hello.stream)
-        self._outbox.open(sender, hello.address)
+        self._peers.greeted(sender, hello)
         inlet.producers.hello(sender, hello.segment)
-        if hello.publisher:
-            topics = topics_for(peers.ident, with_everybody=hello.with_everybody)
-            peers.subscribe(sender, hello.publisher, topics)
         # Its window is news to it whatever the window is, so the next flush grants.
 
     def _on_grant(self, sender: int, said: records.Grant) -> None:

@@ -57,9 +57,9 @@ class Node:
         memory: Memory | None = None,
         control: ControlInbox | None = None,
         host: str = LOCAL_HOST,
+        gateway: str = "",
     ) -> None:
-        self.ident = ident
-        self.wiring = wiring
+        self.ident, self.wiring = ident, wiring
         self.page, self._words = page, page.words
         self.handover, self.time_use = Handover(page), TimeUse(page)
         self.membership = Membership(run, host)
@@ -77,6 +77,7 @@ class Node:
             page=page,
             outlets=wiring.outlets,
             memory=self.memory,
+            gateway=gateway,
         )
         self.outbox, self.send = outbox, outbox.send
         self.ends = Ends.of(

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from minipipe.codec import Parcel
 from minipipe.protocol.delivery.intervals import Interval
-from minipipe.protocol.delivery.membership import SUPERVISOR, Membership
+from minipipe.protocol.delivery.membership import LOCAL_HOST, SUPERVISOR, Membership, Peer
 from minipipe.protocol.delivery.paths import Path
-from minipipe.protocol.delivery.recent import Recent
 from minipipe.protocol.flow.credit import Grant
 from minipipe.protocol.wiring import OutletSpec
 from minipipe.stream import records, wire
+from minipipe.stream.definitions import DefinitionsSent
 from minipipe.stream.fanout import Fanout
 from minipipe.stream.fields import flat
 from minipipe.stream.link import Link
 from minipipe.stream.memory import Memory, references
 from minipipe.stream.page import PARCELS, Page
 from minipipe.stream.shipment import Shipment
+from minipipe.stream.uplink import Uplink
 from minipipe.transport import Transport
 
 # A message each for every large item would cost as much as the item; much more than this is a
@@ -26,6 +27,7 @@ from minipipe.transport import Transport
 OWES_BYTES: Final = 16 * 1024 * 1024
 _ITEMS: Final = records.Items
 _new: Final = tuple.__new__  # half the time of a named tuple's own
+NO_SEGMENT: Final = -1  # that the supervisor is of
 DIRECT: Final = -1  # in the place of a broadcast stream: the link to one peer
 
 
@@ -56,25 +58,28 @@ class Outbox:
         page: Page,
         outlets: Iterable[OutletSpec],
         memory: Memory,
+        gateway: str = "",
     ) -> None:
         self._membership = membership
         self._memory = memory
-        self._transport = transport
+        self._uplink = Uplink(membership, transport, gateway)
         self._words = page.words
         self._writer = wire.Writer(membership.run, ident)
         self._links: dict[int, Link] = {}
         self._dirty: dict[int, Link] = {}
         self.later: dict[int, Link] = {}
-        # Which definitions of classes a consumer has had with a stream's parcels, and still has.
-        self._defined: dict[int, dict[int, Recent[None]]] = {}
+        self._definitions = DefinitionsSent()
         self._kept_bytes = 0  # what others keep until they hear of what may come later
         self._fanouts = {
-            spec.stream: Fanout(transport.publish(publisher_name(ident, spec)), self._writer)
+            spec.stream: Fanout(
+                transport.publish(publisher_name(ident, spec)), self._writer, self._uplink
+            )
             for spec in outlets
             if spec.broadcast
         }
+        self.has_gateway = bool(gateway)  # to other hosts
         self.awaiting: list[Fanout] = []  # those that a subscription is still to come to
-        self._link(SUPERVISOR).open(transport.connect(supervisor))
+        self.open(Peer(SUPERVISOR, NO_SEGMENT, supervisor, LOCAL_HOST))
 
     @property
     def messages(self) -> int:
@@ -88,14 +93,14 @@ class Outbox:
             link = self._links[ident] = Link(self._writer)
             peer = self._membership.peers.get(ident)
             if peer is not None:
-                link.open(self._transport.connect(peer.address))
+                link.open(self._uplink.connect(peer))
         return link
 
-    def open(self, ident: int, address: str) -> None:
+    def open(self, peer: Peer) -> None:
         """Connects to a peer, unless that was done before."""
-        link = self._link(ident)
+        link = self._link(peer.id)
         if not link.is_open:
-            link.open(self._transport.connect(address))
+            link.open(self._uplink.connect(peer))
 
     def waits_for(self, peer: int) -> bool:
         """Whether something is or was to be sent to this peer."""
@@ -136,8 +141,7 @@ class Outbox:
             self._links.pop(peer).close()
             self._dirty.pop(peer, None)
             self.later.pop(peer, None)
-        for peer in [ident for ident in self._defined if ident in dead]:
-            del self._defined[peer]
+        self._definitions.forget(dead)
         for fanout in self._fanouts.values():
             fanout.forget(dead)
         self.awaiting = [fanout for fanout in self.awaiting if fanout.waits]
@@ -224,40 +228,27 @@ class Outbox:
                 continue
             slots: Sequence[int] = ()
             if contents.held:
-                if all(map(self._membership.is_local, reached)):
-                    slots = references(contents.held)
-                else:
-                    contents = self._memory.without_slots(contents)
+                contents, slots = self._lent(contents, reached)
             classes = contents.classes
-            defined = self._definitions(spec.stream, reached, classes) if classes else ()
+            defined = self._definitions.said(spec.stream, reached, classes) if classes else ()
             link.add(_new(_ITEMS, (*about, slots, defined, contents.body, members)))
             link.flush(contents.frames)
         self._words[PARCELS] += 1
 
-    def _definitions(
-        self, stream: int, consumers: Sequence[int], classes: Mapping[bytes, bytes]
-    ) -> Sequence[bytes | None]:
-        """What a message says of the classes that it names, to all of these consumers.
+    def _lent(self, parcel: Parcel, consumers: Sequence[int]) -> tuple[Parcel, Sequence[int]]:
+        """A parcel with arrays in slots, as these are to get it, and the references beside it.
 
-        A definition is in it if one of them does not have that: a consumer that has just taken the
-        place of another one, say, though the others had the definition long ago.
+        To another host the arrays themselves go: what is there cannot map the slots.
         """
-        lacking: set[bytes] = set()
-        for consumer in consumers:
-            streams = self._defined.setdefault(consumer, {})
-            has = streams.setdefault(stream, Recent())
-            lacking |= has.lacking(classes)
-            has.used(dict.fromkeys(classes))
-        said: list[bytes | None] = []
-        for token, blob in classes.items():
-            said += (token, blob if token in lacking else None)
-        return said
+        if all(map(self._membership.is_local, consumers)):
+            return parcel, references(parcel.held)
+        return self._memory.without_slots(parcel), ()
 
     # -------------------------------------------------------------- broadcasts
-    def publisher(self, spec: OutletSpec, subscriber: int, *, is_sole: bool) -> tuple[str, bool]:
+    def publisher(self, spec: OutletSpec, subscriber: Peer, *, is_sole: bool) -> tuple[str, bool]:
         """Where this consumer has to subscribe, or nothing if the stream is no broadcast.
 
-        And whether also to what goes to everybody.
+        And whether also to what goes to everybody.  (One on another host has not to subscribe.)
 
         Args:
             is_sole: it is the only worker of its segment now.
@@ -265,7 +256,10 @@ class Outbox:
         fanout = self._fanouts.get(spec.stream)
         if fanout is None:
             return "", False
-        fanout.expect(subscriber, with_everybody=is_sole)
+        if self._uplink.leads_to(subscriber.host):
+            fanout.route(subscriber.id, subscriber.host)
+            return "", False
+        fanout.expect(subscriber.id, with_everybody=is_sole)
         if fanout not in self.awaiting:
             self.awaiting.append(fanout)
         return fanout.address, is_sole

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 
+from minipipe.errors import WireFormatError
 from minipipe.protocol.delivery.headcount import Headcount
 from minipipe.protocol.delivery.membership import Membership, Peer
 from minipipe.protocol.wiring import Wiring
 from minipipe.stream import records
+from minipipe.stream.fanout import topics_for
 from minipipe.stream.outbox import Outbox
 from minipipe.stream.outlet import Outlet
 from minipipe.transport import Inbox
@@ -69,10 +71,10 @@ class Peers:
         for outlet in self._outlets.values():
             spec = outlet.spec
             if peer.segment in spec.consumers:
-                outbox.open(peer.id, peer.address)
+                outbox.open(peer)
                 outlet.consumers.group_of(peer.segment).add(peer.id)
                 is_sole = self.headcount.of([peer.segment]) == 1
-                publisher = outbox.publisher(spec, peer.id, is_sole=is_sole)
+                publisher = outbox.publisher(spec, peer, is_sole=is_sole)
                 where, with_everybody = publisher
                 hello = records.Hello(
                     stream=spec.stream,
@@ -80,23 +82,39 @@ class Peers:
                     address=self._inbox.address,
                     publisher=where,
                     with_everybody=with_everybody,
+                    host=self.membership.host,
                 )
                 outbox.send(peer.id, hello)
             if peer.segment in spec.receivers and outlet.last_closed >= 0:
-                outbox.open(peer.id, peer.address)
+                outbox.open(peer)
                 outbox.send(peer.id, records.Close(spec.region, outlet.last_closed))
             if peer.segment in spec.ordered_receivers and outlet.ledger is not None:
-                outbox.open(peer.id, peer.address)
+                outbox.open(peer)
                 outlet.ledger.expect_low_watermark(peer.id)
         # Also to those who will only be told of an end, or of a death: once the run is on, nobody
         # depends on the run's directory any more.
         if peer.segment in self._wiring.correspondents or outbox.waits_for(peer.id):
-            outbox.open(peer.id, peer.address)
+            outbox.open(peer)
 
-    def subscribe(self, producer: int, address: str, topics: Sequence[bytes]) -> None:
-        """From now on, what this producer broadcasts there comes here."""
-        self._publishers.setdefault(producer, []).append(address)
-        self._inbox.subscribe(address, topics)
+    def greeted(self, producer: int, hello: records.Hello) -> None:
+        """A producer is there: connects to it, and to what it broadcasts, if it does.
+
+        Its JOIN may come later; or never, if it is to leave.
+        """
+        addresses = (hello.address, hello.publisher) if hello.publisher else (hello.address,)
+        here = hello.host == self.membership.host
+        if self._outbox.has_gateway and here and not all(map(self._is_here, addresses)):
+            # Whoever could send from another host could send us anywhere.
+            raise WireFormatError("it has an address that is none of this run here")
+        self._outbox.open(Peer(producer, hello.segment, hello.address, hello.host))
+        if hello.publisher and here:
+            topics = topics_for(self.ident, with_everybody=hello.with_everybody)
+            self._publishers.setdefault(producer, []).append(hello.publisher)
+            self._inbox.subscribe(hello.publisher, topics)
+
+    def _is_here(self, address: str) -> bool:
+        """Whether an address is where all workers of this host have theirs."""
+        return address.rpartition("/")[0] == self._inbox.address.rpartition("/")[0]
 
     def forget(self, dead: Container[int]) -> None:
         """Nothing more comes of these: their connections would be tried for ever."""
@@ -111,5 +129,5 @@ class Peers:
         outlet.last_closed = pass_
         for peer in self.membership.peers.values():
             if peer.segment in outlet.spec.receivers:
-                self._outbox.open(peer.id, peer.address)
+                self._outbox.open(peer)
                 self._outbox.send(peer.id, records.Close(outlet.spec.region, pass_))

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from minipipe.protocol.delivery.intervals import Interval
+from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.delivery.paths import Path
 from minipipe.protocol.run.told import CrashSuspect
 from minipipe.stream.fields import Definitions, Keys, Runs, SlotRefs
@@ -88,6 +89,7 @@ class Hello(NamedTuple):
     address: str
     publisher: str  # where to subscribe; nothing: it is no broadcast
     with_everybody: bool  # whether also to what goes to everybody
+    host: str = LOCAL_HOST  # that I run on, where these addresses are
 
 
 @record(2)
@@ -117,8 +119,7 @@ class Items(NamedTuple):
     keys: Sequence[tuple[int, Keys]]
     slots: SlotRefs  # all that the body refers to: mapped at once, before it is confirmed
     classes: Definitions
-    # What the codec wrote; or, if it holds nothing but numbers that msgpack has itself, these: one
-    # packing less for each small item.
+    # What the codec wrote; or numbers as msgpack has them: one packing less for each small item.
     body: bytes | tuple[Any, ...]
     # Of bundles, which `runs` are then: the numbers of the items that are in them.
     members: Runs = ()
@@ -266,8 +267,7 @@ class Fence(NamedTuple):
     epoch: int
     dead: Sequence[Interval]
     receivers: Sequence[int]
-    # Items that workers have died of: one is kept in a file before it is tried again, and dropped
-    # instead if it has killed two.
+    # Items that workers have died of: kept in a file before they are tried again; at two, dropped.
     crash_suspects: Sequence[CrashSuspect]
 
 

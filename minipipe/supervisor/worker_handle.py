@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from minipipe.errors import WorkerDiedError
 from minipipe.graph import Graph, GraphSegment
+from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.run.lifecycle import Member
 from minipipe.protocol.run.stats import WorkerStats
 from minipipe.protocol.run.vital_signs import STARTING, Activity, Call, StartStage
@@ -27,6 +28,7 @@ class WorkerHandle:
     member: Member
     vitals: Vitals
     is_asked_for: bool = False  # its process was, or it needs none
+    host: str = LOCAL_HOST  # where its process is, or is to be
     pid: int = 0
     result: Any = None
     final: WorkerStats | None = None

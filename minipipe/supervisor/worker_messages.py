@@ -56,7 +56,7 @@ class WorkerMessages:
             match record:
                 case records.Bound(address):
                     self._connect(handle.ident)
-                    yield life.Bound(handle.ident, address)
+                    yield life.Bound(handle.ident, address, handle.host)
                 case records.Unloadable(blob):
                     failure = pickle.loads(blob)
                     where = self._where(handle, failure)

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from minipipe.errors import TransportError
 from minipipe.transport.base import Buffer
-from minipipe.transport.trust import LOCAL
+from minipipe.transport.trust import LOCAL, Trust
 
 
 class _Mailbox:
@@ -121,9 +121,9 @@ def _claim(address: str) -> None:
 class InprocInbox:
     """The reading end of a mailbox."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, trust: Trust) -> None:
         self.address = self.bound_address = address
-        self.trust = LOCAL
+        self.trust = trust
         self._mailbox = _mailbox(address)
         self._subscribed: dict[str, _Topics] = {}
         self._closed = False
@@ -208,10 +208,16 @@ class InprocPublisher:
 
 
 class InprocTransport:
-    """Mailboxes by name, in a dict of this process."""
+    """Mailboxes by name, in a dict of this process.
 
-    def __init__(self, base: str) -> None:
+    Args:
+        base: what their addresses begin with.
+        trust: what they accept; None: all, as nobody else can reach them.
+    """
+
+    def __init__(self, base: str, trust: Trust | None = None) -> None:
         self._base = base
+        self._trust = LOCAL if trust is None else trust
         self._inboxes: list[InprocInbox] = []
         self._publishers: list[InprocPublisher] = []
         self._sent_to: dict[str, _Mailbox] = {}
@@ -219,7 +225,7 @@ class InprocTransport:
     def bind(self, name: str) -> InprocInbox:
         address = f"{self._base}/{name}"
         _claim(address)
-        inbox = InprocInbox(address)
+        inbox = InprocInbox(address, self._trust)
         self._inboxes.append(inbox)
         return inbox
 

@@ -19,5 +19,8 @@ class Trust(NamedTuple):
 
 LOCAL = Trust(code=True, slots=True)
 """Of what only processes of this user, on this machine, can reach."""
+NATIVE = Trust(code=False, slots=True)
+"""Of a run over several hosts: nobody but its own workers can reach it, and through them what came
+from other hosts, where no code is to come from."""
 PLAIN_DATA = Trust(code=False, slots=False)
 """Of what anybody may reach."""

@@ -8,7 +8,7 @@ from typing import Any
 import zmq
 
 from minipipe.errors import TransportError
-from minipipe.transport.trust import LOCAL, PLAIN_DATA
+from minipipe.transport.trust import LOCAL, PLAIN_DATA, Trust
 from minipipe.transport.zeromq_sockets import (
     Endpoint,
     ZeroMQInbox,
@@ -26,13 +26,15 @@ class ZeroMQTransport:
     Args:
         base: where it binds.
         advertise: the host that others are told to connect to, where that is another one.
+        trust: what its inboxes accept; None: what follows from who can reach them.
     """
 
-    def __init__(self, base: str, advertise: str | None = None) -> None:
+    def __init__(self, base: str, advertise: str | None = None, trust: Trust | None = None) -> None:
         self._scheme, _, self._place = base.partition("://")
         self._told = self._place if advertise is None else advertise
         # A directory of this user's, where the file system lets nobody else in; else a port.
-        self._trust = LOCAL if self._scheme == "ipc" else PLAIN_DATA
+        reachable = LOCAL if self._scheme == "ipc" else PLAIN_DATA
+        self._trust = reachable if trust is None else trust
         self._pid = os.getpid()
         self._inboxes: list[ZeroMQInbox] = []
         self._publishers: list[ZeroMQPublisher] = []

@@ -8,6 +8,7 @@ from typing import Any
 
 from minipipe.process.log_levels import NO_LEVELS, LogLevels
 from minipipe.process.worker_info import WorkerInfo
+from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.frozen import frozen
 from minipipe.protocol.run.beginning import Skip
 from minipipe.protocol.wiring import Wiring
@@ -47,6 +48,9 @@ class WorkerSpec:
     log_levels: LogLevels = NO_LEVELS  # of the caller
     displays: bool = False  # the caller is a notebook, which shows what its workers display
     skip: Skip | None = None  # of a Source: what it goes past first
+    host: str = LOCAL_HOST  # that it runs on
+    gateway: str = ""  # address here of who sends on to other hosts; nothing: there are none
+    plain: bool = False  # what may come here from other hosts holds no pickles: nor does anything
 
     @property
     def info(self) -> WorkerInfo:

@@ -25,7 +25,7 @@ from minipipe.shm.arrays import set_pool
 from minipipe.stream import Node, StopRun, records
 from minipipe.stream.memory import Memory
 from minipipe.stream.page import Page
-from minipipe.transport import ControlInbox, open_transport
+from minipipe.transport import NATIVE, ControlInbox, open_transport
 from minipipe.worker.bundles import BundleLoop
 from minipipe.worker.failure import CLOSING, RETURNING, TERMINATING, Failure, capture
 from minipipe.worker.fast_path import LineLoop
@@ -61,7 +61,7 @@ def work(spec: WorkerSpec, load: Load, page: Page, control: int) -> None:
         control: the descriptor that the supervisor's orders come by.
     """
     enter_pipeline(spec.pipeline)
-    transport = open_transport(spec.base)
+    transport = open_transport(spec.base, trust=NATIVE if spec.plain else None)
     memory = Memory(spec.shared_bytes)
     node = Node(
         run=spec.run,
@@ -72,6 +72,8 @@ def work(spec: WorkerSpec, load: Load, page: Page, control: int) -> None:
         page=page,
         memory=memory,
         control=ControlInbox(control),
+        host=spec.host,
+        gateway=spec.gateway,
     )
     if node.memory.lender is not None:
         log = records.Log(logging.WARNING, spec.barred, once=True)

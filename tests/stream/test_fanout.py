@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minipipe.protocol.delivery.membership import Membership
 from minipipe.stream import records, wire
 from minipipe.stream.fanout import EVERYBODY, Fanout, topics_for
-from minipipe.transport import Buffer
+from minipipe.stream.uplink import Uplink
+from minipipe.transport import Buffer, InprocTransport
+
+GATEWAY = "inproc://fanout/g"
 
 
 class Recorder:
@@ -47,7 +51,8 @@ def reached(fanout: Fanout, subscribed: dict[int, list[bytes]], targets: list[in
 
 
 def made() -> Fanout:
-    return Fanout(Recorder(), wire.Writer(1, 1))
+    transport = InprocTransport("inproc://fanout")
+    return Fanout(Recorder(), wire.Writer(1, 1), Uplink(Membership(1), transport, GATEWAY))
 
 
 def test_sole_workers_share_a_message_and_the_others_get_one_each() -> None:

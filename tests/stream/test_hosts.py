@@ -121,12 +121,12 @@ def test_who_is_not_known_is_not_local() -> None:
 
 def test_workers_are_told_which_host_each_of_them_is_on() -> None:
     members = [
-        Member(1, 0, is_source=True, sends_to=frozenset([0]), host="here"),
-        Member(2, 1, receives_from=frozenset([0]), host="there"),
+        Member(1, 0, is_source=True, sends_to=frozenset([0])),
+        Member(2, 1, receives_from=frozenset([0])),
     ]
     lifecycle = Lifecycle(members)
-    lifecycle.handle(Bound(1, "inproc://1"), 0.0)
-    actions = lifecycle.handle(Bound(2, "inproc://2"), 0.0)
+    lifecycle.handle(Bound(1, "inproc://1", "here"), 0.0)
+    actions = lifecycle.handle(Bound(2, "inproc://2", "there"), 0.0)
     told = {action.worker: action for action in actions if isinstance(action, SendInit | SendJoin)}
     init, join = told[2], told[1]
     assert isinstance(init, SendInit) and isinstance(join, SendJoin)

@@ -50,7 +50,6 @@ class Member:
     restarts: bool = False  # it is replaced if it dies
     max_restarts: int = 3
     skips_poison: bool = False  # an item that has killed two workers is left out
-    host: str = LOCAL_HOST  # the machine that it runs on
 
     @cached_property
     def regions(self) -> frozenset[int]:
@@ -95,10 +94,11 @@ class LaunchFailed:
 
 @frozen
 class Bound:
-    """A worker's process runs and its inbox has an address."""
+    """A worker's process runs, on this host, and its inbox has an address there."""
 
     worker: int
     address: str
+    host: str = LOCAL_HOST
 
 
 @frozen

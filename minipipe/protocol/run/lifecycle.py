@@ -238,8 +238,8 @@ class Lifecycle:
                 self._workers[worker].has_process = True
             case LaunchFailed(worker, cause):
                 actions += self._stopping.launch_failed(worker, cause, now_s)
-            case Bound(worker, address):
-                actions += self._starting.bound(worker, address)
+            case Bound(worker, address, host):
+                actions += self._starting.bound(worker, address, host)
             case Unloadable(worker, cause):
                 actions += self._starting.unloadable(worker, cause)
             case Wired(worker):

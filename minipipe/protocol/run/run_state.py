@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.run.events import Member, Outcome, Phase
 from minipipe.protocol.run.restarts import Restarts
 
@@ -21,7 +22,8 @@ class WorkerState:
     is_additional: bool = False  # it takes nobody's place: counted when it is announced
     is_retiring: bool = False  # it is to leave in mid-run, or to be given up before it is known
     announced: bool = False  # it was told of the others, and they of it
-    address: str = ""
+    address: str = ""  # of its inbox
+    host: str = LOCAL_HOST  # where that is
     failed: bool = False
     leave_sent: bool = False
     drained: bool = False

@@ -63,12 +63,12 @@ class Starting:
             return self._run.now_s
         return None
 
-    def bound(self, worker: int, address: str) -> list[Action]:
-        """A worker's inbox has an address: it is told of the others, and they of it."""
+    def bound(self, worker: int, address: str, host: str) -> list[Action]:
+        """A worker's inbox has an address on its host: it is told of the others, and they of it."""
         state = self._run.workers[worker]
         if state.phase is not Phase.STARTING:
             return []
-        state.phase, state.address = Phase.BOUND, address
+        state.phase, state.address, state.host = Phase.BOUND, address, host
         actions: list[Action] = [] if state.is_late else self._announce(state)
         if self._run.stopping:
             actions.append(SendStop(worker, self._run.outcome or Outcome.STOPPED))
@@ -133,4 +133,4 @@ class Starting:
     @staticmethod
     def _peer(state: WorkerState) -> Peer:
         member = state.member
-        return Peer(member.id, member.segment, state.address, member.host)
+        return Peer(member.id, member.segment, state.address, state.host)
