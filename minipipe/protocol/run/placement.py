@@ -1,0 +1,280 @@
+"""Which worker runs on which machine, and with which of its GPUs.
+
+What must run here does so at once.  The others are served in turn, segment by segment: one that may
+run anywhere goes to a free core here, else to the agent with the most free slots; one that asks for
+a tag, to the machine with that tag that has the most.  Who finds none waits.  An agent never has
+more workers than it offers, nor two that were given the same GPU; this machine may, when somebody
+has waited long enough, or would be the first of its segment: a run needs one of each to begin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from minipipe.protocol.frozen import frozen
+from minipipe.protocol.hosts.names import ANY, LOCAL
+from minipipe.protocol.hosts.offer import Offer
+from minipipe.protocol.run.gpu_use import GpuUse
+from minipipe.protocol.run.room import Room, Wanted, waits, why_none, wish
+
+ANY_S = 10.0
+SAY_EVERY_S = 10.0
+
+
+@frozen
+class PlacePatience:
+    """How long workers wait for a machine.
+
+    Attributes:
+        any_s: those that may run here although there is no room.
+        elsewhere_s: those that may not.
+    """
+
+    any_s: float = ANY_S
+    elsewhere_s: float = math.inf
+
+    @classmethod
+    def of(cls, place_timeout_s: float | None) -> PlacePatience:
+        """As the user wishes."""
+        return cls() if place_timeout_s is None else cls(place_timeout_s, place_timeout_s)
+
+
+@frozen
+class Place:
+    """A worker is to be started there, with this CUDA_VISIBLE_DEVICES; None: as it is there."""
+
+    worker: int
+    host: str
+    gpus: str | None = None
+
+
+@frozen
+class NoPlace:
+    """A worker has waited long enough: it can run nowhere, and without it the run cannot."""
+
+    worker: int
+    why: str
+
+
+Decision = Place | NoPlace
+
+
+@dataclass
+class _Waiting:
+    wanted: Wanted
+    since_s: float = math.nan  # from the first time that it was looked for a place
+    is_overdue: bool = False  # it goes on waiting, as its segment has others
+
+
+@dataclass
+class _Host:
+    offer: Offer
+    gpus: GpuUse
+    used: int = 0  # slots
+    takes_more: bool = True
+
+    @property
+    def free(self) -> int:
+        return self.offer.slots - self.used
+
+
+class Placement:
+    """The machines of one run, and its workers.
+
+    Args:
+        local: this machine: its name is LOCAL, its slots are its cores.
+        patience: how long workers wait.
+        kept: so many workers will have to run here: cores are kept for them.
+        gpus_in_use: those of this machine that others of this run have.
+    """
+
+    def __init__(
+        self,
+        local: Offer,
+        patience: PlacePatience,
+        *,
+        kept: int = 0,
+        gpus_in_use: Iterable[str] = (),
+    ) -> None:
+        self._local = _Host(local, GpuUse(local.gpus, gpus_in_use), used=kept)
+        self._hosts = {LOCAL: self._local}
+        self._patience, self._kept = patience, kept
+        self._waiting: dict[int, _Waiting] = {}
+        self._placed: dict[int, tuple[Wanted, Place]] = {}
+        self._of_segment: Counter[str] = Counter()  # that are placed
+        self._is_changed = False
+        self._say_at_s = math.inf
+
+    # ------------------------------------------------------------- what happens
+    def wants(self, wanted: Wanted) -> None:
+        """A worker is to be started; `passed` says where."""
+        self._waiting[wanted.worker] = _Waiting(wanted)
+        self._is_changed = True
+
+    def joined(self, offer: Offer) -> None:
+        """A machine has joined, by a name that no other one has."""
+        if offer.name in self._hosts:
+            raise ValueError(f"there is a machine {offer.name!r} already")
+        self._hosts[offer.name] = _Host(offer, GpuUse(offer.gpus))
+        self._is_changed = True
+
+    def drains(self, host: str) -> tuple[int, ...]:
+        """A machine wants to go: it gets no more workers.  Those that it has."""
+        if host in self._hosts and host != LOCAL:
+            self._hosts[host].takes_more = False
+            self._is_changed = True
+        return self.workers_of(host)
+
+    def lost(self, host: str) -> tuple[int, ...]:
+        """A machine is gone, and with it these workers.  (Who replaces them has another id.)"""
+        workers = self.workers_of(host)
+        for worker in workers:
+            self.ended(worker)
+        if host != LOCAL:
+            self._hosts.pop(host, None)
+        self._is_changed = True
+        return workers
+
+    def ended(self, worker: int) -> None:
+        """A worker is gone, or is not to be started any more."""
+        self._waiting.pop(worker, None)
+        self._is_changed = True
+        if worker in self._placed:
+            wanted, place = self._placed.pop(worker)
+            self._of_segment[wanted.segment] -= 1
+            host = self._hosts[place.host]
+            host.gpus.give_back(place.gpus)
+            host.used -= 1
+
+    # --------------------------------------------------------------- what is so
+    def host_of(self, worker: int) -> str | None:
+        """Where a worker is; None: nowhere so far."""
+        return self._placed[worker][1].host if worker in self._placed else None
+
+    def workers_of(self, host: str) -> tuple[int, ...]:
+        """The workers of a machine."""
+        return tuple(w for w, (_, place) in self._placed.items() if place.host == host)
+
+    @property
+    def waiting(self) -> tuple[int, ...]:
+        """The workers that wait for a machine."""
+        return tuple(self._waiting)
+
+    @property
+    def due_s(self) -> float:
+        """When `passed` and `line` are to be called, if nothing happens before."""
+        if self._is_changed:
+            return -math.inf
+        waiting = [one for one in self._waiting.values() if not one.is_overdue]
+        times = [one.since_s + self._limit_s(one.wanted) for one in waiting]
+        return min([*times, self._say_at_s])
+
+    # --------------------------------------------------------------- what to do
+    def passed(self, now_s: float) -> list[Decision]:
+        """Who is to be started where now; each worker is spoken of once."""
+        if now_s < self.due_s:
+            return []
+        self._is_changed = False
+        decisions: list[Decision] = []
+        full: set[object] = set()  # what nobody has room for: others that want it need not ask
+        for one in self._in_turn():
+            wanted = one.wanted
+            one.since_s = now_s if math.isnan(one.since_s) else one.since_s
+            alike = (wanted.place, wanted.gpus)
+            host = None if alike in full else self._free(wanted)
+            decision: Decision | None
+            if host is None:
+                full.add(alike)
+                decision = self._after_waiting(one, now_s)
+            else:
+                decision = self._put(wanted, host)
+            if decision is not None:
+                decisions.append(decision)
+                del self._waiting[wanted.worker]
+        if not self._waiting:
+            self._say_at_s = math.inf
+        elif self._say_at_s == math.inf:
+            self._say_at_s = now_s + SAY_EVERY_S
+        return decisions
+
+    def line(self, now_s: float) -> str | None:
+        """What is to be said of those that wait, every 10 s; None: nothing now."""
+        if now_s < self._say_at_s:
+            return None
+        self._say_at_s = now_s + SAY_EVERY_S
+        return waits((one.wanted for one in self._waiting.values()), self._rooms)
+
+    def _in_turn(self) -> list[_Waiting]:
+        """Those that wait: of each segment one, then of each another one."""
+        counts = self._of_segment.copy()
+        ranked: list[tuple[int, int, _Waiting]] = []
+        for number, one in enumerate(self._waiting.values()):
+            ranked.append((counts[one.wanted.segment], number, one))
+            counts[one.wanted.segment] += 1
+        return [one for *_, one in sorted(ranked, key=lambda entry: entry[:2])]
+
+    def _free(self, wanted: Wanted) -> _Host | None:
+        """The machine that has room for a worker."""
+        here = self._local
+        if wanted.place == LOCAL:
+            return here if here.gpus.has(wanted.gpus) else None
+        if wanted.place == ANY and here.free > 0 and here.gpus.is_free(wanted.gpus):
+            return here
+        others = (one for one in self._hosts.values() if one is not here and one.takes_more)
+        may = (one for one in others if one.free > 0 and one.offer.has(wanted.place))
+        return max(
+            (one for one in may if one.gpus.is_free(wanted.gpus)),
+            key=lambda one: one.free,
+            default=None,
+        )
+
+    def _after_waiting(self, one: _Waiting, now_s: float) -> Decision | None:
+        wanted = one.wanted
+        is_first = not self._of_segment[wanted.segment]
+        one.is_overdue = now_s >= one.since_s + self._limit_s(wanted)
+        if self._may_crowd(wanted):
+            # (A GPU is not shared before there is need: what fits one often does not twice.)
+            at_once = is_first and not wanted.gpus
+            return self._put(wanted, self._local) if one.is_overdue or at_once else None
+        if not one.is_overdue and wanted.place != LOCAL:
+            return None
+        is_there = any(self._may(wanted, host) for host in self._hosts.values())
+        if is_there and not is_first:
+            return None  # it fills up what runs without it
+        why = why_none(wanted.place, wanted.gpus, self._rooms)
+        asked = f"{wanted.segment!r} has asked for {wish(wanted.place, wanted.gpus)}"
+        return NoPlace(wanted.worker, f"a worker of {asked}, and there was none in time: {why}")
+
+    def _put(self, wanted: Wanted, host: _Host) -> Place:
+        place = Place(wanted.worker, host.offer.name, host.gpus.give(wanted.gpus))
+        self._placed[wanted.worker] = wanted, place
+        self._of_segment[wanted.segment] += 1
+        if wanted.place == LOCAL and self._kept:
+            self._kept -= 1  # its core was kept for it
+        else:
+            host.used += 1
+        return place
+
+    def _limit_s(self, wanted: Wanted) -> float:
+        patience = self._patience
+        return patience.any_s if self._may_crowd(wanted) else patience.elsewhere_s
+
+    def _may_crowd(self, wanted: Wanted) -> bool:
+        """Whether a worker may run here although there is no room."""
+        return wanted.place == ANY and self._local.gpus.has(wanted.gpus)
+
+    def _may(self, wanted: Wanted, host: _Host) -> bool:
+        """Whether a worker could run on a machine that had nothing else to do."""
+        is_there = host is self._local if wanted.place == LOCAL else host.offer.has(wanted.place)
+        return is_there and host.takes_more and host.gpus.has(wanted.gpus)
+
+    @property
+    def _rooms(self) -> list[Room]:
+        return [
+            Room(one.offer, one.used, one.gpus.free)
+            for one in self._hosts.values()
+            if one.takes_more
+        ]
