@@ -53,7 +53,7 @@ def test_the_run_has_the_name_of_its_script(monkeypatch: pytest.MonkeyPatch) -> 
         ({"bind": "tcp://*:1", "lost_after_s": None}, "positive number of seconds, got None"),
         ({"bind": "tcp://*:1", "state_lost_after_s": 1}, r"at least lost_after_s \(15 s\), got 1"),
         ({"bind": "tcp://*:1", "ship": "models"}, r"ship of run is True .*, got 'models'"),
-        ({"bind": "tcp://*:1", "ship": [3]}, r"ship of run is True .*, got \[3\]"),
+        ({"bind": "tcp://*:1", "ship": [3]}, r"ship of run is True .*, got 3"),
         ({"bind": "tcp://*:1", "allow_pickle": 1}, "allow_pickle of run is True or False, got 1"),
     ],
 )

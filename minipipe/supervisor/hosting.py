@@ -13,6 +13,7 @@ from minipipe.errors import OptionError
 from minipipe.protocol.frozen import frozen
 from minipipe.protocol.hosts.names import as_name, is_name
 from minipipe.segments.options import check_choice, check_flag, check_path, check_seconds
+from minipipe.supervisor.shipping.wish import Wish, check_ship
 
 Ship = bool | Sequence[str | os.PathLike[str] | ModuleType]
 EXAMPLE = "bind='tcp://0.0.0.0:7711'"
@@ -43,7 +44,7 @@ class Hosting:
     lost_after_s: float = 15.0
     state_lost_after_s: float = 300.0
     security: str = "curve"
-    ship: bool | tuple[str, ...] = True
+    ship: Wish = True
     allow_pickle: bool = False
 
 
@@ -84,7 +85,7 @@ def check_hosting(given: dict[str, Any]) -> Hosting | None:
         lost_after_s,
         state_lost_after_s,
         check_choice(wished["security"], "security", "run", ("curve", "none")),
-        _ship(wished["ship"]),
+        check_ship(wished["ship"]),
         check_flag(wished["allow_pickle"], "allow_pickle", "run"),
     )
 
@@ -121,24 +122,3 @@ def _seconds(wished: dict[str, Any], name: str) -> float:
     if seconds is None:
         raise OptionError(f"{name} of run is a positive number of seconds, got None")
     return seconds
-
-
-def _ship(ship: Any) -> bool | tuple[str, ...]:
-    if isinstance(ship, bool):
-        return ship
-    wrong = OptionError(
-        "ship of run is True (the modules of yours that functors need), False, or a list of what "
-        f'goes beside them, modules and paths, as in ["models", "configs/"], got {ship!r}'
-    )
-    if not isinstance(ship, (list, tuple)):
-        raise wrong
-    return tuple(_shipped(one, wrong) for one in ship)
-
-
-def _shipped(one: Any, wrong: OptionError) -> str:
-    if isinstance(one, ModuleType):
-        return one.__name__
-    path = os.fspath(one) if isinstance(one, os.PathLike) else one
-    if not isinstance(path, str) or not path or "\0" in path:
-        raise wrong
-    return os.path.abspath(path) if isinstance(one, os.PathLike) else path

@@ -76,9 +76,14 @@ def is_installed(name: str, fields: dict[str, object]) -> bool:
     if not isinstance(origin, str):  # a package without an __init__.py
         places = getattr(fields.get("__spec__"), "submodule_search_locations", None) or ()
         origin = next(iter(places), "")
-    if any(folder in ("site-packages", "dist-packages") for folder in Path(origin).parts):
+    return lies_installed(origin)
+
+
+def lies_installed(path: str) -> bool:
+    """Whether a file or directory is where Python is, or where packages are installed."""
+    if any(folder in ("site-packages", "dist-packages") for folder in Path(path).parts):
         return True
-    return any(Path(origin).is_relative_to(place) for place in _PLACES if place)
+    return any(Path(path).is_relative_to(place) for place in _PLACES if place)
 
 
 def _imports_of(fields: dict[str, object], left_bytes: int) -> tuple[list[str], int]:

@@ -15,6 +15,7 @@ from minipipe.process.describe import MAX_TEXT, both_ends, describe, text_of
 from minipipe.process.frames import is_of
 from minipipe.process.source_lines import with_source_lines
 from minipipe.protocol.frozen import frozen
+from minipipe.worker.missing_modules import host_hint
 
 _ENDS = (StopIteration, StopAsyncIteration)
 # What a worker does at its end, where a failure may mean that something was not saved.
@@ -135,7 +136,7 @@ def _hint(error: BaseException) -> str:
         return _CUDA_AND_FORK
     if type(error).__name__ == "BdbQuit":
         return "; a worker has no terminal for a debugger: build(inline=True)"
-    return ""
+    return host_hint(error)
 
 
 def is_read_only(error: BaseException) -> bool:
