@@ -7,6 +7,7 @@ is how an error can name the item that a killed worker had.
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Final
 
@@ -43,6 +44,12 @@ _FIELDS = (
     *(field.name for field in fields(VitalSigns) if field.name not in (*_DERIVED, *_FIRST)),
     "stage",  # an EndStage; what its process's end waits for stands behind the page
     "threads",  # that call its functor, and have a place in the table behind; 0: only the main one
+    # Of a worker on another machine, what the kernel there says; 0: it is on this one.
+    "far",  # 1: it runs, 2: it is stopped (SIGSTOP)
+    "far_cpu_ns",  # of all its threads, and of children that it has waited for
+    "far_own_cpu_ns",  # of its main thread
+    "far_wait_ns",  # its main thread was ready to run, and had no core
+    "far_memory_bytes",
 )
 
 
@@ -60,6 +67,11 @@ class Page:
         self._view.release()
         if isinstance(self._memory, mmap.mmap):
             self._memory.close()
+
+    @property
+    def content(self) -> bytes:
+        """All of it, as it is now."""
+        return bytes(self._view)
 
     @property
     def number(self) -> int | None:
@@ -137,6 +149,22 @@ class Page:
         place = OUTLETS_WORD + 2 * outlet
         return self.words[place], self.words[place + 1]
 
+    def take_over(self, content: bytes, later_ns: int, far: Sequence[int]) -> None:
+        """Shows what the page of a worker on another machine shows.
+
+        Args:
+            later_ns: so much later it is by the clock of this machine.
+            far: what the kernel there says, as the words from `far` on.
+        """
+        copy = bytearray(content)
+        with memoryview(copy) as view, view.cast("Q") as words:
+            if words[_SINCE]:
+                words[_SINCE] = max(1, words[_SINCE] + later_ns)
+            CallTable(words, PAGE_BYTES // 8).shift(later_ns)
+            for word, value in enumerate(far, _FAR):
+                words[word] = value
+        self._view[:] = copy
+
     items_in: int
     items_out: int
     dropped: int
@@ -161,6 +189,11 @@ class Page:
     threads: int
     failed: int
     skipped: int
+    far: int
+    far_cpu_ns: int
+    far_own_cpu_ns: int
+    far_wait_ns: int
+    far_memory_bytes: int
 
 
 def _word(index: int) -> property:
@@ -175,6 +208,7 @@ def _word(index: int) -> property:
 
 WORD = {name: index for index, name in enumerate(_FIELDS)}
 _ORIGIN, _TURNS = WORD["origin"], WORD["turns"]
+_SINCE, _FAR = WORD["since_ns"], WORD["far"]
 _CALL = [WORD[n] for n in ("origin", "turns", "dropped")]
 _SIGNS = [WORD[n] for n in ("item", "origin", "items_in", "items_out", "dropped", "confirmed")]
 for _index, _name in enumerate(_FIELDS):

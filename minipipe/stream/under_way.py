@@ -64,6 +64,14 @@ class CallTable:
         """It has come back."""
         self._words[self._first + place * PLACE_WORDS + _NUMBER] = 0
 
+    def shift(self, later_ns: int) -> None:
+        """All that is under way has begun so much later, by another clock."""
+        words = self._words
+        for place in range(MAX_THREADS):
+            at = self._first + place * PLACE_WORDS
+            if words[at + _NUMBER]:
+                words[at + _BEGAN_NS] = max(0, words[at + _BEGAN_NS] + later_ns)
+
     def calls(self, places: int) -> list[UnderWay]:
         """The calls in so many places, the oldest first.
 

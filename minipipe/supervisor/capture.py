@@ -19,7 +19,7 @@ from minipipe.protocol.frozen import frozen
 from minipipe.segments.gpus import VARIABLE
 from minipipe.segments.segment import Segment
 from minipipe.segments.worker_init import WorkerInit
-from minipipe.supervisor.functor_memory import FunctorMemory
+from minipipe.supervisor.functor_memory import HasDescriptor
 from minipipe.supervisor.gpus import GpuShare
 from minipipe.supervisor.pickling import pickle_functor
 from minipipe.supervisor.references import unpicklable
@@ -48,7 +48,7 @@ class Captured:
     environment: Mapping[str, str]  # of the workers, whole but for GPUs
     gpus: GpuShare | None = None  # whatever they see, if None
     workers: int = 1  # at the start
-    memory: FunctorMemory | None = None  # with what is large in the pickled one
+    memory: HasDescriptor | None = None  # with what is large in the pickled one
     why: str = ""  # it has to be inherited, in words
     resources: tuple[Resource, ...] = ()  # open files and the like, which it then shares
 

@@ -10,7 +10,7 @@ import ctypes
 import mmap
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -24,6 +24,12 @@ SHARED_FROM_BYTES = 65_536
 _PAGE_BYTES = mmap.PAGESIZE
 
 Buffers = Sequence[memoryview]
+
+
+class HasDescriptor(Protocol):
+    """Memory that a worker is given by its descriptor."""
+
+    fd: int
 
 
 class FunctorMemory:

@@ -108,12 +108,27 @@ class SharedPage:
             return EndStage.AT_WORK if self._last is not None else EndStage(self.page.stage)
 
     def is_stopped(self) -> bool:
+        with self._lock:
+            if self._is_far():
+                return self.page.far == 2
         fields = self._stat()
         return bool(fields) and fields[0] in "Tt"
 
+    def _is_far(self) -> bool:
+        """Whether it is on another machine: what its kernel says stands on the page then."""
+        return self._last is None and self.page.far != 0
+
     def cpu_time(self) -> Hashable | None:
+        with self._lock:
+            if self._is_far():
+                return self.page.far_own_cpu_ns
         fields = self._stat()
         return (fields[11], fields[12]) if fields else None  # of the user and system
+
+    def own_cpu_ns(self) -> int:
+        """What its main thread has taken of the processor, as far as the kernel tells."""
+        fields = self._stat()
+        return int(1e9 * _TICK_S) * (int(fields[11]) + int(fields[12])) if fields else 0
 
     def usage(self) -> Usage:
         with self._lock:
@@ -123,6 +138,10 @@ class SharedPage:
             return self._usage
 
     def _used_now(self) -> Usage:
+        page = self.page
+        if page.far:
+            cpu_ns, wait_ns = page.far_cpu_ns, page.far_wait_ns
+            return Usage(cpu_ns / 1e9, page.far_memory_bytes, wait_ns / 1e9)
         stat = self._stat("stat")
         if not stat:
             cpu_s = max(self._usage.cpu_s, self.page.cpu_ns / 1e9)

@@ -1,0 +1,268 @@
+"""An agent: it runs workers of a run whose supervisor is on another machine.
+
+It has the same zygotes as a supervisor, in a private directory of its own, and forwards what they
+and their workers say.  When the run is over, or out of reach for too long, it ends all of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from minipipe.agent.hosted import Hosted
+from minipipe.agent.relay import Relay
+from minipipe.agent.starting import Zygotes, here
+from minipipe.agent.way import Way
+from minipipe.agent.words import DATA, Word, said, say
+from minipipe.errors import StartError, WireFormatError
+from minipipe.process.describe import in_a_line
+from minipipe.protocol.delivery.membership import LOCAL_HOST
+from minipipe.protocol.flow.link_actions import Ended, GoOn, Hold, Lost, OtherEnded
+from minipipe.stream.outbox import names_of
+from minipipe.supervisor.hosts.base import Exited, Refused, Report, Started, ZygoteLost
+from minipipe.supervisor.hosts.gateway_words import Package
+from minipipe.transport import open_transport
+from minipipe.transport.hosts.host_sockets import HostSockets
+from minipipe.transport.hosts.link_end import LinkEnd
+
+logger = logging.getLogger("minipipe")
+
+TURN = 64
+VITALS_S = 0.2  # the vital signs of workers are sent this often, as far as they have changed
+WAIT_S = 1.0
+AGAIN_S = 0.01  # a worker that has not taken all of its orders is tried again this often
+END_S = 2.0  # at the end, the other side gets so long to hear of it
+
+
+class Agent:
+    """All that it does, in one thread.
+
+    Attributes:
+        why: it has ended otherwise than well.
+
+    Args:
+        name: of this host in the run.
+        sockets: to other hosts.
+        end: of the link to the run.
+        directory: its own, private.
+        wake: a descriptor that is readable when a signal has come.
+    """
+
+    def __init__(
+        self, name: str, sockets: HostSockets, end: LinkEnd, directory: str, wake: int
+    ) -> None:
+        self.name = name
+        self.why = ""
+        self._sockets, self._directory, self._wake = sockets, directory, wake
+        self._transport = open_transport(f"ipc://{directory}")
+        self._relay = Relay(name, directory, self._transport)
+        self._way = self._relay.ways[LOCAL_HOST] = Way(end)
+        self._zygotes = Zygotes(directory)
+        self._hosted: dict[int, Hosted] = {}
+        self._shown_s = 0.0
+        self._leaves = ""
+        self._is_over = self._has_more = False
+
+    def leave(self, why: str) -> None:
+        """It goes, in the middle of the run: what its workers have is done again by others."""
+        self._leaves = self._leaves or why
+
+    def serve(self) -> None:
+        """Until the run is over, or it leaves."""
+        try:
+            while not self._is_over and not self._leaves:
+                self._turn()
+        finally:
+            self._zygotes.close()  # its workers end with them
+            self._end()
+
+    def _end(self) -> None:
+        end = self._way.end
+        if self._leaves and not end.is_over:
+            self._say(Word.NOTE, logging.INFO, f"it leaves: {self._leaves}")
+        end.end()
+        until_s = time.monotonic() + END_S
+        while not end.is_over and time.monotonic() < until_s:
+            self._sockets.serve(0.05)
+            while (arrived := end.receive()) is not None:
+                end.handed_over(arrived.number)
+            self._way.pump()
+        for hosted in self._hosted.values():
+            hosted.close()
+        self._hosted.clear()
+        self._sockets.serve(0.0)
+        self._relay.close()
+        self._sockets.close()
+
+    def _turn(self) -> None:
+        """One round: orders and deaths first, then some of the items."""
+        pipes = [fd for hosted in self._hosted.values() for fd in hosted.filenos()]
+        zygotes = self._zygotes.filenos()
+        also: list[Any] = [self._relay.socket, self._wake, *zygotes, *pipes]
+        ready = self._sockets.serve(self._timeout_s(), also)
+        if self._wake in ready:
+            os.read(self._wake, 4096)
+        self._receive()
+        readable = frozenset(ready)
+        for report in self._zygotes.reports(list(readable)):
+            self._report(report)
+        for hosted in self._hosted.values():
+            for message in hosted.printed(readable):
+                self._way.say(message)
+            if hosted.waits:
+                hosted.write()
+        self._has_more |= self._relay.serve()
+        now_s = time.monotonic()
+        if now_s - self._shown_s >= VITALS_S:
+            self._shown_s = now_s
+            for hosted in self._hosted.values():
+                self._show(hosted)
+        self._way.pump()
+
+    def _timeout_s(self) -> float:
+        if self._has_more or (self._way.waits and self._way.end.has_room):
+            return 0.0
+        times = [WAIT_S, self._zygotes.look_every_s]
+        if self._hosted:
+            times.append(max(0.0, self._shown_s + VITALS_S - time.monotonic()))
+        if any(hosted.waits for hosted in self._hosted.values()):
+            times.append(AGAIN_S)
+        return min(time_s for time_s in times if time_s is not None)
+
+    # ------------------------------------------------------------- what comes by the link
+    def _receive(self) -> None:
+        end, self._has_more = self._way.end, True
+        for _ in range(TURN):
+            arrived = end.receive()
+            if arrived is None:
+                self._has_more = False
+                break
+            try:
+                if bytes(arrived.frames[0][:1]) == DATA:
+                    self._relay.arrived(arrived.frames)
+                else:
+                    self._told(*said(arrived.frames[0]), arrived.frames[1:])
+            except WireFormatError as error:
+                logger.warning("%s", in_a_line(error))
+            end.handed_over(arrived.number)
+        while (event := end.event()) is not None:
+            if isinstance(event, Lost):
+                self._is_over, self.why = True, event.why
+            elif isinstance(event, OtherEnded | Ended):
+                self._is_over = True
+            elif isinstance(event, Hold):
+                logger.warning("the run is out of reach: nobody begins anything until it is there")
+                self._zygotes.halt(self._hosted)
+            elif isinstance(event, GoOn):
+                self._zygotes.resume(self._hosted)
+
+    def _told(self, word: Word, fields: tuple[Any, ...], frames: Sequence[memoryview]) -> None:
+        if word is Word.CALL_OFF:
+            self._zygotes.call_off()
+            return
+        if word is Word.FORGET:
+            self._relay.forget(fields[0])
+            return
+        worker = fields[0]
+        if word is Word.START:
+            self._start(worker, frames[0])
+            return
+        hosted = self._hosted.get(worker)
+        if hosted is None:
+            return  # its end is on its way
+        match word:
+            case Word.ORDERS:
+                hosted.order(bytes(frames[0]))
+            case Word.HANG_UP:
+                hosted.hang_up()
+            case Word.TAKEN:
+                hosted.taken(fields[1], fields[2])
+            case Word.KILL:
+                self._zygotes.kill(worker, call=fields[1], hard=fields[2])
+            case Word.ASK_FOR_STACK:
+                hosted.page.expect_stack()
+                self._zygotes.ask_for_stack(worker)
+            case _:
+                raise WireFormatError(f"{word.name} is not for an agent")
+
+    def _start(self, worker: int, payload: memoryview) -> None:
+        hosted: Hosted | None = None
+        try:
+            package: Package = pickle.loads(payload)
+            spec = here(package.spec, self.name, self._directory)
+            hosted = Hosted(spec)
+            self._zygotes.start(replace(package, spec=spec), hosted.descriptors)
+        except (StartError, OSError) as error:
+            if hosted is not None:
+                hosted.close()
+            reason = getattr(error, "errno", None) or 0
+            self._say(Word.REFUSED, worker, reason, in_a_line(error))
+            return
+        hosted.started()
+        self._hosted[worker] = hosted
+
+    # ------------------------------------------------------------- what happens here
+    def _say(self, word: Word, *fields: Any) -> None:
+        self._way.say(say(word, *fields))
+
+    def _report(self, report: Report) -> None:
+        if isinstance(report, Started):
+            self._say(Word.STARTED, report.worker, report.pid)
+        elif isinstance(report, Refused):
+            self._over(report.worker)
+            self._say(Word.REFUSED, report.worker, report.reason, "")
+        elif isinstance(report, Exited):
+            self._over(report.worker)
+            last = report.last
+            self._say(Word.EXITED, report.worker, report.status, last.condemned, last.stack)
+        elif isinstance(report, ZygoteLost):
+            for worker in report.workers:
+                self._over(worker)
+            about = (report.never_ready, report.code, report.why)
+            self._say(Word.ZYGOTE_LOST, tuple(report.workers), *about)
+
+    def _over(self, worker: int) -> None:
+        """Its process is gone: all that is known of it is sent, then it is forgotten."""
+        hosted = self._hosted.pop(worker, None)
+        if hosted is None:
+            return
+        for message in hosted.last_words():
+            self._way.say(message)
+        self._show(hosted)
+        self._relay.forget([worker])
+        for name in names_of(worker, hosted.spec.wiring.outlets):
+            self._transport.remove(name)
+        hosted.close()
+
+    def _show(self, hosted: Hosted) -> None:
+        message = hosted.vitals()
+        if message is not None:
+            self._way.say(message)
+
+
+def quiet_signals(agent: Agent) -> int:
+    """SIGTERM, SIGHUP and Ctrl-C have it leave; a descriptor that is readable when one has come."""
+    wake, wake_write = os.pipe()
+    for end in (wake, wake_write):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+
+    def on_signal(number: int, frame: object) -> None:
+        agent.leave(signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, on_signal)
+    return wake
+
+
+def package_root() -> str:
+    """The directory that has this package in it."""
+    return str(Path(sys.modules["minipipe"].__file__ or "").parents[1])

@@ -1,0 +1,224 @@
+"""The agents of a run, as its gateway has them."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from minipipe.agent.proxy import Proxy
+from minipipe.agent.way import Way
+from minipipe.agent.welcoming import welcome
+from minipipe.agent.words import DATA, Word, said, say
+from minipipe.errors import WireFormatError
+from minipipe.protocol.flow.link_actions import Ended, Lost, OtherEnded
+from minipipe.protocol.hosts.joining import Answer, JoinRequest, Refused
+from minipipe.supervisor.hosts.gateway_words import Package, Tell
+from minipipe.transport import Buffer
+from minipipe.transport.hosts.host_sockets import HostSockets
+from minipipe.transport.hosts.invitation import z85_key
+
+logger = logging.getLogger("minipipe")
+
+TURN = 64  # messages of one agent, then others have theirs
+_NO_HOST_LEFT = "it has left"
+
+
+class Guest:
+    """One agent.
+
+    Attributes:
+        workers: that it was asked to start, and whose end it has not told.
+    """
+
+    def __init__(self, name: str, key: str, way: Way) -> None:
+        self.name, self.key, self.way = name, key, way
+        self.workers: set[int] = set()
+
+    def start(self, worker: int, package: Package) -> None:
+        """Has it start a worker."""
+        self.workers.add(worker)
+        payload = pickle.dumps(package, protocol=5)
+        self.way.say(say(Word.START, worker, frames=[payload]))
+
+
+class Telling(Protocol):
+    """Says something to the supervisor."""
+
+    def __call__(self, word: Tell, *fields: Any) -> None: ...
+
+
+class Guests:
+    """All of them.
+
+    Args:
+        ways: by the names of hosts: those to agents come and go there.
+        about: what an agent is told that joins, and what is compared with it.
+        tell: tells the supervisor.
+    """
+
+    def __init__(
+        self, sockets: HostSockets, ways: dict[str, Way], about: Mapping[str, Any], tell: Telling
+    ) -> None:
+        self._sockets, self._ways, self._about, self._tell = sockets, ways, about, tell
+        self._guests: dict[str, Guest] = {}
+        self._arrived: Callable[[Sequence[Buffer]], None] | None = None
+        self._is_ending = False
+
+    def of(self, host: str) -> Guest | None:
+        """The agent of this name."""
+        return self._guests.get(host)
+
+    @property
+    def are_there(self) -> bool:
+        """Whether any is left."""
+        return bool(self._guests)
+
+    @property
+    def wait(self) -> bool:
+        """Whether something for them could go at once."""
+        return any(g.way.waits and g.way.end.has_room for g in self._guests.values())
+
+    def decide(self, request: JoinRequest) -> Answer:
+        """What an agent that wants to join is answered."""
+        if self._is_ending:
+            return Refused("the run is over")
+        came = welcome(request.about, self._about, self._guests.keys())
+        if came.refused:
+            self._tell(Tell.NOTE, logging.WARNING, came.note)
+            return Refused(came.refused)
+        key = z85_key(request.key)
+        guest = Guest(came.name, key, Way(self._sockets.admit(key, came.name)))
+        self._guests[came.name] = guest
+        self._ways[came.name] = guest.way
+        if came.note:
+            self._tell(Tell.NOTE, logging.WARNING, came.note)
+        self._tell(Tell.JOINED, came.name, came.offer)
+        return came.answer
+
+    def say_to_all(self, message: Sequence[Buffer]) -> None:
+        """Sends a word to all of them."""
+        for guest in self._guests.values():
+            guest.way.say(message)
+
+    def end(self) -> None:
+        """Says to all that nothing more comes."""
+        self._is_ending = True
+        for guest in self._guests.values():
+            guest.way.pump()
+            guest.way.end.end()
+
+    def serve(
+        self, proxies: Mapping[int, Proxy], items: Callable[[Sequence[Buffer]], None]
+    ) -> bool:
+        """Takes in some of what has come; whether there may be more.
+
+        Args:
+            items: takes a message that is for workers.
+        """
+        more = False
+        for guest in list(self._guests.values()):
+            try:
+                more |= self._serve(guest, proxies, items)
+            except WireFormatError as error:
+                self._lose(guest, f"it has said what no agent says: {error}", proxies)
+        return more
+
+    def _serve(
+        self,
+        guest: Guest,
+        proxies: Mapping[int, Proxy],
+        items: Callable[[Sequence[Buffer]], None],
+    ) -> bool:
+        end, more = guest.way.end, True
+        for _ in range(TURN):
+            arrived = end.receive()
+            if arrived is None:
+                more = False
+                break
+            if bytes(arrived.frames[0][:1]) == DATA:
+                items(arrived.frames)
+            else:
+                self._heard(guest, arrived.frames, proxies)
+            end.handed_over(arrived.number)
+        guest.way.pump()
+        while (event := end.event()) is not None:
+            if isinstance(event, Lost):
+                self._lose(guest, event.why, proxies)
+                return False
+            if isinstance(event, OtherEnded | Ended):
+                self._lose(guest, _NO_HOST_LEFT, proxies)
+                return False
+        return more
+
+    def _lose(self, guest: Guest, why: str, proxies: Mapping[int, Proxy]) -> None:
+        """This host is gone, with all of its workers."""
+        del self._guests[guest.name]
+        self._ways.pop(guest.name).drop()
+        for worker in guest.workers:
+            proxy = proxies.get(worker)
+            if proxy is not None:
+                proxy.is_over = True
+        self._tell(Tell.LOST, guest.name, why, tuple(guest.workers))
+        if guest.way.end.is_over:  # its last words are still on their way
+            return
+        self._sockets.dismiss(guest.key)
+
+    # ------------------------------------------------------------ what an agent says
+    def _heard(
+        self, guest: Guest, frames: Sequence[memoryview], proxies: Mapping[int, Proxy]
+    ) -> None:
+        word, fields = said(frames[0])
+        rest = frames[1:]
+        if word is Word.LEAVING:
+            self._tell(Tell.LEAVING, guest.name, fields[0])
+            return
+        if word is Word.NOTE:
+            self._tell(Tell.NOTE, fields[0], f"host {guest.name!r}: {fields[1]:.10000}")
+            return
+        if word is Word.ZYGOTE_LOST:
+            workers, *about = fields
+            lost = tuple(worker for worker in workers if worker in guest.workers)
+            guest.workers.difference_update(lost)
+            for worker in lost:
+                if worker in proxies:
+                    proxies[worker].is_over = True
+            self._tell(Tell.ZYGOTE_LOST, guest.name, lost, *about)
+            return
+        if not fields or fields[0] not in guest.workers:
+            return  # it is over
+        worker, proxy = fields[0], proxies.get(fields[0])
+        if proxy is not None:
+            self._of_worker(guest, proxy, word, fields[1:], rest)
+        else:
+            guest.workers.discard(worker)
+
+    def _of_worker(
+        self,
+        guest: Guest,
+        proxy: Proxy,
+        word: Word,
+        fields: tuple[Any, ...],
+        rest: Sequence[memoryview],
+    ) -> None:
+        worker = proxy.worker
+        match word, len(rest):
+            case Word.STARTED, 0:
+                self._tell(Tell.STARTED, worker, *fields)
+            case Word.REFUSED, 0:
+                guest.workers.discard(worker)
+                proxy.is_over = True
+                self._tell(Tell.REFUSED, worker, *fields)
+            case Word.EXITED, 0:
+                guest.workers.discard(worker)
+                proxy.is_over = True
+                self._tell(Tell.EXITED, worker, *fields)
+            case Word.PRINTED, 1:
+                proxy.printed(fields[0], rest[0])
+            case Word.END_OF_STREAM, 0:
+                proxy.end_of_stream(fields[0])
+            case Word.VITALS, 2:
+                proxy.show(fields, rest[0], rest[1])
+            case _:
+                raise WireFormatError(f"{word.name} is not for a gateway")

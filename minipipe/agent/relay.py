@@ -1,0 +1,128 @@
+"""Items on their way between hosts: from the workers here to links, from links to the workers here.
+
+    from a worker: [route, head, frame, ...]      on a link: [b"D" + route, head, frame, ...]
+
+A route (`stream.routes`) names a host, and all receivers there: what is broadcast crosses once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Sequence
+
+from minipipe.agent.way import Way
+from minipipe.agent.words import DATA
+from minipipe.errors import TransportError, WireFormatError
+from minipipe.protocol.delivery.membership import LOCAL_HOST
+from minipipe.stream.outbox import inbox_name
+from minipipe.stream.routes import read_route
+from minipipe.transport import Buffer, Outlet, Transport
+from minipipe.transport.hosts.local_inbox import LocalInbox
+
+logger = logging.getLogger("minipipe")
+
+TURN = 64  # so many messages, then others have theirs
+
+
+class Relay:
+    """Hands on what is for workers here, and sends on what is for workers elsewhere.
+
+    Attributes:
+        ways: to other hosts, by their names.
+
+    Args:
+        host: the name of this one.
+        directory: of the run, here.
+        transport: makes connections to the workers here.
+        supervisor: the address of the supervisor's inbox, if it is here.
+    """
+
+    def __init__(
+        self, host: str, directory: str, transport: Transport, supervisor: str | None = None
+    ) -> None:
+        self.ways: dict[str, Way] = {}
+        self._host, self._directory = host, directory
+        self._transport = transport
+        self._inbox = LocalInbox(directory)
+        self._outlets: dict[int, Outlet] = {}
+        self._over: set[int] = set()
+        if supervisor is not None:
+            self._outlets[0] = transport.connect(supervisor)
+
+    @property
+    def socket(self) -> object:
+        """To wait for input."""
+        return self._inbox.socket
+
+    def serve(self) -> bool:
+        """Takes in some of what workers here have sent; whether there may be more."""
+        for _ in range(TURN):
+            message = self._inbox.receive()
+            if message is None:
+                return False
+            try:
+                host, workers = read_route(message[0])
+            except (WireFormatError, IndexError) as error:
+                logger.warning("the gateway of host %r dropped a message: %s", self._host, error)
+                continue
+            if host == self._host:
+                self._hand_over(workers, message[1:])
+            else:
+                self._send(host, bytes(message[0]), message[1:])
+        return True
+
+    def arrived(self, frames: Sequence[Buffer]) -> None:
+        """A message of items has come by a link.
+
+        Raises:
+            WireFormatError: it is none.
+        """
+        route = bytes(frames[0])[len(DATA) :]
+        host, workers = read_route(route)
+        if host == self._host:
+            self._hand_over(workers, frames[1:])
+        elif self._host == LOCAL_HOST:  # two agents, which have no link of their own
+            self._send(host, route, frames[1:])
+        else:
+            raise WireFormatError(f"host {self._host!r} was sent what is for host {host!r}")
+
+    def _send(self, host: str, route: bytes, frames: Sequence[Buffer]) -> None:
+        way = self.ways.get(host if self._host == LOCAL_HOST else LOCAL_HOST)
+        if way is not None:  # else that host is lost: who was there is known to be dead, or will be
+            way.send([DATA + route, *frames])
+
+    def _hand_over(self, workers: Iterable[int], frames: Sequence[Buffer]) -> None:
+        for worker in workers:
+            outlet = self._outlet(worker)
+            if outlet is not None:
+                outlet.send(frames)
+
+    def _outlet(self, worker: int) -> Outlet | None:
+        known = self._outlets.get(worker)
+        if known is None and worker and worker not in self._over:
+            path = os.path.join(self._directory, inbox_name(worker))
+            try:
+                known = self._outlets[worker] = self._transport.connect(f"ipc://{path}")
+            except TransportError as error:
+                logger.warning("host %r reaches a worker no more: %s", self._host, error)
+                self._over.add(worker)
+        return known
+
+    def forget(self, workers: Iterable[int]) -> None:
+        """These are over: nothing is sent to them any more."""
+        for worker in workers:
+            self._over.add(worker)
+            outlet = self._outlets.pop(worker, None)
+            if outlet is not None:
+                outlet.close()
+
+    def close(self) -> None:
+        """Ends it, with what was not handed over."""
+        for way in self.ways.values():
+            way.drop()
+        self._inbox.close()
+        self._transport.close()
+
+
+Arrivals = Callable[[Sequence[Buffer]], None]

@@ -1,0 +1,98 @@
+"""What a gateway and an agent say to each other over their link, beside the items of workers.
+
+    frames of a message = [b"D" + route, head, frame, ...]      items and records, for workers
+                          [b"C" + msgpack of (word, field, ...), frame, ...]
+
+Who sends these has come in by the run's token.  What an agent says is checked all the same before
+it is used: its fields are plain data, of the types that stand here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, Final
+
+import msgpack
+
+from minipipe.errors import WireFormatError
+from minipipe.errors.cause import because
+from minipipe.transport import Buffer
+
+DATA: Final = b"D"
+_CONTROL: Final = b"C"
+
+# The streams of a worker that are forwarded.
+OUT, ERR, SIDE = STREAMS = (0, 1, 2)
+CREDIT_BYTES = 256 * 1024  # of each of them that may be under way; then the worker waits, as here
+
+
+class Word(IntEnum):
+    """What is said.  (The fields are those of `_FIELDS`.)"""
+
+    START = 1  # to an agent: worker; and what it needs, as a frame
+    ORDERS = 2  # worker; bytes of its control socket, as a frame
+    HANG_UP = 3  # worker: its control socket is closed
+    KILL = 4  # worker, call or nothing, hard
+    CALL_OFF = 5
+    ASK_FOR_STACK = 6  # worker
+    TAKEN = 7  # worker, stream, bytes that were written
+    FORGET = 8  # workers of other hosts, or of this one, that are over
+    STARTED = 20  # to the gateway: worker, pid
+    REFUSED = 21  # worker, errno, why
+    EXITED = 22  # worker, wait status, condemned, stack
+    ZYGOTE_LOST = 23  # workers, never ready, exit code or nothing, why
+    PRINTED = 24  # worker, stream; the bytes, as a frame
+    END_OF_STREAM = 25  # worker, stream
+    VITALS = 26  # worker, clock_ns, state, cpu_ns, own_cpu_ns, wait_ns, memory_bytes, at; page, rest
+    LEAVING = 27  # why: it wants to go
+    NOTE = 28  # level, text, for the log
+
+
+_FIELDS: Final[dict[Word, tuple[tuple[type, ...], ...]]] = {
+    Word.START: ((int,),),
+    Word.ORDERS: ((int,),),
+    Word.HANG_UP: ((int,),),
+    Word.KILL: ((int,), (tuple, type(None)), (bool,)),
+    Word.CALL_OFF: (),
+    Word.ASK_FOR_STACK: ((int,),),
+    Word.TAKEN: ((int,), (int,), (int,)),
+    Word.FORGET: ((tuple,),),
+    Word.STARTED: ((int,), (int,)),
+    Word.REFUSED: ((int,), (int,), (str,)),
+    Word.EXITED: ((int,), (int,), (bool,), (str,)),
+    Word.ZYGOTE_LOST: ((tuple,), (bool,), (int, type(None)), (str,)),
+    Word.PRINTED: ((int,), (int,)),
+    Word.END_OF_STREAM: ((int,), (int,)),
+    Word.VITALS: ((int,), (int,), (int,), (int,), (int,), (int,), (int,), (int,)),
+    Word.LEAVING: ((str,),),
+    Word.NOTE: ((int,), (str,)),
+}
+
+
+def say(word: Word, *fields: Any, frames: Sequence[Buffer] = ()) -> list[Buffer]:
+    """The frames of a message."""
+    return [_CONTROL + msgpack.packb((int(word), *fields), use_bin_type=True), *frames]
+
+
+def said(head: Buffer) -> tuple[Word, tuple[Any, ...]]:
+    """What the first frame of a message says that is none of items.
+
+    Raises:
+        WireFormatError: it is no word of ours, or its fields are not those of the word.
+    """
+    content = bytes(head)
+    try:
+        if content[:1] != _CONTROL:
+            raise ValueError("it begins otherwise")
+        number, *fields = msgpack.unpackb(content[1:], use_list=False)
+        word = Word(number)
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        unreadable = WireFormatError(f"a message between hosts that says nothing: {error}")
+        raise because(unreadable, error) from error
+    expected = _FIELDS[word]
+    if len(fields) != len(expected) or not all(
+        type(field) in types for field, types in zip(fields, expected, strict=True)
+    ):
+        raise WireFormatError(f"{word.name} between hosts with other fields than it has")
+    return word, tuple(fields)

@@ -1,0 +1,52 @@
+"""Where the workers of a host put what is for workers of other hosts."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import zmq
+
+from minipipe.transport.base import Buffer
+
+NAME = "g"  # of its file in the run's directory
+
+
+def gateway_address(directory: str) -> str:
+    """Where workers connect to, to reach other hosts.
+
+    Args:
+        directory: of the run, on this machine.
+    """
+    return f"ipc://{os.path.join(directory, NAME)}"
+
+
+class LocalInbox:
+    """The socket, in the one thread that uses it.
+
+    Attributes:
+        socket: to wait for input.
+
+    Args:
+        directory: of the run, on this machine; nobody else than its user can reach what is in it.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._context: zmq.Context[Any] = zmq.Context(io_threads=1)
+        self.socket: Any = self._context.socket(zmq.PULL)
+        self.socket.setsockopt(zmq.RCVHWM, 0)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.bind(gateway_address(directory))
+
+    def receive(self) -> list[Buffer] | None:
+        """The next message; None if there is none now."""
+        try:
+            frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return None
+        return [frame.buffer for frame in frames]
+
+    def close(self) -> None:
+        """Forgets what was not received."""
+        self.socket.close(linger=0)
+        self._context.term()
