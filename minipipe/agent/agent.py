@@ -10,11 +10,9 @@ import logging
 import os
 import pickle
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from minipipe.agent.hosted import Hosted
@@ -46,39 +44,47 @@ class Agent:
     """All that it does, in one thread.
 
     Attributes:
-        why: it has ended otherwise than well.
+        why: it has lost the run; how.
+        left: it has left before the end; why.
+        wake: what signals write to.
 
     Args:
         name: of this host in the run.
         sockets: to other hosts.
         end: of the link to the run.
         directory: its own, private.
-        wake: a descriptor that is readable when a signal has come.
+        wake: both ends of a pipe that signals are to write to.
     """
 
     def __init__(
-        self, name: str, sockets: HostSockets, end: LinkEnd, directory: str, wake: int
+        self,
+        name: str,
+        sockets: HostSockets,
+        end: LinkEnd,
+        directory: str,
+        wake: tuple[int, int],
     ) -> None:
-        self.name = name
-        self.why = ""
-        self._sockets, self._directory, self._wake = sockets, directory, wake
+        self.name, self.wake = name, wake
+        self.why = self.left = ""
+        for one in wake:
+            os.set_blocking(one, False)
+        self._sockets, self._directory = sockets, directory
         self._transport = open_transport(f"ipc://{directory}")
         self._relay = Relay(name, directory, self._transport)
         self._way = self._relay.ways[LOCAL_HOST] = Way(end)
         self._zygotes = Zygotes(directory)
         self._hosted: dict[int, Hosted] = {}
         self._shown_s = 0.0
-        self._leaves = ""
         self._is_over = self._has_more = False
 
     def leave(self, why: str) -> None:
         """It goes, in the middle of the run: what its workers have is done again by others."""
-        self._leaves = self._leaves or why
+        self.left = self.left or why
 
     def serve(self) -> None:
         """Until the run is over, or it leaves."""
         try:
-            while not self._is_over and not self._leaves:
+            while not self._is_over and not self.left:
                 self._turn()
         finally:
             self._zygotes.close()  # its workers end with them
@@ -86,8 +92,8 @@ class Agent:
 
     def _end(self) -> None:
         end = self._way.end
-        if self._leaves and not end.is_over:
-            self._say(Word.NOTE, logging.INFO, f"it leaves: {self._leaves}")
+        if self.left and not end.is_over:
+            self._say(Word.NOTE, logging.INFO, f"it leaves: {self.left}")
         end.end()
         until_s = time.monotonic() + END_S
         while not end.is_over and time.monotonic() < until_s:
@@ -106,10 +112,10 @@ class Agent:
         """One round: orders and deaths first, then some of the items."""
         pipes = [fd for hosted in self._hosted.values() for fd in hosted.filenos()]
         zygotes = self._zygotes.filenos()
-        also: list[Any] = [self._relay.socket, self._wake, *zygotes, *pipes]
+        also: list[Any] = [self._relay.socket, self.wake[0], *zygotes, *pipes]
         ready = self._sockets.serve(self._timeout_s(), also)
-        if self._wake in ready:
-            os.read(self._wake, 4096)
+        if self.wake[0] in ready:
+            os.read(self.wake[0], 4096)
         self._receive()
         readable = frozenset(ready)
         for report in self._zygotes.reports(list(readable)):
@@ -248,21 +254,12 @@ class Agent:
             self._way.say(message)
 
 
-def quiet_signals(agent: Agent) -> int:
-    """SIGTERM, SIGHUP and Ctrl-C have it leave; a descriptor that is readable when one has come."""
-    wake, wake_write = os.pipe()
-    for end in (wake, wake_write):
-        os.set_blocking(end, False)
-    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+def at_signals(agent: Agent) -> None:
+    """SIGTERM, SIGHUP and Ctrl-C have it leave."""
 
     def on_signal(number: int, frame: object) -> None:
         agent.leave(signal.Signals(number).name)
 
+    signal.set_wakeup_fd(agent.wake[1], warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, on_signal)
-    return wake
-
-
-def package_root() -> str:
-    """The directory that has this package in it."""
-    return str(Path(sys.modules["minipipe"].__file__ or "").parents[1])

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 from minipipe.agent.proxy import Proxy
 from minipipe.agent.way import Way
-from minipipe.agent.welcoming import welcome
+from minipipe.agent.welcoming import decide
 from minipipe.agent.words import DATA, Word, said, say
 from minipipe.errors import WireFormatError
 from minipipe.protocol.flow.link_actions import Ended, Lost, OtherEnded
 from minipipe.protocol.hosts.joining import Answer, JoinRequest, Refused
-from minipipe.supervisor.hosts.gateway_words import Package, Tell
+from minipipe.supervisor.hosts.gateway_words import About, Package, Tell
 from minipipe.transport import Buffer
 from minipipe.transport.hosts.host_sockets import HostSockets
 from minipipe.transport.hosts.invitation import z85_key
@@ -59,11 +59,10 @@ class Guests:
     """
 
     def __init__(
-        self, sockets: HostSockets, ways: dict[str, Way], about: Mapping[str, Any], tell: Telling
+        self, sockets: HostSockets, ways: dict[str, Way], about: About, tell: Telling
     ) -> None:
         self._sockets, self._ways, self._about, self._tell = sockets, ways, about, tell
         self._guests: dict[str, Guest] = {}
-        self._arrived: Callable[[Sequence[Buffer]], None] | None = None
         self._is_ending = False
 
     def of(self, host: str) -> Guest | None:
@@ -84,18 +83,16 @@ class Guests:
         """What an agent that wants to join is answered."""
         if self._is_ending:
             return Refused("the run is over")
-        came = welcome(request.about, self._about, self._guests.keys())
-        if came.refused:
-            self._tell(Tell.NOTE, logging.WARNING, came.note)
-            return Refused(came.refused)
-        key = z85_key(request.key)
-        guest = Guest(came.name, key, Way(self._sockets.admit(key, came.name)))
-        self._guests[came.name] = guest
-        self._ways[came.name] = guest.way
-        if came.note:
-            self._tell(Tell.NOTE, logging.WARNING, came.note)
-        self._tell(Tell.JOINED, came.name, came.offer)
-        return came.answer
+        decision = decide(request.about, self._about, self._guests.keys())
+        if decision.note:
+            self._tell(Tell.NOTE, logging.WARNING, decision.note)
+        offer = decision.offer
+        if offer is not None:
+            key = z85_key(request.key)
+            guest = Guest(offer.name, key, Way(self._sockets.admit(key, offer.name)))
+            self._guests[offer.name], self._ways[offer.name] = guest, guest.way
+            self._tell(Tell.JOINED, offer.name, offer)
+        return decision.answer
 
     def say_to_all(self, message: Sequence[Buffer]) -> None:
         """Sends a word to all of them."""

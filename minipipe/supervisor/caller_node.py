@@ -15,13 +15,20 @@ from minipipe.worker.service_thread import ServiceThread
 
 
 def node_of_caller(
-    *, run: int, graph: Graph, processes: WorkerProcesses, transport: Transport, supervisor: str
+    *,
+    run: int,
+    graph: Graph,
+    processes: WorkerProcesses,
+    transport: Transport,
+    supervisor: str,
+    gateway: str = "",
 ) -> Node:
     """The node of the caller's loop, which takes part like any worker, in this process.
 
     Args:
         run: its id.
         supervisor: the address of its inbox.
+        gateway: the address of the run's gateway, if other machines may join.
     """
     segment = graph.caller
     assert segment is not None
@@ -32,6 +39,7 @@ def node_of_caller(
         wiring=graph.wiring(segment.index),
         transport=transport,
         supervisor=supervisor,
+        gateway=gateway,
         page=processes.page_of(handle.ident),
         control=ControlInbox(processes.controls.open(handle.ident).detach()),
     )

@@ -21,10 +21,10 @@ from minipipe.stream.page import Page
 from minipipe.supervisor import displays
 from minipipe.supervisor.capture import Captured, check_fork, inherited
 from minipipe.supervisor.counts import Counts
-from minipipe.supervisor.hosts.base import Descriptors, Host, Report
-from minipipe.supervisor.hosts.fork import Forks
-from minipipe.supervisor.hosts.zygotes import Zygotes
+from minipipe.supervisor.hosts.all_hosts import AllHosts
+from minipipe.supervisor.hosts.base import Descriptors, Report, Started
 from minipipe.supervisor.output import OutputPump
+from minipipe.supervisor.placing import wanted_by
 from minipipe.supervisor.run_options import RunOptions
 from minipipe.supervisor.shared_page import SharedPage, page_of_caller, page_of_worker
 from minipipe.supervisor.tracking import Tracking
@@ -46,6 +46,7 @@ class _Place:
     supervisor: str
     directory: str
     pump: OutputPump
+    gateway: str = ""
 
 
 @dataclass
@@ -73,23 +74,33 @@ class WorkerProcesses:
             self._place: _Place | None = None
             self._tracking = Tracking()
             undo.callback(self._tracking.close)
-            self._zygotes = Zygotes(self.captured, self.options.preload, self._tracking.fd)
             self.controls = Controls()
             undo.pop_all()
-        self._forks = Forks(self._tracking.fd, self._not_for_children)
+        tracker, forks_close = self._tracking.fd, self._not_for_children
+        self.hosts = AllHosts(self.captured, self.options.preload, tracker, forks_close)
 
     def prepare(
-        self, *, run: int, base: str, supervisor: str, directory: str, pump: OutputPump
+        self,
+        *,
+        run: int,
+        base: str,
+        supervisor: str,
+        directory: str,
+        pump: OutputPump,
+        gateway: str = "",
     ) -> None:
         """Has all ready that starts workers.
+
+        Args:
+            gateway: the address of the run's gateway; nothing: no other machine can join.
 
         Raises:
             StartError: an interpreter could not be started.
         """
-        self._zygotes.prepare(directory, pump)
+        self.hosts.prepare(directory, pump)
         if self.tracing is not None:
             self.tracing.begin(directory, lambda: self.handles.values())
-        self._place = _Place(run, base, supervisor, directory, pump)
+        self._place = _Place(run, base, supervisor, directory, pump, gateway)
 
     def launch(self, ident: int) -> Iterator[Report]:
         """Asks for the process of a worker, at the start of the run; raises as `replace`."""
@@ -129,6 +140,7 @@ class WorkerProcesses:
         handle = self.handles[ident]
         handle.close("gone" if handle.is_done else "died")
         self._pages.pop(ident, None)
+        self.hosts.forget(ident)
 
     def inherit(self, ident: int, cause: BaseException) -> Iterator[Report]:
         """Asks once more for the process of a worker that could not load its functor: by fork.
@@ -166,18 +178,17 @@ class WorkerProcesses:
             with self.controls.open(handle.ident) as control:
                 page = self._pages[handle.ident]
                 fds = Descriptors(out, err, side, page, control.fileno())
-                host: Host = self._forks
-                if captured.pickled is not None:
-                    host = self._zygotes.of(captured.environment_of(handle.index))
-                started = host.start(spec, captured, fds)
-            if started is not None:
-                handle.forked_beside, handle.why_forked = started.beside, captured.why
-                yield started
+                wanted = wanted_by(handle)
+                reports = list(self.hosts.start(spec, captured, handle.index, fds, wanted))
+            for report in reports:
+                if isinstance(report, Started) and captured.pickled is None:
+                    handle.forked_beside, handle.why_forked = report.beside, captured.why
+                yield report
 
     def _not_for_children(self) -> list[int]:
         """What would keep a dead supervisor's workers from noticing, if they inherited it."""
-        zygotes = self._zygotes.filenos()
-        return [*self.controls.not_for_children(), *zygotes, *self.not_for_children]
+        hosts = self.hosts.not_for_forks()
+        return [*self.controls.not_for_children(), *hosts, *self.not_for_children]
 
     def _spec(self, handle: WorkerHandle, place: _Place) -> WorkerSpec:
         segment = handle.segment
@@ -208,8 +219,20 @@ class WorkerProcesses:
             trace=None if self.tracing is None else self.tracing.room,
             log_levels=levels_now(),
             displays=displays.is_wanted(),
+            gateway=place.gateway,
+            plain=self.is_plain,
             skip=self.options.begins.skip(handle.name) if segment.kind == "source" else None,
         )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all that workers send has the native form: some of it may go to others."""
+        hosting = self.options.hosting
+        return hosting is not None and not hosting.allow_pickle
+
+    def placed(self, ident: int, host: str) -> None:
+        """A worker was sent to another machine."""
+        self.handles[ident].host = host
 
     @cached_property
     def _names(self) -> dict[int, str]:
@@ -237,44 +260,34 @@ class WorkerProcesses:
             return sum(worker.items_out + worker.dropped for worker in workers)
         return sum(worker.items_in for worker in workers)
 
-    @property
-    def _hosts(self) -> list[Host]:
-        return [*self._zygotes, self._forks]
-
-    def _hosts_of(self, ident: int) -> list[Host]:
-        return [host for host in self._hosts if host.has(ident)]
-
     def filenos(self) -> list[int]:
         """What is readable when `reports` has news."""
         own = [*self._tracking.filenos(), *self.controls.filenos()]
-        return own + [fd for h in self._hosts for fd in h.filenos()]
+        return own + self.hosts.filenos()
 
     @property
     def look_every_s(self) -> float | None:
         """How often to ask for `reports`, whatever is readable; None: that is enough."""
-        times = [self.controls.look_every_s, *(h.look_every_s for h in self._hosts)]
+        times = [self.controls.look_every_s, self.hosts.look_every_s]
         return min((time_s for time_s in times if time_s is not None), default=None)
 
     def reports(self, readable: list[int]) -> Iterator[Report]:
         """What has happened to processes."""
-        for host in self._hosts:
-            yield from host.reports(readable)
+        yield from self.hosts.reports(readable)
         self._tracking.pass_on()
 
     def ask_for_stack(self, ident: int) -> None:
         """Has a worker write down where it is, whatever it does (`Vitals.stack`)."""
         self.handles[ident].vitals.expect_stack()
-        for host in self._hosts_of(ident):
-            host.ask_for_stack(ident)
+        self.hosts.ask_for_stack(ident)
 
     def importing_for(self, ident: int) -> str:
         """The module that its zygote imports before it forks anybody; empty: none."""
-        return next((z.importing for z in self._zygotes if z.importing and z.has(ident)), "")
+        return self.hosts.importing_for(ident)
 
     def call_off(self) -> None:
         """Nobody is killed for a call any more."""
-        for host in self._hosts:
-            host.call_off()
+        self.hosts.call_off()
 
     def kill(self, ident: int, *, call: Call | None = None, hard: bool = False) -> None:
         """SIGKILL; an `Exited` follows.
@@ -284,8 +297,7 @@ class WorkerProcesses:
             hard: to the zygote, which did not carry it out (somebody has stopped it); its workers
                 die with it.
         """
-        for host in self._hosts_of(ident):
-            host.kill(ident, call=call, hard=hard)
+        self.hosts.kill(ident, call=call, hard=hard)
 
     def end(self) -> None:
         """Nothing of the crew is there afterwards."""
@@ -294,5 +306,4 @@ class WorkerProcesses:
                 last.callback(self.tracing.end)
             last.callback(self.controls.end)
             last.callback(self._tracking.close)
-            for host in self._hosts:
-                last.callback(host.close)
+            last.callback(self.hosts.close)

@@ -30,7 +30,9 @@ from minipipe.supervisor.item_names import item_of
 from minipipe.supervisor.monitor import Monitor
 from minipipe.supervisor.observers import tracing_of
 from minipipe.supervisor.output import OutputPump
+from minipipe.supervisor.opening import let_others_join
 from minipipe.supervisor.passes import Passes
+from minipipe.supervisor.placing import check_places
 from minipipe.supervisor.preloading import check_found
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.run_log import RunLog
@@ -40,7 +42,7 @@ from minipipe.supervisor.shared_limit import shared_limit_bytes
 from minipipe.supervisor.wake import Wake
 from minipipe.supervisor.watchdog import Watchdog
 from minipipe.supervisor.worker_messages import WorkerMessages
-from minipipe.transport import Transport, open_transport
+from minipipe.transport import NATIVE, Transport, open_transport
 from minipipe.worker.service_thread import ServiceThread
 
 OUTPUT_S = 2.0  # the caller's stdout may be blocked; the run ends all the same
@@ -85,7 +87,7 @@ class Run:
         self.seeds = seeds = RunSeeds(options.seed, options.begins.drawn_or(drawn))
         declared = [s.declared for s in graph.segments if s.declared is not None]
         flags = [segment.term_flag for segment in declared if segment.term_flag is not None]
-        gpus = deal(graph)
+        gpus = {} if options.hosting is not None else deal(graph)
         captured = {
             s.index: capture(
                 s,
@@ -100,6 +102,8 @@ class Run:
             if s.declared is not None
         }
         check_apart(captured.values())
+        if options.hosting is not None:
+            check_places(graph, captured)
         self._id = random.SystemRandom().getrandbits(62)
         self.tracing = tracing_of(graph, options.trace)
         with ExitStack() as undo:
@@ -233,9 +237,11 @@ class Run:
         try:
             self._effects.suspect_files.directory = directory = RunDirectory()
             base = f"ipc://{directory.path}"
-            self._transport = self._effects.transport = open_transport(base)
+            trust = NATIVE if self._processes.is_plain else None
+            self._transport = self._effects.transport = open_transport(base, trust=trust)
             inbox = self._transport.bind("s")
             self._pump.start()
+            gateway, self.token = let_others_join(self._processes, directory.path, inbox.address)
             if self.graph.caller is not None:
                 self.caller = node_of_caller(
                     run=self._id,
@@ -243,6 +249,7 @@ class Run:
                     processes=self._processes,
                     transport=self._transport,
                     supervisor=inbox.address,
+                    gateway=gateway,
                 )
                 self.service_thread = ServiceThread(self.caller)
                 join_in(self.caller, self.service_thread)
@@ -252,6 +259,7 @@ class Run:
                 supervisor=inbox.address,
                 directory=directory.path,
                 pump=self._pump,
+                gateway=gateway,
             )
             self._processes.not_for_children = self.enquiries.open(directory.path)
             self._conductor.loop(inbox, DirectoryWatch(directory))

@@ -46,10 +46,11 @@ class Exited:
 
 @frozen
 class Refused:
-    """A worker's process could not be made, for this reason (an errno)."""
+    """A worker's process could not be made, for this reason (an errno, or in words)."""
 
     worker: int
     reason: int
+    why: str = ""
 
     @property
     def dead(self) -> tuple[int, ...]:

@@ -54,6 +54,19 @@ class Tell(IntEnum):
 
 
 @frozen
+class About:
+    """What a run says of itself to agents, and goes by when one wants to join.
+
+    Attributes:
+        name: of the run, for people.
+        lost_after_s: how long a machine may be silent.
+    """
+
+    name: str
+    lost_after_s: float
+
+
+@frozen
 class Setup:
     """What a gateway is told first.
 
@@ -76,7 +89,7 @@ class Setup:
     secret: str
     guest_key: str
     lost_after_s: float
-    about: Mapping[str, Any]
+    about: About
 
 
 @frozen

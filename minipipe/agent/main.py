@@ -1,0 +1,63 @@
+"""`minipipe agent --join TOKEN`: this machine takes part in a run, until that is over."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import ExitStack
+
+from minipipe.agent.agent import Agent, at_signals
+from minipipe.agent.welcoming import Told, read_told
+from minipipe.protocol.flow.link import Patience
+from minipipe.protocol.hosts.names import LOCAL
+from minipipe.protocol.hosts.offer import Offer, write_offer
+from minipipe.protocol.hosts.token import Token
+from minipipe.supervisor.rundir import RunDirectory
+from minipipe.transport.curve import CurveKeys
+from minipipe.transport.hosts.host_sockets import HostSockets
+from minipipe.transport.hosts.join import Joined, join
+
+logger = logging.getLogger("minipipe")
+
+
+def serve(token: Token, offer: Offer) -> int:
+    """Joins the run of this token, and runs workers for it.
+
+    Args:
+        offer: what this machine has for it.
+
+    Returns:
+        The exit code: 0: the run has ended, or this machine was told to leave; 1: it was lost.
+
+    Raises:
+        JoinError: the run cannot be reached, or has refused.
+        StartError: there is no place for its directory.
+    """
+    keys = CurveKeys.new()
+    joined = join(token, keys, write_offer(offer))
+    told = read_told(joined.about, ", ".join(one.address for one in joined.endpoints))
+    with ExitStack() as last:
+        directory = RunDirectory()
+        last.callback(directory.remove)
+        agent = _agent(joined, told, keys, directory.path)
+        at_signals(agent)
+        _say(f"host {told.name!r} has joined run {told.run!r}, with {offer.slots} slots")
+        agent.serve()
+    if agent.why:
+        _say(f"run {told.run!r} is lost: {agent.why}")
+        return 1
+    _say(f"host {told.name!r} has left run {told.run!r}: {agent.left or 'that is over'}")
+    return 0
+
+
+def _agent(joined: Joined, told: Told, keys: CurveKeys, directory: str) -> Agent:
+    patience = Patience(lost_after_s=told.lost_after_s)
+    sockets = HostSockets(f"host {told.name!r}", keys, patience=patience)
+    end = sockets.connect(LOCAL, joined.endpoints, joined.server_key)
+    wake, wake_write = os.pipe()
+    return Agent(told.name, sockets, end, directory, (wake, wake_write))
+
+
+def _say(text: str) -> None:
+    print(f"minipipe: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,129 @@
+"""The gateway of a run as its supervisor has it: a process, and the socket pair to it."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from minipipe.errors import StartError
+from minipipe.process.platforms import with_interpreter_lock
+from minipipe.process.standard_streams import inherited
+from minipipe.supervisor.hosts.gateway_words import Ask, Hearing, Said, Setup, Tell, packed
+from minipipe.worker.signals import held_back
+
+START_S = 30.0
+END_S = 3.0  # it gets so long to tell agents that the run is over
+
+# As a zygote's: behind the standard library, before whatever else is installed under our name.
+_CODE = """
+import sys
+places = [i for i, path in enumerate(sys.path) if path.endswith(("-packages", "site-packages"))]
+sys.path.insert(places[0] if places else len(sys.path), sys.argv[1])
+from minipipe.agent.gateway import main
+main(int(sys.argv[2]))
+"""
+
+
+class GatewayClient:
+    """One gateway process.
+
+    Raises:
+        StartError: it cannot be started.
+    """
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        root = str(Path(__file__).parents[__name__.count(".")])  # it has the package in it
+        flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+        command = [sys.executable, *flags, "-P", "-c", _CODE, root, str(theirs.fileno())]
+        try:
+            with held_back():
+                self._process = subprocess.Popen(
+                    command,
+                    env=with_interpreter_lock(dict(os.environ)),
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=inherited(1),
+                    stderr=inherited(2),
+                    start_new_session=True,  # a Ctrl-C in the terminal is not for it
+                )
+        except OSError as error:
+            ours.close()
+            raise StartError(f"cannot start {sys.executable!r}: {error}") from error
+        finally:
+            theirs.close()
+        self._control = ours
+        self._hearing = Hearing(ours)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is gone."""
+        return self._hearing.has_ended
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when `told` has something."""
+        return self._control.fileno()
+
+    def begin(self, setup: Setup) -> int:
+        """Has it bind its port, which is returned.
+
+        Raises:
+            StartError: it cannot.
+        """
+        self.ask(Ask.SETUP, setup)
+        until_s = time.monotonic() + START_S
+        while not self.has_ended and (left_s := until_s - time.monotonic()) > 0:
+            select.select([self._control], [], [], left_s)
+            for word, fields in self._hearing.messages():
+                if word == Tell.READY:
+                    return int(fields[0])
+                raise StartError(fields[0])
+        raise StartError("the process that other machines would connect to has not come up")
+
+    def told(self) -> Iterator[Said]:
+        """What it has to say now."""
+        return self._hearing.messages()
+
+    def ask(self, word: Ask, *fields: Any, fds: Sequence[int] = ()) -> None:
+        """Asks it for something.
+
+        Args:
+            fds: that it gets copies of.
+
+        Raises:
+            StartError: it cannot be given these.
+        """
+        message = memoryview(packed(word, *fields))
+        try:
+            self._control.setblocking(True)
+            sent = socket.send_fds(self._control, [message], list(fds)) if fds else 0
+            self._control.sendall(message[sent:])
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it is gone; `has_ended` will say so
+        except OSError as error:
+            raise StartError(
+                f"cannot hand pipes to the process that other machines connect to: {error}"
+            ) from error
+        finally:
+            self._control.setblocking(False)
+
+    def close(self) -> None:
+        """Ends it."""
+        try:
+            # Others may have inherited the socket (a fork of the user's): closing is not enough.
+            self._control.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it is gone
+        try:
+            self._process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._control.close()

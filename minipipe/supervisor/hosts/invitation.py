@@ -1,0 +1,84 @@
+"""A run that other machines may join: its keys, its port, and the token that invites them."""
+
+from __future__ import annotations
+
+import sys
+
+from minipipe.errors import StartError
+from minipipe.process.addresses import own_addresses
+from minipipe.protocol.hosts.endpoints import Endpoint
+from minipipe.protocol.hosts.token import MAX_ADDRESSES, Token
+from minipipe.supervisor.hosting import Hosting
+from minipipe.supervisor.hosts.gateway_client import GatewayClient
+from minipipe.supervisor.hosts.gateway_words import About, Setup
+from minipipe.transport.addresses import parse_address
+from minipipe.transport.curve import CurveKeys
+from minipipe.transport.hosts.invitation import guest_keys, invite
+from minipipe.transport.hosts.local_inbox import gateway_address
+from minipipe.transport.token_text import write_token
+
+__all__ = ["announce", "gateway_address", "open_gateway"]
+
+_ANYWHERE = ("*", "0.0.0.0", "::")
+
+
+def open_gateway(
+    hosting: Hosting, directory: str, supervisor: str
+) -> tuple[GatewayClient, Token]:
+    """Has a gateway listen, and makes the token by which others come to it.
+
+    Args:
+        directory: of the run.
+        supervisor: the address of its inbox.
+
+    Raises:
+        StartError: it cannot listen there, or nobody elsewhere could come.
+    """
+    keys = CurveKeys.new()
+    # The port is known when it listens, and the keys of guests before.
+    draft = invite([Endpoint("127.0.0.1", 1)], keys)
+    gateway = GatewayClient()
+    try:
+        port = gateway.begin(
+            Setup(
+                name=hosting.name,
+                bind=hosting.bind,
+                directory=directory,
+                supervisor=supervisor,
+                public=keys.public,
+                secret=keys.secret,
+                guest_key=guest_keys(draft).public,
+                lost_after_s=hosting.lost_after_s,
+                about=About(hosting.name, hosting.lost_after_s),
+            )
+        )
+        endpoints = tuple(Endpoint(host, port) for host in _hosts(hosting.bind))
+        token = Token(endpoints[:MAX_ADDRESSES], draft.server_key, draft.secret)
+        if hosting.token_file is not None:
+            write_token(token, hosting.token_file)
+    except OSError as error:
+        gateway.close()
+        raise StartError(
+            f"token_file={hosting.token_file!r} of run cannot be written: {error.strerror or error}"
+        ) from error
+    except BaseException:
+        gateway.close()
+        raise
+    return gateway, token
+
+
+def _hosts(bind: str) -> list[str]:
+    """Where others can reach what is bound there."""
+    address = parse_address(f"{bind.rpartition(':')[0]}:1", "run", bind=True)
+    host = address.host.strip("[]")
+    if host not in _ANYWHERE:
+        return [host]
+    found = own_addresses(ipv6=address.is_ipv6)
+    if not found:
+        raise StartError(f"bind={bind!r} of run: this machine has no address for others to go to")
+    return found
+
+
+def announce(token: Token) -> None:
+    """Prints the line to paste on another machine."""
+    print(f"minipipe agent --join {token.text}", file=sys.stderr, flush=True)
