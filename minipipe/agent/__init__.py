@@ -1,1 +1,1 @@
-"""What a run has on each of its machines: the gateway on that of its supervisor, agents elsewhere."""
+"""What a run has on its machines: the gateway beside its supervisor, an agent on each other one."""

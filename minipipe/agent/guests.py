@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -18,11 +19,13 @@ from minipipe.supervisor.hosts.gateway_words import About, Package, Tell
 from minipipe.transport import Buffer
 from minipipe.transport.hosts.host_sockets import HostSockets
 from minipipe.transport.hosts.invitation import z85_key
+from minipipe.transport.hosts.link_end import LinkEnd
 
 logger = logging.getLogger("minipipe")
 
 TURN = 64  # messages of one agent, then others have theirs
-_NO_HOST_LEFT = "it has left"
+_LEFT = "it has left"
+LEAVES_S = 2.0  # for the last words of a link
 
 
 class Guest:
@@ -63,6 +66,7 @@ class Guests:
     ) -> None:
         self._sockets, self._ways, self._about, self._tell = sockets, ways, about, tell
         self._guests: dict[str, Guest] = {}
+        self._leaving: dict[str, tuple[LinkEnd, float]] = {}  # by their keys
         self._is_ending = False
 
     def of(self, host: str) -> Guest | None:
@@ -72,7 +76,7 @@ class Guests:
     @property
     def are_there(self) -> bool:
         """Whether any is left."""
-        return bool(self._guests)
+        return bool(self._guests or self._leaving)
 
     @property
     def wait(self) -> bool:
@@ -115,6 +119,7 @@ class Guests:
             items: takes a message that is for workers.
         """
         more = False
+        self._see_off()
         for guest in list(self._guests.values()):
             try:
                 more |= self._serve(guest, proxies, items)
@@ -144,8 +149,8 @@ class Guests:
             if isinstance(event, Lost):
                 self._lose(guest, event.why, proxies)
                 return False
-            if isinstance(event, OtherEnded | Ended):
-                self._lose(guest, _NO_HOST_LEFT, proxies)
+            if isinstance(event, Ended) or (isinstance(event, OtherEnded) and not self._is_ending):
+                self._lose(guest, _LEFT, proxies)
                 return False
         return more
 
@@ -158,9 +163,19 @@ class Guests:
             if proxy is not None:
                 proxy.is_over = True
         self._tell(Tell.LOST, guest.name, why, tuple(guest.workers))
-        if guest.way.end.is_over:  # its last words are still on their way
-            return
-        self._sockets.dismiss(guest.key)
+        if not guest.way.end.is_over:
+            guest.way.end.end()  # a link ends well when both ends have said so, and heard it
+        self._leaving[guest.key] = (guest.way.end, time.monotonic() + LEAVES_S)
+
+    def _see_off(self) -> None:
+        """Those whose link has come to its end are let in no more."""
+        now_s = time.monotonic()
+        for key, (end, until_s) in list(self._leaving.items()):
+            while (arrived := end.receive()) is not None:
+                end.handed_over(arrived.number)
+            if end.is_over or now_s >= until_s:
+                del self._leaving[key]
+                self._sockets.dismiss(key)
 
     # ------------------------------------------------------------ what an agent says
     def _heard(

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from minipipe.agent.words import CREDIT_BYTES, STREAMS, Word, say
 from minipipe.agent.writing import Writing
-from minipipe.transport import Buffer
 from minipipe.stream.page import SIZE_BYTES
 from minipipe.supervisor.hosts.base import Descriptors
 from minipipe.supervisor.shared_page import SharedPage, page_of_worker
+from minipipe.transport import Buffer
 from minipipe.worker.spec import WorkerSpec
 
 _CHUNK_BYTES = 1 << 16

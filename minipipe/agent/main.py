@@ -60,4 +60,5 @@ def _agent(joined: Joined, told: Told, keys: CurveKeys, directory: str) -> Agent
 
 
 def _say(text: str) -> None:
-    print(f"minipipe: {text}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"minipipe: {text}\n")
+    sys.stderr.flush()

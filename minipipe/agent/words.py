@@ -44,7 +44,9 @@ class Word(IntEnum):
     ZYGOTE_LOST = 23  # workers, never ready, exit code or nothing, why
     PRINTED = 24  # worker, stream; the bytes, as a frame
     END_OF_STREAM = 25  # worker, stream
-    VITALS = 26  # worker, clock_ns, state, cpu_ns, own_cpu_ns, wait_ns, memory_bytes, at; page, rest
+    VITALS = (
+        26  # worker, clock_ns, state, cpu_ns, own_cpu_ns, wait_ns, memory_bytes, at; page, rest
+    )
     LEAVING = 27  # why: it wants to go
     NOTE = 28  # level, text, for the log
 

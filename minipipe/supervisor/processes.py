@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from minipipe.graph import Graph, GraphSegment
-from minipipe.process.log_levels import levels_now
-from minipipe.protocol.frozen import frozen
 from minipipe.protocol.item_seeds import RunSeeds
 from minipipe.protocol.run.lifecycle import Member
 from minipipe.protocol.run.stats import WorkerStats
 from minipipe.protocol.run.vital_signs import Call
 from minipipe.stream.page import Page
-from minipipe.supervisor import displays
 from minipipe.supervisor.capture import Captured, check_fork, inherited
 from minipipe.supervisor.counts import Counts
 from minipipe.supervisor.hosts.all_hosts import AllHosts
@@ -30,23 +24,11 @@ from minipipe.supervisor.shared_page import SharedPage, page_of_caller, page_of_
 from minipipe.supervisor.tracking import Tracking
 from minipipe.supervisor.vitals import Vitals
 from minipipe.supervisor.worker_handle import WorkerHandle, handles_of
+from minipipe.supervisor.worker_specs import WorkerSpecs
 from minipipe.transport import Controls
-from minipipe.worker.spec import WorkerSpec, current_directory
 
 if TYPE_CHECKING:
     from minipipe.supervisor.tracing import Tracing
-
-
-@frozen
-class _Place:
-    """Where the run is: what every worker of it is told."""
-
-    run: int
-    base: str
-    supervisor: str
-    directory: str
-    pump: OutputPump
-    gateway: str = ""
 
 
 @dataclass
@@ -69,9 +51,8 @@ class WorkerProcesses:
             self.handles = handles_of(self.graph, self._new_page)
             for handle in self.handles.values():
                 undo.callback(handle.close)
-            self._first = tuple(self.handles)
             self._past = Counts()
-            self._place: _Place | None = None
+            self._specs: WorkerSpecs | None = None
             self._tracking = Tracking()
             undo.callback(self._tracking.close)
             self.controls = Controls()
@@ -100,7 +81,21 @@ class WorkerProcesses:
         self.hosts.prepare(directory, pump)
         if self.tracing is not None:
             self.tracing.begin(directory, lambda: self.handles.values())
-        self._place = _Place(run, base, supervisor, directory, pump, gateway)
+        self._pump = pump
+        self._specs = WorkerSpecs(
+            graph=self.graph,
+            options=self.options,
+            seeds=self.seeds,
+            shared_bytes=self.shared_bytes,
+            pipeline=self.pipeline,
+            trace=None if self.tracing is None else self.tracing.room,
+            first=tuple(handle for handle in self.handles.values()),
+            run=run,
+            base=base,
+            supervisor=supervisor,
+            directory=directory,
+            gateway=gateway,
+        )
 
     def launch(self, ident: int) -> Iterator[Report]:
         """Asks for the process of a worker, at the start of the run; raises as `replace`."""
@@ -169,12 +164,11 @@ class WorkerProcesses:
         return self._pages[ident].page
 
     def _start(self, handle: WorkerHandle) -> Iterator[Report]:
-        place = self._place
-        assert place is not None
+        assert self._specs is not None
         handle.is_asked_for = True
         captured = self.captured[handle.segment.index]
-        spec = self._spec(handle, place)
-        with place.pump.pipes_of(handle.segment.name, handle.name) as (out, err, side):
+        spec = self._specs.of(handle)
+        with self._pump.pipes_of(handle.segment.name, handle.name) as (out, err, side):
             with self.controls.open(handle.ident) as control:
                 page = self._pages[handle.ident]
                 fds = Descriptors(out, err, side, page, control.fileno())
@@ -190,61 +184,9 @@ class WorkerProcesses:
         hosts = self.hosts.not_for_forks()
         return [*self.controls.not_for_children(), *hosts, *self.not_for_children]
 
-    def _spec(self, handle: WorkerHandle, place: _Place) -> WorkerSpec:
-        segment = handle.segment
-        return WorkerSpec(
-            run=place.run,
-            ident=handle.ident,
-            name=handle.name,
-            segment=segment.name,
-            kind=segment.kind,
-            index=handle.index,
-            num_workers=segment.n_processes,
-            seed=self.seeds.of_worker(segment.name, handle.index, handle.ident),
-            common_seed=self.seeds.common(segment.name),
-            run_seed=self.seeds.given,
-            wiring=self.graph.wiring(segment.index),
-            base=place.base,
-            supervisor=place.supervisor,
-            names=self._names,
-            directory=place.directory,
-            authkey=bytes(multiprocessing.current_process().authkey),
-            is_late=handle.ident > len(self._first),
-            cwd=current_directory(),
-            sys_path=tuple(sys.path),
-            argv=tuple(sys.argv),
-            shared_bytes=self._share,
-            persistent=self.options.persistent,
-            pipeline=self.pipeline,
-            trace=None if self.tracing is None else self.tracing.room,
-            log_levels=levels_now(),
-            displays=displays.is_wanted(),
-            gateway=place.gateway,
-            plain=self.is_plain,
-            skip=self.options.begins.skip(handle.name) if segment.kind == "source" else None,
-        )
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether all that workers send has the native form: some of it may go to others."""
-        hosting = self.options.hosting
-        return hosting is not None and not hosting.allow_pickle
-
     def placed(self, ident: int, host: str) -> None:
         """A worker was sent to another machine."""
         self.handles[ident].host = host
-
-    @cached_property
-    def _names(self) -> dict[int, str]:
-        """Those of the workers that number items: they are never replaced."""
-        first = [self.handles[ident] for ident in self._first]
-        return {handle.ident: handle.name for handle in first if handle.member.sends_to}
-
-    @cached_property
-    def _share(self) -> int:
-        """What of `shared_bytes` is for each of those who send something."""
-        sending = [i for i in self._first if self.handles[i].segment.outputs]
-        return self.shared_bytes // max(1, len(sending))
 
     def stats(self, state: Callable[[int], str]) -> tuple[WorkerStats, ...]:
         """What all workers have counted; `state`: of a living one."""

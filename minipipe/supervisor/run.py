@@ -20,19 +20,17 @@ from minipipe.protocol.run import lifecycle as life
 from minipipe.protocol.run.stats import RunStats
 from minipipe.stream import Node
 from minipipe.supervisor.caller_node import close_caller, join_in, node_of_caller
-from minipipe.supervisor.capture import capture, check_apart
+from minipipe.supervisor.capturing import capture_all
 from minipipe.supervisor.conductor import Conductor
 from minipipe.supervisor.descriptors import check_descriptors
 from minipipe.supervisor.effects import Effects
 from minipipe.supervisor.enquiries import Enquiries
-from minipipe.supervisor.gpus import deal
 from minipipe.supervisor.item_names import item_of
 from minipipe.supervisor.monitor import Monitor
 from minipipe.supervisor.observers import tracing_of
-from minipipe.supervisor.output import OutputPump
 from minipipe.supervisor.opening import let_others_join
+from minipipe.supervisor.output import OutputPump
 from minipipe.supervisor.passes import Passes
-from minipipe.supervisor.placing import check_places
 from minipipe.supervisor.preloading import check_found
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.run_log import RunLog
@@ -85,25 +83,7 @@ class Run:
         travel_by_value()
         drawn = random.SystemRandom().getrandbits(32)
         self.seeds = seeds = RunSeeds(options.seed, options.begins.drawn_or(drawn))
-        declared = [s.declared for s in graph.segments if s.declared is not None]
-        flags = [segment.term_flag for segment in declared if segment.term_flag is not None]
-        gpus = {} if options.hosting is not None else deal(graph)
-        captured = {
-            s.index: capture(
-                s,
-                s.declared,
-                s.declared.ignore_exceptions if ignore_exceptions is None else ignore_exceptions,
-                flags,
-                seed=seeds.drawn if options.seed is None else options.seed,
-                gpus=gpus.get(s.index),
-                worker_init=options.worker_init,
-            )
-            for s in graph.segments
-            if s.declared is not None
-        }
-        check_apart(captured.values())
-        if options.hosting is not None:
-            check_places(graph, captured)
+        captured = capture_all(graph, options, ignore_exceptions, seeds)
         self._id = random.SystemRandom().getrandbits(62)
         self.tracing = tracing_of(graph, options.trace)
         with ExitStack() as undo:
@@ -237,7 +217,7 @@ class Run:
         try:
             self._effects.suspect_files.directory = directory = RunDirectory()
             base = f"ipc://{directory.path}"
-            trust = NATIVE if self._processes.is_plain else None
+            trust = NATIVE if self._processes.options.is_plain else None
             self._transport = self._effects.transport = open_transport(base, trust=trust)
             inbox = self._transport.bind("s")
             self._pump.start()

@@ -48,6 +48,11 @@ class RunOptions:
     persistent: bool = False
     begins: Beginning = field(default_factory=Beginning)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether all that workers send has the native form, as some of it may go elsewhere."""
+        return self.hosting is not None and not self.hosting.allow_pickle
+
     def value(self, name: str) -> object:
         """That of the option of `run` of this name."""
         if name not in HOSTING_OPTIONS:

@@ -7,8 +7,7 @@ through the handshake, and nobody else (`transport/hosts/`).
 
     MINIPIPE1-<base64url of: length, content, checksum>
 
-Nothing of a token that was refused is shown, as it holds a secret, or was meant to.  Nothing gives
-out tokens yet: they are for `minipipe agent`, which is to come.
+Nothing of a token that was refused is shown, as it holds a secret, or was meant to.
 """
 
 from __future__ import annotations

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from minipipe.segments.gpus import VARIABLE
 from minipipe.protocol.hosts.names import LOCAL
 from minipipe.protocol.run.placement import Placement
 from minipipe.protocol.run.room import Wanted
 from minipipe.protocol.run.vital_signs import Call
+from minipipe.segments.gpus import VARIABLE
 from minipipe.supervisor.capture import Captured
 from minipipe.supervisor.hosts.base import Descriptors, Exited, Host, Report, ZygoteLost
 from minipipe.supervisor.hosts.elsewhere import Elsewhere, Pending
@@ -161,5 +161,3 @@ class AllHosts:
         with ExitStack() as last:  # each of these, even if another one fails
             for host in self._all:
                 last.callback(host.close)
-
-

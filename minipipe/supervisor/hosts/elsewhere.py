@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from minipipe.segments.gpus import VARIABLE
 from minipipe.protocol.hosts.names import LOCAL
 from minipipe.protocol.run.placement import NoPlace, Place, Placement
 from minipipe.protocol.run.room import Wanted
 from minipipe.protocol.run.vital_signs import Call
+from minipipe.segments.gpus import VARIABLE
 from minipipe.supervisor.capture import Captured
 from minipipe.supervisor.hosts.base import (
     Descriptors,
@@ -173,7 +173,9 @@ class Elsewhere:
         match word:
             case Tell.JOINED:
                 self._placement.joined(fields[1])
-                logger.info("host %r has joined, with room for %d workers", *fields[:1], fields[1].slots)
+                logger.info(
+                    "host %r has joined, with room for %d workers", *fields[:1], fields[1].slots
+                )
             case Tell.LOST:
                 host, why, workers = fields
                 self._placement.lost(host)
@@ -199,7 +201,12 @@ class Elsewhere:
                 yield from self._lost(workers, why, never_ready=never_ready, code=code)
 
     def _lost(
-        self, workers: tuple[int, ...], why: str, *, never_ready: bool = False, code: int | None = None
+        self,
+        workers: tuple[int, ...],
+        why: str,
+        *,
+        never_ready: bool = False,
+        code: int | None = None,
     ) -> Iterator[Report]:
         lasts = {worker: last for worker in workers if (last := self._over(worker)) is not None}
         if lasts:
@@ -249,4 +256,3 @@ class Elsewhere:
 
 def _content(fd: int) -> bytes:
     return os.pread(fd, os.fstat(fd).st_size, 0)
-

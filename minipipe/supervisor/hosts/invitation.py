@@ -22,9 +22,7 @@ __all__ = ["announce", "gateway_address", "open_gateway"]
 _ANYWHERE = ("*", "0.0.0.0", "::")
 
 
-def open_gateway(
-    hosting: Hosting, directory: str, supervisor: str
-) -> tuple[GatewayClient, Token]:
+def open_gateway(hosting: Hosting, directory: str, supervisor: str) -> tuple[GatewayClient, Token]:
     """Has a gateway listen, and makes the token by which others come to it.
 
     Args:
@@ -81,4 +79,5 @@ def _hosts(bind: str) -> list[str]:
 
 def announce(token: Token) -> None:
     """Prints the line to paste on another machine."""
-    print(f"minipipe agent --join {token.text}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"minipipe agent --join {token.text}\n")
+    sys.stderr.flush()

@@ -7,7 +7,7 @@
         ours.serve(1.0)
         while (arrived := there.receive()) is not None: ...; there.handed_over(arrived.number)
 
-One thread serves them.  The agent that will do so is to come; nothing in the package does yet.
+One thread serves them: that of a gateway, or of an agent.
 """
 
 from __future__ import annotations
