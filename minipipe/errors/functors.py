@@ -109,7 +109,7 @@ class ResultTooLargeError(MiniPipeError, OverflowError):
 
     def __str__(self) -> str:
         return (
-            f"what local_term returned takes {self.size_bytes / 2**30:.2f} GiB when pickled, and "
+            f"what local_term returned takes {self.size_bytes / 2**30:.2f} GiB as it is sent, and "
             f"at most {self.limit_bytes / 2**30:.2f} GiB can be handed back: save it to a file "
             "and return the path"
         )

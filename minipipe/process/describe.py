@@ -47,6 +47,15 @@ def both_ends(text: str, limit: int) -> str:
     return f"{text[:half]} [{len(text) - 2 * half} characters left out] {text[-half:]}"
 
 
+def abridged(value: object) -> str:
+    """A text, of a long one both ends; anything else in a few words.
+
+    >>> abridged("text"), abridged(7)
+    ('text', '7')
+    """
+    return both_ends(value, MAX_TEXT) if isinstance(value, str) else describe(value)
+
+
 def in_a_line(error: BaseException) -> str:
     """An exception in one line, with where it was raised.
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeAlias
 from minipipe.protocol.delivery.intervals import Interval
 from minipipe.stream.arrived import Key
 from minipipe.stream.forms import Guard
+from minipipe.stream.native_form import is_pickle
 
 
 def _are_runs(numbers: tuple[Any, ...]) -> bool:
@@ -32,8 +33,8 @@ def _are_keys(keys: tuple[Any, ...]) -> bool:
 
 Runs: TypeAlias = Annotated[Sequence[int], _are_runs]
 """Intervals of numbers, end to end (`flat`)."""
-Pickled: TypeAlias = Annotated[bytes, Guard("code", "a pickle")]
-"""A pickle, or nothing."""
+Report: TypeAlias = Annotated[bytes, Guard("code", "a pickle", is_pickle)]
+"""A value in the native form (`stream.native_form`), or a pickle, or nothing."""
 Definitions: TypeAlias = Annotated[
     Sequence[bytes | None], _are_definitions, Guard("code", "the definition of a class")
 ]

@@ -121,10 +121,12 @@ class Guard(NamedTuple):
     Attributes:
         needs: which attribute of the socket's `Trust` lets it in.
         holds: what it holds, in words.
+        concerns: whether it holds that, as far as there is anything in it.
     """
 
     needs: str
     holds: str
+    concerns: Check = bool
 
 
 class Form:

@@ -1,8 +1,10 @@
 """Records: all that processes say to each other, a class for each, with its fields.
 
 This is the one place where they stand (those to the supervisor are in `stream.reports`, those about
-tickets in `stream.ticket_records`, about passes in `stream.pass_records`).  Whoever says something
-makes one; `stream.wire` writes it, and reads it on the other side, where it is found by its class.
+tickets in `stream.ticket_records`, about passes in `stream.pass_records`, about workers that leave
+in `stream.departure_records`).
+Whoever says something makes one; `stream.wire` writes it, and reads it on the other side, where it
+is found by its class.
 A field may be added at the end; with a default, who has no use for it need not know of it.  All
 processes of a run have the same version of the wire (`wire.WIRE_VERSION`).
 """
@@ -16,6 +18,7 @@ from minipipe.protocol.delivery.intervals import Interval
 from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.delivery.paths import Path
 from minipipe.protocol.run.told import CrashSuspect
+from minipipe.stream.departure_records import Bye, Gone, Last, Retire, Retiring, Taken
 from minipipe.stream.fields import Definitions, Keys, Runs, SlotRefs
 from minipipe.stream.pass_records import Abandon, PassDone
 from minipipe.stream.registry import FORMS, OPS, name_of, record
@@ -188,25 +191,6 @@ class Probe(NamedTuple):
     down: bool
 
 
-@record(12)
-class Last(NamedTuple):
-    """Behind the last item: you are to leave, and get nothing more from here."""
-
-
-@record(13)
-class Bye(NamedTuple):
-    """Behind all that I have sent to you this way: I leave in mid-run."""
-
-    channel: int  # a broadcast stream, or `outbox.DIRECT`
-
-
-@record(14)
-class Taken(NamedTuple):
-    """All that you have sent to me this way is here."""
-
-    channel: int
-
-
 # ---------------------------------------------------------------- from the supervisor
 @record(20)
 class Init(NamedTuple):
@@ -277,24 +261,3 @@ class Count(NamedTuple):
 
     segment: int
     workers: int
-
-
-@record(29)
-class Retire(NamedTuple):
-    """Leave in mid-run: when these have sent their LAST, and all that you have sent is taken up."""
-
-    producers: Sequence[int]
-
-
-@record(30)
-class Retiring(NamedTuple):
-    """That consumer is to leave: it is to get nothing more from you."""
-
-    worker: int
-
-
-@record(31)
-class Gone(NamedTuple):
-    """That worker has left, and nothing of it is under way."""
-
-    worker: int

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from minipipe.protocol.delivery.paths import Outputs
 from minipipe.protocol.run.told import Counts
-from minipipe.stream.fields import Pickled, Runs
+from minipipe.stream.fields import Report, Runs
 from minipipe.stream.registry import record
 
 
@@ -27,14 +27,14 @@ class Wired(NamedTuple):
 class Done(NamedTuple):
     """This worker has done its work, and its `local_term` has returned."""
 
-    result: Pickled = b""  # what that was; nothing: None
+    result: Report = b""  # what that was; nothing: None
 
 
 @record(43)
 class Failed(NamedTuple):
     """This worker's functor has raised."""
 
-    failure: Pickled
+    failure: Report
 
 
 @record(44)
@@ -80,11 +80,11 @@ class Skipped(NamedTuple):
     text: str  # what the last of them said, or nothing
     unnumbered: int  # how many without a number failed, out of the segment's budget
     failed: Sequence[tuple[int, Outputs, Runs]]  # and those with one, by origin and outputs
-    failure: Pickled  # the last of them
+    failure: Report  # the last of them
 
 
 @record(49)
 class Unloadable(NamedTuple):
     """This worker cannot load its functor, and binds no inbox."""
 
-    failure: Pickled
+    failure: Report

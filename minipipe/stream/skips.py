@@ -54,7 +54,7 @@ class Skips:
 
         Args:
             text: what the last ignored exception said, if that is to be reported.
-            failure: the last failure, pickled, likewise.
+            failure: the last failure, as a report, likewise.
         """
         failed = [(*key, runs) for key, runs in self._failed.items()]
         record = records.Skipped(self._ignored, text, self._unnumbered, failed, failure)

@@ -69,7 +69,7 @@ class Message(NamedTuple):
     def _check(self, form: Form, record: NamedTuple) -> None:
         trust = self.inbox.trust
         for position, guard in form.guarded:
-            if record[position] and not getattr(trust, guard.needs):
+            if guard.concerns(record[position]) and not getattr(trust, guard.needs):
                 what = f"it holds {guard.holds}, and this socket accepts none"
                 raise self.refused(form.name, what, getattr(record, "stream", None))
 

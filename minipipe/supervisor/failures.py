@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 
 from minipipe.errors import TooManyFailuresError
@@ -11,6 +10,7 @@ from minipipe.operators.skipping import SkippedItems
 from minipipe.stream.fields import unflat
 from minipipe.stream.records import Skipped
 from minipipe.supervisor.worker_handle import WorkerHandle
+from minipipe.worker import failure_forms
 from minipipe.worker.failure import Failure
 
 
@@ -36,7 +36,11 @@ class Failures:
         ]
 
     def skipped(self, handle: WorkerHandle, skips: Skipped) -> TooManyFailuresError | None:
-        """Books what a worker has skipped; what the run ends with, if it was too much."""
+        """Books what a worker has skipped; what the run ends with, if it was too much.
+
+        Raises:
+            WireFormatError: what it says of a failure is none.
+        """
         skipped = self._of[handle.segment.index]
         skipped.ignore(skips.ignored, skips.text)
         if not skips.unnumbered and not skips.failed:
@@ -54,7 +58,7 @@ class Failures:
         if budget.failures == before:
             return None
         if skips.failure:
-            _note(skipped, self._where, handle, pickle.loads(skips.failure))
+            _note(skipped, self._where, handle, failure_forms.read(skips.failure))
         return skipped.too_many(self._items_in(segment.index))
 
     def ended(self, segment: int) -> TooManyFailuresError | None:

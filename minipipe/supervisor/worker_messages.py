@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import pickle
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
-from minipipe.errors import StartError
+from minipipe.errors import StartError, WireFormatError
 from minipipe.graph import Graph, GraphSegment
 from minipipe.protocol.run import lifecycle as life
 from minipipe.stream import records, wire
@@ -18,9 +18,12 @@ from minipipe.supervisor.hosts.base import Exited, Last, Refused, Report, Starte
 from minipipe.supervisor.item_names import item_of
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.worker_handle import WorkerHandle
+from minipipe.worker import failure_forms, returned
 from minipipe.worker.failure import LAST_WORDS, Failure
 
 logger = logging.getLogger("minipipe")
+
+_IMPORT_IT = "; of its classes, import the modules in your program, too"
 
 
 class WorkerMessages:
@@ -48,42 +51,51 @@ class WorkerMessages:
         self._failures = Failures(graph, processes.items_in, self._where)
 
     def of_message(self, message: wire.Message) -> Iterator[life.Event]:
-        """What a worker has said."""
+        """What a worker has said.
+
+        Raises:
+            RecordError: it is nothing for the supervisor, or malformed.
+        """
         handle = self._processes.handles.get(message.sender)
         if message.run != self._run or handle is None:
             return
         for record in message.records():
-            match record:
-                case records.Bound(address):
-                    self._connect(handle.ident)
-                    yield life.Bound(handle.ident, address, handle.host)
-                case records.Unloadable(blob):
-                    failure = pickle.loads(blob)
-                    where = self._where(handle, failure)
-                    yield life.Unloadable(handle.ident, failure.exception(where))
-                case records.Wired():
-                    yield life.Wired(handle.ident)
-                case records.Done(result):
-                    yield from self._done(handle, result)
-                case records.PassDone(pass_):
-                    yield life.PassDone(handle.ident, pass_)
-                case records.Skipped():
-                    too_many = self._failures.skipped(handle, record)
-                    if too_many is not None:
-                        yield life.StopAsked(outcome=life.Outcome.FAILED, cause=too_many)
-                case records.Failed(blob):
-                    yield self._failed(handle, pickle.loads(blob))
-                case records.Log():
-                    self._log(record)
-                case records.Rest(ended, sent, arrived):
-                    yield life.Rested(handle.ident, ended, sent, arrived)
-                case records.Ended():
-                    yield life.SegmentEnded(handle.ident)
-                case records.Resent():
-                    yield life.Resent(handle.ident, *record)
-                case _:
-                    name = records.name_of(record)
-                    raise message.refused(name, "it is not for the supervisor")
+            try:
+                yield from self._of_record(handle, record)
+            except WireFormatError as error:
+                raise message.refused(records.name_of(record), error.what) from error
+
+    def _of_record(self, handle: WorkerHandle, record: NamedTuple) -> Iterator[life.Event]:
+        match record:
+            case records.Bound(address):
+                self._connect(handle.ident)
+                yield life.Bound(handle.ident, address, handle.host)
+            case records.Unloadable(report):
+                failure = failure_forms.read(report)
+                where = self._where(handle, failure)
+                yield life.Unloadable(handle.ident, failure.exception(where))
+            case records.Wired():
+                yield life.Wired(handle.ident)
+            case records.Done(result):
+                yield from self._done(handle, result)
+            case records.PassDone(pass_):
+                yield life.PassDone(handle.ident, pass_)
+            case records.Skipped():
+                too_many = self._failures.skipped(handle, record)
+                if too_many is not None:
+                    yield life.StopAsked(outcome=life.Outcome.FAILED, cause=too_many)
+            case records.Failed(report):
+                yield self._failed(handle, failure_forms.read(report))
+            case records.Log():
+                self._log(record)
+            case records.Rest(ended, sent, arrived):
+                yield life.Rested(handle.ident, ended, sent, arrived)
+            case records.Ended():
+                yield life.SegmentEnded(handle.ident)
+            case records.Resent():
+                yield life.Resent(handle.ident, *record)
+            case _:
+                raise WireFormatError("it is not for the supervisor")
 
     def _log(self, line: records.Log) -> None:
         if line.text not in self._logged_once:
@@ -130,13 +142,14 @@ class WorkerMessages:
         beside = () if last.condemned else signs.beside  # else it is known which item it was
         return life.Died(handle.ident, error, signs.item, signs.deaths, beside=beside)
 
-    def _done(self, handle: WorkerHandle, result: bytes) -> Iterator[life.Event]:
+    def _done(self, handle: WorkerHandle, report: bytes) -> Iterator[life.Event]:
         if handle.death is not None:
             return  # read after its death: whoever takes its place does that work, and counts
         try:
-            handle.result = pickle.loads(result) if result else None
+            handle.result = returned.read(report)
         except Exception as error:  # unpickling runs code of the user's classes
-            error.add_note(f"minipipe: while reading what local_term of {handle.name!r} returned")
+            said = f"minipipe: while reading what local_term of {handle.name!r} returned"
+            error.add_note(f"{said}{_IMPORT_IT if isinstance(error, WireFormatError) else ''}")
             yield life.Failed(handle.ident, error, True)
             return
         handle.is_done = True

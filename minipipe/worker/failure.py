@@ -7,22 +7,25 @@ import os
 import pickle
 import re
 import traceback
+from dataclasses import replace
 from typing import Any
 
-from minipipe.errors import FunctorError, RemoteTraceback
+from minipipe.errors import FunctorError, RemoteTraceback, WireFormatError
 from minipipe.process.by_value import Pickler
-from minipipe.process.describe import MAX_TEXT, both_ends, describe, text_of
+from minipipe.process.describe import abridged, both_ends, describe, text_of
 from minipipe.process.frames import is_of
 from minipipe.process.source_lines import with_source_lines
 from minipipe.protocol.frozen import frozen
+from minipipe.worker import native_errors
 from minipipe.worker.missing_modules import host_hint
 
+_AROUND = ("__cause__", "__context__", "__traceback__")
 _ENDS = (StopIteration, StopAsyncIteration)
 # What a worker does at its end, where a failure may mean that something was not saved.
 CLOSING, TERMINATING, RETURNING = LAST_WORDS = (
     "closing its generator",
     "its local_term",
-    "pickling what its local_term returned",
+    "sending what its local_term returned",
 )
 MAX_TRACE = 100_000  # characters
 MAX_PICKLED_BYTES = 256 * 1024  # of an exception: it may hold the item, or a model
@@ -73,23 +76,47 @@ class Failure:
     pickled: bytes | None
     hint: str = ""
     path: tuple[int, ...] = ()  # which outputs the item went through
+    native: bytes | None = None  # the exception (`native_errors`), where nothing may be unpickled
 
     def exception(self, where: str) -> BaseException:
         """The exception to raise in the caller, with the remote traceback as its cause."""
+        error, why = self._raised()
+        notes = [f"minipipe: {where}{self.hint}"]
+        if error is None:
+            error = FunctorError(self.type_name, self.text, where)
+            if why:
+                notes.append(f"minipipe: it stands for what was raised, as {why}")
+        # (`add_note` would ask its class, which may be a frozen dataclass.)
+        notes = [*getattr(error, "__notes__", ()), *notes]
+        cause = RemoteTraceback(with_source_lines(self.trace))
+        for name, value in {"__cause__": cause, "__notes__": notes}.items():
+            BaseException.__setattr__(error, name, value)
+        return error
+
+    def _raised(self) -> tuple[Exception | None, str]:
+        """What was raised; None if that cannot be had, and why, if there is more to be said."""
         error: BaseException | None = None
-        if self.pickled is not None:
-            try:
+        try:
+            if self.native is not None:
+                error = native_errors.read(self.native)
+            elif self.pickled is not None:
                 error = pickle.loads(self.pickled)
-            except Exception:  # a class of the user's runs here, and may do anything
-                error = None
-            if isinstance(error, Parts):
-                error = error.together()
+        except WireFormatError as reason:
+            return None, reason.what
+        except Exception:  # a class of the user's runs here, and may do anything
+            return None, ""
+        if isinstance(error, Parts):
+            error = error.together()
         # SystemExit and its like would end the caller; StopIteration would look like an end.
         if not isinstance(error, Exception) or isinstance(error, _ENDS):
-            error = FunctorError(self.type_name, self.text, where)
-        error.__cause__ = RemoteTraceback(with_source_lines(self.trace))
-        error.add_note(f"minipipe: {where}{self.hint}")
-        return error
+            return None, ""
+        return error, ""
+
+    def to_native(self) -> Failure:
+        """The same without a pickle: for who may not unpickle what comes from here."""
+        raised, _ = self._raised()  # (it was pickled here, so it is no harm)
+        native = None if raised is None else native_errors.write(raised)
+        return replace(self, pickled=None, native=native)
 
 
 def capture(
@@ -111,7 +138,7 @@ def capture(
     own = __name__.rpartition(".")[0]
     while trace is not None and is_of(own, trace.tb_frame):
         trace = trace.tb_next  # the user's traceback begins where the user's code does
-    error.__traceback__ = trace
+    BaseException.with_traceback(error, trace)  # (its class may be a frozen dataclass)
     text = both_ends("".join(traceback.format_exception(error)), MAX_TRACE)
     message = text_of(error)
     return Failure(
@@ -167,7 +194,7 @@ class Parts:
         """The exception, made without its constructor; None if its class does not allow that."""
         try:
             error = self.kind.__new__(self.kind, *self.args)
-            error.args = self.args
+            BaseException.__setattr__(error, "args", self.args)
             error.__dict__.update(self.fields)
             str(error)
         except BaseException:  # the user's own __new__ or __str__
@@ -180,7 +207,7 @@ def _pickled(error: BaseException) -> bytes | None:
 
     What makes it larger than MAX_PICKLED_BYTES is left out.
     """
-    cause, context, trace = error.__cause__, error.__context__, error.__traceback__
+    before = {name: getattr(error, name) for name in _AROUND}
     try:
         blob = _dumps(error)
         again = pickle.loads(blob)
@@ -189,8 +216,9 @@ def _pickled(error: BaseException) -> bytes | None:
     except BaseException:  # a lock in its fields, a constructor with other arguments, anything
         pass
     finally:
-        error.__cause__, error.__context__, error.__traceback__ = cause, context, trace
-    args = tuple(arg if _survives(arg) else _abridged(arg) for arg in error.args)
+        for name, value in before.items():
+            BaseException.__setattr__(error, name, value)
+    args = tuple(arg if _survives(arg) else abridged(arg) for arg in error.args)
     fields = {name: value for name, value in vars(error).items() if _survives(value)}
     try:
         parts = Parts(type(error), args, fields)
@@ -218,10 +246,6 @@ def _dumps(value: object) -> bytes:
     file = _Limited()
     Pickler(file, joins_main=False).dump(value)
     return file.getvalue()
-
-
-def _abridged(value: object) -> str:
-    return both_ends(value, MAX_TEXT) if isinstance(value, str) else describe(value)
 
 
 def _survives(value: object) -> bool:

@@ -7,8 +7,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import cloudpickle
-
 from minipipe.codec import Unreadable
 from minipipe.errors import MessageRefusedError
 from minipipe.operators.skipping import Tolerance
@@ -19,6 +17,7 @@ from minipipe.protocol.delivery.paths import Outputs, outputs
 from minipipe.protocol.run.thinning import EverRarer
 from minipipe.stream import Node, records
 from minipipe.stream.arrived import Arrived
+from minipipe.worker import failure_forms
 from minipipe.worker.failure import Failure, capture
 from minipipe.worker.skipped_items import DeadLetterWriter
 
@@ -118,7 +117,8 @@ class Skipping:
             if in_full:
                 if number is not None:
                     self._node.ends.sync_progress(number + 1)
-                self._node.report_skips(failure=cloudpickle.dumps(failure))
+                report = failure_forms.write(failure, self._node.inbox.trust)
+                self._node.report_skips(failure=report)
             return
         skips.ignore()
         if in_full:

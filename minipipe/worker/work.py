@@ -11,9 +11,8 @@ from types import FrameType
 from typing import Any
 
 from minipipe.codec import registry
-from minipipe.errors import MiniPipeError, ResultTooLargeError
+from minipipe.errors import MiniPipeError
 from minipipe.operators.skipping import Tolerance
-from minipipe.process.by_value import dumps
 from minipipe.process.importing import importing_for_worker
 from minipipe.process.platforms import check_processes_work_here
 from minipipe.process.seeds import current
@@ -26,6 +25,7 @@ from minipipe.stream import Node, StopRun, records
 from minipipe.stream.memory import Memory
 from minipipe.stream.page import Page
 from minipipe.transport import NATIVE, ControlInbox, open_transport
+from minipipe.worker import failure_forms, returned
 from minipipe.worker.bundles import BundleLoop
 from minipipe.worker.failure import CLOSING, RETURNING, TERMINATING, Failure, capture
 from minipipe.worker.fast_path import LineLoop
@@ -43,7 +43,6 @@ from minipipe.worker.threaded import ThreadedLoop
 from minipipe.worker.threaded_bundles import bundle_loop
 from minipipe.worker.trace import begin_trace
 
-MAX_RESULT_BYTES = 2**32 - 1  # of one field of a message (msgpack)
 # A stop that comes between local_init and the call of it is tried again after so long, so often.
 AGAIN_S, TRIES = 0.02, 50
 _FINAL = (MiniPipeError, MemoryError)
@@ -137,7 +136,8 @@ class WorkerMain:
             self.node.handover.leave()  # local_term runs also then
         except _Unloadable as unloadable:
             self.node.handover.leave()
-            node.report(records.Unloadable(dumps(unloadable.failure)))
+            report = failure_forms.write(unloadable.failure, node.inbox.trust)
+            node.report(records.Unloadable(report))
             return
         except Broken as broken:
             self.node.handover.leave()
@@ -253,7 +253,7 @@ class WorkerMain:
             self._fail(capture(error, CLOSING))
             return
         self.info.outcome = self.node.orders.stopped or "finished"
-        blob = b""
+        report = b""
         if opened is not None and opened.local_term is not None:
             doing = TERMINATING
             self.node.page.stage = EndStage.SAVING
@@ -262,7 +262,7 @@ class WorkerMain:
             try:
                 result = self.runner.calls.outside(opened.local_term)
                 doing = RETURNING
-                blob = b"" if result is None else dumped(result)
+                report = returned.write(result, self.node.inbox.trust)
             except BaseException as error:
                 self.runner.leave_if_forked(error)
                 self._fail(capture(error, doing))
@@ -270,26 +270,15 @@ class WorkerMain:
         if opened is not None:
             self._log("Local termination")
         self.node.publish()
-        self.node.report(records.Done(blob))
+        self.node.report(records.Done(report))
 
     def _fail(self, failure: Failure, opened: Opened | None = None) -> None:
         if opened is not None:
             opened.release()
-        self.node.report(records.Failed(dumps(failure)))
+        report = failure_forms.write(failure, self.node.inbox.trust)
+        self.node.report(records.Failed(report))
 
 
 def _is_ours(frame: FrameType | None) -> bool:
     """Whether what a signal has interrupted is this package's code, not the user's below it."""
     return frame is not None and str(frame.f_globals.get("__name__")).startswith("minipipe.")
-
-
-def dumped(result: Any) -> bytes:
-    """What `local_term` returned, pickled.
-
-    Raises:
-        ResultTooLargeError: a message cannot hold it.
-    """
-    blob = dumps(result)
-    if len(blob) > MAX_RESULT_BYTES:
-        raise ResultTooLargeError(len(blob), MAX_RESULT_BYTES)
-    return blob

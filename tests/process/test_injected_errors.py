@@ -19,7 +19,7 @@ import pytest
 import minipipe as mp
 from minipipe.protocol.run.merging import Merging
 from minipipe.stream import wire
-from minipipe.supervisor import conductor, shared_page, suspect_files, worker_messages
+from minipipe.supervisor import conductor, shared_page, suspect_files
 from minipipe.supervisor.deaths import Deaths
 from minipipe.supervisor.failures import Failures
 from minipipe.supervisor.hosts.zygote import ZygoteClient
@@ -34,6 +34,7 @@ from minipipe.supervisor.worker_handle import WorkerHandle
 from minipipe.transport import Controls
 from minipipe.transport.zeromq import ZeroMQTransport
 from minipipe.transport.zeromq_sockets import ZeroMQInbox
+from minipipe.worker import failure_forms
 
 # What the conductor does, and where.
 EFFECTS: dict[str, tuple[Any, str]] = {
@@ -45,7 +46,7 @@ EFFECTS: dict[str, tuple[Any, str]] = {
     "wait": (ZeroMQInbox, "wait"),
     "receive": (ZeroMQInbox, "receive"),
     "read a message": (conductor.wire, "read"),
-    "unpickle a failure": (worker_messages.pickle, "loads"),
+    "unpickle a failure": (failure_forms.pickle, "loads"),
     "count a failure": (Failures, "skipped"),
     "read the counters": (WorkerHandle, "stats"),
     "read a page": (SharedPage, "progress"),

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import minipipe as mp
-from minipipe.worker import work
+from minipipe.transport import LOCAL
+from minipipe.worker import returned
 from minipipe.worker.failure import MAX_PICKLED_BYTES, capture
 from tests.conftest import DEADLOCK_S
 
@@ -108,7 +109,7 @@ class Returns:
 def test_a_result_that_no_message_can_hold_is_an_error_that_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(work, "MAX_RESULT_BYTES", 1000)
+    monkeypatch.setattr(returned, "MAX_RESULT_BYTES", 1000)
     pline = mp.PipeLine([mp.Source(range(3)), mp.Sink(Returns(b"x" * 2000), "keeps")])
     pline.run()
     with pytest.raises(mp.ResultTooLargeError, match="save it to a file") as told:
@@ -118,5 +119,5 @@ def test_a_result_that_no_message_can_hold_is_an_error_that_says_what_to_do(
 
 
 def test_the_limit_is_what_a_message_holds() -> None:
-    assert work.MAX_RESULT_BYTES == 2**32 - 1
-    assert work.dumped([1]) == work.dumps([1])
+    assert returned.MAX_RESULT_BYTES == 2**32 - 1
+    assert returned.write([1], LOCAL) == returned.dumps([1])

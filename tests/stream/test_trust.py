@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import struct
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +19,13 @@ from minipipe.codec import Encoder, Parcel
 from minipipe.codec.wire import DATACLASS, FORMAT_VERSION, NODES
 from minipipe.errors import RecordError
 from minipipe.protocol.run import lifecycle as life
-from minipipe.stream import Node, records, wire
+from minipipe.protocol.run.budget import Budget
+from minipipe.stream import Node, native_form, records, wire
 from minipipe.stream.memory import Memory, references
 from minipipe.supervisor.worker_handle import handles_of
 from minipipe.supervisor.worker_messages import WorkerMessages
-from minipipe.transport import LOCAL, PLAIN_DATA, open_transport
+from minipipe.transport import LOCAL, NATIVE, PLAIN_DATA, Trust, open_transport
+from minipipe.worker import failure_forms, returned
 from minipipe.worker.failure import capture
 from tests.conftest import wait_until
 from tests.stream.harness import RUN, Line
@@ -210,13 +214,13 @@ def test_plain_data_comes_in_by_an_open_socket(item: Any) -> None:
 class Supervisor:
     """A supervisor's inbox, and what is made of messages there."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, trust: Trust | None = None) -> None:
         self.line = Line([])
         self.connected: list[int] = []
         handles = handles_of(self.line.graph, lambda member: FakeVitals())
         processes: Any = SimpleNamespace(handles=handles, items_in=lambda segment: 1)
         self.messages = WorkerMessages(RUN, self.line.graph, processes, self.connected.append)
-        self.transport = open_transport(base)
+        self.transport = open_transport(base, trust=trust)
         self.inbox = self.transport.bind("s")
         self.outlet = self.transport.connect(self.inbox.address)
 
@@ -283,3 +287,71 @@ def test_it_unpickles_what_comes_by_a_socket_of_the_run(directory: str) -> None:
     supervisor.close()
     assert done == life.Done(1)
     assert isinstance(failed.cause, ValueError)
+
+
+@pytest.fixture
+def hosted() -> Iterator[Supervisor]:
+    """One of a run that other hosts take part in."""
+    made = Supervisor("inproc://hosted", NATIVE)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("name", PICKLED)
+def test_nothing_is_unpickled_that_other_hosts_may_have_sent(
+    name: str, tmp_path: Path, hosted: Supervisor
+) -> None:
+    record = PICKLED[name](pickle.dumps(Exploit(tmp_path / "ran")))
+    with pytest.raises(RecordError, match="it holds a pickle, and this socket accepts none"):
+        hosted.hear(record)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["FAILED", "UNLOADABLE", "SKIPPED"])
+@pytest.mark.parametrize("report", [b"\x01", b"\x01junk", native_form.write(("no", "failure"))])
+def test_what_is_no_failure_is_refused_by_its_record(
+    name: str, report: bytes, hosted: Supervisor
+) -> None:
+    allows_failures(hosted)
+    with pytest.raises(RecordError, match=f"refused record {name} from worker 1: "):
+        hosted.hear(PICKLED[name](report))
+
+
+def allows_failures(supervisor: Supervisor) -> None:
+    """Its segments have a budget, of none: what is skipped is looked at only there."""
+    for skipped in supervisor.messages._failures._of:
+        skipped.budget = Budget(0)
+
+
+def test_what_workers_report_comes_in_natively_all_the_same(hosted: Supervisor) -> None:
+    allows_failures(hosted)
+    failure = failure_forms.write(capture(KeyError("no"), "its functor"), NATIVE)
+    last = failure_forms.write(capture(OSError(28, "full"), "its local_term"), NATIVE)
+    (done,) = hosted.hear(records.Done(returned.write({"mean": LARGE}, NATIVE)))
+    (failed,) = hosted.hear(records.Failed(failure))
+    (unsaved,) = hosted.hear(records.Failed(last))
+    (unloadable,) = hosted.hear(records.Unloadable(failure))
+    (too_many,) = hosted.hear(records.Skipped(0, "", 1, (), failure))
+    handle = hosted.messages._processes.handles[1]
+    assert done == life.Done(1)
+    assert np.array_equal(handle.result["mean"], LARGE)
+    assert (type(failed.cause), failed.at_the_end) == (KeyError, False)
+    assert (type(unsaved.cause), unsaved.at_the_end) == (OSError, True)
+    assert type(unloadable.cause) is KeyError
+    assert handle.name in failed.cause.__notes__[0]
+    assert type(too_many.cause.__cause__) is KeyError
+
+
+def test_a_result_whose_class_is_not_known_here_is_an_error_that_says_whose(
+    hosted: Supervisor,
+) -> None:
+    body = msgpack.packb([FORMAT_VERSION, NODES, [[DATACLASS, "antigravity:X", [], []]]])
+    report = native_form.write(1)[:1] + struct.pack("<IQ", 1, len(body)) + body
+    (failed,) = hosted.hear(records.Done(report))
+    assert isinstance(failed, life.Failed)
+    assert failed.at_the_end
+    assert "class 'antigravity:X' is not known here" in str(failed.cause)
+    (note,) = failed.cause.__notes__
+    assert "while reading what local_term of" in note
+    assert "import the modules in your program" in note
+    assert "antigravity" not in sys.modules
