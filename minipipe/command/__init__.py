@@ -1,1 +1,1 @@
-"""What `minipipe run`, `top` and `diagram` do: a program's pipeline loaded, run, looked at."""
+"""What the commands of `minipipe` do: pipelines of programs loaded, run, looked at; agents."""

@@ -105,6 +105,11 @@ def begins_as_token(text: str) -> bool:
     return _BEGINNING.match("".join(text.split())) is not None
 
 
+def without_tokens(text: str) -> str:
+    """The text with what tokens say in it left out: for errors that quote what somebody wrote."""
+    return re.sub(rf"{_BEGINNING.pattern}\S*", f"{_PREFIX}{VERSION}-...", text)
+
+
 def _is_beginning(text: str) -> bool:
     return re.fullmatch(rf"{_PREFIX}\d*", text) is not None or _PREFIX.startswith(text)
 
