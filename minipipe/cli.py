@@ -24,6 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         from minipipe.command import run
 
         return run.main(known, rest)
+    if known.command == "agent":
+        from minipipe.agent.main import serve
+        from minipipe.command import agent
+
+        return agent.main(known, serve)
     if known.command == "top":
         from minipipe.command import top
 

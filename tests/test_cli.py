@@ -33,3 +33,17 @@ def test_the_demo_explains_its_options() -> None:
 def test_the_version_is_above_that_of_the_older_package() -> None:
     major, minor, patch = minipipe.__version__.split(".")
     assert (int(major), int(minor), int(patch)) > (0, 1, 9)
+
+
+def test_a_token_that_stands_where_none_is_meant_is_not_shown() -> None:
+    done = run("agent", "MINIPIPE1-AFhjz8Q2")
+    assert done.returncode == 2
+    assert done.stderr.endswith("minipipe: error: unrecognized arguments: MINIPIPE1-...\n")
+
+
+def test_an_agent_without_a_token_says_how_to_give_it_one() -> None:
+    done = run("agent")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "minipipe agent: the token is missing: give it, or @FILE, or set MINIPIPE_TOKEN\n"
+    )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import NoReturn
 
+from minipipe.command import agent_arguments
+from minipipe.protocol.hosts.token import without_tokens
 from minipipe.version import __version__, core
 
 EXAMPLES = """\
@@ -12,6 +15,7 @@ examples:
   minipipe run train.py:pline --set decode.n_processes=4
   minipipe top
   minipipe report train.py:pline -o report.html
+  minipipe agent --join TOKEN
   minipipe run --help
 """
 
@@ -76,9 +80,14 @@ def parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     return found, own[at + 1 :]
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(without_tokens(message))  # one that was given without --join, say
+
+
 def parser() -> argparse.ArgumentParser:
     """Of all commands."""
-    made = argparse.ArgumentParser(
+    made = _Parser(
         prog="minipipe",
         description="Mini-batch pipelines over processes, on ZeroMQ.",
         epilog=EXAMPLES,
@@ -100,6 +109,7 @@ def parser() -> argparse.ArgumentParser:
     _top(command("top", "watch the runs of yours on this machine", TOP_EXAMPLES))
     _report(command("report", "run a pipeline, and write a page on that run", REPORT_EXAMPLES))
     _diagram(command("diagram", "draw the pipeline of a program", DIAGRAM_EXAMPLES))
+    agent_arguments.add_to(command("agent", agent_arguments.TEXT, agent_arguments.EXAMPLES))
     commands.add_parser("demo", help="train on handwritten digits, streamed from disk")
     letters = command("dead-letters", "show what is in a file of dead letters", LETTERS_EXAMPLES)
     letters.add_argument("path", help="the file that dead_letter= was given")

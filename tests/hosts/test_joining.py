@@ -237,3 +237,17 @@ def test_a_host_that_was_dismissed_and_comes_again_has_another_link() -> None:
         assert sockets.admit(key, "b")._link._incarnation != first._link._incarnation
     finally:
         sockets.close()
+
+
+def test_it_goes_out_by_the_address_that_was_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        token = invite([Endpoint("127.0.0.1", port, "127.0.0.2")], KEYS)
+        with pytest.raises(JoinError, match=f"tcp://127.0.0.1:{port}: "):
+            join(token, CurveKeys.new(), timeout_s=0.5)  # nobody says anything there
+        accepted, (source, _) = listening.accept()
+        accepted.close()
+        assert source == "127.0.0.2"
+        token = replace(token, endpoints=(Endpoint("127.0.0.1", port, "::1"),))
+        with pytest.raises(JoinError, match="::1 is of another version of IP"):
+            join(token, CurveKeys.new(), timeout_s=0.5)

@@ -24,7 +24,7 @@ keys = st.binary(min_size=32, max_size=32)
 names = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?(\.[a-z]{1,10})?", fullmatch=True)
 ips = st.ip_addresses().map(ipaddress.ip_address)
 hosts = names | ips.filter(lambda ip: not ip.is_unspecified and not ip.is_multicast).map(str)
-endpoints = st.builds(Endpoint, hosts, st.integers(1, 65_535))
+endpoints = st.builds(Endpoint, hosts, st.integers(1, 65_535), st.just(""))
 tokens = st.builds(Token, st.lists(endpoints, min_size=1, max_size=32).map(tuple), keys, keys)
 
 

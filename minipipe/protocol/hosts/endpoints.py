@@ -19,16 +19,35 @@ class Endpoint(NamedTuple):
     Attributes:
         host: a name, or an IP address without brackets.
         port: of TCP.
+        source: the IP address of this host that it is gone to from; "": whichever fits.
     """
 
     host: str
     port: int
+    source: str = ""
 
     @property
     def address(self) -> str:
+        """As users write it."""
+        return f"tcp://{_bracketed(self.host)}:{self.port}"
+
+    @property
+    def connected(self) -> str:
         """As ZeroMQ takes it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"tcp://{host}:{self.port}"
+        if not self.source:
+            return self.address
+        return f"tcp://{_bracketed(self.source)}:0;{_bracketed(self.host)}:{self.port}"
+
+    @property
+    def why_not(self) -> str:
+        """Why its IP address cannot be reached from the source; "": it may be."""
+        if self.source and (":" in self.source) != (":" in self.host):
+            return f"{self.source} is of another version of IP"
+        return ""
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def check_endpoint(endpoint: Endpoint) -> Endpoint:
@@ -37,7 +56,7 @@ def check_endpoint(endpoint: Endpoint) -> Endpoint:
     Raises:
         ValueError: nobody elsewhere can connect there; says why.
     """
-    host, port = endpoint
+    host, port, source = endpoint
     if not 0 < port < 65_536:
         raise ValueError(f"the port is a number from 1 to 65535, not {port}")
     try:
@@ -56,7 +75,7 @@ def check_endpoint(endpoint: Endpoint) -> Endpoint:
         raise ValueError(f"{host} is an address of many hosts (multicast)")
     if isinstance(ip, ipaddress.IPv6Address) and ip.scope_id is not None:
         raise ValueError(f"{host} names a network card, which is called otherwise elsewhere")
-    return Endpoint(str(ip), port)
+    return Endpoint(str(ip), port, source)
 
 
 def pack_endpoint(endpoint: Endpoint) -> bytes:

@@ -56,7 +56,7 @@ class Line:
             curve.apply(self.socket)
             events = _CONNECTED | _READY | _FAILED | _ENDED
             self.monitor: Any = self.socket.get_monitor_socket(events)
-            self.socket.connect(endpoint.address)
+            self.socket.connect(endpoint.connected)
         except BaseException:
             self.close(0.0)
             raise

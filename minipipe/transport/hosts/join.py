@@ -121,17 +121,19 @@ class _Places:
         self.unknown: list[str] = []
         for endpoint in endpoints:
             try:
-                infos = socket.getaddrinfo(*endpoint, type=socket.SOCK_STREAM)
+                infos = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
             except (OSError, UnicodeError) as error:  # (the latter of a name such as "a..b")
                 why = getattr(error, "strerror", None) or error
                 self.unknown.append(f"{endpoint.address}: {why}")
                 continue
             for *_, place in infos:
                 try:
-                    found = check_endpoint(Endpoint(str(place[0]), endpoint.port))
+                    found = check_endpoint(endpoint._replace(host=str(place[0])))
                 except ValueError:
                     continue  # of a network card, which nobody can be told
-                if found not in self.found:
+                if found.why_not:
+                    self.unknown.append(f"{found.address}: {found.why_not}")
+                elif found not in self.found:
                     self.found.append(found)
         if not self.found:
             raise JoinError(self.names, "; ".join(self.unknown) or "there is no address to go to")
