@@ -50,6 +50,7 @@ class WorkerSpec:
     skip: Skip | None = None  # of a Source: what it goes past first
     host: str = LOCAL_HOST  # that it runs on
     gateway: str = ""  # address here of who sends on to other hosts; nothing: there are none
+    shipped: str = ""  # where the user's code was unpacked there; nothing: nowhere
     plain: bool = False  # what may come here from other hosts holds no pickles: nor does anything
 
     @property

@@ -47,6 +47,14 @@ class Unpacked:
         path = self.manifest.path_of(original)
         return None if path is None else self._joined(path)
 
+    def main_of(self, main: Mapping[str, str]) -> dict[str, str]:
+        """What makes a worker's `__main__` that of the script, here: its file is the shipped one.
+
+        (A process that multiprocessing spawns in a worker executes that file.)
+        """
+        file = self.path_of(main.get("__file__", ""))
+        return dict(main) if file is None else {**main, "__file__": file}
+
     def _joined(self, path: str) -> str:
         return os.path.join(self.directory, *path.split("/"))
 

@@ -17,6 +17,7 @@ from minipipe.process.importing import importing_for_worker
 from minipipe.process.platforms import check_processes_work_here
 from minipipe.process.seeds import current
 from minipipe.process.worker_info import enter_pipeline, set_worker_info
+from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.item_seeds import FIRST_PASS, TERM
 from minipipe.protocol.run.vital_signs import EndStage, StartStage
 from minipipe.segments.functor import Opened
@@ -32,6 +33,7 @@ from minipipe.worker.fast_path import LineLoop
 from minipipe.worker.functor_runner import FunctorRunner
 from minipipe.worker.general import GeneralLoop
 from minipipe.worker.hooks import hooks_of
+from minipipe.worker.missing_modules import remember_host
 from minipipe.worker.passes import go_through_pass, go_through_passes
 from minipipe.worker.seeding import seed_worker
 from minipipe.worker.service_thread import ServiceThread
@@ -60,6 +62,8 @@ def work(spec: WorkerSpec, load: Load, page: Page, control: int) -> None:
         control: the descriptor that the supervisor's orders come by.
     """
     enter_pipeline(spec.pipeline)
+    if spec.host != LOCAL_HOST:
+        remember_host(spec.host, spec.shipped)
     transport = open_transport(spec.base, trust=NATIVE if spec.plain else None)
     memory = Memory(spec.shared_bytes)
     node = Node(

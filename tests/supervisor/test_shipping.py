@@ -91,7 +91,7 @@ def test_what_modules_import_of_the_users_travels_too(home: Path) -> None:
     ]
     assert shipment.manifest.entries == (Entry("0"),)
     assert shipment.manifest.left_out == {}
-    assert f"8 files (0.2 KiB) of your code go to other hosts, from {home}" in str(shipment)
+    assert f"shipped to other hosts: 8 files (0.2 KiB) of your code, from {home}" in str(shipment)
 
 
 def test_all_that_git_tracks_travels_and_what_is_imported_is_named(home: Path) -> None:
@@ -119,6 +119,16 @@ def test_a_project_is_one_work_tree_wherever_the_script_lies(home: Path) -> None
         *("0/scripts/train.py", "0/src/mine/__init__.py", "0/src/mine/data.py")
     ]
     assert shipment.manifest.entries == (Entry("0/scripts"), Entry("0/src"))
+
+
+def test_a_work_tree_of_which_nothing_is_imported_stays(home: Path, tmp_path: Path) -> None:
+    write(home, train="import mine", mine="")
+    write(home / "other", stranger="")
+    git(home, "init", "-q")
+    git(home, "add", "mine.py", "other")
+    path = [str(home / "other"), str(tmp_path / "site-packages")]
+    shipment = collect([], script=str(home / "train.py"), cwd=str(home), path=path)
+    assert names(shipment) == ["0/train.py"]
 
 
 def test_no_directory_is_searched_that_git_does_not_know(
@@ -297,26 +307,80 @@ def test_a_directory_that_is_a_link_ships_as_what_it_is(home: Path, tmp_path: Pa
     assert names(shipment) == ["0/mine/__init__.py", "0/mine/inner.py"]
 
 
-def test_what_was_shipped_is_imported_from_where_it_was_unpacked(
-    home: Path, tmp_path: Path
-) -> None:
-    write(home, train="", src__mine__INIT="from . import inner", src__mine__inner="X = 7")
-    (home / "src/mine/data.txt").write_text("beside")
-    shipment = of(home, "mine", ship=("./src/mine/data.txt",), path=[home / "src"])
+_AT_HOME = """
+import os, pickle, sys
+import minipipe as mp
+from minipipe.supervisor.pickling import pickle_functor
+from minipipe.supervisor.shipping.collect import collect, script_file
+from minipipe.worker.spec import Task
+from mine import inner
+from near import NEAR
+
+def own(x):
+    import late
+    return inner.double(x) + late.ONE + NEAR
+
+if __name__ == "__main__":
+    tasks = [Task(function, {}, ()) for function in (own, inner.double)]
+    pickled = [pickle_functor(mp.Transform(task.functor), task)[0] for task in tasks]
+    needed = [name for one in pickled for name in one.modules]
+    shipment = collect(needed, ("./src/mine/data.txt",), script=script_file(), cwd=os.getcwd())
+    with open(sys.argv[1], "wb") as file:
+        pickle.dump((shipment.manifest_bytes, shipment.packed(), pickled), file)
+"""
+_THERE = """
+import pickle, sys
+from multiprocessing import get_context
+from dataclasses import replace
+from minipipe.worker.unpacking import Unpacker
+
+if __name__ == "__main__":
+    with open(sys.argv[1], "rb") as file:
+        manifest, packed, pickled = pickle.load(file)
+    unpacked = Unpacker(sys.argv[2], "gpu-1").unpack(manifest, packed)
+    sys.path[:] = unpacked.sys_path(sys.path)
+    for one in pickled:
+        here = replace(one, main=unpacked.main_of(one.main))
+        functor = here.load().functor
+        print(functor(10))
+    import mine
+    print(mine.__file__)
+    with get_context("spawn").Pool(1) as pool:
+        print(pool.apply(functor, (1,)))
+"""
+
+
+def test_functors_find_what_they_need_where_it_was_unpacked(home: Path, tmp_path: Path) -> None:
+    write(home, scripts__train=_AT_HOME, scripts__near="NEAR = 100", scripts__late="ONE = 1")
+    data = "open(__file__.replace('inner.py', 'data.txt')).read()"
+    write(home, src__mine__INIT="", src__mine__inner=f"def double(x): return int({data}) * x")
+    (home / "src/mine/data.txt").write_text("2")
+    write(tmp_path, there=_THERE)
+    root = Path(collecting.__file__).parents[3]
+    sent = tmp_path / "sent"
+
+    def run(cwd: Path, *words: object, path: Sequence[Path] = ()) -> list[str]:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [*path, root]))}
+        command = [sys.executable, *map(str, words)]
+        done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True)
+        assert not done.returncode, done.stderr.decode()
+        return done.stdout.decode().split()
+
+    run(home, "scripts/train.py", sent, path=[Path("src")])
+    home.rename(tmp_path / "gone")
+    mine, double, file, spawned = run(tmp_path, "there.py", sent, tmp_path / "code")
+    assert (mine, double, spawned) == ("121", "20", "2")
+    assert file.startswith(str(tmp_path / "code")) and file.endswith("/0/src/mine/__init__.py")
+
+
+def test_the_script_has_its_place_and_the_manifest_says_all(home: Path, tmp_path: Path) -> None:
+    write(home, train="")
+    shipment = of(home)
     unpacker = Unpacker(str(tmp_path / "there"), "gpu-1")
-    assert unpacker.missing(shipment.manifest)
+    assert len(unpacker.missing(shipment.manifest)) == 1
     unpacked = unpacker.unpack(shipment.manifest_bytes, shipment.packed())
-    program = (
-        "import mine, pathlib; print(mine.inner.X, mine.__file__, "
-        "pathlib.Path(mine.__file__).with_name('data.txt').read_text())"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(unpacked.sys_path([]))}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, cwd="/", check=True
-    )
-    file = f"{unpacked.directory}/0/src/mine/__init__.py"
-    assert done.stdout.decode().split() == ["7", file, "beside"]
     script = str(home / "train.py")
     assert unpacked.path_of(script) == f"{unpacked.directory}/0/train.py"
     assert unpacked.path_of(f"{script}x") is unpacked.path_of("/train.py") is None
+    assert unpacked.main_of({"__name__": "m"}) == {"__name__": "m"}
     assert wire.read_manifest(shipment.manifest_bytes) == shipment.manifest

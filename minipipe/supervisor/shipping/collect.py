@@ -144,10 +144,14 @@ class _Collection:
         Returns:
             That; None: git tracks nothing here.
         """
+        # (Not of a work tree that is in PYTHONPATH and that nothing of this program is from.)
+        used = set(self._files)
         roots = [
             root.path
             for root in self._roots
-            if not root.is_installed and self._own.is_under(root.path)
+            if not root.is_installed
+            and self._own.is_under(root.path)
+            and any(is_below(path, root.path) for path in used)
         ]
         found: set[str] | None = None
         for root in roots:

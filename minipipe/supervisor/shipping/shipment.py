@@ -66,7 +66,7 @@ class Shipment:
             what = "file" if count == 1 else "files"
             size = shown_size(manifest.size_bytes)
             origins = ", ".join(manifest.origins)
-            text = f"{count} {what} ({size}) of your code go to other hosts, from {origins}"
+            text = f"shipped to other hosts: {count} {what} ({size}) of your code, from {origins}"
         left_out = [f"{name!r} ({why})" for name, why in manifest.left_out.items()]
         if left_out:
             text += f"; not shipped, so to be installed there or named in ship=: {left_out[0]}"
