@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import minipipe as mp
-from minipipe.supervisor import run as run_of
-from minipipe.supervisor.processes import WorkerProcesses
-from minipipe.transport import NATIVE, open_transport
+from minipipe.supervisor.run_options import RunOptions
 from tests.conftest import DEADLOCK_S
 
 
 @pytest.fixture(autouse=True)
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """All runs are such."""
-    spec_of = WorkerProcesses._spec
-
-    def plain_spec(self: Any, *about: Any) -> Any:
-        return replace(spec_of(self, *about), plain=True)
-
-    monkeypatch.setattr(WorkerProcesses, "_spec", plain_spec)
-    monkeypatch.setattr(run_of, "open_transport", lambda base: open_transport(base, trust=NATIVE))
+    monkeypatch.setattr(RunOptions, "is_plain", True)
 
 
 class BadImage(ValueError):
