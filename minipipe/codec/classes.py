@@ -13,7 +13,7 @@ import importlib
 import secrets
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import reduce
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -157,25 +157,26 @@ def learn(token: bytes, blob: bytes, class_named: Callable[[bytes], type]) -> ty
         return cls
 
 
-def resolve(name: str, *, may_import: bool) -> type:
+def resolve(name: str, *, may_import: bool, importable: Container[str] = ()) -> type:
     """Returns the class of a `"module:qualname"`, as `look_up` does.
 
     Raises:
         WireFormatError: There is no such class.
     """
-    found = look_up(name, may_import=may_import)
+    found = look_up(name, may_import=may_import, importable=importable)
     if not isinstance(found, type):
         raise WireFormatError(f"{name!r:.200} is a {type(found).__name__} here, not a class")
     return found
 
 
-def look_up(name: str, *, may_import: bool) -> object:
+def look_up(name: str, *, may_import: bool, importable: Container[str] = ()) -> object:
     """Returns what a `"module:qualname"` refers to.
 
     Args:
         name: The reference.
         may_import: Otherwise only what is there already is looked at, and only as it lies there:
             asking a module for an attribute can run code of its own (PEP 562).
+        importable: The modules that are imported all the same.
 
     Raises:
         WireFormatError: There is nothing.
@@ -183,14 +184,13 @@ def look_up(name: str, *, may_import: bool) -> object:
     module_name, _, qualname = name.partition(":")
     module = sys.modules.get(module_name)
     try:
+        if module is None and (may_import or module_name in importable):
+            with importing_for_worker():
+                module = importlib.import_module(module_name)
+        found: Any = module
         if may_import:
-            found: Any = module
-            if module is None:
-                with importing_for_worker():
-                    found = importlib.import_module(module_name)
             found = reduce(getattr, qualname.split("."), found)
         else:
-            found = module
             for part in qualname.split("."):
                 found = vars(found)[part]
     except (ImportError, AttributeError, KeyError, TypeError, ValueError) as exc:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, Final
 
 import msgpack
@@ -37,6 +37,7 @@ class Decoder:
             May be set at any time.
 
     Attributes:
+        importable: The modules that may be imported to find a class, whatever `allow_pickle` is.
         failed: Whether there is an `Unreadable` among the items that were decoded last.
     """
 
@@ -52,6 +53,7 @@ class Decoder:
         self.borrower = borrower
         self.access: Access = access
         self.failed = False
+        self.importable: Container[str] = ()
         self.leases = NO_LEASES
         self._defined: dict[bytes, classes.Named] = {}
         self._classes: Mapping[bytes, classes.Named] = self._defined
@@ -126,7 +128,8 @@ class Decoder:
     def class_named(self, name: str | bytes) -> type:
         """Returns the class that a message refers to, by reference or by token."""
         if isinstance(name, str):
-            return classes.resolve(name, may_import=self.allow_pickle)
+            may_import = self.allow_pickle
+            return classes.resolve(name, may_import=may_import, importable=self.importable)
         found = self._classes.get(name)
         if found is None:
             raise WireFormatError(f"class {name!r:.80} is not defined, and something names it")

@@ -38,6 +38,7 @@ class Encoder:
     Args:
         allow_pickle: Whether what has no form of its own is pickled, and definitions of classes
             travel. Only for those who trust each other: who unpickles runs what the pickle says.
+        advice: What to do about an item that is refused, as the end of the error's sentence.
         lender: Puts large arrays where the others see them, who must be on this machine. None:
             all that is large travels in frames.
 
@@ -47,9 +48,16 @@ class Encoder:
             later would see that. To be set before `snapshot`.
     """
 
-    def __init__(self, *, allow_pickle: bool = True, lender: Lender | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        allow_pickle: bool = True,
+        lender: Lender | None = None,
+        advice: str = "it would be pickled with allow_pickle=True",
+    ) -> None:
         self.exclusive = False
         self._allow_pickle = allow_pickle
+        self._advice = advice
         self._lender = lender
         # Kept, because making one costs more than packing an int with it.
         self._pack = msgpack.Packer(autoreset=True).pack
@@ -225,29 +233,32 @@ class Encoder:
                 return False
 
             where, culprit = locate_failure.find(item, fails)
-        why = f"{reason.why}; it would be pickled with allow_pickle=True"
+        why = f"{reason.why}; {self._advice}"
         return ItemTypeError(where, locate_failure.name_of(type(culprit)), why)
 
     def _failure(self, item: object, reason: Exception) -> ItemTypeError:
-        said = _said(reason)
+        said = self._said(reason)
 
         def fails(part: object) -> bool:
             # For the same reason: an item that cannot be read to its end may well have parts that
             # cannot be pickled (an open file), and which are not to be.
             try:
-                pickled.write(Writer(), part)
+                if self._allow_pickle:
+                    pickled.write(Writer(), part)
+                else:
+                    self.discard(self._native(part))
             except Exception as exc:  # as above
-                return _said(exc) == said
+                return self._said(exc) == said
             return False
 
         where, culprit = locate_failure.find(item, fails)
         return ItemTypeError(where, locate_failure.name_of(type(culprit)), said)
 
-
-def _said(reason: Exception) -> str:
-    if isinstance(reason, RefusedError):
-        return str(reason)
-    return f"it cannot be pickled ({type(reason).__name__}: {text_of(reason)})"
+    def _said(self, reason: Exception) -> str:
+        if isinstance(reason, RefusedError):
+            return str(reason)
+        done = "pickled" if self._allow_pickle else "written"
+        return f"it cannot be {done} ({type(reason).__name__}: {text_of(reason)})"
 
 
 def _array_head(count: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from itertools import starmap
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ from minipipe.errors.cause import because
 from minipipe.stream.arrived import Arrived, Bundle
 from minipipe.transport import Inbox
 
+_ADVICE: Final = "between hosts nothing is pickled, unless run(bind=..., allow_pickle=True) says so"
+
 
 def encoder_for(inbox: Inbox, lender: Lender | None) -> Encoder:
     """What items are encoded with by who has this inbox.
@@ -27,7 +30,9 @@ def encoder_for(inbox: Inbox, lender: Lender | None) -> Encoder:
     The form of all streams of a run is decided here: pickled where all inboxes, which are of one
     kind, can only be reached by who may run code; else native, from the first item on.
     """
-    return LocalEncoder(lender=lender) if inbox.trust.code else Encoder(lender=lender)
+    if inbox.trust.code:
+        return LocalEncoder(lender=lender)
+    return Encoder(allow_pickle=False, lender=lender, advice=_ADVICE)
 
 
 # What comes of what a segment may do, where nothing keeps it from writing.
@@ -59,6 +64,10 @@ class ParcelDecoder:
         # A class of the user's may fail to make one item of many.  Where no code of theirs runs,
         # what cannot be read is no such failure, which might be skipped, but no parcel of ours.
         self._each = trust.code
+
+    def may_import(self, modules: Container[str]) -> None:
+        """These modules may be imported to find the classes of items, whoever names them."""
+        self._decoder.importable = modules
 
     def decode(self, parcel: Arrived, access: Access) -> list[Any]:
         """The items of a parcel; `access`: what may be done with their arrays in shared memory."""

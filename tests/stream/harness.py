@@ -16,6 +16,7 @@ from minipipe.stream.memory import Memory
 from minipipe.stream.page import Page
 from minipipe.transport import Buffer, open_transport
 from minipipe.transport import Outlet as Connection
+from tests.stream.gateways import Gateways
 
 RUN = 77
 _names = itertools.count()
@@ -28,6 +29,8 @@ class Line:
         base: of the transport; None: one in this process.
         hosts: by worker, the machine that it is said to run on, if that is another one.
         memory_bytes: what the slots of each worker may come to.
+        branches: what the line ends with instead of a Sink.
+        gateways: of these machines, which then have transports of their own.
     """
 
     def __init__(
@@ -40,18 +43,24 @@ class Line:
         base: str | None = None,
         hosts: Mapping[int, str] | None = None,
         memory_bytes: int | None = None,
+        branches: mp.Broadcast | None = None,
+        gateways: Gateways | None = None,
     ) -> None:
         self.hosts = hosts or {}
+        self.gateways = gateways
         self._outlets: dict[str, Connection] = {}
         segments = [
             mp.Source(range(items)),
             *(mp.Transform(f) for f, _ in transforms),
-            mp.Sink(print),
+            mp.Sink(print) if branches is None else branches,
         ]
         counts = [1, *(n for _, n in transforms), sinks]
         parts = [Part(s, n, buffer_size) for s, n in zip(segments, counts, strict=True)]
         self.graph = line_graph(parts)
-        self.transport = open_transport(base or f"inproc://line{next(_names)}")
+        if gateways is None:
+            self.transport = open_transport(base or f"inproc://line{next(_names)}")
+        else:
+            self.transport = gateways.transports[LOCAL_HOST]
         self.supervisor = self.transport.bind("s")
         self.functions = [f for f, _ in transforms]
         self.pending = iter(range(items))
@@ -62,16 +71,18 @@ class Line:
         for segment in self.graph.segments:
             for _ in range(segment.n_processes):
                 ident = len(self.nodes) + 1
+                host = self.hosts.get(ident, LOCAL_HOST)
                 self.nodes.append(
                     Node(
                         run=RUN,
                         ident=ident,
                         wiring=self.graph.wiring(segment.index),
-                        transport=self.transport,
+                        transport=self.transport if not gateways else gateways.transports[host],
                         supervisor=self.supervisor.address,
                         page=Page(),
                         memory=Memory(memory_bytes),
-                        host=self.hosts.get(ident, LOCAL_HOST),
+                        host=host,
+                        gateway=gateways.address(host) if gateways else "",
                     )
                 )
 
@@ -110,10 +121,16 @@ class Line:
     def inlet(self, node: Node) -> Inlet:
         return next(iter(node.inlets.values()))
 
+    def serve(self, node: Node) -> None:
+        """Takes in what has come for a worker, by the gateways, too."""
+        if self.gateways is not None:
+            self.gateways.move()
+        node.serve()
+
     def step(self, node: Node) -> None:
         """What a worker does when it has the processor: serves, works off one parcel, flushes."""
         self.clock = max(self.clock + 0.003, time.monotonic())
-        node.serve()
+        self.serve(node)
         if node is self.source:
             self._yield_some(node)
         else:
@@ -180,6 +197,8 @@ class Line:
         raise AssertionError("the pipeline did not end")
 
     def close(self) -> None:
+        if self.gateways is not None:
+            self.gateways.close()
         self.transport.close()
         for node in self.nodes:
             node.memory.close()

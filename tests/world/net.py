@@ -8,11 +8,28 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from minipipe.transport import LOCAL, Buffer
 
+PLACE = "world/"
 Message = list[Buffer]
 Deliver = Callable[[Message], None]
+
+
+class Listener(Protocol):
+    """Somebody that messages are sent to."""
+
+    @property
+    def queue(self) -> Queue:
+        """Where those that have arrived are put."""
+
+
+class Queue(Protocol):
+    """Takes the messages of a listener."""
+
+    def append(self, message: Message, /) -> None:
+        """Puts one behind the others."""
 
 
 class Links:
@@ -20,7 +37,7 @@ class Links:
 
     def __init__(self) -> None:
         self.under_way: dict[tuple[str, str], deque[tuple[Deliver, Message]]] = {}
-        self.inboxes: dict[str, SimInbox] = {}
+        self.inboxes: dict[str, Listener] = {}
         self.publishers: dict[str, SimPublisher] = {}
 
     def send(self, sender: str, address: str, deliver: Deliver, message: Sequence[Buffer]) -> None:
@@ -53,7 +70,12 @@ class Links:
 
 def owner_of(address: str) -> str:
     """The process that listens at an address."""
-    return address.partition("/")[0]
+    return address.removeprefix(PLACE).partition(":")[0]
+
+
+def address_of(process: str, name: str) -> str:
+    """Where a process listens by this name: all of them do in one place, as in a directory."""
+    return f"{PLACE}{process}:{name}"
 
 
 class SimTransport:
@@ -69,7 +91,7 @@ class SimTransport:
         self.step = step
 
     def bind(self, name: str) -> SimInbox:
-        inbox = SimInbox(self, f"{self.process}/{name}")
+        inbox = SimInbox(self, address_of(self.process, name))
         self.links.inboxes[inbox.address] = inbox
         return inbox
 
@@ -77,7 +99,7 @@ class SimTransport:
         return SimOutlet(self, address)
 
     def publish(self, name: str) -> SimPublisher:
-        publisher = SimPublisher(self, f"{self.process}/{name}")
+        publisher = SimPublisher(self, address_of(self.process, name))
         self.links.publishers[publisher.address] = publisher
         return publisher
 

@@ -308,6 +308,14 @@ SHAPES = [
 ]
 
 
+@pytest.mark.parametrize("shape", [broadcast_before, broadcast_behind_broadcast])
+def test_what_is_broadcast_to_workers_of_another_host_crosses_once(shape: Any) -> None:
+    graph, _ = shape()
+    world = World(graph, 2, hosts=2)
+    world.run()
+    assert any(gateway.received_by > gateway.crossed for gateway in world.gateways)
+
+
 def outcome(shape: Callable[[], tuple[Graph, Any]], seed: int, **options: Any) -> tuple[Any, Any]:
     """What every segment with state has got, and what it should have."""
     graph, expected = shape()
@@ -322,7 +330,8 @@ def outcome(shape: Callable[[], tuple[Graph, Any]], seed: int, **options: Any) -
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
 def test_every_item_is_seen_exactly_once_whoever_dies(shape: Any, seed: int) -> None:
     rate = (0.001, 0.005, 0.02)[seed % 3]
-    got, expected = outcome(shape, seed, kills=1 + seed % 7, kill_rate=rate, falsely=seed % 2)
+    options = {"kills": 1 + seed % 7, "falsely": seed % 2, "hosts": 1 + seed % 3}
+    got, expected = outcome(shape, seed, kill_rate=rate, **options)
     assert got == expected
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 from minipipe.graph import Graph
-from minipipe.protocol.delivery.membership import SUPERVISOR
+from minipipe.protocol.delivery.membership import LOCAL_HOST, SUPERVISOR
 from minipipe.protocol.delivery.paths import Leaf
 from minipipe.protocol.run import lifecycle as life
 from minipipe.stream import Node, records, wire
@@ -28,6 +28,7 @@ from minipipe.worker.spec import Task, WorkerSpec
 from minipipe.worker.work import WorkerMain
 from tests.supervisor.fakes import FakeVitals
 from tests.world.cargo import Cargo
+from tests.world.gateways import SimGateway, gateway_address
 from tests.world.net import Links, SimTransport
 
 RUN = 77
@@ -46,6 +47,7 @@ class Worker:
         self.index = index
         self.late = late
         self.name = f"w{member.id}"
+        self.host = world.host_of(member.id)
         self.alive = True
         self.died = False  # in the middle of the run, or so it was said
         self.doomed = False  # it is at an item that kills it
@@ -110,6 +112,8 @@ class Worker:
             transport=SimTransport(world.links, self.name, self.step),
             supervisor=world.address,
             page=self.page,
+            host=self.host,
+            gateway=gateway_address(self.host) if world.gateways else "",
         )
         service_thread: Any = _NoAttendant()
         spec = WorkerSpec(
@@ -191,6 +195,7 @@ class World:
         deadly: which items kill the workers of segments that leave poison out.  (Else the
             supervisor is not told at which item a worker has died, so nothing is poison.)
         cargo: what makes an item of the number that the functors know, and a number again of it.
+        hosts: how many machines the workers are on, of which the supervisor's is one.
     """
 
     def __init__(
@@ -206,8 +211,11 @@ class World:
         mortal: Callable[[life.Member], bool] = lambda member: member.restarts,
         deadly: Callable[..., bool] | None = None,
         cargo: Cargo | None = None,
+        hosts: int = 1,
     ) -> None:
         self.cargo = cargo
+        self.seed = seed
+        self.hosts = [LOCAL_HOST, *(f"host{number}" for number in range(1, hosts))]
         self.graph = graph
         self.rng = random.Random(seed)
         self.kills = kills
@@ -222,6 +230,8 @@ class World:
         self.set_aside: list[tuple[int, ...]] = []  # segment, and identity
         self.crash_suspects = 0  # the most items that one message has charged
         self.links = Links()
+        several = self.hosts if hosts > 1 else []
+        self.gateways = [SimGateway(self.links, host) for host in several]
         self.baton = threading.Semaphore(0)
         self.now_s = 1000.0
         self.current: Worker | None = None
@@ -244,6 +254,10 @@ class World:
         self.moves = 0
         self._outlets: dict[int, Any] = {}
         self._writer = wire.Writer(RUN, SUPERVISOR)
+
+    def host_of(self, worker: int) -> str:
+        """Where chance has put a worker."""
+        return random.Random(f"{self.seed} {worker}").choice(self.hosts)
 
     # ------------------------------------------------------------------ functors
     def functor_of(self, worker: Worker, functor: Any) -> Any:
@@ -402,7 +416,7 @@ class World:
         match record:
             case records.Bound(address):
                 self._outlets[sender] = self.transport.connect(address)
-                self._handle(life.Bound(sender, address))
+                self._handle(life.Bound(sender, address, self.workers[sender].host))
             case records.Wired():
                 self._handle(life.Wired(sender))
             case records.Done(result):
