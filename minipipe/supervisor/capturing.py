@@ -6,7 +6,7 @@ from minipipe.graph import Graph
 from minipipe.protocol.item_seeds import RunSeeds
 from minipipe.supervisor.capture import Captured, capture, check_apart
 from minipipe.supervisor.gpus import deal
-from minipipe.supervisor.placing import check_places
+from minipipe.supervisor.placing import check_places, note_without_hosts
 from minipipe.supervisor.run_options import RunOptions
 
 
@@ -44,4 +44,6 @@ def capture_all(
     check_apart(captured.values())
     if options.hosting is not None:
         check_places(graph, captured)
+    else:
+        note_without_hosts(graph)
     return captured

@@ -9,9 +9,7 @@ from minipipe.errors import StartError
 from minipipe.graph import Graph
 from minipipe.process.gpus import visible_gpus
 from minipipe.protocol.frozen import frozen
-from minipipe.protocol.hosts.names import LOCAL
 from minipipe.segments.gpus import VARIABLE
-from minipipe.segments.segment import Segment
 
 
 @frozen
@@ -35,16 +33,8 @@ class GpuShare:
         return ",".join(self.visible[place] for place in places)
 
 
-def stays_here(declared: Segment, n_processes: int) -> bool:
-    """Whether all workers of a segment run on this machine, whatever others join."""
-    return all(declared.place_of(index) == LOCAL for index in range(n_processes))
-
-
 def deal(
-    graph: Graph,
-    visible: Callable[[], tuple[str, ...]] = lambda: visible_gpus(os.environ),
-    *,
-    hosted: bool = False,
+    graph: Graph, visible: Callable[[], tuple[str, ...]] = lambda: visible_gpus(os.environ)
 ) -> dict[int, GpuShare]:
     """What each segment that says `gpus=` has, by its index.
 
@@ -53,8 +43,6 @@ def deal(
 
     Args:
         visible: Finds the GPUs that this process sees; asked only if somebody wants one.
-        hosted: Other machines may join: those whose workers may run there are left out, as it is
-            not known yet which GPUs they can have.
 
     Raises:
         StartError: One is wanted that is not there.
@@ -66,8 +54,6 @@ def deal(
         declared = segment.declared
         if declared is None or declared.gpus is None:
             continue
-        if hosted and not stays_here(declared, segment.n_processes):
-            continue
         gpus, where = declared.gpus, declared.where
         if gpus in (0, ()):
             shares[segment.index] = GpuShare((), 0)
@@ -76,10 +62,7 @@ def deal(
             seen = visible()
         wanted = f"gpus={gpus if isinstance(gpus, int) else list(gpus)!r} of {where}"
         if not seen:
-            mend = (
-                "; with on='any', or a tag, it may run on a machine that has one" if hosted else ""
-            )
-            raise StartError(f"{wanted}: {_nothing_seen()}{mend}")
+            raise StartError(f"{wanted}: {_nothing_seen()}")
         if isinstance(gpus, int):
             if gpus > len(seen):
                 raise StartError(f"{wanted}: no worker can have that many, {_seen(seen)}")

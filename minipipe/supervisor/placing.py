@@ -9,6 +9,7 @@ from minipipe.errors import StartError
 from minipipe.graph import Graph, GraphSegment
 from minipipe.process.cpus import usable_cpus
 from minipipe.process.gpus import visible_gpus
+from minipipe.process.logs import SUMMARY, logger
 from minipipe.protocol.hosts.names import ANY, LOCAL
 from minipipe.protocol.hosts.offer import Offer
 from minipipe.protocol.run.placement import Placement, PlacePatience
@@ -61,3 +62,15 @@ def placement_of(graph: Graph, hosting: Hosting) -> Placement:
     places = [place_in(s, i) for s in graph.segments for i in range(s.n_processes)]
     kept = sum(place == LOCAL for place in places)
     return Placement(local, PlacePatience.of(hosting.place_timeout_s), kept=kept)
+
+
+def note_without_hosts(graph: Graph) -> None:
+    """Says, in one line, that all workers run here, if a segment has asked for other machines."""
+    asked = [
+        f"on={segment.declared.on!r} of {segment.declared.where}"
+        for segment in graph.segments
+        if segment.declared is not None and segment.declared.on not in (None, LOCAL, ANY)
+    ]
+    if asked:
+        listed = ", ".join(asked)
+        logger.log(SUMMARY, "all workers run here, as run() has no bind=: %s", listed)

@@ -173,6 +173,30 @@ def test_gpus_that_are_named_are_those_of_the_machine() -> None:
     assert placement.waiting == (5,)
 
 
+def test_more_gpus_than_this_machine_has_are_no_matter_of_time() -> None:
+    placement = Placement(here(8, ("0", "1")), PlacePatience())
+    ask(placement, 3, "train", LOCAL, 1)  # as in a run of one machine, they share
+    found = [one.gpus for one in placement.passed(0.0) if isinstance(one, Place)]
+    assert found == ["0", "1", "0"]
+    placement.wants(Wanted(9, "train", LOCAL, 3))
+    (decision,) = placement.passed(0.0)
+    assert isinstance(decision, NoPlace)
+    assert decision.why == (
+        "a worker of 'train' has asked for room on this machine with 3 free GPUs, which shows 2; "
+        "with on='any', or a tag, it may run elsewhere"
+    )
+
+
+def test_who_runs_here_already_takes_a_core() -> None:
+    placement = Placement(here(3), PlacePatience(), kept=1)
+    placement.here(Wanted(7, "read", LOCAL))
+    placement.here(Wanted(8, "plot", LOCAL))
+    ask(placement, 2, "decode")
+    assert hosts(placement.passed(0.0)) == {LOCAL: 1}
+    placement.ended(8)
+    assert hosts(placement.passed(0.0)) == {LOCAL: 1}
+
+
 def test_a_machine_that_drains_gets_no_more_workers() -> None:
     placement = Placement(here(1), PlacePatience())
     placement.joined(Offer("a", 4, tags=("gpu",)))

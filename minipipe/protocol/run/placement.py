@@ -114,6 +114,10 @@ class Placement:
         self._waiting[wanted.worker] = _Waiting(wanted)
         self._is_changed = True
 
+    def here(self, wanted: Wanted) -> None:
+        """A worker runs on this machine already."""
+        self._put(wanted, self._local)
+
     def joined(self, offer: Offer) -> None:
         """A machine has joined, by a name that no other one has."""
         if offer.name in self._hosts:
@@ -245,8 +249,14 @@ class Placement:
         if is_there and not is_first:
             return None  # it fills up what runs without it
         why = why_none(wanted.place, wanted.gpus, self._rooms)
-        asked = f"{wanted.segment!r} has asked for {wish(wanted.place, wanted.gpus)}"
-        return NoPlace(wanted.worker, f"a worker of {asked}, and there was none in time: {why}")
+        asked = f"a worker of {wanted.segment!r} has asked for {wish(wanted.place, wanted.gpus)}"
+        if wanted.place == LOCAL:
+            seen = len(self._local.offer.gpus)
+            return NoPlace(
+                wanted.worker,
+                f"{asked}, which shows {seen}; with on='any', or a tag, it may run elsewhere",
+            )
+        return NoPlace(wanted.worker, f"{asked}, and there was none in time: {why}")
 
     def _put(self, wanted: Wanted, host: _Host) -> Place:
         place = Place(wanted.worker, host.offer.name, host.gpus.give(wanted.gpus))

@@ -99,8 +99,7 @@ class Elsewhere:
 
     def took_here(self, wanted: Wanted) -> None:
         """A worker runs on this machine that could run on no other one."""
-        self._placement.wants(wanted)
-        self._placement.passed(time.monotonic())
+        self._placement.here(wanted)
 
     def settle(self) -> Iterator[Report]:
         """Starts those whose turn it is."""
