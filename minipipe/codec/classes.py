@@ -169,6 +169,11 @@ def resolve(name: str, *, may_import: bool, importable: Container[str] = ()) -> 
     return found
 
 
+_ONLY_LOADED = (
+    " (only modules that are loaded already are looked at: whoever reads it has to import it)"
+)
+
+
 def look_up(name: str, *, may_import: bool, importable: Container[str] = ()) -> object:
     """Returns what a `"module:qualname"` refers to.
 
@@ -190,10 +195,12 @@ def look_up(name: str, *, may_import: bool, importable: Container[str] = ()) -> 
         found: Any = module
         if may_import:
             found = reduce(getattr, qualname.split("."), found)
+        elif module is None:
+            raise ImportError(f"module {module_name!r:.200} is not loaded")
         else:
             for part in qualname.split("."):
                 found = vars(found)[part]
     except (ImportError, AttributeError, KeyError, TypeError, ValueError) as exc:
-        hint = "" if may_import else " (only modules that are loaded already are looked at)"
+        hint = "" if may_import else _ONLY_LOADED
         raise WireFormatError(f"class {name!r:.200} is not known here{hint}: {exc}") from exc
     return found

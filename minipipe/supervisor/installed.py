@@ -36,6 +36,14 @@ def installed_for(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def importable_for(names: Iterable[str]) -> tuple[str, ...]:
+    """The modules among these, and those that the user's ones among them import."""
+    found: dict[str, None] = {}
+    looked: set[str] = set()
+    _look(list(names), found, looked)
+    return (*found, *sorted(looked))
+
+
 def _look(names: list[str], found: dict[str, None], looked: set[str]) -> None:
     """Depth first, so that it is in the order in which a worker would import it."""
     waiting, left_bytes = list(reversed(names)), SOURCE_BYTES

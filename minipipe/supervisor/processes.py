@@ -95,6 +95,12 @@ class WorkerProcesses:
             supervisor=supervisor,
             directory=directory,
             gateway=gateway,
+            modules=[
+                name
+                for captured in self.captured.values()
+                if captured.pickled is not None
+                for name in captured.pickled.modules
+            ],
         )
 
     def launch(self, ident: int) -> Iterator[Report]:

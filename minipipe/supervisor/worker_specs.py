@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,7 @@ from minipipe.graph import Graph
 from minipipe.process.log_levels import levels_now
 from minipipe.protocol.item_seeds import RunSeeds
 from minipipe.supervisor import displays
+from minipipe.supervisor.installed import importable_for
 from minipipe.supervisor.run_options import RunOptions
 from minipipe.supervisor.worker_handle import WorkerHandle
 from minipipe.worker.spec import WorkerSpec, current_directory
@@ -30,6 +32,7 @@ class WorkerSpecs:
         supervisor: the address of its inbox.
         directory: of the run.
         gateway: the address of the run's gateway; nothing: no other machine can join.
+        modules: that functors name.
     """
 
     graph: Graph
@@ -44,6 +47,7 @@ class WorkerSpecs:
     supervisor: str
     directory: str
     gateway: str
+    modules: Collection[str]
 
     def of(self, handle: WorkerHandle) -> WorkerSpec:
         """That of one worker."""
@@ -77,6 +81,7 @@ class WorkerSpecs:
             displays=displays.is_wanted(),
             gateway=self.gateway,
             plain=self.options.is_plain,
+            importable=self._importable,
             skip=self.options.begins.skip(handle.name) if segment.kind == "source" else None,
         )
 
@@ -84,6 +89,11 @@ class WorkerSpecs:
     def _names(self) -> dict[int, str]:
         """Those of the workers that number items: they are never replaced."""
         return {handle.ident: handle.name for handle in self.first if handle.member.sends_to}
+
+    @cached_property
+    def _importable(self) -> tuple[str, ...]:
+        """Where the classes of items may be, as far as workers do not import whatever is named."""
+        return importable_for(self.modules) if self.options.is_plain else ()
 
     @cached_property
     def _share(self) -> int:

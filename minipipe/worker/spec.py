@@ -51,6 +51,7 @@ class WorkerSpec:
     host: str = LOCAL_HOST  # that it runs on
     gateway: str = ""  # address here of who sends on to other hosts; nothing: there are none
     shipped: str = ""  # where the user's code was unpacked there; nothing: nowhere
+    importable: tuple[str, ...] = ()  # modules that are imported if an item is of a class there
     plain: bool = False  # what may come here from other hosts holds no pickles: nor does anything
 
     @property

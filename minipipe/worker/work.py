@@ -78,6 +78,7 @@ def work(spec: WorkerSpec, load: Load, page: Page, control: int) -> None:
         host=spec.host,
         gateway=spec.gateway,
     )
+    node.parcel_decoder.may_import(frozenset(spec.importable))
     if node.memory.lender is not None:
         log = records.Log(logging.WARNING, spec.barred, once=True)
         node.memory.lender.on_barred = lambda: node.report(log)

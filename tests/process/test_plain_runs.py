@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -81,6 +84,23 @@ def test_a_result_without_a_native_form_is_an_error_that_names_segment_and_type(
         pline.run().close(DEADLOCK_S)
     assert "'keeps'" in told.value.__notes__[0]
     assert "allow_pickle=True" in str(told.value)
+
+
+@dataclass
+class Sample:
+    """An item whose class a worker finds by its name alone."""
+
+    number: int
+
+
+def samples() -> Iterator[Sample]:
+    yield from map(Sample, range(5))
+
+
+def test_the_class_of_an_item_is_found_where_no_functor_names_it() -> None:
+    # (The Transform's is Python's own: its worker imports this module for the items alone.)
+    pline = mp.PipeLine([mp.Source(samples), mp.Transform(attrgetter("number"))])
+    assert sorted(pline.run()) == list(range(5))
 
 
 class Unloadable:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from minipipe.supervisor import installed
-from minipipe.supervisor.installed import installed_for
+from minipipe.supervisor.installed import importable_for, installed_for
 
 Write = Callable[[str, str], None]
 PACKAGES = ("one", "two", "three", "three.inner", "four")
@@ -110,3 +110,4 @@ def test_a_source_that_cannot_be_read_any_more_is_left_out(
     else:
         (tmp_path / "users_own.py").write_text(text)
     assert installed_for(["users_own", "installed_two"]) == ("installed_two",)
+    assert importable_for(["users_own", "installed_two"]) == ("installed_two", "users_own")
