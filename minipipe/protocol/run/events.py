@@ -85,6 +85,13 @@ class ProcessStarted:
 
 
 @frozen
+class Waits:
+    """A worker's process was asked for, and no machine has room for it now."""
+
+    worker: int
+
+
+@frozen
 class LaunchFailed:
     """A worker's process could not be asked for, at the start of the run."""
 

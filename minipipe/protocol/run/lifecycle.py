@@ -68,9 +68,11 @@ from minipipe.protocol.run.events import (
     StopAsked,
     Tick,
     Unloadable,
+    Waits,
     Wired,
 )
 from minipipe.protocol.run.exits import EXIT_S, SLOW_EXIT_S, STOP_S, Exits
+from minipipe.protocol.run.filling import Filling
 from minipipe.protocol.run.passes import Passes
 from minipipe.protocol.run.replacements import Replacements
 from minipipe.protocol.run.restarts import Restarts
@@ -137,6 +139,7 @@ __all__ = [
     "StopAsked",
     "Tick",
     "Unloadable",
+    "Waits",
     "Wired",
 ]
 
@@ -162,10 +165,10 @@ class Lifecycle:
         self._run = run = RunState(self._workers, restarts, grace_s, is_persistent=is_persistent)
         run.pass_, run.passes_asked = first_pass, first_pass + 1
         self._passes = Passes(run)
-        self._starting = Starting(run)
         self._completion = Completion(run)
         self._stopping = Stopping(run)
         self._scaling = Scaling(run)
+        self._starting = Starting(run, Filling(run, self._scaling))
         self._replacements = Replacements(run, self._completion, self._stopping, self._scaling)
         self._exits = Exits(run)
         self.finished = False
@@ -235,7 +238,9 @@ class Lifecycle:
             case Began():
                 actions += self._starting.begin()
             case ProcessStarted(worker):
-                self._workers[worker].has_process = True
+                self._starting.started(worker)
+            case Waits(worker):
+                actions += self._starting.waits(worker)
             case LaunchFailed(worker, cause):
                 actions += self._stopping.launch_failed(worker, cause, now_s)
             case Bound(worker, address, host):
@@ -249,14 +254,8 @@ class Lifecycle:
                 self._workers[worker].is_leaving = True
             case Done(worker):
                 actions += self._completion.done(worker)
-            case PassDone(worker, pass_):
-                actions += self._passes.done(worker, pass_)
-            case PassAsked():
-                actions += self._passes.asked()
-            case PassLeft(pass_):
-                actions += self._passes.left(pass_)
-            case CloseAsked():
-                actions += self._passes.no_more()
+            case PassDone() | PassAsked() | PassLeft() | CloseAsked():
+                actions += self._passes.handle(event)
             case Rested(worker, ended, sent, received):
                 actions += self._completion.rested(worker, ended, sent, received)
             case SegmentEnded(worker):

@@ -13,7 +13,7 @@ from minipipe.protocol.run.actions import (
     SendLeave,
     SendStart,
 )
-from minipipe.protocol.run.events import Phase
+from minipipe.protocol.run.events import CloseAsked, PassAsked, PassDone, PassLeft, Phase
 from minipipe.protocol.run.run_state import RunState, WorkerState
 
 
@@ -22,6 +22,18 @@ class Passes:
 
     def __init__(self, run: RunState) -> None:
         self._run = run
+
+    def handle(self, event: PassDone | PassAsked | PassLeft | CloseAsked) -> list[Action]:
+        """What to do now."""
+        match event:
+            case PassDone(worker, pass_):
+                return self.done(worker, pass_)
+            case PassAsked():
+                return self.asked()
+            case PassLeft(pass_):
+                return self.left(pass_)
+            case CloseAsked():
+                return self.no_more()
 
     def asked(self) -> list[Action]:
         """One more pass is wished for: it begins when the one before has ended."""

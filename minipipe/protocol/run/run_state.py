@@ -18,6 +18,7 @@ class WorkerState:
     phase: Phase = Phase.STARTING
     unasked: bool = False  # its process is still to be asked for
     has_process: bool = False
+    waits: bool = False  # for a machine that has room for it
     is_late: bool = False  # it came while the run was on: announced when it is ready
     is_additional: bool = False  # it takes nobody's place: counted when it is announced
     is_retiring: bool = False  # it is to leave in mid-run, or to be given up before it is known

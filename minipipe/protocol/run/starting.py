@@ -15,6 +15,7 @@ from minipipe.protocol.run.actions import (
     SendStop,
 )
 from minipipe.protocol.run.events import Outcome, Phase
+from minipipe.protocol.run.filling import Filling
 from minipipe.protocol.run.passes import start
 from minipipe.protocol.run.run_state import RunState, WorkerState
 from minipipe.protocol.run.scaling import counted
@@ -25,8 +26,8 @@ AT_ONCE = 16  # so many processes may be asked for that are not there yet
 class Starting:
     """Decides what new workers, and the others about them, are told."""
 
-    def __init__(self, run: RunState) -> None:
-        self._run = run
+    def __init__(self, run: RunState, filling: Filling) -> None:
+        self._run, self._filling = run, filling
 
     def begin(self) -> list[Action]:
         """All workers are to get a process, but for the caller's loop, which has one."""
@@ -45,7 +46,8 @@ class Starting:
         workers = self._run.workers.values()
         unasked = [s for s in workers if s.unasked]
         under_way = sum(
-            s.phase is Phase.STARTING and not (s.unasked or s.has_process or s.member.is_caller)
+            s.phase is Phase.STARTING
+            and not (s.unasked or s.has_process or s.waits or s.member.is_caller)
             for s in workers
         )
         if not unasked:  # and none of those before has failed at once
@@ -62,6 +64,16 @@ class Starting:
         if self._run.launching and not any(s.unasked for s in self._run.workers.values()):
             return self._run.now_s
         return None
+
+    def waits(self, worker: int) -> list[Action]:
+        """A worker has no machine yet: the run may begin without it."""
+        self._run.workers[worker].waits = True
+        return self._start_if_ready()
+
+    def started(self, worker: int) -> None:
+        """A worker has its process."""
+        state = self._run.workers[worker]
+        state.has_process, state.waits = True, False
 
     def bound(self, worker: int, address: str, host: str) -> list[Action]:
         """A worker's inbox has an address on its host: it is told of the others, and they of it."""
@@ -125,10 +137,11 @@ class Starting:
     def _start_if_ready(self) -> list[Action]:
         if self._run.started or self._run.stopping:
             return []
-        if any(s.phase < Phase.WIRED for s in self._run.workers.values()):
+        if not self._filling.can_begin:
             return []
         self._run.started = True
-        return start(self._run) if self._run.pass_is_on else []
+        fewer = self._filling.begin()
+        return [*fewer, *(start(self._run) if self._run.pass_is_on else [])]
 
     @staticmethod
     def _peer(state: WorkerState) -> Peer:

@@ -45,10 +45,13 @@ class Stopping:
         if outcome is Outcome.FAILED or self._run.outcome is None:
             self._run.outcome, self._run.cause = outcome, cause
         self._run.stop_at_s = now_s
+        waiting = [s for s in self._run.workers.values() if s.waits and s.killed_at_s is None]
+        for state in waiting:  # for a machine: there is nobody who could heed a stop
+            state.killed_at_s = now_s
+        there = [s for s in self._run.workers.values() if Phase.BOUND <= s.phase < Phase.DONE]
         return [
-            SendStop(s.member.id, self._run.outcome)
-            for s in self._run.workers.values()
-            if Phase.BOUND <= s.phase < Phase.DONE and not s.failed
+            *(SendStop(s.member.id, self._run.outcome) for s in there if not s.failed),
+            *(Kill(s.member.id) for s in waiting),
         ]
 
     def launch_failed(self, worker: int, cause: BaseException, now_s: float) -> list[Action]:
