@@ -197,7 +197,7 @@ class WorkerProcesses:
     def stats(self, state: Callable[[int], str]) -> tuple[WorkerStats, ...]:
         """What all workers have counted; `state`: of a living one."""
         # First the living: one that is forgotten in between is then in both, rather than in none.
-        handles = self.handles.values()
+        handles = (h for h in self.handles.values() if not h.has_never_run)
         return (*self._past.of_long_dead, *(h.stats(state(h.ident)) for h in handles))
 
     def items_in(self, segment: int) -> int:

@@ -83,6 +83,11 @@ class WorkerHandle:
         )
 
     @property
+    def has_never_run(self) -> bool:
+        """Whether it is over, and had no process: it had waited for a machine in vain."""
+        return self.final is not None and not self.pid and not self.is_asked_for
+
+    @property
     def is_starting(self) -> bool:
         """Whether it has not come out of its `local_init`, as far as is seen."""
         return self.is_asked_for and self.vitals.call() == STARTING

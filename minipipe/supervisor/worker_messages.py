@@ -14,7 +14,15 @@ from minipipe.protocol.run import lifecycle as life
 from minipipe.stream import records, wire
 from minipipe.supervisor.deaths import Deaths
 from minipipe.supervisor.failures import Failures
-from minipipe.supervisor.hosts.base import Exited, Last, Refused, Report, Started, ZygoteLost
+from minipipe.supervisor.hosts.base import (
+    Exited,
+    Last,
+    Refused,
+    Report,
+    Started,
+    Waits,
+    ZygoteLost,
+)
 from minipipe.supervisor.item_names import item_of
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.worker_handle import WorkerHandle
@@ -108,12 +116,16 @@ class WorkerMessages:
         handles = self._processes.handles
         if isinstance(report, Started):
             handles[report.worker].pid = report.pid
+            handles[report.worker].is_asked_for = True
             yield life.ProcessStarted(report.worker)
+        elif isinstance(report, Waits):
+            handles[report.worker].is_asked_for = False  # how long its start takes is no concern
+            yield life.Waits(report.worker)
         elif isinstance(report, Exited):
             handle = handles[report.worker]
             yield self._died(handle, report.status, report.last)
         elif isinstance(report, Refused):
-            refused = _refused(handles[report.worker], report.reason)
+            refused = _refused(handles[report.worker], report)
             yield life.Failed(report.worker, refused)
             yield life.Died(report.worker, refused)
         elif isinstance(report, ZygoteLost):
@@ -179,7 +191,10 @@ class WorkerMessages:
         return where
 
 
-def _refused(handle: WorkerHandle, reason: int) -> StartError:
+def _refused(handle: WorkerHandle, report: Refused) -> StartError:
+    reason = report.reason
+    if report.why:
+        return StartError(f"worker {handle.name!r} could not be started: {report.why}")
     return StartError(
         f"the process of worker {handle.name!r} could not be started: {os.strerror(reason)} "
         f"({errno.errorcode.get(reason, reason)}); there is too little memory, or the limit of "

@@ -244,6 +244,7 @@ class Tick:
 Event = (
     Began
     | ProcessStarted
+    | Waits
     | LaunchFailed
     | Bound
     | Unloadable

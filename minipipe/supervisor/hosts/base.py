@@ -23,6 +23,14 @@ class Started:
 
 
 @frozen
+class Waits:
+    """No machine has room for a worker now: it starts when one has."""
+
+    worker: int
+    dead: tuple[int, ...] = ()
+
+
+@frozen
 class Last:
     """What was known of a worker near it when its process was gone."""
 
@@ -71,7 +79,7 @@ class ZygoteLost:
         return tuple(self.workers)
 
 
-Report = Started | Refused | Exited | ZygoteLost
+Report = Started | Waits | Refused | Exited | ZygoteLost
 
 
 @frozen

@@ -23,6 +23,7 @@ from minipipe.supervisor.hosts.base import (
     Refused,
     Report,
     Started,
+    Waits,
     ZygoteLost,
 )
 from minipipe.supervisor.hosts.gateway_client import GatewayClient
@@ -81,6 +82,7 @@ class Elsewhere:
         self._pending: dict[int, Pending] = {}
         self._pages: dict[int, SharedPage] = {}  # of those that were sent to another machine
         self._killed: list[int] = []  # while they waited for a machine
+        self._waiting: set[int] = set()  # those of whom that was reported
         self._is_lost = False
 
     def start(
@@ -117,6 +119,9 @@ class Elsewhere:
                     self._send(decision, pending)
             finally:
                 pending.close()
+        waiting = self._pending.keys() & set(self._placement.waiting)
+        yield from map(Waits, sorted(waiting - self._waiting))
+        self._waiting = waiting
         line = self._placement.line(now_s)
         if line is not None:
             logger.warning("%s", line)
