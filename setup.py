@@ -37,8 +37,9 @@ COMPILED = {
     "protocol/run": "durations",
     "protocol/flow": "credit late_binding tickets",
     "stream": "arrived bundling chooser consumers counts definitions duties ends fanout feedback"
-    " fences fields handlers handover inlet link memory node offers ordering orders outbox outlet"
-    " parcel_decoder peers pending producers reception rest shipment skips time_use uplink wire",
+    " fences fields handlers handover inlet landing link memory node offers ordering orders outbox"
+    " outlet parcel_decoder peers pending producers reception rest shipment skips time_use uplink"
+    " wire",
     "worker": "bundles busy_meter calls emit fast_path functor_runner general inputs poll_interval"
     " reminder results source",
     "transport": "zeromq_sockets",

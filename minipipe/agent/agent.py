@@ -24,6 +24,7 @@ from minipipe.errors import StartError, WireFormatError
 from minipipe.process.describe import in_a_line
 from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.flow.link_actions import Ended, GoOn, Hold, Lost, OtherEnded
+from minipipe.stream.lifting import Lifting
 from minipipe.stream.outbox import names_of
 from minipipe.supervisor.hosts.base import Exited, Refused, Report, Started, ZygoteLost
 from minipipe.supervisor.hosts.gateway_words import Package
@@ -52,6 +53,7 @@ class Agent:
         name: of this host in the run.
         sockets: to other hosts.
         end: of the link to the run.
+        lifting: that gives it the memory for what comes.
         directory: its own, private.
         wake: both ends of a pipe that signals are to write to.
     """
@@ -61,6 +63,7 @@ class Agent:
         name: str,
         sockets: HostSockets,
         end: LinkEnd,
+        lifting: Lifting,
         directory: str,
         wake: tuple[int, int],
     ) -> None:
@@ -70,7 +73,7 @@ class Agent:
             os.set_blocking(one, False)
         self._sockets, self._directory = sockets, directory
         self._transport = open_transport(f"ipc://{directory}")
-        self._relay = Relay(name, directory, self._transport)
+        self._relay = Relay(name, directory, self._transport, lifting=lifting)
         self._way = self._relay.ways[LOCAL_HOST] = Way(end)
         self._zygotes = Zygotes(directory)
         self._hosted: dict[int, Hosted] = {}

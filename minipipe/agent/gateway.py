@@ -67,7 +67,7 @@ class Gateway:
             CurveKeys(setup.public, setup.secret),
             patience=Patience(lost_after_s=setup.lost_after_s),
         )
-        self._guests = Guests(self._sockets, self._relay.ways, setup.about, self.tell)
+        self._guests = Guests(self._sockets, self._relay, setup.about, self.tell)
         port = self._sockets.listen(setup.bind, setup.guest_key, self._guests.decide)
         self.tell(Tell.READY, port)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from minipipe.agent.proxy import Proxy
+from minipipe.agent.relay import Relay
 from minipipe.agent.way import Way
 from minipipe.agent.welcoming import decide
 from minipipe.agent.words import DATA, Word, said, say
@@ -56,15 +57,14 @@ class Guests:
     """All of them.
 
     Args:
-        ways: by the names of hosts: those to agents come and go there.
+        relay: has the ways to hosts: those to agents come and go there.
         about: what an agent is told that joins, and what is compared with it.
         tell: tells the supervisor.
     """
 
-    def __init__(
-        self, sockets: HostSockets, ways: dict[str, Way], about: About, tell: Telling
-    ) -> None:
-        self._sockets, self._ways, self._about, self._tell = sockets, ways, about, tell
+    def __init__(self, sockets: HostSockets, relay: Relay, about: About, tell: Telling) -> None:
+        self._sockets, self._about, self._tell = sockets, about, tell
+        self._ways, self._allocate = relay.ways, relay.lifting.allocate
         self._guests: dict[str, Guest] = {}
         self._leaving: dict[str, tuple[LinkEnd, float]] = {}  # by their keys
         self._is_ending = False
@@ -93,7 +93,8 @@ class Guests:
         offer = decision.offer
         if offer is not None:
             key = z85_key(request.key)
-            guest = Guest(offer.name, key, Way(self._sockets.admit(key, offer.name)))
+            end = self._sockets.admit(key, offer.name, self._allocate)
+            guest = Guest(offer.name, key, Way(end))
             self._guests[offer.name], self._ways[offer.name] = guest, guest.way
             self._tell(Tell.JOINED, offer.name, offer)
         return decision.answer

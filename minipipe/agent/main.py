@@ -13,6 +13,7 @@ from minipipe.protocol.flow.link import Patience
 from minipipe.protocol.hosts.names import LOCAL
 from minipipe.protocol.hosts.offer import Offer, write_offer
 from minipipe.protocol.hosts.token import Token
+from minipipe.stream.lifting import Lifting
 from minipipe.supervisor.rundir import RunDirectory
 from minipipe.transport.curve import CurveKeys
 from minipipe.transport.hosts.host_sockets import HostSockets
@@ -54,9 +55,10 @@ def serve(token: Token, offer: Offer) -> int:
 def _agent(joined: Joined, told: Told, keys: CurveKeys, directory: str) -> Agent:
     patience = Patience(lost_after_s=told.lost_after_s)
     sockets = HostSockets(f"host {told.name!r}", keys, patience=patience)
-    end = sockets.connect(LOCAL, joined.endpoints, joined.server_key)
+    lifting = Lifting()
+    end = sockets.connect(LOCAL, joined.endpoints, joined.server_key, lifting.allocate)
     wake, wake_write = os.pipe()
-    return Agent(told.name, sockets, end, directory, (wake, wake_write))
+    return Agent(told.name, sockets, end, lifting, directory, (wake, wake_write))
 
 
 def _say(text: str) -> None:

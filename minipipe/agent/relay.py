@@ -3,18 +3,23 @@
     from a worker: [route, head, frame, ...]      on a link: [b"D" + route, head, frame, ...]
 
 A route (`stream.routes`) names a host, and all receivers there: what is broadcast crosses once.
+Arrays in slots of one host become frames here, and those slots of the other host there.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 from minipipe.agent.way import Way
 from minipipe.agent.words import DATA
 from minipipe.errors import TransportError, WireFormatError
 from minipipe.protocol.delivery.membership import LOCAL_HOST
+from minipipe.stream.lifting import Lifting
+from minipipe.stream.lowering import Lowering
+from minipipe.stream.memory import TEND_S
 from minipipe.stream.outbox import inbox_name
 from minipipe.stream.routes import read_route
 from minipipe.transport import Buffer, Outlet, Transport
@@ -30,18 +35,27 @@ class Relay:
 
     Attributes:
         ways: to other hosts, by their names.
+        lifting: what is done with arrays that come; its memory is what links receive them into.
 
     Args:
         host: the name of this one.
         directory: of the run, here.
         transport: makes connections to the workers here.
         supervisor: the address of the supervisor's inbox, if it is here.
+        lifting: if it is there already.
     """
 
     def __init__(
-        self, host: str, directory: str, transport: Transport, supervisor: str | None = None
+        self,
+        host: str,
+        directory: str,
+        transport: Transport,
+        supervisor: str | None = None,
+        lifting: Lifting | None = None,
     ) -> None:
         self.ways: dict[str, Way] = {}
+        self.lifting, self._lowering = lifting or Lifting(), Lowering()
+        self._tended_s = 0.0
         self._host, self._directory = host, directory
         self._transport = transport
         self._inbox = LocalInbox(directory)
@@ -57,10 +71,18 @@ class Relay:
 
     def serve(self) -> bool:
         """Takes in some of what workers here have sent; whether there may be more."""
+        now_s = time.monotonic()
+        if now_s - self._tended_s >= TEND_S:
+            self._tended_s = now_s
+            self._lowering.tend()
+            self.lifting.tend()
         for _ in range(TURN):
             message = self._inbox.receive()
             if message is None:
                 return False
+            if len(message) > 1 and not len(message[0]):
+                self.lifting.landed(message[1])
+                continue
             try:
                 host, workers = read_route(message[0])
             except (WireFormatError, IndexError) as error:
@@ -69,7 +91,7 @@ class Relay:
             if host == self._host:
                 self._hand_over(workers, message[1:])
             else:
-                self._send(host, bytes(message[0]), message[1:])
+                self._send(host, bytes(message[0]), self._lowering.lower(message[1:]))
         return True
 
     def arrived(self, frames: Sequence[Buffer]) -> None:
@@ -81,7 +103,8 @@ class Relay:
         route = bytes(frames[0])[len(DATA) :]
         host, workers = read_route(route)
         if host == self._host:
-            self._hand_over(workers, frames[1:])
+            reached = [worker for worker in workers if self._outlet(worker) is not None]
+            self._hand_over(reached, self.lifting.lift(frames[1:], reached))
         elif self._host == LOCAL_HOST:  # two agents, which have no link of their own
             self._send(host, route, frames[1:])
         else:
@@ -113,6 +136,7 @@ class Relay:
         """These are over: nothing is sent to them any more."""
         for worker in workers:
             self._over.add(worker)
+            self.lifting.forget([worker])
             outlet = self._outlets.pop(worker, None)
             if outlet is not None:
                 outlet.close()
@@ -123,6 +147,8 @@ class Relay:
             way.drop()
         self._inbox.close()
         self._transport.close()
+        self._lowering.close()
+        self.lifting.close()
 
 
 Arrivals = Callable[[Sequence[Buffer]], None]

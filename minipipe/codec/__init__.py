@@ -12,7 +12,9 @@ from minipipe.codec.decoder import Decoder
 from minipipe.codec.encoder import Encoder
 from minipipe.codec.lender import Lender
 from minipipe.codec.local_encoder import LocalEncoder
+from minipipe.codec.moved import Moved
 from minipipe.codec.parcel import Parcel
+from minipipe.codec.slot_parts import parts_of
 from minipipe.codec.unreadable import Unreadable, readable
 from minipipe.codec.wire import ATOMS, FORMAT_VERSION
 from minipipe.protocol.wiring import Access
@@ -28,10 +30,12 @@ __all__ = [
     "Leases",
     "Lender",
     "LocalEncoder",
+    "Moved",
     "Named",
     "Parcel",
     "SlotGoneError",
     "Unreadable",
+    "parts_of",
     "readable",
     "small_copy",
 ]

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from minipipe.codec.moved import Moved
 from minipipe.codec.parcel_slot import SIDE_BY_SIDE_BYTES
 from minipipe.codec.wire import NOBODY_ELSE_SEES, OTHERS_SEE, SENDER_SEES
 from minipipe.errors import MiniPipeError, WireFormatError
@@ -23,7 +24,7 @@ _Seen: TypeAlias = Literal["read", "write", "private", "shielded"]
 # Smaller arrays are copied rather than shielded: 2 us, and who keeps one keeps no slot.
 _SHIELDED_BYTES = 32 * 1024
 
-Leases: TypeAlias = Mapping[tuple[int, ...], Borrowed]
+Leases: TypeAlias = Mapping[tuple[int, ...], Borrowed | Moved]
 NO_LEASES: Leases = {}
 
 
@@ -72,7 +73,7 @@ class Borrower:
             offset: As the node has it.
             strides: As the node has it.
             exclusive: As the node has it.
-            leases: Slots that were borrowed for the parcel already.
+            leases: Slots that were borrowed for the parcel already: all that it refers to, if any.
             access: What the consumer may do.  "read": look.  "write": write as well, if no other
                 consumer got it.  "own": that, and else like "private".  "private": write, in any
                 case, seen by nobody else.  "shielded": the same, but for others that are made of
@@ -106,9 +107,13 @@ class Borrower:
         """
         _check(dtype, offsets, strides, exclusive)
         comes_to = _comes_to(access, exclusive)
-        borrowed = leases.get(tuple(words)) if type(words) is list else None
-        if borrowed is not None:
-            return _arrays(borrowed, dtype, shape, strides, offsets, comes_to)
+        found = leases.get(tuple(words)) if type(words) is list else None
+        if isinstance(found, Moved):
+            return _moved(found, dtype, shape, strides, offsets, comes_to)
+        if found is not None:
+            return _arrays(found, dtype, shape, strides, offsets, comes_to)
+        if leases:
+            raise WireFormatError(f"{words!r:.80} is none of the slots that came with it")
         borrowed = self._borrow(words)
         try:
             return _arrays(borrowed, dtype, shape, strides, offsets, comes_to)
@@ -152,6 +157,21 @@ def _is_copied(borrowed: Borrowed, size_bytes: int) -> bool:
     can be copied later, when most of the slot is dead: `minipipe.shm.kept`.)
     """
     return size_bytes <= SIDE_BY_SIDE_BYTES and 2 * size_bytes < borrowed.size_bytes
+
+
+def _moved(
+    moved: Moved,
+    dtype: np.dtype[Any],
+    shape: list[int],
+    strides: list[int] | None,
+    offsets: list[int],
+    access: _Seen,
+) -> list[Array]:
+    places = moved.places(offsets)
+    if moved.slot is not None:
+        return _arrays(moved.slot, dtype, shape, strides, places, access)
+    steps = c_strides(shape, dtype.itemsize) if strides is None else strides
+    return [moved.copies(dtype, shape, steps, place) for place in places]
 
 
 def _arrays(

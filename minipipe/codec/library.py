@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from minipipe.codec.nodes import ReadNode, WriteNode
+from minipipe.errors import WireFormatError
 
 Reduced: TypeAlias = tuple[Any, ...]
 
@@ -50,6 +51,10 @@ def _nothing(*_: object) -> None:
     return None
 
 
+def _no_slot(node: Sequence[Any]) -> tuple[Any, int, int]:
+    raise WireFormatError(f"{node!r:.80} lies in no slot")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Library:
     """What is done with the types of a library. What it does not say is done as for any type.
@@ -57,6 +62,8 @@ class Library:
     Attributes:
         writer_for: Returns what writes the instances of a class as nodes, if it has such a form.
         readers: What reads those nodes, by tag: all tags of the library's line in the registry.
+        slot_part: Returns the reference to the slot that a node of the library's lies in, where in
+            it that begins, and how many bytes it has.
         in_pickles: Whether instances have that form between processes of one machine, too, beside
             the pickle of the rest; False: what pickle makes of them is as good, and faster.
         as_array: The same of small values: what takes less time than a node.
@@ -76,6 +83,7 @@ class Library:
 
     writer_for: Callable[[type], WriteNode | None] = _nothing
     readers: Mapping[int, ReadNode] = field(default_factory=dict)
+    slot_part: Callable[[Sequence[Any]], tuple[Any, int, int]] = _no_slot
     in_pickles: bool = True
     as_array: ArrayForm | None = None
     reduce: Callable[[Any], Reduced | None] = _nothing

@@ -12,7 +12,6 @@ from minipipe.protocol.delivery.bundles import split
 from minipipe.protocol.delivery.membership import SUPERVISOR, Peer
 from minipipe.protocol.delivery.numbering import pass_of
 from minipipe.protocol.flow.credit import Grant
-from minipipe.shm import SlotRef
 from minipipe.stream import records, wire
 from minipipe.stream.absent import Absences
 from minipipe.stream.arrived import Arrived
@@ -21,6 +20,7 @@ from minipipe.stream.departure import Departure
 from minipipe.stream.ends import Ends
 from minipipe.stream.fences import Fences
 from minipipe.stream.fields import unflat
+from minipipe.stream.landing import Landing
 from minipipe.stream.memory import Memory
 from minipipe.stream.offers import Offers
 from minipipe.stream.orders import Orders
@@ -55,8 +55,7 @@ class Handlers:
         self._peers = peers
         self._membership = peers.membership
         self._outbox = outbox
-        self._memory = memory
-        self._absences = absences
+        self._landing = Landing(memory, outbox, absences)
         self._orders = orders
         self._fences = fences
         self._closes = Closes(ends, peers, orders)
@@ -65,6 +64,7 @@ class Handlers:
         self._probes = probes
         self._early: list[wire.Message] = []
         self._by_kind: dict[type[NamedTuple], Callable[[int, Any], None]] = {
+            records.Freight: self._landing.on_freight,
             records.Hello: self._on_hello,
             records.Grant: self._on_grant,
             records.Confirm: self._on_confirm,
@@ -116,6 +116,7 @@ class Handlers:
 
     def _take(self, message: wire.Message) -> None:
         if not self._membership.admits(message.run, message.sender):
+            self._landing.dropped(message)
             return
         for record in message.records():
             try:
@@ -176,16 +177,9 @@ class Handlers:
             parcel.keys = dict(items.keys)
         if items.classes:  # also of a parcel that is dropped: its sender counts on it
             parcel.classes = inlet.producers.named(sender, items.classes)
-        slots = items.slots
-        if slots:
-            leases = self._memory.borrow(slots)
-            if leases is None:
-                # Its sender has ended: it counts as not received, and somebody sends it again.
-                inlet.missed(parcel)
-                pid, now_s = SlotRef.read(slots[: len(SlotRef._fields)]).pid, time.monotonic()
-                self._absences.missed(now_s, inlet.spec.region, epoch, sender, pid)
-                return
-            parcel.leases = leases
+        if items.slots and not self._landing.borrow(parcel, items.slots, inlet.spec.region):
+            inlet.missed(parcel)
+            return
         inlet.bytes_in += parcel.size_bytes
         inlet.arrived(parcel)
 

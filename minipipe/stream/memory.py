@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from minipipe.codec import ATOMS, Borrower, Decoder, Encoder, Lender, Named, Parcel
+from minipipe.codec import Borrower, Lender, Moved
+from minipipe.errors import WireFormatError
 from minipipe.shm import Borrowed, SlotHandle, SlotPool, SlotReader, SlotRef
+from minipipe.transport import Buffer
 
 TEND_S: Final = 1.0
 _WORDS: Final = len(SlotRef._fields)
@@ -56,6 +58,45 @@ class Memory:
             raise
         return leases
 
+    def borrow_moved(
+        self,
+        words: Sequence[int],
+        here: Sequence[int],
+        parts: Sequence[Sequence[int]],
+        frames: Sequence[Buffer],
+    ) -> dict[tuple[int, ...], Moved] | None:
+        """Does the same with slots of another host, wherever they lie now.
+
+        Args:
+            words: The references that the parcel has, end to end.
+            here: References to where they lie now.
+            parts: Of each, what has come.
+            frames: One for each; not empty: it lies there.
+
+        Raises:
+            WireFormatError: these do not belong together.
+            SlotError: this process may not map more.
+        """
+        if not len(words) == len(here) == _WORDS * len(parts) or len(frames) != len(parts):
+            raise WireFormatError("it has other slots than are said to have come")
+        moved: dict[tuple[int, ...], Moved] = {}
+        try:
+            for place, frame in enumerate(frames):
+                at = _WORDS * place
+                name = SlotRef.read(words[at : at + _WORDS])
+                if len(frame):
+                    moved[name] = Moved(parts[place], frame=frame)
+                    continue
+                lease = self.reader.borrow(SlotRef.read(here[at : at + _WORDS]))
+                if lease is None:
+                    release(moved.values())
+                    return None
+                moved[name] = Moved(parts[place], Borrowed(self.reader, lease))
+        except BaseException:
+            release(moved.values())
+            raise
+        return moved
+
     def isolate_sent_arrays(self, *, read_only_functor: bool = False) -> None:
         """What was put to the outlets stays as it is, whatever the functor does with it later.
 
@@ -70,17 +111,6 @@ class Memory:
                 self.lender.forget()
             else:
                 self.lender.isolate_sent()
-
-    def without_slots(self, parcel: Parcel) -> Parcel:
-        """The same items with their arrays in frames, for who cannot map the slots.
-
-        Large frames are views of the slots, which count until the message has gone.
-        """
-        named = {token: Named(token, blob) for token, blob in parcel.classes.items()}
-        decoder, encoder = Decoder(borrower=self.borrower), Encoder(lender=Lender(None))
-        items = decoder.decode(parcel.body, parcel.frames, named=named)
-        tokens = [item if type(item) in ATOMS else encoder.snapshot(item)[0] for item in items]
-        return encoder.encode(tokens)
 
     @property
     def size_bytes(self) -> int:
@@ -104,7 +134,13 @@ class Memory:
 
 def references(held: Sequence[Any]) -> list[int]:
     """References to these slots, each once, end to end, as `Memory.borrow` takes them."""
-    return [word for slot in dict.fromkeys(held) for word in slot.reference()]
+    # (Of a slot whose arrays were cut off there may be two handles, which others need not know.)
+    return [word for ref in dict.fromkeys(slot.reference() for slot in held) for word in ref]
+
+
+def sizes(held: Sequence[Any]) -> dict[tuple[int, ...], int]:
+    """How large each of these slots is, by its reference, in the same order."""
+    return {slot.reference(): slot.size_bytes for slot in held}
 
 
 def retain(held: Sequence[Any]) -> None:

@@ -76,7 +76,6 @@ class Node:
             supervisor=supervisor,
             page=page,
             outlets=wiring.outlets,
-            memory=self.memory,
             gateway=gateway,
         )
         self.outbox, self.send = outbox, outbox.send

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from minipipe.codec import Parcel
+from minipipe.codec import Parcel, parts_of
 from minipipe.protocol.delivery.intervals import Interval
 from minipipe.protocol.delivery.membership import LOCAL_HOST, SUPERVISOR, Membership, Peer
 from minipipe.protocol.delivery.paths import Path
@@ -16,7 +16,7 @@ from minipipe.stream.definitions import DefinitionsSent
 from minipipe.stream.fanout import Fanout
 from minipipe.stream.fields import flat
 from minipipe.stream.link import Link
-from minipipe.stream.memory import Memory, references
+from minipipe.stream.memory import references, sizes
 from minipipe.stream.page import PARCELS, Page
 from minipipe.stream.shipment import Shipment
 from minipipe.stream.uplink import Uplink
@@ -28,6 +28,7 @@ OWES_BYTES: Final = 16 * 1024 * 1024
 _ITEMS: Final = records.Items
 _new: Final = tuple.__new__  # half the time of a named tuple's own
 NO_SEGMENT: Final = -1  # that the supervisor is of
+GATEWAY: Final = -1  # in the place of a worker
 DIRECT: Final = -1  # in the place of a broadcast stream: the link to one peer
 
 
@@ -57,11 +58,9 @@ class Outbox:
         supervisor: str,
         page: Page,
         outlets: Iterable[OutletSpec],
-        memory: Memory,
         gateway: str = "",
     ) -> None:
         self._membership = membership
-        self._memory = memory
         self._uplink = Uplink(membership, transport, gateway)
         self._words = page.words
         self._writer = wire.Writer(membership.run, ident)
@@ -79,6 +78,8 @@ class Outbox:
         }
         self.has_gateway = bool(gateway)  # to other hosts
         self.awaiting: list[Fanout] = []  # those that a subscription is still to come to
+        if gateway:
+            self._link(GATEWAY).open(self._uplink.to_gateway())
         self.open(Peer(SUPERVISOR, NO_SEGMENT, supervisor, LOCAL_HOST))
 
     @property
@@ -130,7 +131,7 @@ class Outbox:
                 if fanout.send_behind_items(peer, record(stream)):
                     sent.append((peer, stream))
         for peer in self._links:
-            if peer != SUPERVISOR:
+            if peer not in (SUPERVISOR, GATEWAY):
                 self.send(peer, record(DIRECT))
                 sent.append((peer, DIRECT))
         return sent
@@ -174,6 +175,10 @@ class Outbox:
         self.later[ident] = link
         self._kept_bytes += size_bytes
 
+    def landed(self, number: int, size_bytes: int) -> None:
+        """Tells the gateway that this FREIGHT is here, as late as `send_batched` does."""
+        self.send_batched(GATEWAY, records.Landed(number), size_bytes)
+
     def flush(self, *, everything: bool = True) -> None:
         """Sends all records that wait; not `everything`: but for those that may come later."""
         dirty, later = self._dirty, self.later
@@ -212,6 +217,7 @@ class Outbox:
             shipment.keys,
         )
         members = flat(shipment.members) if shipment.members else ()
+        freight: records.Freight | None = None  # the same for all other hosts
         links: list[tuple[Link, Sequence[int]]]
         if spec.broadcast:
             links = self._fanouts[spec.stream].links_to(targets, everybody=everybody)
@@ -228,21 +234,17 @@ class Outbox:
                 continue
             slots: Sequence[int] = ()
             if contents.held:
-                contents, slots = self._lent(contents, reached)
+                slots = references(contents.held)
+                if not all(map(self._membership.is_local, reached)):
+                    freight = freight or records.Freight(
+                        parts_of(contents.body, sizes(contents.held))
+                    )
+                    link.add(freight)
             classes = contents.classes
             defined = self._definitions.said(spec.stream, reached, classes) if classes else ()
             link.add(_new(_ITEMS, (*about, slots, defined, contents.body, members)))
             link.flush(contents.frames)
         self._words[PARCELS] += 1
-
-    def _lent(self, parcel: Parcel, consumers: Sequence[int]) -> tuple[Parcel, Sequence[int]]:
-        """A parcel with arrays in slots, as these are to get it, and the references beside it.
-
-        To another host the arrays themselves go: what is there cannot map the slots.
-        """
-        if all(map(self._membership.is_local, consumers)):
-            return parcel, references(parcel.held)
-        return self._memory.without_slots(parcel), ()
 
     # -------------------------------------------------------------- broadcasts
     def publisher(self, spec: OutletSpec, subscriber: Peer, *, is_sole: bool) -> tuple[str, bool]:

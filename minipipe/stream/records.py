@@ -2,7 +2,7 @@
 
 This is the one place where they stand (those to the supervisor are in `stream.reports`, those about
 tickets in `stream.ticket_records`, about passes in `stream.pass_records`, about workers that leave
-in `stream.departure_records`).
+in `stream.departure_records`, about slots between hosts in `stream.freight_records`).
 Whoever says something makes one; `stream.wire` writes it, and reads it on the other side, where it
 is found by its class.
 A field may be added at the end; with a default, who has no use for it need not know of it.  All
@@ -20,6 +20,7 @@ from minipipe.protocol.delivery.paths import Path
 from minipipe.protocol.run.told import CrashSuspect
 from minipipe.stream.departure_records import Bye, Gone, Last, Retire, Retiring, Taken
 from minipipe.stream.fields import Definitions, Keys, Runs, SlotRefs
+from minipipe.stream.freight_records import Freight, Landed
 from minipipe.stream.pass_records import Abandon, PassDone
 from minipipe.stream.registry import FORMS, OPS, name_of, record
 from minipipe.stream.reports import (
@@ -54,12 +55,14 @@ __all__ = [
     "Failed",
     "Fence",
     "Fenced",
+    "Freight",
     "Gone",
     "Grant",
     "Hello",
     "Init",
     "Items",
     "Join",
+    "Landed",
     "Last",
     "Leave",
     "Log",

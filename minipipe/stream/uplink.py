@@ -50,6 +50,11 @@ class Uplink:
         assert self._gateway is not None
         return Routed(self._gateway, write_route(host, idents))
 
+    def to_gateway(self) -> Routed:
+        """What a link to the gateway itself sends through: without a route, it goes no further."""
+        assert self._gateway is not None
+        return Routed(self._gateway, b"")
+
     def connect(self, peer: Peer) -> Outlet:
         """What a link to this peer sends through."""
         if self.leads_to(peer.host):

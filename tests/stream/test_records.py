@@ -33,6 +33,8 @@ ONE_OF_EACH: list[NamedTuple] = [
     records.Last(),
     records.Bye(-1),
     records.Taken(3),
+    records.Freight(((0, 4096), (64, 128, 640, 700)), (12, 3, 4, 5, 6) * 2, 7),
+    records.Landed(7),
     records.Offer(1, 7),
     records.Recall(1, 7),
     records.Returned(1, 6),

@@ -284,19 +284,32 @@ def test_an_item_without_a_native_form_is_refused_where_it_is_made(make: Make) -
     )
 
 
-def test_arrays_lie_in_slots_on_one_host_and_in_frames_between_two(make: Make) -> None:
-    line = make([], items=0, there={3}, branches=branches(2))
+def test_arrays_that_are_broadcast_cross_once_and_lie_in_slots_on_both_hosts(make: Make) -> None:
+    arrays = [np.full(125_000, float(n)) for n in range(3)]
+    line = make([], items=0, there={3, 4, 5, 6}, branches=branches(5))
     knows(line)
-    put(line, LARGE)
-    near, far = line.nodes[1:]
-    settle(line, lambda: bool(line.inlet(near).queue and line.inlet(far).queue))
-    (there,), (here,) = line.inlet(far).queue, line.inlet(near).queue
-    assert here.leases and not here.frames
-    assert not there.leases and sum(map(len, there.frames)) >= LARGE.nbytes
-    (got,) = line.inlet(far).next_batch().items
-    assert np.array_equal(got, LARGE)
-    for node in (near, far):
+    put(line, arrays)
+    near, *far = line.nodes[1:]
+    settle(line, lambda: all(line.inlet(node).queue for node in (near, *far)))
+    (crossed,) = parcels(line)
+    assert 3_000_000 <= crossed.size_bytes < 3_010_000 and crossed.workers == (3, 4, 5, 6)
+    assert line.gateways is not None
+    lifting = line.gateways.slots[THERE].lifting
+    assert lifting.size_bytes < 4_000_000
+    line.source.memory.close()  # nobody there looks into this host
+    for node in far:
+        (parcel,) = line.inlet(node).queue
+        assert parcel.leases and not any(map(len, parcel.frames))
+        ((*got,),) = line.inlet(node).next_batch().items
+        assert all(map(np.array_equal, got, arrays))
+        del got
+    settle(line, lambda: not lifting.held_bytes)
+    for node in (near, *far):
         line.inlet(node).discard()
+        node.memory.reader.drain()
+    for late_s in (1e9, 2e9):
+        lifting.tend(late_s)
+    assert not lifting.size_bytes
 
 
 @pytest.mark.parametrize("publisher", ["", "p"], ids=["inbox", "publisher"])

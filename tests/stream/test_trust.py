@@ -126,7 +126,7 @@ def memory() -> Iterator[Memory]:
 
 def ready(base: str | None) -> Line:
     """A Source and a Sink that know each other."""
-    line = Line([], base=base, memory_bytes=64 * 1024 * 1024, hosts={1: "a", 2: "b"})
+    line = Line([], base=base, hosts={1: "a", 2: "b"})
     line.introduce()
     for node in line.nodes:
         wait_until(lambda node=node: _served(node).membership.born, "INIT")

@@ -182,12 +182,18 @@ def _read_slot(reader: NodeReader, node: list[Any]) -> object:
     size_bytes = math.prod(shape) * kind.itemsize
     # Private: torch knows no read-only memory, and would write where others see it.
     data = reader.borrower.array(
-        np.dtype(np.uint8), [size_bytes], ref, offset, [1], OTHERS_SEE, "private"
+        *(np.dtype(np.uint8), [size_bytes], ref, offset, [1], OTHERS_SEE, "private"),
+        reader.context.leases,
     )
     memory = torch.from_numpy(data).untyped_storage()
     # Not as_strided, whose result would be a view of a tensor of bytes.
     tensor = torch.empty(0, dtype=kind).set_(memory, 0, tuple(shape), tuple(strides))
     return tensor.requires_grad_() if requires_grad else tensor
+
+
+def _slot_part(node: Sequence[Any]) -> tuple[Any, int, int]:
+    _, dtype, shape, axes, _, ref, offset = node
+    return ref, offset, math.prod(shape) * int(_layout(dtype, shape, axes)[1].itemsize)
 
 
 def _rebuild(
@@ -280,6 +286,7 @@ def _fork_obstacle() -> str | None:
 LIBRARY = Library(
     writer_for=_writer_for,
     readers={TENSOR: _read, SLOT_TENSOR: _read_slot},
+    slot_part=_slot_part,
     as_array=ArrayForm(_array_of, tensor_over),
     reduce=_reduce,
     reduce_in_place=_reduce_in_place,
