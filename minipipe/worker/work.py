@@ -199,8 +199,10 @@ class WorkerMain:
                 task: Task = self._prepare(load, "loading its functor", StartStage.LOADING)
         except Broken as broken:
             cause = broken.__cause__
-            # What no other way of starting would mend is told as it is.
-            if self.spec.is_late or not isinstance(cause, Exception) or isinstance(cause, _FINAL):
+            # What no other way of starting would mend is told as it is.  (Another host inherits
+            # nothing, and there it is most likely a module that is missing.)
+            is_last = self.spec.is_late or self.spec.host != LOCAL_HOST
+            if is_last or not isinstance(cause, Exception) or isinstance(cause, _FINAL):
                 raise
             raise _Unloadable(broken.failure) from cause
         if self.spec.wiring.inlets:
