@@ -8,6 +8,7 @@ import sys
 from contextlib import ExitStack
 
 from minipipe.agent.agent import Agent, at_signals
+from minipipe.agent.guard import Guard
 from minipipe.agent.welcoming import Told, read_told
 from minipipe.protocol.flow.link import Patience
 from minipipe.protocol.hosts.names import LOCAL
@@ -41,6 +42,8 @@ def serve(token: Token, offer: Offer) -> int:
     with ExitStack() as last:
         directory = RunDirectory()
         last.callback(directory.remove)
+        guard = Guard(joined.endpoints, joined.server_key, (keys.public, keys.secret))
+        last.callback(guard.close)
         agent = _agent(joined, told, keys, directory.path)
         at_signals(agent)
         _say(f"host {told.name!r} has joined run {told.run!r}, with {offer.slots} slots")

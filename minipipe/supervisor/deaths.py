@@ -22,14 +22,17 @@ class Deaths:
         self._processes = processes
         self._oom_kills = oom_kills()
 
-    def error_of(self, handle: WorkerHandle, status: int | None, last: Last) -> WorkerDiedError:
+    def error_of(
+        self, handle: WorkerHandle, status: int | None, last: Last, lost: str = ""
+    ) -> WorkerDiedError:
         """The error of a worker that ended unasked; its handle keeps it, too.
 
         Args:
             last: what was known of it then.
             status: The wait status of its process; None: it is not known.
+            lost: how it was lost together with others, in words.
         """
-        how, why = _in_words(status)
+        how, why = (lost, "") if lost else _in_words(status)
         if last.signs.start < StartStage.LOADING and status not in (None, UNKNOWN):
             how = f"died while starting, before it reached its functor: it {how}"
             why = why if os.WIFSIGNALED(status) else "; why, its last words on stderr may say"

@@ -141,13 +141,16 @@ class WorkerMessages:
     def _lost(self, report: ZygoteLost) -> Iterator[life.Event]:
         """One death, of all workers of a zygote: none of their items is to blame for it."""
         segments: set[int] = set()
+        how = (
+            f"was lost with its machine, host {report.host!r}: {report.why}" if report.host else ""
+        )
         for worker, last in report.workers.items():
             handle = self._processes.handles[worker]
             if report.never_ready:
                 yield life.Failed(worker, _cannot_start(handle.segment, report))
             counts = handle.segment.index not in segments
             segments.add(handle.segment.index)
-            yield life.Died(worker, self._deaths.error_of(handle, None, last), counts=counts)
+            yield life.Died(worker, self._deaths.error_of(handle, None, last, how), counts=counts)
 
     def _died(self, handle: WorkerHandle, status: int, last: Last) -> life.Event:
         error, signs = self._deaths.error_of(handle, status, last), last.signs

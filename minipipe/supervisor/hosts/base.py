@@ -73,6 +73,7 @@ class ZygoteLost:
     never_ready: bool = False  # it had not even begun
     code: int | None = None  # what it ended with, then
     why: str = ""  # and what it has said about that
+    host: str = ""  # it was a machine that is lost, with this name and for that reason
 
     @property
     def dead(self) -> tuple[int, ...]:

@@ -169,7 +169,7 @@ class Elsewhere:
                 yield from self._heard(said)
             if self._gateway.has_ended:
                 self._is_lost = True
-                yield from self._lost(tuple(self._pages), _GATEWAY_LOST)
+                yield from self._lost(tuple(self._pages), _GATEWAY_LOST, host="(all others)")
         yield from self.settle()
 
     def _heard(self, said: Said) -> Iterator[Report]:
@@ -184,7 +184,7 @@ class Elsewhere:
                 host, why, workers = fields
                 self._placement.lost(host)
                 logger.warning("host %r is lost, with %d workers: %s", host, len(workers), why)
-                yield from self._lost(workers, f"its machine, host {host!r}, is lost ({why})")
+                yield from self._lost(workers, why, host=host)
             case Tell.LEAVING:
                 self._placement.drains(fields[0])
                 logger.info("host %r wants to leave: %s", *fields)
@@ -211,10 +211,11 @@ class Elsewhere:
         *,
         never_ready: bool = False,
         code: int | None = None,
+        host: str = "",
     ) -> Iterator[Report]:
         lasts = {worker: last for worker in workers if (last := self._over(worker)) is not None}
         if lasts:
-            yield ZygoteLost(lasts, never_ready, code, why)
+            yield ZygoteLost(lasts, never_ready, code, why, host)
 
     def _over(self, worker: int) -> Last | None:
         """A worker's process is gone: what is known of it; None: that was said before."""

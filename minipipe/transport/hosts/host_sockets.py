@@ -21,7 +21,7 @@ import zmq
 
 from minipipe.errors import WireFormatError
 from minipipe.protocol.flow.link import DEFAULT, WINDOW_BYTES, Link, Patience
-from minipipe.protocol.flow.link_frames import Resume
+from minipipe.protocol.flow.link_frames import Farewell, Resume
 from minipipe.protocol.hosts import link_wire
 from minipipe.protocol.hosts.endpoints import Endpoint
 from minipipe.protocol.hosts.joining import (
@@ -219,6 +219,9 @@ class HostSockets:
             frame, attempt = link_wire.read(came.frames)
         except WireFormatError as error:
             logger.warning("what came by a new connection of %s is refused: %s", end.name, error)
+            return
+        if isinstance(frame, Farewell) and frame.why:  # its host was killed, and another process
+            end.arrived(came.frames, now_s)  # there says so
             return
         # (What is left of an old connection may be read after the beginning of a new one.)
         if isinstance(frame, Resume) and attempt > end.attempts:
