@@ -119,8 +119,9 @@ class WorkerMessages:
             handles[report.worker].is_asked_for = True
             yield life.ProcessStarted(report.worker)
         elif isinstance(report, Waits):
-            handles[report.worker].is_asked_for = False  # how long its start takes is no concern
-            yield life.Waits(report.worker)
+            if report.worker in handles:  # how long its start takes is no concern meanwhile
+                handles[report.worker].is_asked_for = report.is_over
+            yield life.Waits(report.worker, report.is_over)
         elif isinstance(report, Exited):
             handle = handles[report.worker]
             yield self._died(handle, report.status, report.last)

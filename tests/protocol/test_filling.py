@@ -124,6 +124,14 @@ def test_one_that_has_got_its_machine_is_waited_for() -> None:
     assert lifecycle.started
 
 
+def test_one_that_is_on_its_way_to_a_machine_is_waited_for() -> None:
+    lifecycle = Lifecycle([SOURCE, WORK, MORE[0], SINK])
+    tell(lifecycle, Began(), Waits(3), Waits(3, is_over=True), *ready(SOURCE, WORK, SINK))
+    assert not lifecycle.started
+    tell(lifecycle, *ready(MORE[0]))
+    assert lifecycle.started
+
+
 def test_those_who_wait_do_not_keep_others_from_being_asked_for() -> None:
     many = [replace(WORK, id=ident) for ident in range(2, 2 + 2 * AT_ONCE)]
     lifecycle = Lifecycle([*many, replace(SOURCE, id=100)])

@@ -86,9 +86,14 @@ class ProcessStarted:
 
 @frozen
 class Waits:
-    """A worker's process was asked for, and no machine has room for it now."""
+    """A worker's process was asked for, and no machine has room for it now.
+
+    Attributes:
+        is_over: one has, and it is being started there.
+    """
 
     worker: int
+    is_over: bool = False
 
 
 @frozen

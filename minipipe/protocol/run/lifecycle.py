@@ -239,8 +239,8 @@ class Lifecycle:
                 actions += self._starting.begin()
             case ProcessStarted(worker):
                 self._starting.started(worker)
-            case Waits(worker):
-                actions += self._starting.waits(worker)
+            case Waits(worker, is_over):
+                actions += self._starting.waits(worker, not is_over)
             case LaunchFailed(worker, cause):
                 actions += self._stopping.launch_failed(worker, cause, now_s)
             case Bound(worker, address, host):

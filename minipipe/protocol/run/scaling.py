@@ -42,7 +42,7 @@ class Scaling:
             if self._run.stopping or is_over:
                 del self._wanted[segment]  # it has come to its end
                 continue
-            if any(s.waits and s.is_retiring for s in self._run.of_segment(segment)):
+            if any(s.is_retiring and not s.announced for s in self._run.of_segment(segment)):
                 continue  # whose places are to be theirs who come instead
             if len(there) < wanted:
                 actions += [self._one_more(there[0]) for _ in range(wanted - len(there))]

@@ -65,9 +65,9 @@ class Starting:
             return self._run.now_s
         return None
 
-    def waits(self, worker: int) -> list[Action]:
-        """A worker has no machine yet: the run may begin without it."""
-        self._run.workers[worker].waits = True
+    def waits(self, worker: int, waits: bool) -> list[Action]:
+        """A worker has no machine yet, or has one now: the run may begin without it, or not."""
+        self._run.workers[worker].waits = waits
         return self._start_if_ready()
 
     def started(self, worker: int) -> None:

@@ -24,9 +24,14 @@ class Started:
 
 @frozen
 class Waits:
-    """No machine has room for a worker now: it starts when one has."""
+    """No machine has room for a worker now: it starts when one has.
+
+    Attributes:
+        is_over: one has, and it is being started there.
+    """
 
     worker: int
+    is_over: bool = False
     dead: tuple[int, ...] = ()
 
 

@@ -120,7 +120,9 @@ class Elsewhere:
             finally:
                 pending.close()
         waiting = self._pending.keys() & set(self._placement.waiting)
-        yield from map(Waits, sorted(waiting - self._waiting))
+        yield from (Waits(worker) for worker in sorted(waiting - self._waiting))
+        placed = (w for w in self._waiting - waiting if self._placement.host_of(w) is not None)
+        yield from (Waits(worker, is_over=True) for worker in sorted(placed))
         self._waiting = waiting
         line = self._placement.line(now_s)
         if line is not None:
