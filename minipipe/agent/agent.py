@@ -77,6 +77,8 @@ class Agent:
         self._way = self._relay.ways[LOCAL_HOST] = Way(end)
         self._zygotes = Zygotes(directory)
         self._hosted: dict[int, Hosted] = {}
+        # With what it has counted a report is compared there: how many of its items have failed.
+        self._relay.before_report = self._show_of
         self._shown_s = 0.0
         self._is_over = self._has_more = False
 
@@ -250,6 +252,11 @@ class Agent:
         for name in names_of(worker, hosted.spec.wiring.outlets):
             self._transport.remove(name)
         hosted.close()
+
+    def _show_of(self, worker: int) -> None:
+        hosted = self._hosted.get(worker)
+        if hosted is not None:
+            self._show(hosted)
 
     def _show(self, hosted: Hosted) -> None:
         message = hosted.vitals()

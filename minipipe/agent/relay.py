@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from minipipe.agent.way import Way
 from minipipe.agent.words import DATA
 from minipipe.errors import TransportError, WireFormatError
-from minipipe.protocol.delivery.membership import LOCAL_HOST
+from minipipe.protocol.delivery.membership import LOCAL_HOST, SUPERVISOR
+from minipipe.stream import wire
 from minipipe.stream.lifting import Lifting
 from minipipe.stream.lowering import Lowering
 from minipipe.stream.memory import TEND_S
@@ -36,6 +37,7 @@ class Relay:
     Attributes:
         ways: to other hosts, by their names.
         lifting: what is done with arrays that come; its memory is what links receive them into.
+        before_report: is called with the worker before what it says to the supervisor is sent on.
 
     Args:
         host: the name of this one.
@@ -56,6 +58,7 @@ class Relay:
         self.ways: dict[str, Way] = {}
         self.lifting, self._lowering = lifting or Lifting(), Lowering()
         self._tended_s = 0.0
+        self.before_report: Callable[[int], object] | None = None
         self._host, self._directory = host, directory
         self._transport = transport
         self._inbox = LocalInbox(directory)
@@ -91,8 +94,17 @@ class Relay:
             if host == self._host:
                 self._hand_over(workers, message[1:])
             else:
+                if SUPERVISOR in workers and self.before_report is not None:
+                    self._announce(message[1:])
                 self._send(host, bytes(message[0]), self._lowering.lower(message[1:]))
         return True
+
+    def _announce(self, report: Sequence[Buffer]) -> None:
+        assert self.before_report is not None
+        try:
+            self.before_report(wire.read(report, self._inbox).sender)
+        except WireFormatError:
+            pass  # who gets it says so
 
     def arrived(self, frames: Sequence[Buffer]) -> None:
         """A message of items has come by a link.

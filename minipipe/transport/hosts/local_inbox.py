@@ -8,6 +8,7 @@ from typing import Any
 import zmq
 
 from minipipe.transport.base import Buffer
+from minipipe.transport.trust import NATIVE
 
 NAME = "g"  # of its file in the run's directory
 
@@ -26,6 +27,8 @@ class LocalInbox:
 
     Attributes:
         socket: to wait for input.
+        bound_address: where it is.
+        trust: as of the workers here, whatever the run accepts: all of it is only sent on.
 
     Args:
         directory: of the run, on this machine; nobody else than its user can reach what is in it.
@@ -36,7 +39,8 @@ class LocalInbox:
         self.socket: Any = self._context.socket(zmq.PULL)
         self.socket.setsockopt(zmq.RCVHWM, 0)
         self.socket.setsockopt(zmq.LINGER, 0)
-        self.socket.bind(gateway_address(directory))
+        self.bound_address, self.trust = gateway_address(directory), NATIVE
+        self.socket.bind(self.bound_address)
 
     def receive(self) -> list[Buffer] | None:
         """The next message; None if there is none now."""
