@@ -50,6 +50,8 @@ class DeadLetterRecord:
         error: the type of what the functor raised, or of how the worker died.
         text: what that said.
         trace: the traceback.
+        left_out: why the item is not here; nothing: it is.
+        is_plain: it came from another host, where nothing may be unpickled: not here, either.
     """
 
     run: int
@@ -62,6 +64,8 @@ class DeadLetterRecord:
     error: str
     text: str
     trace: str
+    left_out: str = ""
+    is_plain: bool = False
     _open: Callable[[bool], Any] = field(default=lambda allow_pickle: None, repr=False)
 
     @property
@@ -76,7 +80,7 @@ class DeadLetterRecord:
             allow_pickle: whether pickles and classes by definition may be in it: these run code.
 
         Raises:
-            DeadLetterError: it would have to be unpickled.
+            DeadLetterError: it would have to be unpickled, or is not here.
         """
         return self._open(allow_pickle)
 
@@ -90,9 +94,16 @@ class Kept:
     definitions: list[tuple[bytes, bytes]]
 
 
-def keep(item: Any) -> Kept:
-    """The item as it is now."""
-    encoder = Encoder()
+def keep(item: Any, *, allow_pickle: bool = True) -> Kept:
+    """The item as it is now.
+
+    Args:
+        allow_pickle: whether what has no form of its own is pickled.
+
+    Raises:
+        ItemTypeError: it, or a part of it, has none, or cannot be pickled.
+    """
+    encoder = Encoder(allow_pickle=allow_pickle)
     token = item if type(item) in ATOMS else encoder.snapshot(item)[0]
     parcel = encoder.encode([token])
     frames = [bytes(frame) for frame in parcel.frames]

@@ -11,7 +11,7 @@ import msgpack
 
 from minipipe.codec import Decoder
 from minipipe.dead_letters.errors import DamagedError, DeadLetterError
-from minipipe.dead_letters.file import HEADER, MAGIC, RECORD, DeadLetterRecord, check_header
+from minipipe.dead_letters.file import HEADER, MAGIC, RECORD, DeadLetterRecord, Kept, check_header
 from minipipe.errors import WireFormatError
 
 _STEP = 1 << 20  # so much is looked through at a time for where the next record begins
@@ -153,25 +153,34 @@ def _letter(path: str, payload: bytes, count: int) -> DeadLetterRecord | None:
         sound = sound and all(type(frame) is bytes for frame in frames)
         pairs = [(token, blob) for token, blob in definitions]
         sound = sound and all(type(t) is bytes and type(b) is bytes for t, b in pairs)
+        left_out, is_plain = about.get("left_out", ""), about.get("is_plain", False)
+        sound = sound and type(left_out) is str and type(is_plain) is bool
     except (ValueError, KeyError, TypeError, msgpack.UnpackException):
         return None
     if not sound:
         return None
     known["path"] = tuple(known["path"])
-    return DeadLetterRecord(**known, _open=_opener(path, count, body, frames, pairs))
+    kept = Kept(body, frames, pairs)
+    opened = _opener(path, count, kept, left_out, is_plain)
+    return DeadLetterRecord(**known, left_out=left_out, is_plain=is_plain, _open=opened)
 
 
 def _opener(
-    path: str, count: int, body: bytes, frames: list[bytes], definitions: list[tuple[bytes, bytes]]
+    path: str, count: int, kept: Kept, left_out: str, is_plain: bool
 ) -> Callable[[bool], Any]:
     def open_letter(allow_pickle: bool) -> Any:
+        if left_out:
+            raise DeadLetterError(path, f"letter {count} is without its item: {left_out}")
+        allow_pickle = allow_pickle and not is_plain
         decoder = Decoder(allow_pickle=allow_pickle)
         try:
-            for token, blob in definitions:
+            for token, blob in kept.definitions:
                 decoder.define(token, blob)
-            items = decoder.decode(body, frames)
+            items = decoder.decode(kept.body, kept.frames)
         except WireFormatError as error:
             hint = "" if allow_pickle else " (allow_pickle=True accepts it, if you trust the file)"
+            if is_plain:
+                hint = " (it came from another host: of its classes, import the modules before)"
             raise DeadLetterError(path, f"letter {count}: {error}{hint}") from error
         if len(items) != 1:
             raise DeadLetterError(path, f"letter {count} holds {len(items)} items instead of one")

@@ -45,7 +45,9 @@ def _row(letter: DeadLetterRecord) -> tuple[str, ...]:
     try:
         value = describe(letter.item())
     except DeadLetterError:
-        value = "(pickled)"
+        value = (
+            "(not kept)" if letter.left_out else "(not read)" if letter.is_plain else "(pickled)"
+        )
     error = f"{letter.error}: {letter.text}" if letter.text else letter.error
     return when, letter.segment, letter.worker, item, _short(error), _short(value)
 

@@ -209,3 +209,16 @@ def used(memory: bytes | bytearray) -> tuple[int, bytes]:
 def unpacked(records: bytes) -> list[Record]:
     """The records that `used` gave."""
     return [*RECORD.iter_unpack(records)]
+
+
+def shifted(records: bytes, by_ns: int) -> bytes:
+    """The same, in a clock that is so much ahead of the one that they are in.
+
+    Raises:
+        ValueError: they are no records, or not of a time that there is.
+    """
+    try:
+        moved = [(r[BEGIN] + by_ns, r[END] + by_ns, *r[2:]) for r in unpacked(records)]
+        return b"".join(RECORD.pack(*record) for record in moved)
+    except struct.error as error:
+        raise ValueError(f"no spans: {error}") from error

@@ -90,6 +90,7 @@ class Handlers:
             records.Taken: departure.on_taken,
             records.Stop: self._on_stop,
             records.Exit: self._on_exit,
+            records.Kept: self._on_kept,
             records.Fence: self._on_fence,
             records.Abandon: self._on_abandon,
             records.Fenced: self._on_fenced,
@@ -278,3 +279,6 @@ class Handlers:
 
     def _on_exit(self, sender: int, exit: records.Exit) -> None:
         self._orders.exiting = True
+
+    def _on_kept(self, sender: int, kept: records.Kept) -> None:
+        self._orders.letters += 1

@@ -79,6 +79,10 @@ class Handover:
             self.announced = False
         self.times_served += 1
 
+    def served_here(self) -> None:
+        """The main thread has served the node amid an item: as if the service thread had come."""
+        self.announced = True
+
     # --------------------------------------------------------------- service thread
     @contextmanager
     def announce(self) -> Iterator[int]:

@@ -38,6 +38,7 @@ class Orders:
         stopped: the outcome of the run, once told to stop.
         on_stop: called when that is told, by whatever thread serves.
         crash_suspects: items that workers of this segment have died of, and how many.
+        letters: how many of this worker's letters and suspects the supervisor has written.
     """
 
     segment: int
@@ -53,6 +54,7 @@ class Orders:
     stopped: str | None = None
     on_stop: Callable[[], None] = _nothing
     crash_suspects: dict[Leaf, int] = field(default_factory=dict)
+    letters: int = 0
 
     def start(self, pass_: int) -> None:
         """All are connected, and work begins: from the first pass on time counts."""

@@ -2,7 +2,8 @@
 
 This is the one place where they stand (those to the supervisor are in `stream.reports`, those about
 tickets in `stream.ticket_records`, about passes in `stream.pass_records`, about workers that leave
-in `stream.departure_records`, about slots between hosts in `stream.freight_records`).
+in `stream.departure_records`, about slots between hosts in `stream.freight_records`, about what
+workers on other hosts write in `stream.letter_records`).
 Whoever says something makes one; `stream.wire` writes it, and reads it on the other side, where it
 is found by its class.
 A field may be added at the end; with a default, who has no use for it need not know of it.  All
@@ -21,6 +22,7 @@ from minipipe.protocol.run.told import CrashSuspect
 from minipipe.stream.departure_records import Bye, Gone, Last, Retire, Retiring, Taken
 from minipipe.stream.fields import Definitions, Keys, Runs, SlotRefs
 from minipipe.stream.freight_records import Freight, Landed
+from minipipe.stream.letter_records import Kept, Letter, Spans, Suspect
 from minipipe.stream.pass_records import Abandon, PassDone
 from minipipe.stream.registry import FORMS, OPS, name_of, record
 from minipipe.stream.reports import (
@@ -62,9 +64,11 @@ __all__ = [
     "Init",
     "Items",
     "Join",
+    "Kept",
     "Landed",
     "Last",
     "Leave",
+    "Letter",
     "Log",
     "Mark",
     "Offer",
@@ -77,8 +81,10 @@ __all__ = [
     "Retiring",
     "Returned",
     "Skipped",
+    "Spans",
     "Start",
     "Stop",
+    "Suspect",
     "Taken",
     "Unloadable",
     "Wired",

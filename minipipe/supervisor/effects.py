@@ -11,6 +11,7 @@ from minipipe.protocol.delivery.membership import SUPERVISOR
 from minipipe.protocol.run import lifecycle as life
 from minipipe.stream import names_of, records, wire
 from minipipe.stream.link import Link
+from minipipe.supervisor.letters_elsewhere import LettersElsewhere
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.suspect_files import SuspectFiles
 from minipipe.supervisor.watchdog import Watchdog
@@ -25,6 +26,7 @@ class Effects:
         events: what follows from them, for the lifecycle.
         launched: every worker's process was asked for.
         suspect_files: of the items that workers have died of.
+        letters: writes what workers elsewhere have kept of items.
         messages: makes events of what a new worker does; set before the first action.
         transport: where workers are bound; set before the first of them is.
 
@@ -42,6 +44,7 @@ class Effects:
         self._watchdog = watchdog
         self.launched = threading.Event()
         self.suspect_files = SuspectFiles(processes.graph)
+        self.letters = LettersElsewhere(run, processes, self.suspect_files, self._kept)
         self._links = {ident: self._link() for ident in processes.handles}
         self._unsent: set[int] = set()  # workers that wait for orders, as sending has failed
 
@@ -52,6 +55,11 @@ class Effects:
         """Opens the link to a worker that is bound: before, its process may be started again."""
         if worker in self._links:  # else it was replaced: nothing more is sent to it
             self._links[worker].open(self._processes.controls.outlet(worker))
+
+    def _kept(self, worker: int) -> None:
+        """A worker elsewhere hears that what it has kept of an item is written."""
+        if worker in self._links:  # else it was replaced
+            self._send(worker, records.Kept())
 
     def failed(self, error: BaseException, doing: str) -> None:
         """Something of our own has failed: that ends the run as other failures do."""

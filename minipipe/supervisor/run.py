@@ -100,9 +100,9 @@ class Run:
         undo.callback(self._close_handles)
         undo.callback(processes.end)
         watchdog = Watchdog(self._processes)
-        self._effects = Effects(self._id, self._processes, watchdog)
-        messages = WorkerMessages(self._id, graph, self._processes, self._effects.connect)
-        self._effects.messages = messages
+        self._effects = effects = Effects(self._id, self._processes, watchdog)
+        about = (self._id, graph, self._processes, effects.connect, effects.letters)
+        effects.messages = messages = WorkerMessages(*about)
         self._lifecycle = life.Lifecycle(
             [handle.member for handle in self._processes.handles.values()],
             grace_s=options.grace_s,

@@ -8,7 +8,7 @@ from minipipe.dead_letters.file import add_record
 from minipipe.graph import Graph
 from minipipe.protocol.delivery.paths import Leaf
 from minipipe.supervisor.rundir import RunDirectory
-from minipipe.worker.skipped_items import suspect_path
+from minipipe.worker.skipped_items import suspect_path, write_suspect
 
 
 class SuspectFiles:
@@ -21,6 +21,15 @@ class SuspectFiles:
     def __init__(self, graph: Graph) -> None:
         self.directory: RunDirectory | None = None
         self._graph = graph
+
+    def keep(self, item: Leaf, segment: int, worker: int, record: bytes) -> None:
+        """Writes what a worker elsewhere has of an item; workers here do so themselves.
+
+        Raises:
+            OSError: that could not be done.
+        """
+        assert self.directory is not None
+        write_suspect(suspect_path(self.directory.path, segment, item), record, worker)
 
     def set_aside(self, item: Leaf, segment: int) -> None:
         """Two workers have died of it: it is a dead letter."""

@@ -7,14 +7,23 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from minipipe.errors import WireFormatError
 from minipipe.graph import Graph, GraphSegment
-from minipipe.observe.span_buffer import SpanBuffer, room_of, size_bytes, unpacked, used
+from minipipe.observe.span_buffer import (
+    SpanBuffer,
+    room_of,
+    shifted,
+    size_bytes,
+    unpacked,
+    used,
+)
 from minipipe.observe.timeline import Span, Timeline, Track, resolved
 from minipipe.observe.trace_wish import write_trace
 from minipipe.protocol.frozen import frozen
 from minipipe.protocol.run import lifecycle as life
 from minipipe.protocol.run.vital_signs import Activity, EndStage, VitalSigns
 from minipipe.stream import Node
+from minipipe.stream.records import Spans
 from minipipe.supervisor.worker_handle import WorkerHandle
 from minipipe.worker.trace import trace_file
 
@@ -74,6 +83,7 @@ class Tracing:
         self._caller: bytearray | None = None
         self._past: dict[int, _Kept] = {}  # those that have ended, in turn
         self._past_bytes = self._forgotten = 0
+        self._sent: dict[tuple[int, int], tuple[int, bytes]] = {}  # as `used`, by worker, thread
         self._lock = threading.Lock()
 
     def begin(self, directory: str, handles: Callable[[], Iterable[WorkerHandle]]) -> None:
@@ -95,6 +105,25 @@ class Tracing:
             for handle in self._handles():
                 if handle.ident == event.worker:
                     self._keep(handle)
+
+    def take(self, handle: WorkerHandle, said: Spans) -> None:
+        """What a worker on another host has written down comes at its end, in its own clock.
+
+        (That of this machine is taken to be so far ahead of it as it is now: the way of the message
+        counts as such, which is some milliseconds.)
+
+        Raises:
+            WireFormatError: it is none, or more than was allowed.
+        """
+        by_ns = time.monotonic_ns() - said.now_ns
+        fits = len(said.packed) <= size_bytes(self.room)
+        if not fits or not 0 <= said.thread <= _threads(handle.segment):
+            raise WireFormatError("it has more spans, or threads, than there are")
+        try:
+            moved = said.created_ns + by_ns, shifted(said.packed, by_ns)
+        except ValueError as error:
+            raise WireFormatError(str(error)) from error
+        self._sent[handle.ident, said.thread] = moved
 
     def action(self, action: life.Action, now_s: float) -> None:
         pass  # what has happened counts
@@ -141,18 +170,23 @@ class Tracing:
                 self._forgotten += 1
         if self._directory:
             for thread in range(_threads(handle.segment) + 1):
+                self._sent.pop((handle.ident, thread), None)
                 Path(trace_file(self._directory, handle.ident, thread)).unlink(missing_ok=True)
 
     def _of(self, handle: WorkerHandle, now_ns: int, gone_ns: int | None) -> _Kept:
-        born_ns, records = used(self._memory(handle))
+        born_ns, records = self._used(handle)
         died = gone_ns is not None and handle.vitals.end() is EndStage.AT_WORK
         died = died and not (handle.is_done or handle.member.is_caller)
         end = "died" if died else "running" if gone_ns is None else "gone"
         last = _last(handle.vitals.signs(), now_ns)
         about = (handle.ident, handle.segment.name, handle.name, handle.pid)
         threads = range(1, _threads(handle.segment) + 1)
-        of_threads = tuple(used(self._memory(handle, thread))[1] for thread in threads)
+        of_threads = tuple(self._used(handle, thread)[1] for thread in threads)
         return _Kept(*about, born_ns, gone_ns, end, records, last, of_threads)
+
+    def _used(self, handle: WorkerHandle, thread: int = 0) -> tuple[int, bytes]:
+        sent = self._sent.get((handle.ident, thread))
+        return used(self._memory(handle, thread)) if sent is None else sent
 
     def _memory(self, handle: WorkerHandle, thread: int = 0) -> bytes:
         """What it has written down, as it is; nothing, if it never came so far."""

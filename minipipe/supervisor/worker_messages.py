@@ -24,8 +24,10 @@ from minipipe.supervisor.hosts.base import (
     ZygoteLost,
 )
 from minipipe.supervisor.item_names import item_of
+from minipipe.supervisor.letters_elsewhere import LettersElsewhere
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.worker_handle import WorkerHandle
+from minipipe.transport import Trust
 from minipipe.worker import failure_forms, returned
 from minipipe.worker.failure import LAST_WORDS, Failure
 
@@ -42,6 +44,7 @@ class WorkerMessages:
         graph: what runs.
         processes: of all workers.
         connect: opens the link to a worker that is bound now.
+        letters: writes what workers elsewhere have kept of items.
     """
 
     def __init__(
@@ -50,11 +53,13 @@ class WorkerMessages:
         graph: Graph,
         processes: WorkerProcesses,
         connect: Callable[[int], None],
+        letters: LettersElsewhere,
     ) -> None:
         self._run = run
         self._processes = processes
         self._deaths = Deaths(processes)
         self._connect = connect
+        self._letters = letters
         self._logged_once: set[str] = set()
         self._failures = Failures(graph, processes.items_in, self._where)
 
@@ -69,11 +74,13 @@ class WorkerMessages:
             return
         for record in message.records():
             try:
-                yield from self._of_record(handle, record)
+                yield from self._of_record(handle, record, message.inbox.trust)
             except WireFormatError as error:
                 raise message.refused(records.name_of(record), error.what) from error
 
-    def _of_record(self, handle: WorkerHandle, record: NamedTuple) -> Iterator[life.Event]:
+    def _of_record(
+        self, handle: WorkerHandle, record: NamedTuple, trust: Trust
+    ) -> Iterator[life.Event]:
         match record:
             case records.Bound(address):
                 self._connect(handle.ident)
@@ -89,9 +96,14 @@ class WorkerMessages:
             case records.PassDone(pass_):
                 yield life.PassDone(handle.ident, pass_)
             case records.Skipped():
-                too_many = self._failures.skipped(handle, record)
-                if too_many is not None:
-                    yield life.StopAsked(outcome=life.Outcome.FAILED, cause=too_many)
+                yield from _end_with(self._failures.skipped(handle, record))
+            case records.Letter():
+                yield from _end_with(self._letters.letter(handle, record, trust))
+            case records.Suspect():
+                yield from _end_with(self._letters.suspect(handle, record, trust))
+            case records.Spans():
+                if self._processes.tracing is not None:
+                    self._processes.tracing.take(handle, record)
             case records.Failed(report):
                 yield self._failed(handle, failure_forms.read(report))
             case records.Log():
@@ -193,6 +205,11 @@ class WorkerMessages:
         if item:
             where += f" at {item}{value}"
         return where
+
+
+def _end_with(error: Exception | None) -> Iterator[life.Event]:
+    if error is not None:
+        yield life.StopAsked(outcome=life.Outcome.FAILED, cause=error)
 
 
 def _refused(handle: WorkerHandle, report: Refused) -> StartError:

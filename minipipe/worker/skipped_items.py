@@ -1,4 +1,4 @@
-"""What a worker writes of items that it has skipped."""
+"""What a worker writes of items that it has skipped, or has the supervisor write."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from typing import Any
 from minipipe.dead_letters.file import DeadLetterRecord, encode_record, keep, write
 from minipipe.operators.work_item import WorkItem
 from minipipe.protocol.delivery.paths import Leaf, outputs
-from minipipe.stream import Node
+from minipipe.stream import Node, records
 from minipipe.stream.arrived import Arrived
+from minipipe.worker import letters_elsewhere
 from minipipe.worker.failure import Failure
+from minipipe.worker.letters_elsewhere import Content
+
+POISON = ("PoisonError", "workers have died of it")  # what stands in the letter of such an item
 
 
 class DeadLetterWriter:
@@ -25,6 +29,7 @@ class DeadLetterWriter:
         worker: the worker's name.
         names: of the workers that number items.
         directory: of the run.
+        is_here: that, and the file, are on this machine.
     """
 
     def __init__(
@@ -35,6 +40,8 @@ class DeadLetterWriter:
         worker: str,
         names: Mapping[int, str],
         directory: str,
+        *,
+        is_here: bool = True,
     ) -> None:
         self._node = node
         self._path = path
@@ -42,6 +49,8 @@ class DeadLetterWriter:
         self._worker = worker
         self._names = names
         self._directory = directory
+        self._is_here = is_here
+        self._sent = 0  # letters, and suspects, that the supervisor is to write
 
     @property
     def wanted(self) -> bool:
@@ -54,12 +63,15 @@ class DeadLetterWriter:
         item: Any,
         parcel: Arrived | None,
         parts: Sequence[WorkItem[Arrived]] = (),
+        *,
+        ends_run: bool = False,
     ) -> None:
         """Writes an item, with what the functor has raised.
 
         Args:
             parcel: what the item came in: there it is still as it was.
             parts: what it was joined of, each of them likewise.
+            ends_run: the run ends with it.
 
         Raises:
             OSError: that could not be done.
@@ -70,6 +82,11 @@ class DeadLetterWriter:
             item = tuple(original(part.parcel, part.number) for part in parts)
         elif parcel is not None:
             item = original(parcel, failure.number)
+        if not self._is_here:
+            leaf = (failure.origin, failure.number, failure.path)
+            content = self._content(failure.type_name, failure.text, failure.trace, item)
+            self._have_written(records.Letter(*leaf, ends_run, content))
+            return
         letter = self._letter(
             number=failure.number,
             origin=failure.origin,
@@ -87,22 +104,38 @@ class DeadLetterWriter:
         """
         if not self.wanted:
             return
-        path = outputs(parcel.path)
+        path, (error, text) = outputs(parcel.path), POISON
+        item = self._node.parcel_decoder.original(parcel, number)
+        if not self._is_here:
+            content = self._content(error, text, "", item)
+            self._have_written(records.Suspect(parcel.origin, number, path, content))
+            return
         letter = self._letter(
-            number=number,
-            origin=parcel.origin,
-            path=path,
-            error="PoisonError",
-            text="workers have died of it",
+            number=number, origin=parcel.origin, path=path, error=error, text=text
         )
-        segment = self._node.wiring.segment
-        place = suspect_path(self._directory, segment, (parcel.origin, number, path))
-        new = f"{place}.{self._node.ident}"  # a second one may have got the item meanwhile
-        with open(new, "wb") as file:
-            file.write(
-                encode_record(letter, keep(self._node.parcel_decoder.original(parcel, number)))
-            )
-        os.replace(new, place)
+        place = suspect_path(
+            self._directory, self._node.wiring.segment, (parcel.origin, number, path)
+        )
+        write_suspect(place, encode_record(letter, keep(item)), self._node.ident)
+
+    def _content(self, error: str, text: str, trace: str, item: Any) -> bytes:
+        left_out, kept = letters_elsewhere.kept_for(item, self._node.inbox.trust)
+        return letters_elsewhere.write(Content(error, text, trace, left_out, kept))
+
+    def _have_written(self, record: records.Letter | records.Suspect) -> None:
+        """Waits until the supervisor has written it: what follows must not come before that.
+
+        (This process may die at once, with what its socket has not sent yet; and who sent the item
+        would have heard that it is done.)
+        """
+        node = self._node
+        self._sent += 1
+        node.report(record)
+        orders = node.orders
+        node.block(
+            lambda: orders.letters >= self._sent or orders.stopped is not None, to_the_end=True
+        )
+        node.handover.served_here()
 
     def _letter(
         self,
@@ -126,6 +159,14 @@ class DeadLetterWriter:
             text=text,
             trace=trace,
         )
+
+
+def write_suspect(place: str, record: bytes, worker: int) -> None:
+    """Keeps a suspect item in its place; a second worker may have got the item meanwhile."""
+    new = f"{place}.{worker}"
+    with open(new, "wb") as file:
+        file.write(record)
+    os.replace(new, place)
 
 
 def suspect_path(directory: str, segment: int, item: Leaf) -> str:

@@ -153,7 +153,7 @@ class Skipping:
     ) -> None:
         """Writes the item that ends the run, which is told also if that fails."""
         try:
-            self._write_letter(failure, item, parcel, parts)
+            self._write_letter(failure, item, parcel, parts, ends_run=True)
         except Broken as unwritten:
             which = f"item {in_words(failure.number or 0)}"
             said = f"{self._where}: no dead letter of {which}: {unwritten.failure.text}"
@@ -165,9 +165,11 @@ class Skipping:
         item: Any,
         parcel: Arrived | None,
         parts: Sequence[WorkItem[Arrived]],
+        *,
+        ends_run: bool = False,
     ) -> None:
         try:
-            self.dead_letters.write(failure, item, parcel, parts)
+            self.dead_letters.write(failure, item, parcel, parts, ends_run=ends_run)
         except Exception as error:  # a full disk; or pickling, which runs the user's code
             doing = f"writing the dead letter of an item that failed ({failure.type_name})"
             about = {"origin": failure.origin, "number": failure.number, "path": failure.path}

@@ -5,6 +5,7 @@ The kernel keeps what was written there, however the worker ends.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import mmap
 import os
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from minipipe.process.describe import in_a_line
+from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.stream import Node, records
 
 if TYPE_CHECKING:
@@ -39,6 +41,26 @@ def thread_traces(spec: WorkerSpec, node: Node, count: int) -> Sequence[SpanBuff
             return ()
         made.append(buffer)
     return made
+
+
+def send_spans(spec: WorkerSpec, node: Node) -> None:
+    """At its end a worker on another host sends what it has written down, as its files are there.
+
+    (Of one that is killed there is nothing but what it was at.)
+    """
+    if spec.trace is None or spec.host == LOCAL_HOST:
+        return
+    from minipipe.observe.span_buffer import used
+
+    for thread in itertools.count():
+        path = trace_file(spec.directory, spec.ident, thread)
+        try:
+            with open(path, "rb") as file:
+                created_ns, packed = used(file.read())
+            os.unlink(path)
+        except OSError:  # there are no more
+            return
+        node.report(records.Spans(thread, created_ns, packed, time.monotonic_ns()))
 
 
 def _buffer(spec: WorkerSpec, node: Node, thread: int = 0) -> SpanBuffer | None:

@@ -43,7 +43,7 @@ from minipipe.worker.source import SourceLoop
 from minipipe.worker.spec import Task, WorkerSpec
 from minipipe.worker.threaded import ThreadedLoop
 from minipipe.worker.threaded_bundles import bundle_loop
-from minipipe.worker.trace import begin_trace
+from minipipe.worker.trace import begin_trace, send_spans
 
 # A stop that comes between local_init and the call of it is tried again after so long, so often.
 AGAIN_S, TRIES = 0.02, 50
@@ -210,7 +210,13 @@ class WorkerMain:
         skipping, spec = self.runner.skipping, self.spec
         skipping.tolerance = Tolerance(task.ignored, task.tolerates, task.dead_letter is not None)
         skipping.dead_letters = DeadLetterWriter(
-            self.node, task.dead_letter, spec.segment, spec.name, spec.names, spec.directory
+            self.node,
+            task.dead_letter,
+            spec.segment,
+            spec.name,
+            spec.names,
+            spec.directory,
+            is_here=spec.host == LOCAL_HOST,
         )
         return task
 
@@ -277,12 +283,14 @@ class WorkerMain:
         if opened is not None:
             self._log("Local termination")
         self.node.publish()
+        send_spans(self.spec, self.node)
         self.node.report(records.Done(report))
 
     def _fail(self, failure: Failure, opened: Opened | None = None) -> None:
         if opened is not None:
             opened.release()
         report = failure_forms.write(failure, self.node.inbox.trust)
+        send_spans(self.spec, self.node)
         self.node.report(records.Failed(report))
 
 

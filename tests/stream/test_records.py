@@ -69,6 +69,10 @@ ONE_OF_EACH: list[NamedTuple] = [
     records.Resent(0, 1, 2, ((1, 2, (0,)),)),
     records.Skipped(1, "text", 2, ((3, (0, 1), (4, 5)),), b"pickle"),
     records.Unloadable(b"pickle"),
+    records.Kept(),
+    records.Letter(1, 2, (0, 1), True, b"content"),
+    records.Suspect(1, 2, (0, 1), b"content"),
+    records.Spans(1, 2, b"packed", 3),
 ]
 WRONG: list[Any] = [None, True, 1.5, "text", b"bytes", 7, (), (("a",),), {"a": 1}]
 

@@ -1,0 +1,84 @@
+"""Dead letters, crash suspects and the trace of workers on another host are files of this one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import minipipe as mp
+from minipipe.dead_letters.reading import letters_in
+from tests.conftest import DEADLOCK_S
+
+
+@contextmanager
+def run_with_an_agent(pline: mp.PipeLine, place: Path, **options: Any) -> Iterator[None]:
+    """Runs it with another host, which is called 'far', and is this machine once more."""
+    token = place / "token"
+    pline.run(bind="tcp://127.0.0.1:0", token_file=token, **options)
+    command = [sys.executable, "-m", "minipipe", "agent", "--join", f"@{token}"]
+    command += ["--name", "far", "--slots", "4"]
+    agent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        try:
+            pline.stop()
+            agent.wait(DEADLOCK_S)
+        finally:
+            agent.kill()
+            agent.wait()
+
+
+class Collects:
+    def __init__(self) -> None:
+        self.got: list[int] = []
+
+    def __call__(self, x: int) -> None:
+        self.got.append(x)
+
+    def local_term(self) -> list[int]:
+        return sorted(self.got)
+
+
+def picky(x: int) -> int:
+    if x in (4, 11):
+        raise ValueError(f"no {x}")
+    if x == 15:
+        os._exit(3)
+    return x
+
+
+def test_what_is_skipped_there_stands_in_the_file_here(tmp_path: Path) -> None:
+    letters, trace = str(tmp_path / "letters"), tmp_path / "trace.json"
+    options: dict[str, Any] = {"max_failures": 2, "poison": "skip", "max_restarts": 9}
+    work = mp.Transform(picky, "work", n_processes=2, on="far", dead_letter=letters, **options)
+    pline = mp.PipeLine([mp.Source(range(30)), work, mp.Sink(Collects(), "keep")])
+    with run_with_an_agent(pline, tmp_path, trace=str(trace)):
+        result = pline.close(DEADLOCK_S)["keep"]
+    assert result == [x for x in range(30) if x not in (4, 11, 15)]
+    found = {letter.number: letter for letter in letters_in(letters)}
+    assert {number: letter.item() for number, letter in found.items()} == {4: 4, 11: 11, 15: 15}
+    assert (found[4].error, found[4].text, found[4].segment) == ("ValueError", "no 4", "work")
+    assert "picky" in found[4].trace
+    assert found[15].error == "PoisonError"
+    events = json.loads(trace.read_text())["traceEvents"]
+    assert len({event["pid"] for event in events if event["ph"] == "X"}) == 3
+
+
+def test_the_item_that_ends_the_run_is_written_before_the_run_ends(tmp_path: Path) -> None:
+    letters = str(tmp_path / "letters")
+    work = mp.Transform(picky, "work", on="far", dead_letter=letters)
+    pline = mp.PipeLine([mp.Source([1, 11]), work, mp.Sink(print)])
+    with run_with_an_agent(pline, tmp_path):
+        with pytest.raises(ValueError, match="no 11"):
+            pline.close(DEADLOCK_S)
+        (letter,) = letters_in(letters)
+    assert (letter.number, letter.item()) == (1, 11)
