@@ -6,11 +6,14 @@ import logging
 from collections.abc import Sequence
 
 import pytest
+import zmq
 
 from minipipe.protocol.flow.link import Link
 from minipipe.protocol.flow.link_frames import Acknowledge, Message, Resume
 from minipipe.protocol.hosts import link_wire
 from minipipe.protocol.hosts.pieces import HEAD_BYTES, Buffer
+from minipipe.transport.curve import CurveKeys
+from minipipe.transport.hosts.host_sockets import HostSockets
 from minipipe.transport.hosts.link_end import LinkEnd
 
 
@@ -55,6 +58,28 @@ def test_a_message_that_fills_the_window_is_released_by_its_only_acknowledgement
     assert isinstance(wire.sent[-1], Message)
     end.arrived(link_wire.write(Acknowledge(1), 1), 0.0)
     assert end.released == number and end.has_room
+
+
+def test_what_was_given_to_a_link_is_on_its_way_before_anything_is_waited_for(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = CurveKeys.new()
+    ours = HostSockets("here", keys)
+    end = ours.connect("there", [], keys.public)
+    end.opened(wire, 0.0)
+    end.arrived(link_wire.write(Resume(2, 0, 0), 1), 0.0)
+    end.send([b"0123456789"])
+    sent_before: list[object] = []
+
+    class Poller(zmq.Poller):
+        def poll(self, timeout: float | None = None) -> list[tuple[object, int]]:
+            sent_before.extend(wire.sent)
+            return []
+
+    monkeypatch.setattr(zmq, "Poller", Poller)
+    ours.serve(60.0)
+    ours.close()
+    assert isinstance(sent_before[-1], Message)
 
 
 def test_a_connection_that_is_found_gone_is_logged(

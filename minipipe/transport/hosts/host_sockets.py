@@ -154,6 +154,9 @@ class HostSockets:
         Returns:
             Those of them that are ready.
         """
+        now_s = boot_time_s()
+        for end in self._ends:  # what was given to them since, before anything is waited for
+            self._has_more |= end.serve(now_s)
         poller = zmq.Poller()
         watched = [] if self._accepting is None else [self._accepting.socket]
         watched += [socket for dialed in self._dialed for socket in dialed.sockets]
