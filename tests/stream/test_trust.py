@@ -219,7 +219,10 @@ class Supervisor:
         self.connected: list[int] = []
         handles = handles_of(self.line.graph, lambda member: FakeVitals())
         processes: Any = SimpleNamespace(handles=handles, items_in=lambda segment: 1)
-        self.messages = WorkerMessages(RUN, self.line.graph, processes, self.connected.append)
+        no_letters: Any = None
+        self.messages = WorkerMessages(
+            RUN, self.line.graph, processes, self.connected.append, no_letters
+        )
         self.transport = open_transport(base, trust=trust)
         self.inbox = self.transport.bind("s")
         self.outlet = self.transport.connect(self.inbox.address)
@@ -308,7 +311,11 @@ def test_nothing_is_unpickled_that_other_hosts_may_have_sent(
 
 
 @pytest.mark.parametrize("name", ["FAILED", "UNLOADABLE", "SKIPPED"])
-@pytest.mark.parametrize("report", [b"\x01", b"\x01junk", native_form.write(("no", "failure"))])
+@pytest.mark.parametrize(
+    "report",
+    [b"\x01", b"\x01junk", native_form.write(("no", "failure"))],
+    ids=("cut off", "junk", "another value"),
+)
 def test_what_is_no_failure_is_refused_by_its_record(
     name: str, report: bytes, hosted: Supervisor
 ) -> None:
