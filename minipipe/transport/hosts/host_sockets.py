@@ -154,9 +154,8 @@ class HostSockets:
         Returns:
             Those of them that are ready.
         """
-        now_s = boot_time_s()
-        for end in self._ends:  # what was given to them since, before anything is waited for
-            self._has_more |= end.serve(now_s)
+        # First what was given to them since: else it would wait for what comes next.
+        self._has_more |= any([end.serve(boot_time_s()) for end in self._ends])
         poller = zmq.Poller()
         watched = [] if self._accepting is None else [self._accepting.socket]
         watched += [socket for dialed in self._dialed for socket in dialed.sockets]
@@ -169,8 +168,7 @@ class HostSockets:
         self._has_more = self._accept(now_s)
         for dialed in self._dialed:
             self._has_more |= dialed.receive(now_s)
-        for end in self._ends:
-            self._has_more |= end.serve(now_s)
+        self._has_more |= any([end.serve(now_s) for end in self._ends])
         for dialed in self._dialed:
             dialed.dial(self._context, self._patience, now_s)
         self._dialed = [dialed for dialed in self._dialed if not dialed.is_over]
