@@ -208,6 +208,7 @@ class Agent:
         hosted: Hosted | None = None
         try:
             package: Package = pickle.loads(payload)
+            self._way.end.wait_longer(package.lost_after_s)
             spec = here(package.spec, self.name, self._directory)
             hosted = Hosted(spec)
             self._zygotes.start(replace(package, spec=spec), hosted.descriptors)

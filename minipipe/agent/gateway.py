@@ -21,7 +21,7 @@ from minipipe.agent.words import Word, say
 from minipipe.agent.writing import Writing
 from minipipe.errors import MiniPipeError
 from minipipe.protocol.delivery.membership import LOCAL_HOST
-from minipipe.protocol.flow.link import Patience
+from minipipe.protocol.flow.patience import Patience
 from minipipe.supervisor.hosts.gateway_words import (
     DESCRIPTORS,
     Ask,

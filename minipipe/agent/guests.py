@@ -14,7 +14,7 @@ from minipipe.agent.way import Way
 from minipipe.agent.welcoming import decide
 from minipipe.agent.words import DATA, Word, said, say
 from minipipe.errors import WireFormatError
-from minipipe.protocol.flow.link_actions import Ended, Lost, OtherEnded
+from minipipe.protocol.flow.link_actions import Ended, GoOn, Hold, Lost, OtherEnded
 from minipipe.protocol.hosts.joining import Answer, JoinRequest, Refused
 from minipipe.supervisor.hosts.gateway_words import About, Package, Tell
 from minipipe.transport import Buffer
@@ -34,15 +34,19 @@ class Guest:
 
     Attributes:
         workers: that it was asked to start, and whose end it has not told.
+        lost_after_s: how long it may be silent.
     """
 
-    def __init__(self, name: str, key: str, way: Way) -> None:
+    def __init__(self, name: str, key: str, way: Way, lost_after_s: float) -> None:
         self.name, self.key, self.way = name, key, way
+        self.lost_after_s = lost_after_s
         self.workers: set[int] = set()
 
     def start(self, worker: int, package: Package) -> None:
         """Has it start a worker."""
         self.workers.add(worker)
+        self.way.end.wait_longer(package.lost_after_s)
+        self.lost_after_s = max(self.lost_after_s, package.lost_after_s)
         payload = pickle.dumps(package, protocol=5)
         self.way.say(say(Word.START, worker, frames=[payload]))
 
@@ -94,7 +98,7 @@ class Guests:
         if offer is not None:
             key = z85_key(request.key)
             end = self._sockets.admit(key, offer.name, self._allocate)
-            guest = Guest(offer.name, key, Way(end))
+            guest = Guest(offer.name, key, Way(end), self._about.lost_after_s)
             self._guests[offer.name], self._ways[offer.name] = guest, guest.way
             self._tell(Tell.JOINED, offer.name, offer)
         return decision.answer
@@ -150,6 +154,10 @@ class Guests:
             if isinstance(event, Lost):
                 self._lose(guest, event.why, proxies)
                 return False
+            if isinstance(event, Hold):
+                self._silent(guest)
+            elif isinstance(event, GoOn):
+                self._tell(Tell.NOTE, logging.INFO, f"host {guest.name!r} is there again")
             if isinstance(event, Ended) or (isinstance(event, OtherEnded) and not self._is_ending):
                 self._lose(guest, _LEFT, proxies)
                 return False
@@ -167,6 +175,17 @@ class Guests:
         if not guest.way.end.is_over:
             guest.way.end.end()  # a link ends well when both ends have said so, and heard it
         self._leaving[guest.key] = (guest.way.end, time.monotonic() + LEAVES_S)
+
+    def _silent(self, guest: Guest) -> None:
+        why = ""
+        if guest.lost_after_s > self._about.lost_after_s:
+            why = ", as long as that because workers on it keep state (state_lost_after_s of run)"
+        self._tell(
+            Tell.NOTE,
+            logging.WARNING,
+            f"host {guest.name!r} says nothing: its workers begin nothing new, and it is given up "
+            f"after {guest.lost_after_s:g} s of silence{why}",
+        )
 
     def _see_off(self) -> None:
         """Those whose link has come to its end are let in no more."""

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from minipipe.agent.agent import Agent, at_signals
 from minipipe.agent.guard import Guard
 from minipipe.agent.welcoming import Told, read_told
-from minipipe.protocol.flow.link import Patience
+from minipipe.protocol.flow.patience import Patience
 from minipipe.protocol.hosts.names import LOCAL
 from minipipe.protocol.hosts.offer import Offer, write_offer
 from minipipe.protocol.hosts.token import Token

@@ -30,6 +30,12 @@ def let_others_join(
 
     gateway, token = open_gateway(hosting, directory, supervisor)
     placement = placement_of(processes.graph, hosting)
-    processes.hosts.let_others_join(gateway, placement, processes.placed)
+
+    def lost_after_s(worker: int) -> float:
+        is_stateless = processes.handles[worker].segment.stateless
+        return hosting.lost_after_s if is_stateless else hosting.state_lost_after_s
+
+    hosts = processes.hosts
+    hosts.let_others_join(gateway, placement, placed=processes.placed, lost_after_s=lost_after_s)
     announce(token)
     return gateway_address(directory), token.text

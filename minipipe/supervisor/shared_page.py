@@ -133,7 +133,7 @@ class SharedPage:
     def usage(self) -> Usage:
         with self._lock:
             # The caller's process does other things, too.
-            if self._last is None and self.fd >= 0 and self.pid:
+            if self._last is None and self.fd >= 0 and (self.pid or self.page.far):
                 self._usage = self._used_now()
             return self._usage
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from minipipe.protocol.flow.link import Patience
 from minipipe.protocol.flow.link_actions import Ended, Lost
+from minipipe.protocol.flow.patience import Patience
 from minipipe.protocol.hosts.endpoints import Endpoint
 from minipipe.protocol.hosts.joining import Answer, JoinRequest, Refused, Welcome
 from minipipe.protocol.hosts.token import Token, parse_token

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from minipipe.protocol.flow.link import Link, Patience
+from minipipe.protocol.flow.link import Link
 from minipipe.protocol.flow.link_actions import (
     Action,
     Connect,
@@ -20,6 +20,7 @@ from minipipe.protocol.flow.link_actions import (
     Release,
 )
 from minipipe.protocol.flow.link_frames import Frame, Message
+from minipipe.protocol.flow.patience import Patience
 
 SIDES = (0, 1)  # the one that connects, and the one that accepts
 

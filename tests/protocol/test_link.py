@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minipipe.protocol.flow import link_ways
-from minipipe.protocol.flow.link import Link, Patience
+from minipipe.protocol.flow.link import Link
 from minipipe.protocol.flow.link_actions import (
     Connect,
     Disconnect,
@@ -24,6 +24,7 @@ from minipipe.protocol.flow.link_actions import (
 )
 from minipipe.protocol.flow.link_frames import Acknowledge, Beat, Farewell, Message, Resume
 from minipipe.protocol.flow.link_ways import Received, Sent
+from minipipe.protocol.flow.patience import Patience
 from tests.protocol.link_world import SIDES, World, moves
 
 MOST_QUEUED = 3
@@ -359,3 +360,15 @@ def test_what_was_never_sent_cannot_have_arrived(frame: Acknowledge | Resume) ->
         link.opened(0.0)
     (action,) = link.arrived(frame, 0.0)
     assert isinstance(action, Lost)
+
+
+def test_another_host_is_waited_for_longer_if_something_would_be_lost_with_it() -> None:
+    link = Link(1, connects=False, now_s=0.0)
+    link.wait_longer(100.0)
+    link.wait_longer(50.0)  # of two workers the one that is waited for longest counts
+    said: list[Action] = []
+    for now_s in range(1, 100):
+        said += link.passed(float(now_s))
+    assert said == [Hold()]
+    (lost,) = link.passed(100.0)
+    assert isinstance(lost, Lost)

@@ -32,41 +32,9 @@ from minipipe.protocol.flow.link_actions import (
 )
 from minipipe.protocol.flow.link_frames import Acknowledge, Beat, Farewell, Frame, Message, Resume
 from minipipe.protocol.flow.link_ways import Received, Sent
-from minipipe.protocol.frozen import frozen
+from minipipe.protocol.flow.patience import DEFAULT, Patience
 
 WINDOW_BYTES = 64 << 20
-
-
-@frozen
-class Patience:
-    """How long an end waits for what.
-
-    Attributes:
-        lost_after_s: without a sign of life the other end is lost.
-        retry_s: from a failed connection to the next attempt; doubled up to `longest_retry_s`.
-    """
-
-    lost_after_s: float = 15.0
-    retry_s: float = 0.1
-    longest_retry_s: float = 2.0
-
-    @property
-    def beat_s(self) -> float:
-        """Who has said nothing for so long says that it is there."""
-        return self.lost_after_s / 15
-
-    @property
-    def silent_s(self) -> float:
-        """A connection without a sign of life is replaced: a cable that was pulled says nothing."""
-        return self.lost_after_s / 5
-
-    @property
-    def hold_s(self) -> float:
-        """From here on nobody begins anything."""
-        return self.lost_after_s * 2 / 3
-
-
-DEFAULT = Patience()
 
 
 class Link:
@@ -91,7 +59,7 @@ class Link:
         self._incarnation = incarnation
         self._other = 0
         self._connects = connects
-        self._patience = patience
+        self._patience, self._lost_after_s = patience, patience.lost_after_s
         self._window_bytes = window_bytes
         self._sent, self._received = Sent(), Received(window_bytes)
         # --- the connection
@@ -112,6 +80,10 @@ class Link:
         self._other_heard = False  # the other end has heard that of this one
         self._said_heard = False  # the other end was told, perhaps in vain, that its own was heard
         self._says_end: Farewell | None = None  # what was said of it on this connection
+
+    def wait_longer(self, lost_after_s: float) -> None:
+        """From now on the other end is waited for so long: something would be lost with it."""
+        self._lost_after_s = max(self._lost_after_s, lost_after_s)
 
     # ------------------------------------------------------------------ sending
     @property
@@ -252,7 +224,7 @@ class Link:
         if self.is_over:
             return float("inf")
         patience = self._patience
-        ends_s = max(self._judges_s, self._heard_s + patience.lost_after_s)
+        ends_s = max(self._judges_s, self._heard_s + self._lost_after_s)
         times = [self._passed_s + patience.silent_s / 2]  # or it would seem to have been asleep
         times.append(ends_s if self._holding else self._heard_s + patience.hold_s)
         if self._said_heard and self._other_heard:
@@ -285,7 +257,7 @@ class Link:
             # the meantime lies in the socket, or comes by the next connection.
             self._judges_s = now_s + patience.silent_s
         judges = now_s >= self._judges_s
-        if judges and silence_s >= patience.lost_after_s:
+        if judges and silence_s >= self._lost_after_s:
             if self._has_done and self._other_ended:  # it may have gone; nothing is missing
                 self._over = ""
                 return [*actions, Ended()]

@@ -49,12 +49,18 @@ class AllHosts:
         self._zygotes.prepare(directory, pump)
 
     def let_others_join(
-        self, gateway: GatewayClient, placement: Placement, placed: Callable[[int, str], object]
+        self,
+        gateway: GatewayClient,
+        placement: Placement,
+        *,
+        placed: Callable[[int, str], object],
+        lost_after_s: Callable[[int], float],
     ) -> None:
         """From now on workers may run on other machines, as these join.
 
         Args:
             placed: is told of each worker that goes to another machine.
+            lost_after_s: how long the machine of this worker may be silent.
         """
         self._elsewhere = Elsewhere(
             gateway,
@@ -62,6 +68,7 @@ class AllHosts:
             plan_of=lambda one: plan_of([one], self._captured.values(), self._preload),
             start_here=self._start_here,
             placed=placed,
+            lost_after_s=lost_after_s,
         )
 
     def start(

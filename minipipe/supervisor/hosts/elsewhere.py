@@ -66,6 +66,7 @@ class Elsewhere:
         plan_of: what a zygote is to import for a functor.
         start_here: starts a worker whose turn it is on this machine.
         placed: is told of each worker that goes to another machine.
+        lost_after_s: how long the machine of this worker may be silent.
     """
 
     def __init__(
@@ -76,9 +77,11 @@ class Elsewhere:
         plan_of: Callable[[Captured], Plan],
         start_here: StartHere,
         placed: Callable[[int, str], object],
+        lost_after_s: Callable[[int], float],
     ) -> None:
         self._gateway, self._placement = gateway, placement
         self._plan_of, self._start_here, self._placed = plan_of, start_here, placed
+        self._lost_after_s = lost_after_s
         self._pending: dict[int, Pending] = {}
         self._pages: dict[int, SharedPage] = {}  # of those that were sent to another machine
         self._killed: list[int] = []  # while they waited for a machine
@@ -139,7 +142,14 @@ class Elsewhere:
         if place.gpus is not None:
             environment[VARIABLE] = place.gpus
         memory = None if captured.memory is None else _content(captured.memory.fd)
-        package = Package(spec, captured.pickled, memory, self._plan_of(captured), environment)
+        package = Package(
+            spec,
+            captured.pickled,
+            self._lost_after_s(spec.ident),
+            memory,
+            self._plan_of(captured),
+            environment,
+        )
         page, fds = pending.fds.page, pending.fds
         self._pages[spec.ident] = page
         self._placed(spec.ident, place.host)

@@ -97,6 +97,7 @@ class Package:
     """What an agent needs to start a worker.
 
     Attributes:
+        lost_after_s: how long its machine may be silent before it is given up.
         memory: what is large of its functor, as one block.
         plan: what its zygote imports beforehand.
         environment: what is to be otherwise than in the agent's own.
@@ -104,6 +105,7 @@ class Package:
 
     spec: WorkerSpec
     functor: PickledFunctor
+    lost_after_s: float
     memory: bytes | None
     plan: Plan
     environment: Mapping[str, str]

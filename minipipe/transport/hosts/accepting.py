@@ -13,7 +13,7 @@ import zmq
 
 from minipipe.errors import OptionError, TransportError
 from minipipe.protocol.admission import Admission
-from minipipe.protocol.flow.link import DEFAULT, Patience
+from minipipe.protocol.flow.patience import DEFAULT, Patience
 from minipipe.protocol.hosts.pieces import Buffer
 from minipipe.transport.addresses import parse_address
 from minipipe.transport.curve import CurveKeys, raw_key, serve_curve

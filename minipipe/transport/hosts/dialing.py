@@ -15,7 +15,7 @@ from typing import Any
 
 import zmq
 
-from minipipe.protocol.flow.link import DEFAULT, Patience
+from minipipe.protocol.flow.patience import DEFAULT, Patience
 from minipipe.protocol.hosts.endpoints import Endpoint
 from minipipe.protocol.hosts.pieces import Buffer
 from minipipe.transport.curve import CurveClient

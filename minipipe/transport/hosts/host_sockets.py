@@ -20,8 +20,9 @@ from typing import Any
 import zmq
 
 from minipipe.errors import WireFormatError
-from minipipe.protocol.flow.link import DEFAULT, WINDOW_BYTES, Link, Patience
+from minipipe.protocol.flow.link import WINDOW_BYTES, Link
 from minipipe.protocol.flow.link_frames import Farewell, Resume
+from minipipe.protocol.flow.patience import DEFAULT, Patience
 from minipipe.protocol.hosts import link_wire
 from minipipe.protocol.hosts.endpoints import Endpoint
 from minipipe.protocol.hosts.joining import (

@@ -135,6 +135,10 @@ class LinkEnd:
         self._is_ending = True
         self._feed()
 
+    def wait_longer(self, lost_after_s: float) -> None:
+        """From now on the other host is lost only after such a silence."""
+        self._link.wait_longer(lost_after_s)
+
     # ------------------------------------------------------------ for the sockets
     @property
     def due_s(self) -> float:

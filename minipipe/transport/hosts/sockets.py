@@ -9,7 +9,7 @@ from typing import Any
 
 import zmq
 
-from minipipe.protocol.flow.link import Patience
+from minipipe.protocol.flow.patience import Patience
 from minipipe.protocol.hosts.pieces import MAX_FRAMES, PIECE_BYTES, Buffer
 
 try:
