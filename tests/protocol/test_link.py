@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from minipipe.protocol.flow import link_ways
 from minipipe.protocol.flow.link import Link
 from minipipe.protocol.flow.link_actions import (
+    Action,
     Connect,
     Disconnect,
     Ended,
