@@ -12,12 +12,11 @@ import pickle
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from minipipe.agent.hosted import Hosted
 from minipipe.agent.relay import Relay
-from minipipe.agent.starting import Zygotes, here
+from minipipe.agent.starting import Code, Zygotes
 from minipipe.agent.way import Way
 from minipipe.agent.words import DATA, Word, said, say
 from minipipe.errors import StartError, WireFormatError
@@ -75,7 +74,7 @@ class Agent:
         self._transport = open_transport(f"ipc://{directory}")
         self._relay = Relay(name, directory, self._transport, lifting=lifting)
         self._way = self._relay.ways[LOCAL_HOST] = Way(end)
-        self._zygotes = Zygotes(directory)
+        self._zygotes, self._code = Zygotes(directory), Code(name, directory)
         self._hosted: dict[int, Hosted] = {}
         # With what it has counted a report is compared there: how many of its items have failed.
         self._relay.before_report = self._show_of
@@ -182,6 +181,9 @@ class Agent:
         if word is Word.FORGET:
             self._relay.forget(fields[0])
             return
+        if word is Word.SHIPMENT:
+            self._code.receive(*frames)
+            return
         worker = fields[0]
         if word is Word.START:
             self._start(worker, frames[0])
@@ -209,9 +211,9 @@ class Agent:
         try:
             package: Package = pickle.loads(payload)
             self._way.end.wait_longer(package.lost_after_s)
-            spec = here(package.spec, self.name, self._directory)
-            hosted = Hosted(spec)
-            self._zygotes.start(replace(package, spec=spec), hosted.descriptors)
+            package = self._code.here(package)
+            hosted = Hosted(package.spec)
+            self._zygotes.start(package, hosted.descriptors)
         except (StartError, OSError) as error:
             if hosted is not None:
                 hosted.close()

@@ -100,6 +100,8 @@ class Guests:
             end = self._sockets.admit(key, offer.name, self._allocate)
             guest = Guest(offer.name, key, Way(end), self._about.lost_after_s)
             self._guests[offer.name], self._ways[offer.name] = guest, guest.way
+            shipment = [self._about.manifest, self._about.shipped]
+            guest.way.say(say(Word.SHIPMENT, frames=shipment))
             self._tell(Tell.JOINED, offer.name, offer)
         return decision.answer
 

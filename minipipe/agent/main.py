@@ -6,10 +6,12 @@ import logging
 import os
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 
 from minipipe.agent.agent import Agent, at_signals
 from minipipe.agent.guard import Guard
 from minipipe.agent.welcoming import Told, read_told
+from minipipe.process.versions import versions
 from minipipe.protocol.flow.patience import Patience
 from minipipe.protocol.hosts.names import LOCAL
 from minipipe.protocol.hosts.offer import Offer, write_offer
@@ -37,6 +39,7 @@ def serve(token: Token, offer: Offer) -> int:
         StartError: there is no place for its directory.
     """
     keys = CurveKeys.new()
+    offer = replace(offer, facts={**offer.facts, **versions().to_facts()})
     joined = join(token, keys, write_offer(offer))
     told = read_told(joined.about, ", ".join(one.address for one in joined.endpoints))
     with ExitStack() as last:

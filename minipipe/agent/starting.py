@@ -7,34 +7,66 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from minipipe.errors import MiniPipeError, StartError
 from minipipe.protocol.run.vital_signs import Call
 from minipipe.supervisor.capture import Captured
 from minipipe.supervisor.hosts.base import Descriptors, Report
 from minipipe.supervisor.hosts.gateway_words import Package
 from minipipe.supervisor.hosts.zygote import ZygoteClient
 from minipipe.supervisor.tracking import Tracking
+from minipipe.transport import Buffer
 from minipipe.transport.hosts.local_inbox import gateway_address
-from minipipe.worker.spec import Task, WorkerSpec, current_directory
+from minipipe.worker.spec import Task, current_directory
+from minipipe.worker.unpacking import Unpacked, Unpacker
 
 _NO_TASK = Task(None, {}, ())
 
 
-def here(spec: WorkerSpec, host: str, directory: str) -> WorkerSpec:
-    """What a worker is told on this machine.
+class Code:
+    """The user's code on this machine, and what workers here are told.
 
     Args:
-        spec: as on that of the supervisor.
+        host: the name of this machine in the run.
         directory: of the run, on this machine.
     """
-    return replace(
-        spec,
-        host=host,
-        base=f"ipc://{directory}",
-        directory=directory,
-        gateway=gateway_address(directory),
-        cwd=current_directory(),
-        sys_path=tuple(sys.path),
-    )
+
+    def __init__(self, host: str, directory: str) -> None:
+        self._host, self._directory = host, directory
+        self._place = os.path.join(directory, "code")
+        self._unpacked: Unpacked | None = None
+        self._why_not: MiniPipeError | None = None
+
+    def receive(self, manifest: Buffer, packed: Buffer) -> None:
+        """Unpacks it; if that is not possible, no worker can be started here."""
+        try:
+            unpacker = Unpacker(self._place, self._host)
+            self._unpacked = unpacker.unpack(bytes(manifest), bytes(packed))
+        except MiniPipeError as error:
+            self._why_not = error
+
+    def here(self, package: Package) -> Package:
+        """What is needed to start a worker, as it is on this machine.
+
+        Raises:
+            StartError: the user's code is not here.
+        """
+        if self._why_not is not None:
+            raise StartError(str(self._why_not))
+        own, functor = tuple(sys.path), package.functor
+        unpacked = self._unpacked
+        if unpacked is not None:
+            functor = replace(functor, main=unpacked.main_of(functor.main))
+        spec = replace(
+            package.spec,
+            host=self._host,
+            base=f"ipc://{self._directory}",
+            directory=self._directory,
+            gateway=gateway_address(self._directory),
+            cwd=current_directory(),
+            sys_path=own if unpacked is None else unpacked.sys_path(own),
+            shipped="" if unpacked is None else unpacked.directory,
+        )
+        return replace(package, spec=spec, functor=functor)
 
 
 class _Memory:

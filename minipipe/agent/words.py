@@ -38,6 +38,7 @@ class Word(IntEnum):
     ASK_FOR_STACK = 6  # worker
     TAKEN = 7  # worker, stream, bytes that were written
     FORGET = 8  # workers of other hosts, or of this one, that are over
+    SHIPMENT = 9  # the user's code: what is in it, and that, as frames
     STARTED = 20  # to the gateway: worker, pid
     REFUSED = 21  # worker, errno, why
     EXITED = 22  # worker, wait status, condemned, stack
@@ -60,6 +61,7 @@ _FIELDS: Final[dict[Word, tuple[tuple[type, ...], ...]]] = {
     Word.ASK_FOR_STACK: ((int,),),
     Word.TAKEN: ((int,), (int,), (int,)),
     Word.FORGET: ((tuple,),),
+    Word.SHIPMENT: (),
     Word.STARTED: ((int,), (int,)),
     Word.REFUSED: ((int,), (int,), (str,)),
     Word.EXITED: ((int,), (int,), (bool,), (str,)),

@@ -28,7 +28,9 @@ def let_others_join(
     # Only here: it comes with all that is between hosts.
     from minipipe.supervisor.hosts.invitation import announce, gateway_address, open_gateway
 
-    gateway, token = open_gateway(hosting, directory, supervisor)
+    pickled = [one.pickled for one in processes.captured.values() if one.pickled is not None]
+    modules = dict.fromkeys(name for one in pickled for name in one.modules)
+    gateway, token = open_gateway(hosting, directory, supervisor, modules)
     placement = placement_of(processes.graph, hosting)
 
     def lost_after_s(worker: int) -> float:

@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
 from minipipe.protocol.frozen import frozen
+from minipipe.protocol.hosts.versions import Versions
 from minipipe.worker.pickled_functor import PickledFunctor
 from minipipe.worker.plan import Plan
 from minipipe.worker.spec import WorkerSpec
@@ -60,10 +61,17 @@ class About:
     Attributes:
         name: of the run, for people.
         lost_after_s: how long a machine may be silent.
+        versions: of what the run needs everywhere.
+        needed: packages whose modules functors name.
+        manifest, shipped: the user's code, and what is in it.
     """
 
     name: str
     lost_after_s: float
+    versions: Versions
+    needed: tuple[str, ...]
+    manifest: bytes
+    shipped: bytes
 
 
 @frozen

@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Collection
 
 from minipipe.errors import StartError
 from minipipe.process.addresses import own_addresses
+from minipipe.process.versions import packages_of, versions
 from minipipe.protocol.hosts.endpoints import Endpoint
 from minipipe.protocol.hosts.token import MAX_ADDRESSES, Token
 from minipipe.supervisor.hosting import Hosting
 from minipipe.supervisor.hosts.gateway_client import GatewayClient
 from minipipe.supervisor.hosts.gateway_words import About, Setup
+from minipipe.supervisor.shipping.collect import collect, script_file
 from minipipe.transport.addresses import parse_address
 from minipipe.transport.curve import CurveKeys
 from minipipe.transport.hosts.invitation import guest_keys, invite
 from minipipe.transport.hosts.local_inbox import gateway_address
 from minipipe.transport.token_text import write_token
+from minipipe.worker.spec import current_directory
 
 __all__ = ["announce", "gateway_address", "open_gateway"]
+
+logger = logging.getLogger("minipipe")
 
 _ANYWHERE = ("*", "0.0.0.0", "::")
 
 
-def open_gateway(hosting: Hosting, directory: str, supervisor: str) -> tuple[GatewayClient, Token]:
+def open_gateway(
+    hosting: Hosting, directory: str, supervisor: str, modules: Collection[str]
+) -> tuple[GatewayClient, Token]:
     """Has a gateway listen, and makes the token by which others come to it.
 
     Args:
         directory: of the run.
         supervisor: the address of its inbox.
+        modules: that functors name.
 
     Raises:
-        StartError: it cannot listen there, or nobody elsewhere could come.
+        OptionError: `ship` names what is not there.
+        StartError: the code to be shipped is too much, it cannot listen there, or nobody
+            elsewhere could come.
     """
+    about = _about(hosting, modules)
     keys = CurveKeys.new()
     # The port is known when it listens, and the keys of guests before.
     draft = invite([Endpoint("127.0.0.1", 1)], keys)
@@ -47,7 +60,7 @@ def open_gateway(hosting: Hosting, directory: str, supervisor: str) -> tuple[Gat
                 secret=keys.secret,
                 guest_key=guest_keys(draft).public,
                 lost_after_s=hosting.lost_after_s,
-                about=About(hosting.name, hosting.lost_after_s),
+                about=about,
             )
         )
         endpoints = tuple(Endpoint(host, port) for host in _hosts(hosting.bind))
@@ -63,6 +76,21 @@ def open_gateway(hosting: Hosting, directory: str, supervisor: str) -> tuple[Gat
         gateway.close()
         raise
     return gateway, token
+
+
+def _about(hosting: Hosting, modules: Collection[str]) -> About:
+    """What agents are told, with the user's code."""
+    script, cwd = script_file(), current_directory()
+    shipment = collect(modules, hosting.ship, script=script, cwd=cwd)
+    logger.info("%s", shipment)
+    return About(
+        name=hosting.name,
+        lost_after_s=hosting.lost_after_s,
+        versions=versions(),
+        needed=packages_of(modules),
+        manifest=shipment.manifest_bytes,
+        shipped=shipment.packed(),
+    )
 
 
 def _hosts(bind: str) -> list[str]:

@@ -222,9 +222,8 @@ class HostSockets:
         except WireFormatError as error:
             logger.warning("what came by a new connection of %s is refused: %s", end.name, error)
             return
-        if isinstance(frame, Farewell) and frame.why:  # its host was killed, and another process
-            end.arrived(came.frames, now_s)  # there says so
-            return
+        if isinstance(frame, Farewell) and frame.why:  # (of the guard of a host that was killed)
+            return end.arrived(came.frames, now_s)
         # (What is left of an old connection may be read after the beginning of a new one.)
         if isinstance(frame, Resume) and attempt > end.attempts:
             end.opened(AcceptedConnection(self._accepting, came.connection, attempt), now_s)
