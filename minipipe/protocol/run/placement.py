@@ -105,14 +105,16 @@ class Placement:
         self._waiting: dict[int, _Waiting] = {}
         self._placed: dict[int, tuple[Wanted, Place]] = {}
         self._of_segment: Counter[str] = Counter()  # that are placed
-        self._is_changed = False
-        self._say_at_s = math.inf
+        self._new: list[int] = []  # of those that wait, whom nobody has looked for a place for
+        self._full: set[object] = set()  # what nobody has room for: others need not ask for it
+        self._is_changed = False  # so that there may be room again
+        self._say_at_s = self._overdue_at_s = math.inf
 
     # ------------------------------------------------------------- what happens
     def wants(self, wanted: Wanted) -> None:
         """A worker is to be started; `passed` says where."""
         self._waiting[wanted.worker] = _Waiting(wanted)
-        self._is_changed = True
+        self._new.append(wanted.worker)
 
     def here(self, wanted: Wanted) -> None:
         """A worker runs on this machine already."""
@@ -170,34 +172,23 @@ class Placement:
     @property
     def due_s(self) -> float:
         """When `passed` and `line` are to be called, if nothing happens before."""
-        if self._is_changed:
-            return -math.inf
-        waiting = [one for one in self._waiting.values() if not one.is_overdue]
-        times = [one.since_s + self._limit_s(one.wanted) for one in waiting]
-        return min([*times, self._say_at_s])
+        is_new = self._is_changed or bool(self._new)
+        return -math.inf if is_new else min(self._overdue_at_s, self._say_at_s)
 
     # --------------------------------------------------------------- what to do
     def passed(self, now_s: float) -> list[Decision]:
         """Who is to be started where now; each worker is spoken of once."""
         if now_s < self.due_s:
             return []
-        self._is_changed = False
-        decisions: list[Decision] = []
-        full: set[object] = set()  # what nobody has room for: others that want it need not ask
-        for one in self._in_turn():
-            wanted = one.wanted
-            one.since_s = now_s if math.isnan(one.since_s) else one.since_s
-            alike = (wanted.place, wanted.gpus)
-            host = None if alike in full else self._free(wanted)
-            decision: Decision | None
-            if host is None:
-                full.add(alike)
-                decision = self._after_waiting(one, now_s)
-            else:
-                decision = self._put(wanted, host)
-            if decision is not None:
-                decisions.append(decision)
-                del self._waiting[wanted.worker]
+        asking = [self._waiting[worker] for worker in self._new if worker in self._waiting]
+        if self._is_changed or now_s >= self._overdue_at_s:
+            asking = list(self._waiting.values())
+            self._full.clear()
+            self._overdue_at_s = math.inf
+        self._is_changed, self._new = False, []
+        decisions = [found for one in self._in_turn(asking) if (found := self._decide(one, now_s))]
+        for decision in decisions:
+            del self._waiting[decision.worker]
         if not self._waiting:
             self._say_at_s = math.inf
         elif self._say_at_s == math.inf:
@@ -211,11 +202,25 @@ class Placement:
         self._say_at_s = now_s + SAY_EVERY_S
         return waits((one.wanted for one in self._waiting.values()), self._rooms)
 
-    def _in_turn(self) -> list[_Waiting]:
-        """Those that wait: of each segment one, then of each another one."""
+    def _decide(self, one: _Waiting, now_s: float) -> Decision | None:
+        wanted = one.wanted
+        one.since_s = now_s if math.isnan(one.since_s) else one.since_s
+        alike = (wanted.place, wanted.gpus)
+        host = None if alike in self._full else self._free(wanted)
+        if host is not None:
+            return self._put(wanted, host)
+        self._full.add(alike)
+        decision = self._after_waiting(one, now_s)
+        if decision is None and not one.is_overdue:
+            at_s = one.since_s + self._limit_s(wanted)
+            self._overdue_at_s = min(self._overdue_at_s, at_s)
+        return decision
+
+    def _in_turn(self, asking: list[_Waiting]) -> list[_Waiting]:
+        """Of each segment one, then of each another one."""
         counts = self._of_segment.copy()
         ranked: list[tuple[int, int, _Waiting]] = []
-        for number, one in enumerate(self._waiting.values()):
+        for number, one in enumerate(asking):
             ranked.append((counts[one.wanted.segment], number, one))
             counts[one.wanted.segment] += 1
         return [one for *_, one in sorted(ranked, key=lambda entry: entry[:2])]
