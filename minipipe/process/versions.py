@@ -19,6 +19,7 @@ from minipipe.version import __version__
 
 _CORE = ("numpy", "msgpack", "cloudpickle")
 _DIRECTORY = re.compile(r"(?P<name>.+?)-(?P<version>\d[^-]*)(?:-py\d.*)?\.(?:dist|egg)-info")
+_PLACES = {"site-packages", "dist-packages"}
 _MAX_RECORD_BYTES = 8 << 20
 
 
@@ -48,7 +49,8 @@ def packages_of(modules: Iterable[str], path: Sequence[str] | None = None) -> tu
     """The names of the installed packages that modules belong to.
 
     Args:
-        modules: their names; of what belongs to no package nothing is said.
+        modules: their names; of what belongs to no package nothing is said, nor of what the user
+            has installed in place (as editable), which is shipped.
         path: where packages are looked for; `sys.path` if it is left out.
     """
     installed = list(_installed(path))
@@ -57,7 +59,7 @@ def packages_of(modules: Iterable[str], path: Sequence[str] | None = None) -> tu
     left: set[bytes] = set()
     for module in modules:
         top = module.partition(".")[0]
-        if top in sys.stdlib_module_names or top == "minipipe":
+        if top in sys.stdlib_module_names or top == "minipipe" or _is_users(module):
             continue
         if _normalized(top) in names:
             found[_normalized(top)] = None
@@ -70,6 +72,12 @@ def packages_of(modules: Iterable[str], path: Sequence[str] | None = None) -> tu
             found[name] = None
             left -= of_it
     return tuple(found)
+
+
+def _is_users(module: str) -> bool:
+    """Whether it is imported from elsewhere than packages are: the user's, which is shipped."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return isinstance(file, str) and _PLACES.isdisjoint(os.path.abspath(file).split(os.sep))
 
 
 def _beginning(module: str) -> bytes:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy
+import pytest
 import zmq
 
 from minipipe.process.versions import packages_of, versions
@@ -35,9 +36,15 @@ def test_packages_are_found_by_the_names_of_their_directories(tmp_path: Path) ->
     assert found["numpy"] == numpy.__version__
 
 
-def test_modules_are_of_packages_that_may_be_called_otherwise(tmp_path: Path) -> None:
+def test_modules_are_of_packages_that_may_be_called_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = ["numpy.linalg", "zmq", "_pytest.config", "json", "minipipe.errors", "nobodys"]
     assert sorted(packages_of(names)) == ["numpy", "pytest", "pyzmq"]
+    here = type(sys)("numpy")
+    here.__file__ = "/home/me/numpy/__init__.py"
+    monkeypatch.setitem(sys.modules, "numpy", here)
+    assert packages_of(["numpy"]) == ()  # the user's own, under that name
     record = tmp_path / "shared-other-1.0.dist-info/RECORD"
     record.parent.mkdir()
     record.write_text("shared/other/x.py,,\n")
