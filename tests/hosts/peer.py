@@ -116,7 +116,7 @@ class Host:
         draft = invite([Endpoint("127.0.0.1", 1)], self.keys)
         port = self.sockets.listen(plan.address, guest_keys(draft).public, self.on_join)
         endpoints = [Endpoint(*one) for one in plan.endpoints] or [Endpoint("127.0.0.1", 1)]
-        places = tuple(Endpoint(host, at if at > 1 else port) for host, at in endpoints)
+        places = tuple(e if e.port > 1 else e._replace(port=port) for e in endpoints)
         say(token=Token(places, draft.server_key, draft.secret).text, port=port)
 
     def allocate(self, size: int) -> bytearray:

@@ -155,8 +155,8 @@ class HostSockets:
         Returns:
             Those of them that are ready.
         """
-        # First what was given to them since: else it would wait for what comes next.
-        self._has_more |= any([end.serve(boot_time_s()) for end in self._ends])
+        now_s = boot_time_s()  # what was given to them since goes now; what is due may be to dial
+        self._has_more |= any([e.serve(now_s) for e in self._ends if now_s < e.due_s])
         poller = zmq.Poller()
         watched = [] if self._accepting is None else [self._accepting.socket]
         watched += [socket for dialed in self._dialed for socket in dialed.sockets]
