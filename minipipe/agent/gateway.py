@@ -66,6 +66,7 @@ class Gateway:
             f"run {setup.name!r}",
             CurveKeys(setup.public, setup.secret),
             patience=Patience(lost_after_s=setup.lost_after_s),
+            is_plain=setup.is_plain,
         )
         self._guests = Guests(self._sockets, self._relay, setup.about, self.tell)
         port = self._sockets.listen(setup.bind, setup.guest_key, self._guests.decide)

@@ -20,6 +20,8 @@ from minipipe.errors import OptionError
 
 KEY_CHARACTERS = 40
 ZAP_DOMAIN = b"minipipe"
+# In the place of a run's public key: it is not encrypted (`security="none"`).
+NO_KEY = "0" * KEY_CHARACTERS
 _FILE_HEADER = "minipipe curve keys 1"
 
 
@@ -133,8 +135,15 @@ class CurveClient:
         _check_pair(self.keys, "CurveClient")
         raw_key(self.server, "server of CurveClient")
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the server has no key: nothing is encrypted."""
+        return self.server == NO_KEY
+
     def apply(self, socket: zmq.Socket[Any]) -> None:
         """The socket speaks CURVE from now on; before it is bound or connected."""
+        if self.is_plain:
+            return
         socket.setsockopt(zmq.CURVE_SERVERKEY, self.server.encode())
         socket.setsockopt(zmq.CURVE_PUBLICKEY, self.keys.public.encode())
         socket.setsockopt(zmq.CURVE_SECRETKEY, self.keys.secret.encode())

@@ -42,7 +42,7 @@ class Token:
 
     Args:
         endpoints: where the run can be reached, the best one first.
-        server_key: the public key of the run.
+        server_key: the public key of the run; zeros: it has none, as nothing is encrypted.
         secret: the secret key by which its guests come in.
 
     Raises:

@@ -86,6 +86,7 @@ class Setup:
         public, secret: the keys of CURVE that the run is known by.
         guest_key: the public key of who has the token.
         lost_after_s: how long an agent may be silent.
+        is_plain: nothing is encrypted.
         about: what an agent is told that joins, and what is compared with it.
     """
 
@@ -97,6 +98,7 @@ class Setup:
     secret: str
     guest_key: str
     lost_after_s: float
+    is_plain: bool
     about: About
 
 

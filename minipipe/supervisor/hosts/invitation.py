@@ -9,6 +9,7 @@ from collections.abc import Collection
 from minipipe.errors import StartError
 from minipipe.process.addresses import own_addresses
 from minipipe.process.versions import packages_of, versions
+from minipipe.protocol.admission import KEY_BYTES
 from minipipe.protocol.hosts.endpoints import Endpoint
 from minipipe.protocol.hosts.token import MAX_ADDRESSES, Token
 from minipipe.supervisor.hosting import Hosting
@@ -45,7 +46,7 @@ def open_gateway(
             elsewhere could come.
     """
     about = _about(hosting, modules)
-    keys = CurveKeys.new()
+    keys, is_plain = CurveKeys.new(), hosting.security == "none"
     # The port is known when it listens, and the keys of guests before.
     draft = invite([Endpoint("127.0.0.1", 1)], keys)
     gateway = GatewayClient()
@@ -60,11 +61,18 @@ def open_gateway(
                 secret=keys.secret,
                 guest_key=guest_keys(draft).public,
                 lost_after_s=hosting.lost_after_s,
+                is_plain=is_plain,
                 about=about,
             )
         )
         endpoints = tuple(Endpoint(host, port) for host in _hosts(hosting.bind))
-        token = Token(endpoints[:MAX_ADDRESSES], draft.server_key, draft.secret)
+        server_key = bytes(KEY_BYTES) if is_plain else draft.server_key
+        token = Token(endpoints[:MAX_ADDRESSES], server_key, draft.secret)
+        if is_plain:
+            logger.warning(
+                "security='none' of run: what goes between machines can be read and changed by "
+                "whoever is on the network, and so can the token, by which they run code here"
+            )
         if hosting.token_file is not None:
             write_token(token, hosting.token_file)
     except OSError as error:

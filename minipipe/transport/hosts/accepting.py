@@ -17,6 +17,7 @@ from minipipe.protocol.flow.patience import DEFAULT, Patience
 from minipipe.protocol.hosts.pieces import Buffer
 from minipipe.transport.addresses import parse_address
 from minipipe.transport.curve import CurveKeys, raw_key, serve_curve
+from minipipe.transport.hosts.plain import Hellos
 from minipipe.transport.hosts.sockets import send_frames, set_options
 from minipipe.transport.program_socket import why_not_bound
 from minipipe.transport.watch import SocketWatch
@@ -46,6 +47,7 @@ class Accepting:
         address: to bind to, `tcp://HOST:PORT`; port 0 is any that is free.
         where: it belongs to, for what is logged.
         patience: of the links that come in by it.
+        is_plain: nothing is encrypted, and who is who is believed.
 
     Raises:
         OptionError: the address is none.
@@ -59,12 +61,15 @@ class Accepting:
         address: str,
         where: str,
         patience: Patience = DEFAULT,
+        *,
+        is_plain: bool = False,
     ) -> None:
         any_port = address.endswith(":0")
         checked = parse_address(address[:-1] + "1" if any_port else address, where, bind=True)
         if checked.scheme != "tcp":
             raise OptionError(f"{where} is bound to 'tcp://HOST:PORT', got {address!r}")
         self._admission = Admission(())
+        self._hellos = Hellos() if is_plain else None
         self._watch: SocketWatch | None = None
         self.socket: Any = context.socket(zmq.ROUTER)
         try:
@@ -72,10 +77,11 @@ class Accepting:
             self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # says so if a connection is gone
             self.socket.setsockopt(zmq.BACKLOG, BACKLOG)
             self.socket.setsockopt(zmq.IPV6, int(checked.is_ipv6))
-            serve_curve(self.socket, keys)
+            if not is_plain:
+                serve_curve(self.socket, keys)
             self._watch = SocketWatch(
                 *(context, self.socket, f"{where} ({address})", None),
-                admission=self._admission,
+                admission=None if is_plain else self._admission,
                 lonely_s=None,
             )
             self.socket.bind(f"{checked.text[:-1]}*" if any_port else checked.text)
@@ -90,11 +96,17 @@ class Accepting:
 
     def admit(self, key: str, user: str) -> None:
         """Who has this key comes in from now on."""
-        self._admission.admit(raw_key(key, "a key that is admitted"), user)
+        raw = raw_key(key, "a key that is admitted")
+        self._admission.admit(raw, user)
+        if self._hellos is not None:
+            self._hellos.admit(raw, user)
 
     def dismiss(self, key: str) -> None:
         """Who has this key does not come in any more."""
-        self._admission.dismiss(raw_key(key, "a key that is dismissed"))
+        raw = raw_key(key, "a key that is dismissed")
+        self._admission.dismiss(raw)
+        if self._hellos is not None:
+            self._hellos.dismiss(raw)
 
     def receive(self) -> Came | None:
         """The next message; None if there is none now."""
@@ -102,11 +114,16 @@ class Accepting:
             first, *rest = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return None
+        buffers: list[Buffer] = [frame.buffer for frame in rest]
+        if self._hellos is not None:
+            # (A hello is nobody's: nothing is done about it.)
+            user = self._hellos.user_of(first.bytes, buffers) or ""
+            return Came(user, first.bytes, buffers)
         try:
             user = str(first.get("User-Id"))
         except zmq.ZMQError:  # it has none: nobody was asked whether it may come in
             user = ""
-        return Came(user, first.bytes, [frame.buffer for frame in rest])
+        return Came(user, first.bytes, buffers)
 
     def send(self, connection: bytes, frames: Sequence[Buffer]) -> bool:
         """Puts a message into a connection; False: that is gone."""

@@ -19,6 +19,7 @@ from minipipe.protocol.flow.patience import DEFAULT, Patience
 from minipipe.protocol.hosts.endpoints import Endpoint
 from minipipe.protocol.hosts.pieces import Buffer
 from minipipe.transport.curve import CurveClient
+from minipipe.transport.hosts.plain import hello
 from minipipe.transport.hosts.sockets import CONNECT_S, send_frames, set_options
 
 _EVENT = struct.Struct("=HI")
@@ -116,6 +117,7 @@ class Dial:
         patience: Patience = DEFAULT,
     ) -> None:
         self.attempt = attempt
+        self._hello = hello(curve.keys) if curve.is_plain else None
         self._line: Line | None = None
         self.lines: list[Line] = []
         try:
@@ -141,6 +143,8 @@ class Dial:
                 if line is not ready[0]:
                     line.close(0.0)
             self.lines = ready[:1]
+            if self._hello is not None:
+                self.send(self._hello)
 
     @property
     def is_ready(self) -> bool:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import zmq
 
@@ -36,7 +35,7 @@ from minipipe.protocol.hosts.joining import (
 from minipipe.protocol.hosts.pieces import Buffer
 from minipipe.transport.curve import CurveClient, CurveKeys, raw_key
 from minipipe.transport.hosts.accepting import GUEST, AcceptedConnection, Accepting, Came
-from minipipe.transport.hosts.dialing import Dial
+from minipipe.transport.hosts.dialed import Dialed
 from minipipe.transport.hosts.link_end import TURN, LinkEnd
 from minipipe.transport.hosts.sockets import allow_descriptors, boot_time_s
 
@@ -53,6 +52,7 @@ class HostSockets:
         keys: by which it is known, as a server and as a client.
         patience: of its links; the same for all hosts of a run.
         window_bytes: of each link.
+        is_plain: nothing is encrypted where others come to.
     """
 
     def __init__(
@@ -62,8 +62,9 @@ class HostSockets:
         *,
         patience: Patience = DEFAULT,
         window_bytes: int = WINDOW_BYTES,
+        is_plain: bool = False,
     ) -> None:
-        self._where, self._keys = where, keys
+        self._where, self._keys, self._is_plain = where, keys, is_plain
         self._patience, self._window_bytes = patience, window_bytes
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._accepting: Accepting | None = None
@@ -71,7 +72,7 @@ class HostSockets:
         self._guest_key: bytes | None = None
         self._welcomed: dict[bytes, tuple[bytes, Answer]] = {}  # key: what it said, and was told
         self._accepted: dict[str, LinkEnd] = {}  # by their key
-        self._dialed: list[_Dialed] = []
+        self._dialed: list[Dialed] = []
         self._has_more = False
 
     def listen(
@@ -98,7 +99,8 @@ class HostSockets:
             TransportError: it cannot be bound.
         """
         allow_descriptors()
-        accepting = Accepting(self._context, self._keys, address, self._where, self._patience)
+        about = (address, self._where, self._patience)
+        accepting = Accepting(self._context, self._keys, *about, is_plain=self._is_plain)
         self._accepting, self._on_join = accepting, on_join
         if guest_key is not None:
             self._guest_key = raw_key(guest_key, "the key of guests")
@@ -130,7 +132,7 @@ class HostSockets:
     ) -> LinkEnd:
         """The link to a host that we go to."""
         end = LinkEnd(name, self._link(connects=True), allocate)
-        self._dialed.append(_Dialed(end, endpoints, CurveClient(server_key, self._keys)))
+        self._dialed.append(Dialed(end, endpoints, CurveClient(server_key, self._keys)))
         return end
 
     def _link(self, *, connects: bool) -> Link:
@@ -238,63 +240,3 @@ class HostSockets:
         if self._accepting is not None:
             self._accepting.close(CLOSE_S if any(e.is_over for e in self._accepted.values()) else 0)
         self._context.term()
-
-
-class _Dialed:
-    """A link whose connections this host makes, and the attempt that is on."""
-
-    def __init__(self, end: LinkEnd, endpoints: Sequence[Endpoint], curve: CurveClient) -> None:
-        self.end = end
-        self._endpoints, self._curve = endpoints, curve
-        self._dial: Dial | None = None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether its link is, and its last connection is closed."""
-        return self.end.is_over and self._dial is None
-
-    @property
-    def sockets(self) -> list[Any]:
-        """To wait for input."""
-        return [] if self._dial is None else self._dial.sockets
-
-    def receive(self, now_s: float) -> bool:
-        """Takes in some of what has come; whether there may be more."""
-        dial = self._dial
-        if dial is None:
-            return False
-        dial.look()
-        if self.end.dialing == dial.attempt and dial.is_ready:
-            self.end.opened(dial, now_s)
-        for _ in range(TURN):
-            if self.end.connection is not dial or (frames := dial.receive()) is None:
-                break
-            self.end.arrived(frames, now_s)
-        else:
-            return True
-        if dial.has_ended and (self.end.connection is dial or self.end.dialing == dial.attempt):
-            logger.info("no connection to %s: %s", self.end.name, dial.why())
-            self.end.broke(now_s)
-        return False
-
-    def dial(self, context: zmq.Context[Any], patience: Patience, now_s: float) -> None:
-        """Gives up an attempt that the link has given up, and makes the one that it wants."""
-        if self._dial is not None and self._dial.attempt not in (
-            self.end.dialing,
-            0 if self.end.connection is None else self.end.connection.attempt,
-        ):
-            self.close()
-        if self._dial is None and self.end.dialing:
-            try:
-                self._dial = Dial(
-                    *(context, self._endpoints, self._curve, self.end.dialing, patience)
-                )
-            except zmq.ZMQError as error:
-                logger.warning("no connection to %s can be made: %s", self.end.name, error)
-                self.end.broke(now_s)
-
-    def close(self) -> None:
-        """Gives up what is on."""
-        if self._dial is not None:
-            self._dial.close()
-            self._dial = None
