@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from minipipe.process.cpus import usable_cpus
 from minipipe.shm.borrowed import Borrowed
-from minipipe.shm.errors import SlotBarredError, SlotError
+from minipipe.shm.errors import SlotBarredError, SlotError, SlotLeftBehindError
 from minipipe.shm.handle import SlotHandle
 from minipipe.shm.lease import Lease
 from minipipe.shm.locate import Place, find_slot
@@ -29,6 +29,7 @@ __all__ = [
     "SlotBarredError",
     "SlotError",
     "SlotHandle",
+    "SlotLeftBehindError",
     "SlotPool",
     "SlotReader",
     "SlotRef",

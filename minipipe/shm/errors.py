@@ -33,3 +33,17 @@ class SlotBarredError(SlotError):
             "(PR_SET_DUMPABLE), or runs in a container that forbids it: run(shared_bytes=0) sends "
             "arrays inside messages"
         )
+
+
+class SlotLeftBehindError(SlotError):
+    """An item of another host came without what lay in a slot there, and will not come again."""
+
+    def __init__(self) -> None:
+        super().__init__(0, "the gateway of its host could not map it")
+
+    def __str__(self) -> str:
+        return (
+            "an item came from another host without an array that lay in shared memory there, as "
+            f"{self.why}: what that has logged says why; run(shared_bytes=0) sends arrays inside "
+            "messages"
+        )

@@ -11,7 +11,7 @@ from collections import deque
 
 from minipipe.protocol.delivery.membership import Membership
 from minipipe.protocol.frozen import frozen
-from minipipe.shm import SlotBarredError, lives
+from minipipe.shm import SlotBarredError, SlotLeftBehindError, lives
 
 PATIENCE_S = 30.0  # a supervisor may be slow to hear of a death
 
@@ -33,7 +33,11 @@ class Absences:
         self._waiting: deque[_Absent] = deque()
 
     def missed(self, now_s: float, region: int, epoch: int, producer: int, pid: int) -> None:
-        """A parcel of this producer, of process `pid`, counts as not received."""
+        """A parcel of this producer, of process `pid`, counts as not received.
+
+        Args:
+            pid: 0: it is on another host.
+        """
         self._waiting.append(_Absent(now_s + PATIENCE_S, region, epoch, producer, pid))
 
     def check(self, now_s: float) -> None:
@@ -41,9 +45,14 @@ class Absences:
 
         Raises:
             SlotBarredError: something was, and nobody will send it again.
+            SlotLeftBehindError: the same, of another host.
         """
         while self._waiting and now_s >= self._waiting[0].due_s:
             absent = self._waiting.popleft()
             is_over = absent.epoch < self._membership.epoch(absent.region)
-            if not is_over and absent.producer in self._membership.peers and lives(absent.pid):
+            if is_over or absent.producer not in self._membership.peers:
+                continue
+            if not absent.pid:
+                raise SlotLeftBehindError
+            if lives(absent.pid):
                 raise SlotBarredError(absent.pid, "it is not where it was said to be")

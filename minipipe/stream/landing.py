@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 
@@ -60,7 +59,7 @@ class Landing:
             parcel.leases = self._memory.borrow_moved(*place)
         if parcel.leases is not None:
             return True
-        # The process of another host says nothing here.
-        pid = os.getpid() if freight else SlotRef.read(slots[: len(SlotRef._fields)]).pid
+        # (The number of a process of another host means another one here, or none.)
+        pid = 0 if freight else SlotRef.read(slots[: len(SlotRef._fields)]).pid
         self._absences.missed(time.monotonic(), region, parcel.epoch, parcel.producer, pid)
         return False

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minipipe.codec import Decoder, Encoder, Moved, Parcel, arrays, parts_of
+from minipipe.codec import Decoder, Encoder, LocalEncoder, Moved, Parcel, arrays, parts_of
 from minipipe.codec.borrower import Borrower
 from minipipe.codec.moved import ALIGNED_TO
 from minipipe.errors import WireFormatError
@@ -63,7 +63,9 @@ def carried(end: End, parcel: Parcel) -> list[bytes]:
     return frames
 
 
-def moved(end: End, parcel: Parcel, to: End | None, access: Access = "read") -> list[Any]:
+def moved(
+    end: End, parcel: Parcel, to: End | None, access: Access = "read", *, allow_pickle: bool = False
+) -> list[Any]:
     """The items as another host makes them, of slots of its own, or of frames."""
     frames, leases = carried(end, parcel), dict[tuple[int, ...], Moved]()
     for held, wanted, frame in zip(parcel.held, parts(parcel), frames, strict=True):
@@ -78,7 +80,7 @@ def moved(end: End, parcel: Parcel, to: End | None, access: Access = "read") -> 
         slot.release()
     parcel.release()
     reader = end.reader if to is None else to.reader
-    decoder = Decoder(allow_pickle=False, borrower=Borrower(reader), access=access)
+    decoder = Decoder(allow_pickle=allow_pickle, borrower=Borrower(reader), access=access)
     items = decoder.decode(parcel.body, parcel.frames, leases)
     for one in leases.values():
         one.release()
@@ -158,6 +160,20 @@ def test_tensors_arrive_from_another_host(end: End) -> None:
     for to in end, None:
         (arrived,) = moved(end, end.parcel(item), to)
         assert torch.equal(arrived["a"], item["a"]) and torch.equal(arrived["b"][0], item["b"][0])
+
+
+def test_tensors_alone_arrive_where_pickles_are_accepted(end: End) -> None:
+    torch = pytest.importorskip("torch")
+    tensors = [torch.arange(100_000) + n for n in range(3)]
+    encoder = LocalEncoder(lender=end.lender)
+    for items in tensors, [{"x": tensors[0]}]:
+        for to in end, None:
+            parcel = encoder.encode([encoder.snapshot(item)[0] for item in items])
+            arrived = moved(end, parcel, to, allow_pickle=True)
+            if items is tensors:
+                assert all(map(torch.equal, arrived, tensors))
+            else:
+                assert torch.equal(arrived[0]["x"], tensors[0])
 
 
 def test_an_item_that_looks_like_an_array_in_a_slot_is_none(end: End) -> None:

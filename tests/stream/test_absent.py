@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from minipipe.protocol.delivery.membership import Membership, Peer
-from minipipe.shm import SlotBarredError, is_open_to_others, lives
+from minipipe.shm import SlotBarredError, SlotLeftBehindError, is_open_to_others, lives
 from minipipe.stream.absent import PATIENCE_S, Absences
 from tests.conftest import wait_until
 
@@ -29,6 +29,16 @@ def test_what_a_living_one_sent_cannot_stay_missing() -> None:
     absences.check(100.0 + PATIENCE_S - 1)
     with pytest.raises(SlotBarredError, match=f"process {os.getpid()}, which lives"):
         absences.check(100.0 + PATIENCE_S)
+
+
+def test_nor_can_what_came_from_another_host_without_its_arrays() -> None:
+    membership, absences = missing(0)
+    absences.check(100.0 + PATIENCE_S - 1)
+    with pytest.raises(SlotLeftBehindError, match=r"without an array .* the gateway of its host"):
+        absences.check(100.0 + PATIENCE_S)
+    membership, absences = missing(0)
+    membership.fence(REGION, EPOCH + 1, [(99, 100)])
+    absences.check(1e9)
 
 
 def test_a_death_explains_what_is_missing() -> None:

@@ -229,3 +229,15 @@ def test_of_a_message_that_is_dropped_the_number_is_read() -> None:
     head = wire.Writer(RUN, 9).write([records.Mark(0, 1), records.Freight((), (), 5)])
     assert number_in(wire.read([head], Anywhere()).packed) == 5
     assert number_in([None, (18, ()), (18, ((), (), "5")), (3, ())]) == 0
+
+
+def test_a_slot_that_two_handles_stand_for_is_referred_to_once(scene: Scene) -> None:
+    send(scene, ARRAYS[:1])
+    (held,) = scene.kept["parcel"].held
+    assert references([held, held]) == list(held.reference())
+    first, second = (scene.reader.borrow(held.reference()) for _ in range(2))
+    assert first is not None and second is not None
+    first.isolate()
+    third = scene.reader.borrow(held.reference())
+    assert third is not None and third is not first
+    assert references([first, third]) == list(first.reference()) and len(sizes([first, third])) == 1
