@@ -52,10 +52,12 @@ class Code:
         """
         if self._why_not is not None:
             raise StartError(str(self._why_not))
-        own, functor = tuple(sys.path), package.functor
+        own, functor, plan = tuple(sys.path), package.functor, package.plan
         unpacked = self._unpacked
         if unpacked is not None:
             functor = replace(functor, main=unpacked.main_of(functor.main))
+            if plan.main is not None:
+                plan = replace(plan, main=unpacked.main_of(plan.main))
         spec = replace(
             package.spec,
             host=self._host,
@@ -66,7 +68,7 @@ class Code:
             sys_path=own if unpacked is None else unpacked.sys_path(own),
             shipped="" if unpacked is None else unpacked.directory,
         )
-        return replace(package, spec=spec, functor=functor)
+        return replace(package, spec=spec, functor=functor, plan=plan)
 
 
 class _Memory:

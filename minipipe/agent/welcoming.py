@@ -10,7 +10,7 @@ from minipipe.errors import JoinError, WireFormatError
 from minipipe.errors.cause import because
 from minipipe.protocol.hosts.joining import Answer, Refused, Welcome
 from minipipe.protocol.hosts.names import LOCAL
-from minipipe.protocol.hosts.offer import Offer, read_offer, welcomed
+from minipipe.protocol.hosts.offer import Offer, read_facts, read_offer, welcomed
 from minipipe.protocol.hosts.versions import compare, from_facts
 from minipipe.supervisor.hosts.gateway_words import About
 
@@ -53,15 +53,16 @@ def decide(content: bytes, about: About, taken: Collection[str]) -> Decision:
         about: the run.
         taken: the names of machines that have joined.
     """
-    try:
+    try:  # versions first: an offer of another one may look otherwise
+        theirs = from_facts(read_facts(content))
+        verdict = compare(about.versions, theirs, needed=about.needed)
+        if verdict.refused:
+            return Decision(Refused(verdict.why), note=f"a host may not join: {verdict.why}")
         offer = welcomed(read_offer(content), {LOCAL, *taken})
-        theirs = from_facts(offer.facts)
     except WireFormatError as error:
         return Decision(Refused(f"this is no offer of a machine: {error}"), note=str(error))
     name = f"host {offer.name!r}"
     verdict = compare(about.versions, theirs, needed=about.needed, their_name=name)
-    if verdict.refused:
-        return Decision(Refused(verdict.why), note=f"{name} may not join: {verdict.why}")
     told = {"run": about.name, "name": offer.name, "lost_after_s": about.lost_after_s}
     return Decision(Welcome(json.dumps(told).encode()), offer, "; ".join(verdict.warnings))
 

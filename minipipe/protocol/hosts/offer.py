@@ -66,6 +66,22 @@ def read_offer(content: bytes) -> Offer:
         raise because(unreadable, error) from error
 
 
+def read_facts(content: bytes) -> Mapping[str, str]:
+    """The facts of an offer of any version, whatever its fields; none: there are none.
+
+    So a machine with another MiniPipe hears which versions differ, and not that its offer is none.
+    """
+    try:
+        found = json.loads(content, parse_constant=_refuse, parse_float=_refuse)
+    except (ValueError, RecursionError):
+        return {}
+    facts = found.get("facts") if type(found) is dict else None
+    if type(facts) is not dict or len(facts) > MAX_LISTED:
+        return {}
+    texts = [*facts, *facts.values()]
+    return facts if all(type(t) is str and len(t) <= MAX_CHARACTERS for t in texts) else {}
+
+
 def welcomed(offer: Offer, taken: Container[str]) -> Offer:
     """The offer by the name that its machine has in the run: the second "node" is "node-2"."""
     return replace(offer, name=distinct(offer.name, taken))

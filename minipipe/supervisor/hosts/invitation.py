@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 from minipipe.errors import StartError
 from minipipe.process.addresses import own_addresses
+from minipipe.process.logs import SUMMARY
 from minipipe.process.versions import packages_of, versions
 from minipipe.protocol.admission import KEY_BYTES
 from minipipe.protocol.hosts.endpoints import Endpoint
@@ -15,6 +16,7 @@ from minipipe.protocol.hosts.token import MAX_ADDRESSES, Token
 from minipipe.supervisor.hosting import Hosting
 from minipipe.supervisor.hosts.gateway_client import GatewayClient
 from minipipe.supervisor.hosts.gateway_words import About, Setup
+from minipipe.supervisor.installed import installed_for
 from minipipe.supervisor.shipping.collect import collect, script_file
 from minipipe.transport.addresses import parse_address
 from minipipe.transport.curve import CurveKeys
@@ -90,12 +92,12 @@ def _about(hosting: Hosting, modules: Collection[str]) -> About:
     """What agents are told, with the user's code."""
     script, cwd = script_file(), current_directory()
     shipment = collect(modules, hosting.ship, script=script, cwd=cwd)
-    logger.info("%s", shipment)
+    logger.log(SUMMARY, "%s", shipment)
     return About(
         name=hosting.name,
         lost_after_s=hosting.lost_after_s,
         versions=versions(),
-        needed=packages_of(modules),
+        needed=packages_of([*modules, *installed_for(modules)]),
         manifest=shipment.manifest_bytes,
         shipped=shipment.packed(),
     )
