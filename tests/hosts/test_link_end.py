@@ -8,13 +8,14 @@ from collections.abc import Sequence
 import pytest
 import zmq
 
-from minipipe.protocol.flow.link import Link
+from minipipe.protocol.flow.link import Link, Patience
 from minipipe.protocol.flow.link_frames import Acknowledge, Message, Resume
 from minipipe.protocol.hosts import link_wire
 from minipipe.protocol.hosts.pieces import HEAD_BYTES, Buffer
 from minipipe.transport.curve import CurveKeys
 from minipipe.transport.hosts.host_sockets import HostSockets
 from minipipe.transport.hosts.link_end import LinkEnd
+from minipipe.transport.hosts.sockets import boot_time_s
 
 
 class Wire:
@@ -64,10 +65,11 @@ def test_what_was_given_to_a_link_is_on_its_way_before_anything_is_waited_for(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = CurveKeys.new()
-    ours = HostSockets("here", keys)
+    ours = HostSockets("here", keys, patience=Patience(lost_after_s=3600.0))
     end = ours.connect("there", [], keys.public)
-    end.opened(wire, 0.0)
-    end.arrived(link_wire.write(Resume(2, 0, 0), 1), 0.0)
+    now_s = boot_time_s()
+    end.opened(wire, now_s)
+    end.arrived(link_wire.write(Resume(2, 0, 0), 1), now_s)
     end.send([b"0123456789"])
     sent_before: list[object] = []
 
