@@ -6,6 +6,7 @@ for each array that is lent would cost where nobody wants to know.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -14,7 +15,6 @@ import msgpack
 from minipipe.codec import registry, wire
 from minipipe.codec.dtypes import read_dtype
 from minipipe.codec.moved import ALIGNED_TO, Parts
-from minipipe.shm.extent import c_strides
 
 # Between two parts that are sent as one: less costs less than one part more.
 _GAP_BYTES: Final = 4096
@@ -79,12 +79,11 @@ def _is_one(words: Any, found: Collection[tuple[int, ...]]) -> bool:
 def _reach(words: Any, shape: Sequence[int], strides: Sequence[int] | None) -> tuple[int, int]:
     """How many bytes before and behind its first one an array covers."""
     item_bytes = read_dtype(words).itemsize
+    if strides is None:
+        return 0, math.prod(shape) * item_bytes
     if 0 in shape:
         return 0, 0
-    steps = [
-        (length - 1) * stride
-        for length, stride in zip(shape, strides or c_strides(shape, item_bytes), strict=True)
-    ]
+    steps = [(length - 1) * stride for length, stride in zip(shape, strides, strict=True)]
     return -sum(step for step in steps if step < 0), item_bytes + sum(s for s in steps if s > 0)
 
 
@@ -92,7 +91,8 @@ def _add(
     found: _Extents, ref: Sequence[int], reach: tuple[int, int], offsets: Iterable[int]
 ) -> None:
     before, behind = reach
-    found[tuple(ref)] += [(offset - before, offset + behind) for offset in offsets]
+    if before + behind:
+        found[tuple(ref)] += [(offset - before, offset + behind) for offset in offsets]
 
 
 def _merged(extents: list[tuple[int, int]], size_bytes: int) -> Parts:
