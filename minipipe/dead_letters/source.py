@@ -43,7 +43,8 @@ class DeadLetters(Source):
         path: the file.
         allow_pickle: whether items may be unpickled that have no form of their own, or whose
             classes were defined in a script: that runs code that the file holds, so only for
-            files that you trust.
+            files that you trust. What workers on other hosts have sent is never unpickled, unless
+            their run had `allow_pickle=True`.
         strict: a file that is cut off or damaged is refused; False: what is whole in it is read,
             with a warning.
         name: shown in errors and statistics.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -15,10 +17,14 @@ from minipipe.dead_letters.file import DeadLetterRecord, Kept, keep, write
 from minipipe.dead_letters.reading import letters_in
 from minipipe.dead_letters.table import show
 from minipipe.errors import WireFormatError
-from minipipe.stream import native_form
+from minipipe.stream import native_form, records, wire
 from minipipe.transport import LOCAL, NATIVE
 from minipipe.worker import letters_elsewhere
+from minipipe.worker.failure import Failure
 from minipipe.worker.letters_elsewhere import Content, kept_for
+from minipipe.worker.skipped_items import DeadLetterWriter
+from tests.conftest import DEADLOCK_S, wait_until
+from tests.stream.harness import Line
 
 FACTS = ("ValueError", "no \udc80", "Traceback")
 
@@ -126,3 +132,45 @@ def test_a_letter_of_another_host_is_never_unpickled(
         letter.item(allow_pickle=True)
     assert show(path) == 0
     assert "(not read)" in capsys.readouterr().out
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    made = Line([(lambda x: x, 1)])
+    made.introduce()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("answer", [records.Kept(), records.Stop("failed")])
+def test_a_worker_elsewhere_goes_on_when_its_letter_is_written_or_the_run_ends(
+    answer: NamedTuple, line: Line
+) -> None:
+    node = line.nodes[1]
+    writer = DeadLetterWriter(node, "letters", "work", "work/0", {}, "", is_here=False)
+    failure = Failure(1, "its functor", 1, 3, "7", "ValueError", "no", "trace", None)
+    waits = threading.Thread(target=writer.write, args=(failure, 7, None))
+    waits.start()
+    said = heard(line, records.Letter)
+    assert (said.origin, said.number, said.path, said.ends_run) == (1, 3, (), False)
+    assert letters_elsewhere.read(said.content, LOCAL).text == "no"
+    assert waits.is_alive() and not node.handover.announced
+    line.tell(node, answer, sender=0)
+    waits.join(DEADLOCK_S)
+    assert not waits.is_alive()
+    assert node.handover.announced  # the hot loop looks at what has changed meanwhile
+    assert node.handover.leave()
+
+
+def heard(line: Line, kind: Any) -> Any:
+    """The next record of this kind that comes to the supervisor."""
+    found: list[Any] = []
+
+    def comes() -> bool:
+        buffers = line.supervisor.receive_within(0.1)
+        if buffers is not None:
+            found.extend(wire.read(buffers, line.supervisor).records())
+        return any(isinstance(record, kind) for record in found)
+
+    wait_until(comes, kind.__name__)
+    return next(record for record in found if isinstance(record, kind))
