@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,13 @@ from tests.chaos.functors import Holder, Keep, Load, Work, Write
 from tests.chaos.systems import joined, looped
 
 LIVES: dict[str, Any] = {"max_restarts": 10**6, "poison": "skip"}
+
+# Where the workers of a segment are to run: one whose workers may be killed, or another one.
+Places = Callable[[bool], str | None]
+
+
+def anywhere(mortal: bool) -> None:
+    """Where there is only one machine."""
 
 
 @dataclass
@@ -66,6 +74,7 @@ class Plan:
     rng: random.Random
     place: str
     peaceful: bool = False  # nothing in it kills
+    places: Places = anywhere
     words: list[str] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)
     mortal: set[str] = field(default_factory=set)  # segments whose workers may be killed
@@ -73,6 +82,8 @@ class Plan:
     poison: set[int] = field(default_factory=set)  # what has to be set aside
     reads: End | None = None  # what the caller's loop has to get
     shared_bytes: int | None = None
+    kind: str = ""  # of what items carry
+    size_bytes: int = 0  # of all of it
     _count: int = 0
 
     def pipeline(self) -> mp.PipeLine | mp.PipeSystem:
@@ -86,6 +97,7 @@ class Plan:
         kind = rng.choice(KINDS)
         if kind == "tensors":  # every worker, and whoever takes its place, has to import torch
             items, size = 60, min(size, 70_000)
+        self.kind, self.size_bytes = kind, items * size
         self.words.append(f"{items} items {kind} of {size} B, shared_bytes={self.shared_bytes}")
         load, flow = Load(items, cargo(kind, size), pause_s), Flow(list(range(items)))
         shape = rng.random()
@@ -93,7 +105,7 @@ class Plan:
             return joined(self, load, flow, LIVES)
         if shape < 0.3:
             return looped(self, load, flow)
-        pline = mp.PipeLine([mp.Source(load, "load")])
+        pline = mp.PipeLine([mp.Source(load, "load", on=self.places(False))])
         for _ in range(rng.randint(1, 3)):
             parts, flow = self._middle(flow)
             for part in parts:
@@ -133,6 +145,7 @@ class Plan:
         )
         options["buffer_size"] = rng.choice((None, None, 1, 4))
         options["dead_letter"] = self.letters
+        options["on"] = self.places(True)
         if rng.random() < 0.3:
             holder = Holder(**vars(work))
             segment = mp.Transform(holder, name, restart=True, **options)
@@ -162,7 +175,8 @@ class Plan:
             holder = Holder(0.0005, drops=self.rng.choice((0, 5)))
             name = self._name("o")
             self.words.append(f"-> {name} {holder.drops}")
-            return [mp.Transform(holder, name)], flow.behind(holder, 1, False).anew()
+            held = mp.Transform(holder, name, on=self.places(False))
+            return [held], flow.behind(holder, 1, False).anew()
         name = self._name("flat")
         self.words.append(f"-> {name}")
         return [mp.FlatMap(as_list, name=name)], flow.anew()
@@ -196,11 +210,13 @@ class Plan:
             self.ends.append(End(name, flow.keys, False, workers, path))
             self.mortal.add(name)
             self.words.append(f"-> function sink {name} x{workers}")
-            return mp.Sink(Write(path), name, n_processes=workers, **ends, **LIVES)
+            on = self.places(True)
+            return mp.Sink(Write(path), name, n_processes=workers, on=on, **ends, **LIVES)
         ascending = flow.comes_to(workers)
         self.ends.append(End(name, flow.keys, ascending, workers, held_back=flow.ordered))
         self.words.append(f"-> sink {name} x{workers}")
-        return mp.Sink(Keep(), name, n_processes=workers, **ends)
+        on = self.places(False)
+        return mp.Sink(Keep(), name, n_processes=workers, on=on, **ends)
 
 
 def as_it_is(batch: list[Any]) -> list[Any]:

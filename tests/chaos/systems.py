@@ -22,14 +22,14 @@ def joined(plan: Plan, load: Load, flow: Flow, lives: dict[str, Any]) -> mp.Pipe
     workers = plan.rng.randint(1, 3)
     plan.words.append(f"-> fork x{workers}")
     plan.mortal.add("fork")
-    options: dict[str, Any] = {"n_processes": workers, **lives}
+    options: dict[str, Any] = {"n_processes": workers, "on": plan.places(True), **lives}
     fork = mp.Transform(both, "fork", start, [left, right], **options)
     first, by_left = plan.function(flow, upstreams=left, downstreams=of_left)
     second, by_right = plan.function(flow, upstreams=right, downstreams=of_right)
-    join = mp.Transform(Pairs(), "join", [of_left, of_right], out)
+    join = mp.Transform(Pairs(), "join", [of_left, of_right], out, on=plan.places(False))
     plan.words.append("-> join")
     met = flow.unordered(sorted(set(by_left.keys) & set(by_right.keys)))
-    source = mp.Source(load, "load", start)
+    source = mp.Source(load, "load", start, on=plan.places(False))
     return mp.PipeSystem([source, fork, first, second, join, plan.sink(met, upstreams=out)])
 
 
@@ -38,7 +38,11 @@ def looped(plan: Plan, load: Load, flow: Flow) -> mp.PipeSystem:
     enter, out, passed = (mp.Stream(name) for name in "abc")
     workers = plan.rng.randint(1, 3)
     plan.words.append(f"-> loop x{workers}")
-    rounds = mp.Transform(Rounds(), "rounds", enter, [enter, out], n_processes=workers)
+    rounds = mp.Transform(
+        Rounds(), "rounds", enter, [enter, out], n_processes=workers, on=plan.places(False)
+    )
     function, behind = plan.function(flow.unordered(flow.keys), upstreams=out, downstreams=passed)
     sink = plan.sink(behind.unordered(behind.keys), upstreams=passed)
-    return mp.PipeSystem([mp.Source(load, "load", enter), rounds, function, sink])
+    return mp.PipeSystem(
+        [mp.Source(load, "load", enter, on=plan.places(False)), rounds, function, sink]
+    )

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import minipipe as mp
 from minipipe.dead_letters.reading import letters_in
@@ -25,6 +25,34 @@ UNCONFIRMED_S = 0.5
 Pipeline = mp.PipeLine | mp.PipeSystem
 
 
+class Elsewhere(Protocol):
+    """The other machines of a run."""
+
+    longest_s: float  # that one of them was out of reach
+
+    @property
+    def cuts(self) -> int:
+        """How often a connection to them was cut."""
+
+    def place(self, mortal: bool) -> str | None:
+        """Where the workers of a segment are to run (`Plan.places`)."""
+
+    def options(self, plan: Plan) -> dict[str, Any]:
+        """Of `run`."""
+
+    def begin(self, token: str) -> None:
+        """They join."""
+
+    def strike(self, pause_s: float) -> str:
+        """Something happens to them: what; "": nothing."""
+
+    def wrong(self) -> list[str]:
+        """What should not have happened so far."""
+
+    def end(self) -> list[str]:
+        """The run is over; what is wrong, or left of them."""
+
+
 @dataclass
 class Report:
     """What came of one trial."""
@@ -36,14 +64,23 @@ class Report:
     deaths: int = 0
     set_aside: int = 0
     repeated: int = 0  # by function sinks, within the contract
+    cuts: int = 0  # of connections between machines
     wrong: list[str] = field(default_factory=list)
 
 
 class Fire(threading.Thread):
-    """Hits workers at random until the run has ended."""
+    """Hits workers, and other machines, at random until the run has ended."""
 
-    def __init__(self, pline: Pipeline, plan: Plan, report: Report, faults: int) -> None:
+    def __init__(
+        self,
+        pline: Pipeline,
+        plan: Plan,
+        report: Report,
+        faults: int,
+        elsewhere: Elsewhere | None,
+    ) -> None:
         super().__init__(daemon=True)
+        self.elsewhere = elsewhere
         self.pline = pline
         self.plan = plan
         self.report = report
@@ -59,6 +96,11 @@ class Fire(threading.Thread):
 
     def _fire(self) -> None:
         while self.left and not self.ending.wait(self.rng.expovariate(15.0)):
+            if self.elsewhere is not None and self.rng.random() < 0.6:
+                if hit := self.elsewhere.strike(self.rng.uniform(0.01, 0.3)):
+                    self.report.faults[hit] += 1
+                    self.left -= 1
+                continue
             workers = [w for w in self.pline.stats().workers if w.pid and w.pid != os.getpid()]
             workers = [w for w in workers if w.state in ("starting", "running")]
             if not workers:
@@ -84,16 +126,28 @@ class Fire(threading.Thread):
         return True
 
 
-def trial(seed: int, faults: int) -> Report:
-    """Draws a pipeline, runs it under fire, and looks at what came of every item."""
+def trial(seed: int, faults: int, elsewhere: Elsewhere | None = None) -> Report:
+    """Draws a pipeline, runs it under fire, and looks at what came of every item.
+
+    Args:
+        elsewhere: its other machines, if it has any.
+    """
     place = tempfile.mkdtemp(prefix="chaos-")
     rng = random.Random(seed)
     plan = Plan(rng, place)
+    options: dict[str, Any] = {}
+    if elsewhere is not None:
+        plan.places = elsewhere.place
     pline = plan.pipeline()
+    if elsewhere is not None:
+        options = elsewhere.options(plan)
     report = Report(seed, " ".join(plan.words))
-    fire = Fire(pline, plan, report, faults)
+    fire = Fire(pline, plan, report, faults, elsewhere)
     try:
-        pline.run(shared_bytes=plan.shared_bytes)
+        pline.run(shared_bytes=plan.shared_bytes, **options)
+        if elsewhere is not None:
+            assert pline.token is not None
+            elsewhere.begin(pline.token)
         fire.start()
         read: list[int] = []
         if plan.reads is not None:
@@ -107,8 +161,15 @@ def trial(seed: int, faults: int) -> Report:
         results = {}
     finally:
         fire.ending.set()
+        if elsewhere is not None and report.wrong:
+            report.wrong += elsewhere.wrong()
         pline.stop()
         fire.join()
+    unconfirmed_s = UNCONFIRMED_S
+    if elsewhere is not None:
+        report.wrong += elsewhere.end()
+        report.cuts = elsewhere.cuts
+        unconfirmed_s += elsewhere.longest_s
     dead = {worker.pid for worker in pline.stats().workers if worker.state == "died"}
     report.deaths = len(dead)
     lost = _set_aside(plan)
@@ -124,7 +185,12 @@ def trial(seed: int, faults: int) -> Report:
         if spared := plan.poison - lost:
             report.wrong.append(f"not set aside: {sorted(spared)[:9]}")
         came = [
-            (end, [_written(report, end, dead)] if end.path else _workers_of(end, results))
+            (
+                end,
+                [_written(report, end, dead, unconfirmed_s)]
+                if end.path
+                else _workers_of(end, results),
+            )
             for end in plan.ends
         ]
         came += [(plan.reads, [read])] if plan.reads is not None else []
@@ -152,7 +218,7 @@ def _inline(report: Report) -> dict[str, list[int]]:
         results = pline.close(LIMIT_S)
         for end in plan.ends:
             if end.path:
-                found[end.name] = _written(report, end, set())
+                found[end.name] = _written(report, end, set(), 0.0)
             else:
                 by_worker = [
                     keys for name, keys in results.items() if name.split("/")[0] == end.name
@@ -211,7 +277,7 @@ def _workers_of(end: End, results: dict[str, Any]) -> list[list[int]]:
     return [results.get(name, []) for name in names]
 
 
-def _written(report: Report, end: End, dead: set[int]) -> list[int]:
+def _written(report: Report, end: End, dead: set[int], unconfirmed_s: float) -> list[int]:
     """What a function sink has done, less what its dead workers may have done in vain."""
     if not os.path.exists(end.path):
         return []
@@ -220,7 +286,7 @@ def _written(report: Report, end: End, dead: set[int]) -> list[int]:
     last_s = {pid: at_s for _, pid, at_s in lines}
     counts = Counter(key for key, _, _ in lines)
     for key, pid, at_s in lines:
-        if counts[key] > 1 and pid in dead and at_s >= last_s[pid] - UNCONFIRMED_S:
+        if counts[key] > 1 and pid in dead and at_s >= last_s[pid] - unconfirmed_s:
             counts[key] -= 1
             report.repeated += 1
     return list(counts.elements())

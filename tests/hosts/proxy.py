@@ -1,7 +1,8 @@
-"""A proxy between two hosts of a test: it delays, stalls, and resets connections."""
+"""A proxy between two hosts of a test: it delays, is narrow, stalls, and resets connections."""
 
 from __future__ import annotations
 
+import math
 import selectors
 import socket
 import struct
@@ -34,6 +35,8 @@ class Proxy:
         stalls: nothing goes on, as if a cable were pulled; new connections are not taken.
         bytes: that went through.
         cuts: after so many of them, all connections are reset.
+        resets: how often they were.
+        bytes_per_s: both ways together; what comes faster waits.
         kept: what came by the first connection, if it `keeps` that.
         connections: that were taken.
     """
@@ -45,8 +48,11 @@ class Proxy:
         self.port: int = self._listening.getsockname()[1]
         self.delay_s = 0.0
         self.stalls = False
-        self.bytes = self.connections = 0
+        self.bytes = self.connections = self.resets = 0
         self.cuts: deque[int] = deque()
+        self.bytes_per_s = math.inf
+        self._may_write, self._since_s = math.inf, time.monotonic()
+        self._asked: deque[int] = deque()
         self.keeps, self.kept = False, bytearray()
         self._ways: list[_Way] = []
         self._stop = threading.Event()
@@ -56,10 +62,16 @@ class Proxy:
     def close(self) -> None:
         self._stop.set()
         self._thread.join()
-        self._reset()
+        for way in self._ways:
+            self._close(way)
         self._listening.close()
 
+    def cut(self, after_bytes: int) -> None:
+        """Resets all connections when so many more bytes have gone through (from any thread)."""
+        self._asked.append(after_bytes)
+
     def _reset(self) -> None:
+        self.resets += 1
         for way in self._ways:
             self._close(way)
 
@@ -79,6 +91,12 @@ class Proxy:
 
     def _step(self) -> None:
         now_s = time.monotonic()
+        while self._asked and not self.cuts:
+            self.cuts.append(self.bytes + self._asked.popleft())
+        if self.bytes_per_s < math.inf:
+            more = self.bytes_per_s * (now_s - self._since_s)
+            self._may_write = min(self._may_write + more, self.bytes_per_s / 20)
+        self._since_s = now_s
         with selectors.DefaultSelector() as selector:
             if not self.stalls:
                 selector.register(self._listening, selectors.EVENT_READ, None)
@@ -134,14 +152,16 @@ class Proxy:
             self._close(way, resets=False)
             return
         until_cut = self.cuts[0] - self.bytes if self.cuts else len(content)
+        room = int(min(len(content), self._may_write))
         try:
-            sent = way.target.send(content[:until_cut])
+            sent = way.target.send(content[: min(until_cut, room)]) if room else 0
         except BlockingIOError:
             sent = 0
         except OSError:
             self._close(way)
             return
         self.bytes += sent
+        self._may_write -= sent
         if sent == until_cut and self.cuts:
             self.cuts.popleft()
             self._reset()
