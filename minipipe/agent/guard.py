@@ -21,7 +21,7 @@ from minipipe.protocol.hosts.endpoints import Endpoint
 
 DONE = b"."  # the agent has said itself what there was to say
 SEND_S = 5.0
-_KILLED = "the process of its agent was killed"
+_KILLED = "the process of its agent was killed, or has ended by an error"
 
 _CODE = """
 import sys
@@ -59,8 +59,15 @@ class Guard:
         about = {"endpoints": list(map(list, endpoints)), "server": server_key, "keys": keys}
         os.write(self._pipe, json.dumps({**about, "path": sys.path}).encode() + b"\n")
 
-    def close(self) -> None:
-        """The agent ends by itself."""
+    def close(self, *, has_failed: bool = False) -> None:
+        """The agent ends by itself.
+
+        Args:
+            has_failed: by an error, and so perhaps without a word: as if it had been killed.
+        """
+        if has_failed:
+            os.close(self._pipe)
+            return
         try:
             os.write(self._pipe, DONE)
         except BrokenPipeError:

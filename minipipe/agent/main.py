@@ -46,7 +46,7 @@ def serve(token: Token, offer: Offer) -> int:
         directory = RunDirectory()
         last.callback(directory.remove)
         guard = Guard(joined.endpoints, joined.server_key, (keys.public, keys.secret))
-        last.callback(guard.close)
+        last.push(lambda kind, *_: guard.close(has_failed=kind is not None))
         agent = _agent(joined, told, keys, directory.path)
         at_signals(agent)
         _say(f"host {told.name!r} has joined run {told.run!r}, with {offer.slots} slots")

@@ -87,7 +87,7 @@ class Agents:
         """
         if port:
             token = with_port(token, port)
-        log = tempfile.TemporaryFile()
+        log = tempfile.TemporaryFile()  # noqa: SIM115
         command = [*before, sys.executable, "-P", "-m", "minipipe", "agent", "--name", name]
         process = subprocess.Popen(
             [*command, *arguments],

@@ -11,11 +11,13 @@ import zmq
 from minipipe.protocol.flow.link import Link, Patience
 from minipipe.protocol.flow.link_frames import Acknowledge, Message, Resume
 from minipipe.protocol.hosts import link_wire
+from minipipe.protocol.hosts.endpoints import Endpoint
 from minipipe.protocol.hosts.pieces import HEAD_BYTES, Buffer
 from minipipe.transport.curve import CurveKeys
 from minipipe.transport.hosts.host_sockets import HostSockets
 from minipipe.transport.hosts.link_end import LinkEnd
 from minipipe.transport.hosts.sockets import boot_time_s
+from tests.conftest import wait_until
 
 
 class Wire:
@@ -82,6 +84,34 @@ def test_what_was_given_to_a_link_is_on_its_way_before_anything_is_waited_for(
     ours.serve(60.0)
     ours.close()
     assert isinstance(sent_before[-1], Message)
+
+
+def test_a_connection_that_breaks_while_something_is_sent_is_not_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys = [CurveKeys.new(), CurveKeys.new()]
+    here, there = HostSockets("here", keys[0]), HostSockets("there", keys[1])
+    try:
+        port = here.listen("tcp://127.0.0.1:0")
+        theirs = here.admit(keys[1].public, "there")
+        ours = there.connect("here", [Endpoint("127.0.0.1", port)], keys[0].public)
+
+        def comes(text: bytes) -> None:
+            def has_come() -> bool:
+                here.serve(0.01)
+                there.serve(0.01)
+                arrived = theirs.receive()
+                return arrived is not None and arrived.frames == [text]
+
+            ours.send([text])
+            wait_until(has_come, f"{text!r} to come")
+
+        comes(b"by one connection")
+        monkeypatch.setattr(ours.connection, "send", lambda frames: False)
+        comes(b"by another one")
+    finally:
+        here.close()
+        there.close()
 
 
 def test_a_connection_that_is_found_gone_is_logged(

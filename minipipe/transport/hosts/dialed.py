@@ -38,7 +38,9 @@ class Dialed:
     def receive(self, now_s: float) -> bool:
         """Takes in some of what has come; whether there may be more."""
         dial = self._dial
-        if dial is None:
+        # The link closes a connection when it cannot send, which may have been in this round:
+        # sockets that are closed were read, and that ended an agent.
+        if dial is None or dial.is_closed:
             return False
         dial.look()
         if self.end.dialing == dial.attempt and dial.is_ready:

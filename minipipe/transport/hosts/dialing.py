@@ -106,6 +106,7 @@ class Dial:
 
     Attributes:
         attempt: its number, which the other end is told.
+        is_closed: it is given up, perhaps by the link, in the middle of a round.
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class Dial:
         attempt: int = 1,
         patience: Patience = DEFAULT,
     ) -> None:
-        self.attempt = attempt
+        self.attempt, self.is_closed = attempt, False
         self._hello = hello(curve.keys) if curve.is_plain else None
         self._line: Line | None = None
         self.lines: list[Line] = []
@@ -131,6 +132,8 @@ class Dial:
     def sockets(self) -> list[Any]:
         """To wait for input."""
         line = self._line
+        if self.is_closed:
+            return []
         return [one.monitor for one in self.lines] + ([] if line is None else [line.socket])
 
     def look(self) -> None:
@@ -187,5 +190,6 @@ class Dial:
 
     def close(self, linger_s: float = 0.0) -> None:
         """Ends it, with all that waits in it after that time."""
+        self.is_closed = True
         for line in self.lines:
             line.close(linger_s)
