@@ -24,6 +24,7 @@ examples:
   minipipe run train.py:pline
   minipipe run train.py:pline --set decode.n_processes=4 --set decode.timeout_s=30
   minipipe run train.py:pline --progress --seed 1 --metrics-port 9464
+  minipipe run train.py:pline --bind tcp://0.0.0.0:7711 --token-file token   (agents may join it)
   minipipe run train.py:pline -- --data /data      (what follows -- is the program's)
 
 The file is executed, but for what stands under `if __name__ == "__main__":`; the pipeline is one
@@ -157,6 +158,15 @@ def _run(command: argparse.ArgumentParser) -> None:
         type=_port,
         metavar="PORT",
         help="serve the counters to Prometheus on loopback (extra metrics); 0: any free port",
+    )
+    command.add_argument(
+        "--bind",
+        metavar="tcp://HOST:PORT",
+        help="let other machines join it there, by `minipipe agent`",
+    )
+    command.add_argument("--name", metavar="NAME", help="of the run, for who joins")
+    command.add_argument(
+        "--token-file", metavar="FILE", help="write the token that lets others join to this file"
     )
 
 

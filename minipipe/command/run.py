@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from minipipe.command import settings
 from minipipe.command.failures import WRONG, tell
@@ -16,6 +17,7 @@ from minipipe.observe.trace_wish import check_trace
 from minipipe.pipeline.report import check_can_be_written
 from minipipe.pipeline.runnable import Runnable
 from minipipe.process.describe import describe
+from minipipe.supervisor.hosting import check_hosting
 
 
 def main(arguments: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -41,7 +43,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def check_files(arguments: argparse.Namespace) -> None:
-    """Whether what is to be written can be, before a run that may take hours.
+    """Whether what is to be written can be, and who may join, before a run that may take hours.
 
     Raises:
         UsageError: it cannot.
@@ -51,11 +53,18 @@ def check_files(arguments: argparse.Namespace) -> None:
             whole_file.check_can_be_written(str(check_trace(arguments.trace)))
         if arguments.command == "report":
             check_can_be_written(arguments.output)
+        check_hosting(hosting_of(arguments))
     except OSError as error:
         what = error.strerror or error
         raise UsageError(f"--trace {arguments.trace} cannot be written: {what}") from error
     except OptionError as error:
         raise UsageError(str(error)) from error
+
+
+def hosting_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Whether other machines may join, as options of `run`; what is not written is left out."""
+    given = {name: getattr(arguments, name) for name in ("bind", "name", "token_file")}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def run(pipeline: Runnable, arguments: argparse.Namespace) -> dict[str, object]:
@@ -65,6 +74,7 @@ def run(pipeline: Runnable, arguments: argparse.Namespace) -> dict[str, object]:
         progress=arguments.progress,
         metrics_port=arguments.metrics_port,
         trace=arguments.trace or arguments.command == "report" or None,
+        **hosting_of(arguments),
     )
     try:
         if pipeline.has_output:

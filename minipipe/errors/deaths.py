@@ -7,6 +7,15 @@ from typing import Any
 from minipipe.errors.base import MiniPipeError
 
 
+def worker_in_words(worker: str, pid: int, host: str = "") -> str:
+    """A worker, and where its process is.
+
+    Args:
+        host: the machine that it runs on; nothing: this one.
+    """
+    return f"worker {worker} on host {host!r}, pid {pid}" if host else f"worker {worker}, pid {pid}"
+
+
 class WorkerDiedError(MiniPipeError, RuntimeError):
     """A worker process ended without having been asked to."""
 
@@ -20,8 +29,9 @@ class WorkerDiedError(MiniPipeError, RuntimeError):
         why: str,
         outcome: str = "; the run was stopped",
         stack: str = "",
+        host: str = "",
     ) -> None:
-        super().__init__(segment, worker, pid, how, item, why, outcome, stack)
+        super().__init__(segment, worker, pid, how, item, why, outcome, stack, host)
         self.segment = segment
         self.worker = worker
         self.pid = pid
@@ -30,13 +40,14 @@ class WorkerDiedError(MiniPipeError, RuntimeError):
         self.why = why
         self.outcome = outcome
         self.stack = stack
+        self.host = host  # that it ran on; nothing: this one
 
     @property
     def description(self) -> str:
         """What happened, and where, without what became of it."""
         item = f" while it had {self.item}" if self.item else ""
         return (
-            f"segment {self.segment!r} (worker {self.worker}, pid {self.pid}) "
+            f"segment {self.segment!r} ({worker_in_words(self.worker, self.pid, self.host)}) "
             f"{self.how}{item}{self.why}"
         )
 
@@ -59,6 +70,7 @@ class WorkerDiedError(MiniPipeError, RuntimeError):
             "why": self.why,
             "outcome": self.outcome,
             "stack": self.stack,
+            "host": self.host,
         }
         return WorkerDiedError(**{**told, **other})
 

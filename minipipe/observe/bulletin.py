@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from minipipe.observe.load import SegmentFacts, SegmentLoad, loads
+from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.frozen import frozen
 from minipipe.protocol.run.stats import RunStats, WorkerStats
 
@@ -80,6 +81,7 @@ def _worker(read: Mapping[str, Any]) -> WorkerStats:
     item = read.get("item")
     counted: dict[str, Any] = {name: _number(read.get(name, 0)) for name in _NUMBERS}
     counted |= {name: str(read[name]) for name in _TEXTS}
+    counted["host"] = str(read.get("host", LOCAL_HOST))
     return WorkerStats(item=None if item is None else int(item), **counted)
 
 

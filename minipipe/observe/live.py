@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from minipipe.observe.plain import on
 from minipipe.observe.progress import Sight, duration, number
 
 if TYPE_CHECKING:
@@ -87,6 +88,9 @@ def _table(sight: Sight, verdict: str, width: int) -> RenderableType:
     for column in ("items", "items/s", *(("queued", "workers") if wide else ())):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("busy", no_wrap=True)
+    spread = wide and sight.is_spread
+    if spread:
+        table.add_column("on", no_wrap=True)
     if wide:
         table.add_column("", no_wrap=True)
     limits = sight.bottleneck
@@ -96,6 +100,8 @@ def _table(sight: Sight, verdict: str, width: int) -> RenderableType:
         if wide:
             cells += [Text(f"{row.queued:,}"), Text(str(row.workers))]
         cells.append(_bar(row.busy) if wide else Text(f"{row.busy:.0%}"))
+        if spread:
+            cells.append(Text(on(row)))
         if wide:
             cells.append(Text(_troubles(row.dropped, row.deaths), style="yellow"))
         table.add_row(*cells, style=style)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from minipipe.protocol.frozen import frozen
-from minipipe.protocol.run.stats import RunStats, WorkerStats
+from minipipe.protocol.run.stats import RunStats, WorkerStats, hosts_of
 
 
 @frozen
@@ -48,6 +48,7 @@ class SegmentLoad:
     bytes_in: int = 0
     bytes_out: int = 0
     writable: bool = False
+    hosts: tuple[str, ...] = ()  # the machines that its workers are on, this one first
 
     @property
     def items(self) -> int:
@@ -84,6 +85,7 @@ class SegmentLoad:
             self.bytes_in - earlier.bytes_in,
             self.bytes_out - earlier.bytes_out,
             self.writable,
+            self.hosts,
         )
 
 
@@ -118,4 +120,5 @@ def _load(fact: SegmentFacts, workers: Iterable[WorkerStats]) -> SegmentLoad:
         sum(w.bytes_in for w in workers),
         sum(w.bytes_out for w in workers),
         fact.writable,
+        hosts_of(workers),
     )

@@ -14,6 +14,7 @@ from minipipe.observe.progress import Row, Sight, duration, number
 NARROW = 72  # columns; in a narrower terminal some give way
 LEAST = 8  # characters of a name, however narrow it is
 GAP = "  "
+ON = 16  # characters for the machines of a segment; of more only how many they are
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], width: int, named: int) -> list[str]:
@@ -53,7 +54,11 @@ def of_run(sight: Sight, verdict: str, width: int) -> list[str]:
     wide = width >= NARROW
     head = ["segment", "items", "items/s"]
     head += ["queued", "workers", "busy", "starved", "blocked"] if wide else ["busy"]
-    lines = table(head, [_row(row, wide) for row in sight.rows], width, 0)
+    rows = [_row(row, wide) for row in sight.rows]
+    if wide and sight.is_spread:
+        head.append("on")
+        rows = [(*cells, on(row)) for cells, row in zip(rows, sight.rows, strict=True)]
+    lines = table(head, rows, width, 0)
     for row in sight.rows:
         if row.dropped or row.deaths:
             words = [f"{row.dropped:,} dropped"] if row.dropped else []
@@ -72,6 +77,12 @@ def _row(row: Row, wide: bool) -> tuple[str, ...]:
         return *counts, f"{row.busy:.0%}"
     shares = (f"{share:.0%}" for share in (row.busy, row.starved, row.blocked))
     return *counts, f"{row.queued:,}", str(row.workers), *shares
+
+
+def on(row: Row) -> str:
+    """The machines that a segment is on, in a few characters."""
+    names = ", ".join(row.hosts)
+    return names if len(names) <= ON else f"{len(row.hosts)} hosts"
 
 
 def of_runs(runs: Sequence[tuple[str, int, str, Sight | None]], width: int) -> list[str]:
@@ -113,6 +124,7 @@ def as_dict(sight: Sight) -> dict[str, Any]:
                 "queued": row.queued,
                 "dropped": row.dropped,
                 "deaths": row.deaths,
+                "hosts": list(row.hosts),
             }
             for row in sight.rows
         ],

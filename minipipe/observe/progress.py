@@ -24,6 +24,7 @@ class Row:
     workers: int
     dropped: int
     deaths: int
+    hosts: tuple[str, ...] = ()  # the machines that it is on
 
 
 @frozen
@@ -35,6 +36,11 @@ class Sight:
     total: int | None  # how many items its source makes
     done: int  # how many of them it has made
     left_s: float | None  # until it has made all, at this pace
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether it is on more than one machine."""
+        return len({host for row in self.rows for host in row.hosts}) > 1
 
     @property
     def bottleneck(self) -> str:
@@ -92,6 +98,7 @@ def _row(now: SegmentLoad, lately: SegmentLoad, lasted_s: float) -> Row:
         now.workers,
         now.dropped,
         now.deaths,
+        now.hosts,
     )
 
 

@@ -134,15 +134,19 @@ _COLUMNS: tuple[tuple[str, Cell], ...] = (
     ("memory", lambda w: f"{w.memory_bytes / MIB:.0f} MiB" if w.memory_bytes else ""),
 )
 TEXTS = 2  # so many of them are no numbers
+_HOST: tuple[str, Cell] = ("host", lambda w: w.host)  # behind the name, if there are several
 
 
 def _table(stats: RunStats) -> str:
-    head = "".join(f'<th scope="col">{name}</th>' for name, _ in _COLUMNS)
+    columns, texts = _COLUMNS, TEXTS
+    if len(stats.hosts) > 1:
+        columns, texts = (columns[0], _HOST, *columns[1:]), TEXTS + 1
+    head = "".join(f'<th scope="col">{name}</th>' for name, _ in columns)
     body = []
     for worker in stats.workers:
-        cells = [html.escape(cell(worker)) for _, cell in _COLUMNS]
-        tags = [f"<td>{text}</td>" for text in cells[1:TEXTS]]
-        tags += [f'<td class="number">{text}</td>' for text in cells[TEXTS:]]
+        cells = [html.escape(cell(worker)) for _, cell in columns]
+        tags = [f"<td>{text}</td>" for text in cells[1:texts]]
+        tags += [f'<td class="number">{text}</td>' for text in cells[texts:]]
         body.append(f'<tr><th scope="row">{cells[0]}</th>{"".join(tags)}</tr>')
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 

@@ -65,6 +65,7 @@ class Track:
         end: how it ended ("gone", "died"), or "running".
         spans: in order, none over another.
         thread: of the worker's, from 1 on, whose calls alone these are; 0: it is all of the worker.
+        host: the other machine that it runs on; empty: it runs on this one.
     """
 
     ident: int
@@ -76,11 +77,13 @@ class Track:
     end: str
     spans: tuple[Span, ...]
     thread: int = 0
+    host: str = ""
 
     @property
     def name(self) -> str:
         """What it is called."""
-        return f"{self.worker} thread {self.thread}" if self.thread else self.worker
+        name = f"{self.worker} thread {self.thread}" if self.thread else self.worker
+        return f"{name} on {self.host}" if self.host else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.worker_handle import WorkerHandle
 from minipipe.worker.descendants import UNKNOWN
 
+_OFTEN = ", often the kernel out of memory"
+
 
 class Deaths:
     """The errors of workers that ended unasked.  Made before the first worker is started."""
@@ -39,7 +41,7 @@ class Deaths:
         if last.condemned:
             how, why = f"was killed, as it {handle.hung}", ""
         elif status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == 9:
-            why = self._likely_killer()
+            why = self._likely_killer() if not handle.host_elsewhere else _OFTEN
         died = WorkerDiedError(
             segment=handle.segment.name,
             worker=handle.name,
@@ -49,6 +51,7 @@ class Deaths:
                 self._processes.handles, handle, last.signs, alone_to_blame=last.condemned
             ),
             why=why,
+            host=handle.host_elsewhere,
         )
         captured = self._processes.captured.get(handle.segment.index)
         if captured is not None and captured.why:
@@ -60,7 +63,7 @@ class Deaths:
         """Whether a SIGKILL that we have not sent was the kernel's."""
         kills = oom_kills()
         if kills is None or self._oom_kills is None:
-            return ", often the kernel out of memory"
+            return _OFTEN
         if kills == self._oom_kills:
             return ", not for want of memory by the kernel's count"
         self._oom_kills += 1  # one count explains one death

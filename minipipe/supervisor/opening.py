@@ -39,5 +39,5 @@ def let_others_join(
 
     hosts = processes.hosts
     hosts.let_others_join(gateway, placement, placed=processes.placed, lost_after_s=lost_after_s)
-    announce(token)
+    announce(token, hosting)
     return gateway_address(directory), token.text

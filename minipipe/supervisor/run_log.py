@@ -28,8 +28,8 @@ class RunLog:
 
     def action(self, action: life.Action, now_s: float) -> None:
         match action:
-            case life.LogDeath(worker, items, is_replaced):
-                self._death(worker, items, is_replaced=is_replaced)
+            case life.LogDeath():
+                self._death(action)
             case life.LogLaterFailure(cause):
                 logger.warning("then, %s", in_a_line(cause))
             case life.LogCutShort(worker):
@@ -56,21 +56,19 @@ class RunLog:
         elif handle.member.saves:
             more = "; so its local_term was not called"
         logger.warning(
-            "%s of segment %r (worker %s, pid %d) was cut off, as it took longer than "
-            "grace_s=%g allows%s",
-            *(what, handle.segment.name, handle.name, handle.pid, self._grace_s, more),
+            "%s of segment %r (%s) was cut off, as it took longer than grace_s=%g allows%s",
+            *(what, handle.segment.name, handle.in_words, self._grace_s, more),
         )
 
     def _slow_exit(self, worker: int) -> None:
         """It has done its work, and its process goes on."""
         handle = self._processes.handles[worker]
         logger.warning(
-            "segment %r (worker %s, pid %d) has done its work, but its process has not ended for "
+            "segment %r (%s) has done its work, but its process has not ended for "
             "%g s: it waits for %s",
             *(
                 handle.segment.name,
-                handle.name,
-                handle.pid,
+                handle.in_words,
                 life.SLOW_EXIT_S,
                 handle.vitals.end_waits_for(),
             ),
@@ -89,13 +87,17 @@ class RunLog:
             "" if path is None else f", and is kept in {path!r}",
         )
 
-    def _death(self, worker: int, items: int, *, is_replaced: bool) -> None:
-        """It has died and was replaced, or was to leave; so many items are done again."""
-        death = self._processes.handles[worker].death
-        again = "1 item is" if items == 1 else f"{items} items are"
+    def _death(self, said: life.LogDeath) -> None:
+        """It has died and was replaced, or was to leave; some items are done again."""
+        death = self._processes.handles[said.worker].death
+        again = "1 item is" if said.items == 1 else f"{said.items} items are"
+        became = "was to leave"
+        if said.is_replaced:
+            became = (
+                "is replaced when a machine has room for that" if said.waits else "was replaced"
+            )
         if death is not None:
             logger.warning(
-                "%s; it was %s, and %s done again%s",
-                *(death.description, "replaced" if is_replaced else "to leave", again),
-                death.stack_shown,
+                "%s; it %s, and %s done again%s",
+                *(death.description, became, again, death.stack_shown),
             )

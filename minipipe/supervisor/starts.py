@@ -91,7 +91,7 @@ class Starts:
                 continue
             stack = handle.vitals.stack()
             where = f"; it is at:\n{stack}" if stack else ""
-            logger.warning("worker %r (pid %d) %s%s", handle.name, handle.pid, report.text, where)
+            logger.warning("worker %r (%s) %s%s", handle.name, handle.place, report.text, where)
 
     def _why_stuck(self, handle: WorkerHandle, seconds: float) -> str:
         item = item_in(self._processes.handles, handle, handle.vitals.signs())

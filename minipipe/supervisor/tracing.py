@@ -44,6 +44,7 @@ class _Kept:
     records: bytes
     last: Span | None  # that it was at
     threads: tuple[bytes, ...] = ()  # the records of each, if several call its functor
+    host: str = ""  # the other machine that it runs on, if it does
 
     @property
     def size_bytes(self) -> int:
@@ -57,9 +58,10 @@ class _Kept:
         if last is not None and (not spans or spans[-1].end_ns <= last.begin_ns):
             spans = (*spans, last)
         about = (self.ident, self.segment, self.worker, self.pid)
-        yield Track(*about, self.born_ns, self.gone_ns, self.end, spans)
+        yield Track(*about, self.born_ns, self.gone_ns, self.end, spans, host=self.host)
         for thread, records in enumerate(self.threads, 1):
-            yield Track(*about, 0, self.gone_ns, self.end, resolved(unpacked(records)), thread)
+            spans = resolved(unpacked(records))
+            yield Track(*about, 0, self.gone_ns, self.end, spans, thread, self.host)
 
 
 class Tracing:
@@ -182,7 +184,8 @@ class Tracing:
         about = (handle.ident, handle.segment.name, handle.name, handle.pid)
         threads = range(1, _threads(handle.segment) + 1)
         of_threads = tuple(self._used(handle, thread)[1] for thread in threads)
-        return _Kept(*about, born_ns, gone_ns, end, records, last, of_threads)
+        host = handle.host_elsewhere
+        return _Kept(*about, born_ns, gone_ns, end, records, last, of_threads, host)
 
     def _used(self, handle: WorkerHandle, thread: int = 0) -> tuple[int, bytes]:
         sent = self._sent.get((handle.ident, thread))

@@ -115,11 +115,11 @@ class Watchdog:
             if handle.final is not None:
                 continue
             if handle.vitals.is_stopped():
-                parts.append(f"{handle.name!r} (pid {handle.pid}) is stopped (SIGSTOP)")
+                parts.append(f"{handle.name!r} ({handle.place}) is stopped (SIGSTOP)")
             elif handle.vitals.call():
                 item = item_in(self._processes.handles, handle, handle.vitals.signs())
                 what = "your loop" if handle.member.is_caller else "its functor"
-                parts.append(f"{handle.name!r} (pid {handle.pid}) is in {what} at {item}")
+                parts.append(f"{handle.name!r} ({handle.place}) is in {what} at {item}")
         where = "; ".join(parts) or "no worker is in its functor"
         return f"no progress for {stalled_s:.0f} s, since {since}: {where}"
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from minipipe.errors import WorkerDiedError
+from minipipe.errors.deaths import worker_in_words
 from minipipe.graph import Graph, GraphSegment
 from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.run.lifecycle import Member
@@ -80,7 +81,24 @@ class WorkerHandle:
             failed=signs.failed,
             skipped=signs.skipped,
             durations=signs.durations,
+            host=self.host if self.pid or self.member.is_caller else self.host_elsewhere,
         )
+
+    @property
+    def host_elsewhere(self) -> str:
+        """The other machine that it runs on; empty: it runs on this one."""
+        return "" if self.host == LOCAL_HOST else self.host
+
+    @property
+    def in_words(self) -> str:
+        """Which worker it is, and where its process is."""
+        return worker_in_words(self.name, self.pid, self.host_elsewhere)
+
+    @property
+    def place(self) -> str:
+        """Where its process is, in words."""
+        pid = f"pid {self.pid}"
+        return f"host {self.host_elsewhere!r}, {pid}" if self.host_elsewhere else pid
 
     @property
     def has_never_run(self) -> bool:

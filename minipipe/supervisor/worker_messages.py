@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from minipipe.errors import StartError, WireFormatError
+from minipipe.errors.deaths import worker_in_words
 from minipipe.graph import Graph, GraphSegment
 from minipipe.protocol.run import lifecycle as life
 from minipipe.stream import records, wire
@@ -154,9 +155,7 @@ class WorkerMessages:
     def _lost(self, report: ZygoteLost) -> Iterator[life.Event]:
         """One death, of all workers of a zygote: none of their items is to blame for it."""
         segments: set[int] = set()
-        how = (
-            f"was lost with its machine, host {report.host!r}: {report.why}" if report.host else ""
-        )
+        how = f"was lost with its host ({report.why})" if report.host else ""
         for worker, last in report.workers.items():
             handle = self._processes.handles[worker]
             if report.never_ready:
@@ -198,10 +197,8 @@ class WorkerMessages:
         """Where something has failed, in words."""
         item = item_of(self._processes.handles, failure.origin, failure.number, failure.path)
         value = f" ({failure.value})" if item and not handle.member.is_source else ""
-        where = (
-            f"in {failure.doing} of segment {handle.segment.name!r} "
-            f"(worker {handle.name}, pid {failure.pid})"
-        )
+        worker = worker_in_words(handle.name, failure.pid, handle.host_elsewhere)
+        where = f"in {failure.doing} of segment {handle.segment.name!r} ({worker})"
         if item:
             where += f" at {item}{value}"
         return where

@@ -35,6 +35,16 @@ def test_options_are_set_also_where_add_was_given_others(folder: Path) -> None:
     assert "sum: 1560" in done.stdout.splitlines()
 
 
+def test_other_machines_may_join(folder: Path) -> None:
+    hosting = ("--bind", "tcp://127.0.0.1:0", "--name", "mine", "--token-file", "token")
+    done = run(folder, "run", "whole.py:open_ended", *hosting)
+    assert done.returncode == 0, done.stderr
+    token = (folder / "token").read_text().strip()
+    assert f"\nminipipe agent --join {token}\n" in f"\n{done.stderr}"
+    assert "run 'mine': agents on this machine join it, and on no other" in done.stderr
+    assert "(caller) 10 in" in done.stderr
+
+
 def test_what_nobody_takes_is_dropped_and_that_is_said(folder: Path) -> None:
     done = run(folder, "run", "whole.py:open_ended", "--no-progress")
     assert done.returncode == 0, done.stderr
@@ -52,6 +62,8 @@ def test_what_nobody_takes_is_dropped_and_that_is_said(folder: Path) -> None:
         (["whole.py:pline", "--seed", "x"], "a whole number of at least 0, got 'x'"),
         (["whole.py:pline", "--seed", "-1"], "a whole number of at least 0, got '-1'"),
         (["whole.py:pline", "--metrics-port", "65536"], "the number of a port"),
+        (["whole.py:pline", "--bind", "0.0.0.0:1"], "bind of run is 'tcp://HOST:PORT'"),
+        (["whole.py:pline", "--token-file", "t"], "only where it has an address: add bind="),
         (["whole.py:pline", "--trace", "no/trace.json"], "cannot be written: No such file"),
     ],
 )

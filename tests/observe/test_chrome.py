@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,11 @@ def test_segments_are_processes_and_workers_their_threads() -> None:
     assert [e["args"]["name"] for e in of("process_name")] == ['lo"ad', "work"]
     threads = [(e["pid"], e["tid"], e["args"]["name"]) for e in of("thread_name")]
     assert threads == [(1, 1, 'lo"ad (pid 41)'), (2, 2, "work/0 (pid 42)"), (2, 3, "work/1")]
+
+
+def test_a_track_says_on_which_other_machine_it_was() -> None:
+    track = Track(1, "work", "work/0", 41, 0, None, "running", (), host="b")
+    assert [track.name, replace(track, thread=2).name] == ["work/0 on b", "work/0 thread 2 on b"]
 
 
 def test_a_call_names_its_item_and_who_numbered_that() -> None:

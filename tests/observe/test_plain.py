@@ -15,6 +15,7 @@ counts = st.integers(0, 99_999)
 rows = st.builds(
     Row, names, counts, st.floats(0, 99_999), shares, shares, shares,
     counts, st.integers(1, 999), st.just(0), st.just(0),
+    st.sampled_from([("local",), ("local", "b"), ("a-long-name", "another-one"), ()]),
 )  # fmt: skip
 sights = st.builds(
     Sight,

@@ -69,7 +69,10 @@ def test_what_is_skipped_there_stands_in_the_file_here(tmp_path: Path) -> None:
     assert (found[4].error, found[4].text, found[4].segment) == ("ValueError", "no 4", "work")
     assert "picky" in found[4].trace
     assert found[15].error == "PoisonError"
+    assert {w.host for w in pline.stats().segment("work")} == {"far"}
     events = json.loads(trace.read_text())["traceEvents"]
+    names = [e["args"]["name"] for e in events if e["name"] == "thread_name"]
+    assert any(name.startswith("work/0 on far (pid") for name in names)
     assert len({event["pid"] for event in events if event["ph"] == "X"}) == 3
 
 

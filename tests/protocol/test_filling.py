@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from minipipe.protocol.run.actions import (
     Action,
     Dismiss,
     Kill,
     Launch,
+    LogDeath,
     SendCount,
     SendInit,
     SendJoin,
@@ -149,3 +152,11 @@ def test_who_waits_heeds_no_stop_and_is_ended_at_once() -> None:
     actions = tell(lifecycle, StopAsked(outcome=Outcome.INTERRUPTED))
     assert actions == [SendStop(1, Outcome.INTERRUPTED), Kill(3)]
     assert tell(lifecycle, Died(3, KILLED)) == []
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_death_is_said_with_whether_the_one_in_its_place_waits(waits: bool) -> None:
+    lifecycle = Lifecycle([SOURCE, WORK, SINK])
+    tell(lifecycle, Began(), *ready(SOURCE, WORK, SINK))
+    tell(lifecycle, Died(2, KILLED), *([Waits(6)] if waits else []))
+    assert LogDeath(2, 0, is_replaced=True, waits=waits) in lifecycle.handle(Tick(), 10.0)

@@ -12,7 +12,9 @@ from minipipe.protocol.run.stats_table import QUICK_NOTE
 
 NOTHING = WorkerStats(
     **{
-        f.name: ""
+        f.name: "local"
+        if f.name == "host"
+        else ""
         if f.type == "str"
         else None
         if f.name == "item"
@@ -95,6 +97,26 @@ def test_the_tables_fit_80_columns_whatever_they_show() -> None:
     lines = str(RunStats("running", 1.0, (READ, wide, wide))).splitlines()
     assert max(map(len, lines)) <= 80
     assert all(line == line.rstrip() for line in lines)
+
+
+def test_machines_have_a_column_if_there_are_several() -> None:
+    waiting = replace(TRAIN_1, host="", state="starting")
+    run = RunStats("running", 1.0, (READ, replace(TRAIN, host="b" * 20), waiting))
+    lines = str(run).splitlines()
+    at = next(i for i, line in enumerate(lines) if line.endswith("host"))
+    shown = [line.split()[-1] for line in lines[at + 1 : at + 5]]
+    assert shown == ["local", "bbbbbbbbbbb…", "bbbbbbbbbbb…", "-"]
+    assert run.segments[1].hosts == ("b" * 20,)
+    assert "host" not in str(RUN)
+
+
+def test_dead_workers_are_on_no_machine_but_where_all_are_dead() -> None:
+    dead = replace(TRAIN, host="b", state="died")
+    run = RunStats("running", 1.0, (READ, dead, replace(TRAIN_1, host="c")))
+    assert run.hosts == ("local", "c")
+    assert [segment.hosts for segment in run.segments] == [("local",), ("c",)]
+    assert run.as_dict()["segments"][1]["workers"][0]["host"] == "b"
+    assert RunStats("ended", 1.0, (dead,)).hosts == ("b",)
 
 
 def test_who_has_died_before_in_a_place_is_counted() -> None:

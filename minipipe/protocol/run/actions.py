@@ -82,6 +82,7 @@ class LogDeath:
     worker: int
     items: int  # that are done again
     is_replaced: bool = True  # else it was to leave
+    waits: bool = False  # the one in its place, for a machine that has room for it
 
 
 @frozen

@@ -289,7 +289,7 @@ class Lifecycle:
         actions += self._scaling.adjust()
         actions += self._exits.exits(now_s)
         actions += self._exits.overdue(now_s)
-        actions += [LogDeath(n.worker, n.items, n.is_replaced) for n in restarts.due(now_s)]
+        actions += self._replacements.reported(now_s)
         gives_up_at_s = self._exits.gives_up_at_s
         self.gave_up = gives_up_at_s is not None and now_s >= gives_up_at_s
         if self.gave_up or all(s.phase is Phase.GONE for s in self._workers.values()):

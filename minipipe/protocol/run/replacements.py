@@ -6,6 +6,7 @@ from minipipe.protocol.run.actions import (
     Action,
     Dismiss,
     Inherit,
+    LogDeath,
     SendFence,
     SendStop,
     SetAside,
@@ -82,6 +83,7 @@ class Replacements:
         del self._run.workers[dead]
         (region,) = state.member.works_in | state.member.receives_from
         actions: list[Action] = []
+        successor: int | None = None
         if state.is_retiring:
             actions.append(Dismiss(dead))
         else:
@@ -89,6 +91,7 @@ class Replacements:
             unknown = state.is_additional and not state.announced
             self._run.workers[new.id] = WorkerState(new, is_late=True, is_additional=unknown)
             actions.append(Spawn(new, dead))
+            successor = new.id
         senders: set[int] = set()
         epoch = restarts.mark_dead(dead, region, announced=state.announced)
         if state.announced:  # else nobody has had to do with it
@@ -109,8 +112,17 @@ class Replacements:
                 for m in members
             ]
             senders = {m.id for m in members if region in m.sends_to}
-        report = PendingDeathReport(
-            dead, region, epoch, now_s, senders, is_replaced=not state.is_retiring
-        )
-        restarts.note(report)
+        restarts.note(PendingDeathReport(dead, region, epoch, now_s, senders, successor=successor))
+        return actions
+
+    def reported(self, now_s: float) -> list[Action]:
+        """What is to be said now of deaths."""
+        actions: list[Action] = []
+        for report in self._run.restarts.due(now_s):
+            after = None
+            if report.successor is not None:
+                after = self._run.workers.get(report.successor)
+            waits = after is not None and after.waits
+            is_replaced = report.successor is not None
+            actions.append(LogDeath(report.worker, report.items, is_replaced, waits))
         return actions

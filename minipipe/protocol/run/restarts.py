@@ -29,7 +29,7 @@ class PendingDeathReport:
     at_s: float
     waits_for: set[int]  # senders that have not said how much they send again
     items: int = 0
-    is_replaced: bool = True
+    successor: int | None = None  # the one in its place; None: it was to leave
 
 
 @dataclass

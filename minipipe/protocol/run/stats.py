@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields, replace
 from functools import reduce
 from typing import Any
 
+from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.run.durations import plus, quantile_s
-from minipipe.protocol.run.stats_table import table
+from minipipe.protocol.run.stats_table import shown_hosts, table
 
 TIMES = ("busy", "starved", "blocked", "own")
 
@@ -54,6 +55,7 @@ class WorkerStats:
     # than 50 us, of a sample of them.  None of the caller's loop, and inline.
     durations: tuple[int, ...] = ()
     workers: int = 1  # those who died long ago, in one place, are counted together
+    host: str = LOCAL_HOST  # the machine that it runs on; empty: it has no process yet
 
     @property
     def shares(self) -> tuple[str, ...]:
@@ -126,17 +128,23 @@ class SegmentStats:
     Attributes:
         total: their counters together; of memory, that of the living ones.
         workers: each of them.
+        hosts: the machines that they are on, this one first; of dead ones, if all are dead.
     """
 
     name: str
     total: WorkerStats
     workers: tuple[WorkerStats, ...]
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return hosts_of(self.workers)
+
     def as_dict(self) -> dict[str, Any]:
         """All of it in plain types, as for JSON."""
         total = self.total.as_dict()
-        for one in ("worker", "segment", "pid", "item", "path", "workers"):
+        for one in ("worker", "segment", "pid", "item", "path", "workers", "host"):
             del total[one]
+        total["hosts"] = list(self.hosts)
         return {"name": self.name, **total, "workers": [w.as_dict() for w in self.workers]}
 
 
@@ -170,10 +178,16 @@ class RunStats:
         names = dict.fromkeys(w.segment for w in self.workers)
         return tuple(SegmentStats(n, _total(self.segment(n)), self.segment(n)) for n in names)
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The machines that workers are on, this one first."""
+        return hosts_of(self.workers)
+
     def as_dict(self) -> dict[str, Any]:
         """All of it in plain types, as for JSON."""
         segments = [segment.as_dict() for segment in self.segments]
-        return {"state": self.state, "seconds": self.seconds, "segments": segments}
+        about = {"state": self.state, "seconds": self.seconds, "hosts": list(self.hosts)}
+        return {**about, "segments": segments}
 
     def __str__(self) -> str:
         return "\n".join([f"{self.state} for {self.seconds:.1f} s", *table(self.segments)])
@@ -191,6 +205,13 @@ def _with_restarts(workers: Sequence[WorkerStats]) -> tuple[WorkerStats, ...]:
     return tuple(counted)
 
 
+def hosts_of(workers: Sequence[WorkerStats]) -> tuple[str, ...]:
+    """The machines that workers are on, this one first; of dead ones, if all are dead."""
+    living = [w for w in workers if w.state != "died"]
+    names = {w.host for w in living or workers if w.host}
+    return tuple(sorted(names, key=lambda name: (name != LOCAL_HOST, name)))
+
+
 def _total(workers: Sequence[WorkerStats]) -> WorkerStats:
     """The workers of a segment as one."""
     last = {w.worker: w for w in workers}  # in each place
@@ -204,6 +225,7 @@ def _total(workers: Sequence[WorkerStats]) -> WorkerStats:
         item=None,
         path=(),
         workers=len(living) or len(last),
+        host=shown_hosts(hosts_of(workers)),
         restarts=sum(w.restarts for w in last.values()),
         queued_items=sum(w.queued_items for w in workers),
         kept_items=sum(w.kept_items for w in workers),

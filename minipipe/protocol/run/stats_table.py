@@ -1,4 +1,7 @@
-"""The counters of a run as two tables that fit a terminal of 80 columns."""
+"""The counters of a run as two tables that fit a terminal of 80 columns.
+
+(The column of machines, which is there if there are several, may take some more.)
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 NAME = 15  # columns of a name, at most
+HOST = 12  # columns of a machine, at most
 QUICK_NOTE = "p50, p95, p99: of a sample of the calls, where these take less than 50 us"
 SAMPLED = 0.9  # fewer of its items were timed: it was a sample
 _TIMES = ("in", "out", "busy", "starved", "blocked", "own", "p50", "p95", "p99")
@@ -19,6 +23,8 @@ class Counted(Protocol):
     def worker(self) -> str: ...
     @property
     def state(self) -> str: ...
+    @property
+    def host(self) -> str: ...
     @property
     def items_in(self) -> int: ...
     @property
@@ -68,8 +74,13 @@ def table(segments: Sequence[Segment]) -> list[str]:
     """Lines: what each segment, and each of several workers, did in its time; then the rest."""
     rows = [row for segment in segments for row in _rows(segment)]
     times = [(name, *_times(of)) for name, of in rows]
+    titles: tuple[str, ...] = ("segment", *_REST)
     rest = [(name, *_rest(of)) for name, of in rows]
-    lines = [*_aligned(("segment", *_TIMES), times), "", *_aligned(("segment", *_REST), rest)]
+    if len({w.host for segment in segments for w in segment.workers if w.host}) > 1:
+        titles = (*titles, "host")
+        hosts = (_short(of.host, HOST) or "-" for _, of in rows)
+        rest = [(*row, host) for row, host in zip(rest, hosts, strict=True)]
+    lines = [*_aligned(("segment", *_TIMES), times), "", *_aligned(titles, rest)]
     if any(_is_sampled(segment.total) for segment in segments):
         lines += ["", QUICK_NOTE]
     return lines
@@ -81,6 +92,15 @@ def _rows(segment: Segment) -> Iterator[tuple[str, Counted]]:
         for worker in segment.workers:
             place = worker.worker.removeprefix(segment.name) or worker.worker
             yield f"  {_short(place, NAME - 2)}", worker
+
+
+def shown_hosts(hosts: Sequence[str]) -> str:
+    """The machines of a segment, in a column.
+
+    >>> shown_hosts(["local"]), shown_hosts(["a", "b"]), shown_hosts([])
+    ('local', '2 hosts', '')
+    """
+    return f"{len(hosts)} hosts" if len(hosts) > 1 else "".join(hosts)
 
 
 def _short(name: str, limit: int = NAME) -> str:

@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from minipipe.process.logs import SUMMARY
 from minipipe.protocol.hosts.names import LOCAL
 from minipipe.protocol.run.placement import NoPlace, Place, Placement
 from minipipe.protocol.run.room import Wanted
 from minipipe.protocol.run.vital_signs import Call
 from minipipe.segments.gpus import VARIABLE
 from minipipe.supervisor.capture import Captured
+from minipipe.supervisor.hosts import notices
 from minipipe.supervisor.hosts.base import (
     Descriptors,
     Exited,
@@ -189,17 +191,16 @@ class Elsewhere:
         match word:
             case Tell.JOINED:
                 self._placement.joined(fields[1])
-                logger.info(
-                    "host %r has joined, with room for %d workers", *fields[:1], fields[1].slots
-                )
+                logger.log(SUMMARY, "%s", notices.joined(fields[1]))
             case Tell.LOST:
                 host, why, workers = fields
                 self._placement.lost(host)
-                logger.warning("host %r is lost, with %d workers: %s", host, len(workers), why)
+                line = notices.lost(host, len(workers), why)
+                logger.log(logging.WARNING if workers else SUMMARY, "%s", line)
                 yield from self._lost(workers, why, host=host)
             case Tell.LEAVING:
                 self._placement.drains(fields[0])
-                logger.info("host %r wants to leave: %s", *fields)
+                logger.log(SUMMARY, "%s", notices.leaving(*fields))
             case Tell.NOTE:
                 logger.log(fields[0], "%s", fields[1])
             case Tell.STARTED:

@@ -13,7 +13,7 @@ from minipipe.process.versions import packages_of, versions
 from minipipe.protocol.admission import KEY_BYTES
 from minipipe.protocol.hosts.endpoints import Endpoint
 from minipipe.protocol.hosts.token import MAX_ADDRESSES, Token
-from minipipe.supervisor.hosting import Hosting
+from minipipe.supervisor.hosting import EXAMPLE, Hosting
 from minipipe.supervisor.hosts.gateway_client import GatewayClient
 from minipipe.supervisor.hosts.gateway_words import About, Setup
 from minipipe.supervisor.installed import installed_for
@@ -115,7 +115,16 @@ def _hosts(bind: str) -> list[str]:
     return found
 
 
-def announce(token: Token) -> None:
+def announce(token: Token, hosting: Hosting) -> None:
     """Prints the line to paste on another machine."""
+    who = "other machines join it"
+    places = [parse_address(one.address, "run", bind=False) for one in token.endpoints]
+    if all(place.is_local for place in places):
+        who = (
+            f"agents on this machine join it, and on no other, as bind={hosting.bind!r} is on "
+            f"loopback ({EXAMPLE} would take others),"
+        )
+    where = f" (the token is in {hosting.token_file!r}, too)" if hosting.token_file else ""
+    logger.log(SUMMARY, "run %r: %s by this line%s", hosting.name, who, where)
     sys.stderr.write(f"minipipe agent --join {token.text}\n")
     sys.stderr.flush()
