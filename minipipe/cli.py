@@ -29,6 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from minipipe.command import agent
 
         return agent.main(known, serve)
+    if known.command == "keys":
+        from minipipe.command import keys
+
+        return keys.main(known)
     if known.command == "top":
         from minipipe.command import top
 

@@ -63,6 +63,7 @@ _CALLED = {
         *("rdzv_endpoint", "scheduler_address"),
     ),
     "token_file": ("token", "token_path", "tokenfile", "join_token", "secret_file"),
+    "keys": ("key_file", "keys_file", "keyfile", "curve_keys", "certificate", "cert"),
     "place_timeout_s": ("placement_timeout", "place_timeout", "wait_for_hosts_s", "join_timeout"),
     "lost_after_s": ("heartbeat_timeout", "lost_after", "dead_after_s", "death_timeout"),
     "state_lost_after_s": ("state_lost_after",),
@@ -121,7 +122,14 @@ _BELONGS = {
     "worker_init": "an option of run",
     **dict.fromkeys(
         (
-            *("bind", "token_file", "place_timeout_s", "lost_after_s", "state_lost_after_s"),
+            *(
+                "bind",
+                "token_file",
+                "keys",
+                "place_timeout_s",
+                "lost_after_s",
+                "state_lost_after_s",
+            ),
             *("security", "ship"),
         ),
         "an option of run",

@@ -26,7 +26,7 @@ def test_what_is_given_is_kept(tmp_path: Path) -> None:
         }
     )
     token = str(Path("token").absolute())
-    given = ("tcp://0.0.0.0:7711", "imagenet", token, 5.0)
+    given = ("tcp://0.0.0.0:7711", "imagenet", token, None, 5.0)
     assert hosting == Hosting(*given, ship=("models", str(tmp_path)))
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from minipipe.command.failures import WRONG, tell
+from minipipe.command.waiting import serve_when_there, token_file
 from minipipe.errors import MiniPipeError, TokenError, UsageError
 from minipipe.process.command_line import hide
 from minipipe.process.cpus import usable_cpus
@@ -31,22 +32,32 @@ def main(arguments: argparse.Namespace, serve: Serve) -> int:
     Args:
         serve: does that; raises `MiniPipeError` if it cannot.
     """
+    given = dict(os.environ)  # where a token is looked for again, if it is waited for
     try:
-        token = token_of(arguments.join)
-        if arguments.interface is not None:
-            token = from_source(token, arguments.interface)
         offer = offer_of(arguments, os.environ)
+        if arguments.wait is None:
+            return serve(_token(arguments, given), offer)
+        file = token_file(arguments.join, given)
+        return serve_when_there(
+            lambda: _token(arguments, given),
+            lambda token: serve(token, offer),
+            file,
+            arguments.wait,
+        )
     except (TokenError, UsageError) as error:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         return WRONG
-    try:
-        return serve(token, offer)
     except MiniPipeError as error:
         tell(error, COMMAND)
         return 1
 
 
-def token_of(given: str | None) -> Token:
+def _token(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Token:
+    token = token_of(arguments.join, environ)
+    return token if arguments.interface is None else from_source(token, arguments.interface)
+
+
+def token_of(given: str | None, environ: Mapping[str, str] = os.environ) -> Token:
     """The token, which neither `ps` nor what is started from here shows from now on.
 
     Raises:
@@ -56,7 +67,7 @@ def token_of(given: str | None) -> Token:
         hide(given)
         sys.argv[:] = map(without_tokens, sys.argv)
     try:
-        return read_token(given)
+        return read_token(given, environ)
     finally:
         os.environ.pop(VARIABLE, None)
 

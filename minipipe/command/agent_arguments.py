@@ -14,6 +14,7 @@ examples:
   minipipe agent --join TOKEN                       (the line that run(bind=...) has printed)
   minipipe agent --join @token                      (from a file: run(bind=..., token_file="token"))
   MINIPIPE_TOKEN=$(cat token) minipipe agent --slots 8 --tags cpu,big
+  minipipe agent --join @token --wait 600           (started together with the run, or before)
   minipipe agent --join @token --gpus 2 --tags gpu  (its first two GPUs; --gpus 0,3: these two)
 
 It takes part in one run, until that is over. SIGTERM or Ctrl-C: it leaves, and what its workers had
@@ -61,8 +62,25 @@ def add_to(command: argparse.ArgumentParser) -> None:
         help="what it is called in the run (default: as the machine; the second gets a number)",
     )
     command.add_argument(
+        "--wait",
+        type=_seconds,
+        metavar="SECONDS",
+        help="it may begin before the run: so long it waits for the file of the token, and for the "
+        "run (default: 10 s, for the run)",
+    )
+    command.add_argument(
         "--interface", metavar="ADDR", help="the IP address of this machine that it goes out by"
     )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e9:
+        raise argparse.ArgumentTypeError(f"a number of seconds, got {text!r}")
+    return seconds
 
 
 def _slots(text: str) -> int:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import NoReturn
 
-from minipipe.command import agent_arguments
+from minipipe.command import agent_arguments, keys_arguments
 from minipipe.protocol.hosts.token import without_tokens
 from minipipe.version import __version__, core
 
@@ -111,6 +111,7 @@ def parser() -> argparse.ArgumentParser:
     _report(command("report", "run a pipeline, and write a page on that run", REPORT_EXAMPLES))
     _diagram(command("diagram", "draw the pipeline of a program", DIAGRAM_EXAMPLES))
     agent_arguments.add_to(command("agent", agent_arguments.TEXT, agent_arguments.EXAMPLES))
+    keys_arguments.add_to(command("keys", keys_arguments.TEXT, keys_arguments.EXAMPLES))
     commands.add_parser("demo", help="train on handwritten digits, streamed from disk")
     letters = command("dead-letters", "show what is in a file of dead letters", LETTERS_EXAMPLES)
     letters.add_argument("path", help="the file that dead_letter= was given")

@@ -112,12 +112,14 @@ class JoinError(MiniPipeError, ConnectionError):
     Args:
         where: the addresses of the token.
         why: for each, or what the run has said.
+        is_refusal: the run has said that; it would say so again.
     """
 
-    def __init__(self, where: str, why: str) -> None:
-        super().__init__(where, why)
+    def __init__(self, where: str, why: str, is_refusal: bool = False) -> None:
+        super().__init__(where, why, is_refusal)
         self.where = where
         self.why = why
+        self.is_refusal = is_refusal
 
     def __str__(self) -> str:
         return f"could not join the run at {self.where}: {self.why}"

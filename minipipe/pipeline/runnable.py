@@ -68,6 +68,7 @@ class Runnable(Resumable):
         bind: str | None = None,
         name: str | None = None,
         token_file: str | os.PathLike[str] | None = None,
+        keys: str | os.PathLike[str] | None = None,
         place_timeout_s: float | None = None,
         lost_after_s: float = 15.0,
         state_lost_after_s: float = 300.0,
@@ -102,6 +103,7 @@ class Runnable(Resumable):
                 line to paste there, `minipipe agent --join TOKEN`.  What follows goes with it.
             name: of the run, where it is listed (default: the script's).
             token_file: a file for the token (see `token`), which only its owner can read.
+            keys: a file of `minipipe keys`, where the token has to be there before the run.
             place_timeout_s: then workers that may run anywhere start here although no core is
                 free, and those of a tag that no machine has end the run.  None: 10 s; for ever.
             lost_after_s: a machine that is silent for so long is lost, as if its workers had died.
@@ -122,7 +124,7 @@ class Runnable(Resumable):
         check_outside(self._ident, self._execution, "run()")
         seen: dict[str, Any] = {"progress": progress, "metrics_port": metrics_port, "trace": trace}
         about = (grace_s, seed, shared_bytes, preload)
-        given = (bind, name, token_file, place_timeout_s, lost_after_s, state_lost_after_s)
+        given = (bind, name, token_file, keys, place_timeout_s, lost_after_s, state_lost_after_s)
         values = (*given, security, ship, allow_pickle)
         machines = dict(zip(HOSTING_OPTIONS, values, strict=True))
         options = run_options(*about, **seen, worker_init=worker_init, machines=machines)

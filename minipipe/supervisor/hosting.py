@@ -27,6 +27,7 @@ class Hosting:
         bind: where other machines come to, `tcp://HOST:PORT`; port 0 is any that is free.
         name: of the run, for who looks at it.
         token_file: the path of a file that gets the token; None: none does.
+        keys: the path of a file that `minipipe keys` has written; None: the run makes its own.
         place_timeout_s: how long workers wait for a machine; None: those of "any" for a while, the
             others as long as it takes.
         lost_after_s: a machine that is silent for so long is lost.
@@ -40,6 +41,7 @@ class Hosting:
     bind: str
     name: str = "run"
     token_file: str | None = None
+    keys: str | None = None
     place_timeout_s: float | None = None
     lost_after_s: float = 15.0
     state_lost_after_s: float = 300.0
@@ -77,10 +79,13 @@ def check_hosting(given: dict[str, Any]) -> Hosting | None:
             f"state_lost_after_s of run is at least lost_after_s ({lost_after_s:g} s), got "
             f"{state_lost_after_s:g}"
         )
+    if wished["keys"] is not None and wished["security"] == "none":
+        raise OptionError("keys= of run is for security='curve': without that there are none")
     return Hosting(
         _bind(wished["bind"]),
         _name(wished["name"]),
         check_path(wished["token_file"], "token_file", "run"),
+        check_path(wished["keys"], "keys", "run"),
         check_seconds(wished["place_timeout_s"], "place_timeout_s", "run"),
         lost_after_s,
         state_lost_after_s,

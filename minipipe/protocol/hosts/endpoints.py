@@ -78,6 +78,22 @@ def check_endpoint(endpoint: Endpoint) -> Endpoint:
     return Endpoint(str(ip), port, source)
 
 
+def parse_endpoint(text: str) -> Endpoint:
+    """What a user calls `HOST:PORT`, or `tcp://HOST:PORT`; an IPv6 address stands in brackets.
+
+    Raises:
+        ValueError: nobody can connect there; says why.
+    """
+    host, colon, port = text.removeprefix("tcp://").rpartition(":")
+    if not colon or not (port.isascii() and port.isdecimal()):
+        raise ValueError("it is written HOST:PORT")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError("an IPv6 address stands in brackets: [::1]:7711")
+    return check_endpoint(Endpoint(host, int(port)))
+
+
 def pack_endpoint(endpoint: Endpoint) -> bytes:
     """Its bytes in a token."""
     try:

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Collection
 
-from minipipe.errors import StartError
+from minipipe.errors import OptionError, StartError
 from minipipe.process.addresses import own_addresses
 from minipipe.process.logs import SUMMARY
 from minipipe.process.versions import packages_of, versions
@@ -19,9 +19,9 @@ from minipipe.supervisor.hosts.gateway_words import About, Setup
 from minipipe.supervisor.installed import installed_for
 from minipipe.supervisor.shipping.collect import collect, script_file
 from minipipe.transport.addresses import parse_address
-from minipipe.transport.curve import CurveKeys
-from minipipe.transport.hosts.invitation import guest_keys, invite
+from minipipe.transport.hosts.invitation import guest_keys
 from minipipe.transport.hosts.local_inbox import gateway_address
+from minipipe.transport.hosts.run_keys import RunKeys
 from minipipe.transport.token_text import write_token
 from minipipe.worker.spec import current_directory
 
@@ -48,9 +48,9 @@ def open_gateway(
             elsewhere could come.
     """
     about = _about(hosting, modules)
-    keys, is_plain = CurveKeys.new(), hosting.security == "none"
+    is_plain, made = hosting.security == "none", _keys(hosting)
     # The port is known when it listens, and the keys of guests before.
-    draft = invite([Endpoint("127.0.0.1", 1)], keys)
+    keys, draft = made.server, made.token
     gateway = GatewayClient()
     try:
         port = gateway.begin(
@@ -67,9 +67,12 @@ def open_gateway(
                 about=about,
             )
         )
-        endpoints = tuple(Endpoint(host, port) for host in _hosts(hosting.bind))
-        server_key = bytes(KEY_BYTES) if is_plain else draft.server_key
-        token = Token(endpoints[:MAX_ADDRESSES], server_key, draft.secret)
+        if hosting.keys is not None:
+            token = draft  # others have it already, with the addresses that its maker has named
+        else:
+            endpoints = tuple(Endpoint(host, port) for host in _hosts(hosting.bind))
+            server_key = bytes(KEY_BYTES) if is_plain else draft.server_key
+            token = Token(endpoints[:MAX_ADDRESSES], server_key, draft.secret)
         if is_plain:
             logger.warning(
                 "security='none' of run: what goes between machines can be read and changed by "
@@ -115,8 +118,22 @@ def _hosts(bind: str) -> list[str]:
     return found
 
 
+def _keys(hosting: Hosting) -> RunKeys:
+    """Those that were made before, or new ones (whose token has no address yet)."""
+    if hosting.keys is None:
+        return RunKeys.new([Endpoint("127.0.0.1", 1)])
+    try:
+        return RunKeys.load(hosting.keys)
+    except (OSError, OptionError) as error:
+        why = error.strerror or error if isinstance(error, OSError) else error
+    raise StartError(f"keys={hosting.keys!r} of run cannot be used: {why}")
+
+
 def announce(token: Token, hosting: Hosting) -> None:
-    """Prints the line to paste on another machine."""
+    """Prints the line to paste on another machine.
+
+    The token itself, unless others have it already, or it is in a file and this may be a log.
+    """
     who = "other machines join it"
     places = [parse_address(one.address, "run", bind=False) for one in token.endpoints]
     if all(place.is_local for place in places):
@@ -124,7 +141,14 @@ def announce(token: Token, hosting: Hosting) -> None:
             f"agents on this machine join it, and on no other, as bind={hosting.bind!r} is on "
             f"loopback ({EXAMPLE} would take others),"
         )
-    where = f" (the token is in {hosting.token_file!r}, too)" if hosting.token_file else ""
+    is_in_a_log = not sys.stderr.isatty()
+    text, where = token.text, ""
+    if hosting.token_file is not None and (hosting.keys is not None or is_in_a_log):
+        text = f"@{hosting.token_file}"
+    elif hosting.keys is not None:
+        text, where = "@FILE", " (FILE has the token that was made with its keys)"
+    elif hosting.token_file is not None:
+        where = f" (the token is in {hosting.token_file!r}, too)"
     logger.log(SUMMARY, "run %r: %s by this line%s", hosting.name, who, where)
-    sys.stderr.write(f"minipipe agent --join {token.text}\n")
+    sys.stderr.write(f"minipipe agent --join {text}\n")
     sys.stderr.flush()

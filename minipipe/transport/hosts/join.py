@@ -70,7 +70,7 @@ def join(token: Token, keys: CurveKeys, about: bytes = b"", timeout_s: float = J
             finally:
                 dial.close()
             if isinstance(answer, Refused):
-                raise JoinError(places.names, f"it has refused: {answer.why}")
+                raise JoinError(places.names, f"it has refused: {answer.why}", True)
             if answer is not None:
                 others = [one for one in places.found if one != first]
                 endpoints = tuple(others if first is None else [first, *others])
