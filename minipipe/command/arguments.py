@@ -169,6 +169,9 @@ def _run(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--token-file", metavar="FILE", help="write the token that lets others join to this file"
     )
+    command.add_argument(
+        "--keys", metavar="FILE", help="let others join by the token that was made with these keys"
+    )
 
 
 def _top(command: argparse.ArgumentParser) -> None:

@@ -63,7 +63,7 @@ def check_files(arguments: argparse.Namespace) -> None:
 
 def hosting_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """Whether other machines may join, as options of `run`; what is not written is left out."""
-    given = {name: getattr(arguments, name) for name in ("bind", "name", "token_file")}
+    given = {name: getattr(arguments, name) for name in ("bind", "name", "token_file", "keys")}
     return {name: value for name, value in given.items() if value is not None}
 
 

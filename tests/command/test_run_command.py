@@ -40,7 +40,8 @@ def test_other_machines_may_join(folder: Path) -> None:
     done = run(folder, "run", "whole.py:open_ended", *hosting)
     assert done.returncode == 0, done.stderr
     token = (folder / "token").read_text().strip()
-    assert f"\nminipipe agent --join {token}\n" in f"\n{done.stderr}"
+    assert f"\nminipipe agent --join @{folder}/token\n" in f"\n{done.stderr}"
+    assert token not in done.stderr  # which is no terminal
     assert "run 'mine': agents on this machine join it, and on no other" in done.stderr
     assert "(caller) 10 in" in done.stderr
 
