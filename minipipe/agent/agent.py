@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import signal
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -37,6 +36,7 @@ TURN = 64
 VITALS_S = 0.2  # the vital signs of workers are sent this often, as far as they have changed
 WAIT_S = 1.0
 AGAIN_S = 0.01  # a worker that has not taken all of its orders is tried again this often
+ONCE_S = 0.5  # what comes within this is one signal: some send it to a process and to its group
 END_S = 2.0  # at the end, the other side gets so long to hear of it
 
 
@@ -80,10 +80,19 @@ class Agent:
         self._relay.before_report = self._show_of
         self._shown_s = 0.0
         self._is_over = self._has_more = False
+        self._wish, self._wished_s = "", 0.0  # why it wants to leave, and since when
+        self._has_asked = self._may_leave = False
 
     def leave(self, why: str) -> None:
-        """It goes, in the middle of the run: what its workers have is done again by others."""
-        self.left = self.left or why
+        """It wants to go, in the middle of the run: as soon as its workers go on elsewhere.
+
+        If that was said before, it goes at once: what its workers have is done again by others.
+        """
+        now_s = time.monotonic()
+        if not self._wish:
+            self._wish, self._wished_s = why, now_s
+        elif now_s - self._wished_s >= ONCE_S:
+            self.left = self.left or why
 
     def serve(self) -> None:
         """Until the run is over, or it leaves."""
@@ -135,7 +144,23 @@ class Agent:
             self._shown_s = now_s
             for hosted in self._hosted.values():
                 self._show(hosted)
+        if self._wish:
+            self._leave_in_order()
         self._way.pump()
+
+    def _leave_in_order(self) -> None:
+        """Says that it wants to go; goes when nobody is here, and nobody comes any more."""
+        if not self._has_asked:
+            self._has_asked = True
+            self._say(Word.LEAVING, self._wish)
+            if self._hosted:
+                logger.warning(
+                    "%s: it leaves when its %d workers go on elsewhere, or have ended; once more, "
+                    "and it leaves at once",
+                    *(self._wish, len(self._hosted)),
+                )
+        if self._may_leave and not self._hosted:
+            self.left = self.left or self._wish
 
     def _timeout_s(self) -> float:
         if self._has_more or (self._way.waits and self._way.end.has_room):
@@ -180,6 +205,9 @@ class Agent:
             return
         if word is Word.FORGET:
             self._relay.forget(fields[0])
+            return
+        if word is Word.MAY_LEAVE:
+            self._may_leave = True
             return
         if word is Word.SHIPMENT:
             self._code.receive(*frames)
@@ -265,14 +293,3 @@ class Agent:
         message = hosted.vitals()
         if message is not None:
             self._way.say(message)
-
-
-def at_signals(agent: Agent) -> None:
-    """SIGTERM, SIGHUP and Ctrl-C have it leave."""
-
-    def on_signal(number: int, frame: object) -> None:
-        agent.leave(signal.Signals(number).name)
-
-    signal.set_wakeup_fd(agent.wake[1], warn_on_full_buffer=False)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, on_signal)

@@ -145,6 +145,10 @@ class Gateway:
                 self._say_to_host_of(fields[0], say(Word.KILL, *fields))
             case Ask.CALL_OFF:
                 self._guests.say_to_all(say(Word.CALL_OFF))
+            case Ask.MAY_LEAVE:
+                guest = self._guests.of(fields[0])
+                if guest is not None:
+                    guest.way.say(say(Word.MAY_LEAVE))
             case Ask.STACK:
                 self._say_to_host_of(fields[0], say(Word.ASK_FOR_STACK, *fields))
             case Ask.FORGET:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
 
-from minipipe.agent.agent import Agent, at_signals
+from minipipe.agent.agent import Agent
 from minipipe.agent.guard import Guard
 from minipipe.agent.welcoming import Told, read_told
 from minipipe.process.versions import versions
@@ -48,7 +49,7 @@ def serve(token: Token, offer: Offer) -> int:
         guard = Guard(joined.endpoints, joined.server_key, (keys.public, keys.secret))
         last.push(lambda kind, *_: guard.close(has_failed=kind is not None))
         agent = _agent(joined, told, keys, directory.path)
-        at_signals(agent)
+        _at_signals(agent)
         _say(f"host {told.name!r} has joined run {told.run!r}, with {offer.slots} slots")
         agent.serve()
     if agent.why:
@@ -65,6 +66,17 @@ def _agent(joined: Joined, told: Told, keys: CurveKeys, directory: str) -> Agent
     end = sockets.connect(LOCAL, joined.endpoints, joined.server_key, lifting.allocate)
     wake, wake_write = os.pipe()
     return Agent(told.name, sockets, end, lifting, directory, (wake, wake_write))
+
+
+def _at_signals(agent: Agent) -> None:
+    """SIGTERM, SIGHUP and Ctrl-C have it leave: the first in good order, the next at once."""
+
+    def on_signal(number: int, frame: object) -> None:
+        agent.leave(signal.Signals(number).name)
+
+    signal.set_wakeup_fd(agent.wake[1], warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, on_signal)
 
 
 def _say(text: str) -> None:

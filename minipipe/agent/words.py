@@ -39,6 +39,7 @@ class Word(IntEnum):
     TAKEN = 7  # worker, stream, bytes that were written
     FORGET = 8  # workers of other hosts, or of this one, that are over
     SHIPMENT = 9  # the user's code: what is in it, and that, as frames
+    MAY_LEAVE = 10  # no worker comes any more: it may go when it has none
     STARTED = 20  # to the gateway: worker, pid
     REFUSED = 21  # worker, errno, why
     EXITED = 22  # worker, wait status, condemned, stack
@@ -62,6 +63,7 @@ _FIELDS: Final[dict[Word, tuple[tuple[type, ...], ...]]] = {
     Word.TAKEN: ((int,), (int,), (int,)),
     Word.FORGET: ((tuple,),),
     Word.SHIPMENT: (),
+    Word.MAY_LEAVE: (),
     Word.STARTED: ((int,), (int,)),
     Word.REFUSED: ((int,), (int,), (str,)),
     Word.EXITED: ((int,), (int,), (bool,), (str,)),

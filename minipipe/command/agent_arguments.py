@@ -17,9 +17,10 @@ examples:
   minipipe agent --join @token --wait 600           (started together with the run, or before)
   minipipe agent --join @token --gpus 2 --tags gpu  (its first two GPUs; --gpus 0,3: these two)
 
-It takes part in one run, until that is over. SIGTERM or Ctrl-C: it leaves, and what its workers had
-is done again by others. Needed here: the same MiniPipe, and the packages that functors import;
-modules of the run's own are sent along.
+It takes part in one run, until that is over. SIGTERM or Ctrl-C: it leaves when its workers go on
+elsewhere, or have ended, if they keep state; once more: at once, and what they had is done again by
+others. Needed here: the same MiniPipe, and the packages that functors import; modules of the run's
+own are sent along.
 
 exit status:
   0    the run is over, or it was told to leave

@@ -12,8 +12,8 @@ from minipipe.process.gpus import visible_gpus
 from minipipe.process.logs import SUMMARY, logger
 from minipipe.protocol.hosts.names import ANY, LOCAL
 from minipipe.protocol.hosts.offer import Offer
-from minipipe.protocol.run.placement import Placement, PlacePatience
-from minipipe.protocol.run.room import Wanted
+from minipipe.protocol.run.placement import Placement
+from minipipe.protocol.run.room import PlacePatience, Wanted
 from minipipe.segments.placing import place_of
 from minipipe.supervisor.capture import Captured
 from minipipe.supervisor.hosting import Hosting
@@ -25,7 +25,8 @@ def wanted_by(handle: WorkerHandle) -> Wanted:
     segment = handle.segment
     declared = segment.declared
     gpus = None if declared is None else declared.gpus
-    return Wanted(handle.ident, segment.name, place_in(segment, handle.index), gpus)
+    seat = handle.index if handle.seat is None else handle.seat
+    return Wanted(handle.ident, segment.name, place_in(segment, seat), gpus)
 
 
 def place_in(segment: GraphSegment, index: int) -> str:

@@ -114,20 +114,23 @@ class WorkerProcesses:
             StartError: it cannot be started any more.
         """
         old = self.handles[dead]
-        yield from self._join(old.index, old.segment, member)
+        yield from self._join(old.index, old.segment, member, old.seat)
 
     def add(self, like: int, member: Member) -> Iterator[Report]:
         """Asks for the process of an additional worker beside this one; raises as `replace`."""
-        segment = self.handles[like].segment
+        segment, one = self.handles[like].segment, self.handles[like]
+        seat = (one.index if one.seat is None else one.seat) if one.moves else None
         same = [h for h in self.handles.values() if h.segment is segment]
         # The place of one that is gone is free again, but for what its local_term returned.
         used = {h.index for h in same if h.final is None or h.result is not None}
         index = next(i for i in range(len(used) + 1) if i not in used)
-        yield from self._join(index, segment, member)
+        yield from self._join(index, segment, member, seat)
 
-    def _join(self, index: int, segment: GraphSegment, member: Member) -> Iterator[Report]:
+    def _join(
+        self, index: int, segment: GraphSegment, member: Member, seat: int | None
+    ) -> Iterator[Report]:
         name, vitals = segment.worker_name(index), self._new_page(member)
-        handle = WorkerHandle(member.id, index, name, segment, member, vitals)
+        handle = WorkerHandle(member.id, index, name, segment, member, vitals, seat=seat)
         # Others than before: somebody who asks for stats may be going through the old ones.
         self.handles = {**self.handles, handle.ident: handle}
         self.handles = self._past.without_long_dead(self.handles)

@@ -30,6 +30,8 @@ class WorkerHandle:
     vitals: Vitals
     is_asked_for: bool = False  # its process was, or it needs none
     host: str = LOCAL_HOST  # where its process is, or is to be
+    seat: int | None = None  # it may run where `on=` has this one of its segment; None: its index
+    moves: bool = False  # its machine wants to go: who comes instead has its seat
     pid: int = 0
     result: Any = None
     final: WorkerStats | None = None

@@ -17,6 +17,7 @@ from minipipe.supervisor.deaths import Deaths
 from minipipe.supervisor.failures import Failures
 from minipipe.supervisor.hosts.base import (
     Exited,
+    HostLeaves,
     Last,
     Refused,
     Report,
@@ -26,6 +27,7 @@ from minipipe.supervisor.hosts.base import (
 )
 from minipipe.supervisor.item_names import item_of
 from minipipe.supervisor.letters_elsewhere import LettersElsewhere
+from minipipe.supervisor.moving import moves_of
 from minipipe.supervisor.processes import WorkerProcesses
 from minipipe.supervisor.worker_handle import WorkerHandle
 from minipipe.transport import Trust
@@ -144,6 +146,8 @@ class WorkerMessages:
             yield life.Died(report.worker, refused)
         elif isinstance(report, ZygoteLost):
             yield from self._lost(report)
+        elif isinstance(report, HostLeaves):
+            yield from moves_of(report, self._processes)
 
     def of_pages(self) -> Iterator[life.Event]:
         """Whom a stop has reached, as far as it was not heard before."""

@@ -17,9 +17,8 @@ from minipipe.protocol.run.placement import (
     NoPlace,
     Place,
     Placement,
-    PlacePatience,
 )
-from minipipe.protocol.run.room import Wanted
+from minipipe.protocol.run.room import PlacePatience, Wanted
 
 
 def here(cores: int = 2, gpus: tuple[str, ...] = ()) -> Offer:
@@ -195,6 +194,32 @@ def test_who_runs_here_already_takes_a_core() -> None:
     assert hosts(placement.passed(0.0)) == {LOCAL: 1}
     placement.ended(8)
     assert hosts(placement.passed(0.0)) == {LOCAL: 1}
+
+
+def test_where_all_workers_of_a_segment_leave_one_that_comes_instead_need_not_wait() -> None:
+    placement = Placement(here(1), PlacePatience(any_s=10.0))
+    placement.here(Wanted(9, "train", LOCAL))
+    placement.joined(Offer("a", 2))
+    ask(placement, 2, "decode")
+    assert hosts(placement.passed(0.0)) == {"a": 2}
+    placement.drains("a")
+    ask(placement, 2, "decode")
+    assert hosts(placement.passed(1.0)) == {LOCAL: 1}  # though it is full: no run without one
+    assert placement.passed(10.0) == []
+    assert hosts(placement.passed(11.0)) == {LOCAL: 1}
+
+
+def test_who_comes_instead_of_one_that_leaves_waits_as_long_as_that_is_there() -> None:
+    placement = Placement(here(1), PlacePatience.of(5.0))
+    placement.joined(Offer("a", 2, tags=("big",)))
+    placement.wants(Wanted(1, "decode", "big"))
+    assert placement.passed(0.0) == [Place(1, "a")]
+    placement.drains("a")
+    placement.wants(Wanted(2, "decode", "big"))
+    assert placement.passed(1.0) == placement.passed(7.0) == []
+    placement.lost("a")
+    (decision,) = placement.passed(8.0)
+    assert isinstance(decision, NoPlace) and decision.worker == 2
 
 
 def test_a_machine_that_drains_gets_no_more_workers() -> None:

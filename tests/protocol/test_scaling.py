@@ -34,9 +34,11 @@ from minipipe.protocol.run.events import (
     Done,
     Event,
     Member,
+    MoveAsked,
     Outcome,
     ScaleAsked,
     Tick,
+    Waits,
     Wired,
 )
 from minipipe.protocol.run.lifecycle import Lifecycle
@@ -184,11 +186,99 @@ def test_at_the_end_of_the_run_nobody_waits_for_those_who_leave() -> None:
     assert ended[-1] == Finish(Outcome.FINISHED)
 
 
+def test_one_whose_machine_wants_to_go_leaves_when_another_one_is_ready() -> None:
+    lifecycle = running()
+    assert tell(lifecycle, MoveAsked((2,))) == [Spawn(replace(FIRST, id=5), 2, is_additional=True)]
+    assert tell(lifecycle, Bound(5, address(5)), MoveAsked((2,))) == []
+    actions = tell(lifecycle, Wired(5))
+    there = (1, 3, 4, 5)
+    assert actions[-7:] == [
+        SendStart(5),
+        SendRetire(2, (1,)),
+        *(SendCount(ident, 1, 1) for ident in there),
+        SendRetiring(1, 2),
+    ]
+    assert tell(lifecycle, Done(2)) == [SendExit(2)]
+    assert tell(lifecycle, Died(2, DEATH))[0] == Dismiss(2)
+    assert tell(lifecycle, Tick()) == [] and lifecycle.outcome is None
+
+
+def test_where_nobody_has_room_a_segment_goes_on_with_fewer_but_never_with_none() -> None:
+    lifecycle = with_two()
+    spawned = tell(lifecycle, MoveAsked((5,)))
+    assert spawned == [Spawn(replace(FIRST, id=6), 5, is_additional=True)]
+    assert SendRetire(5, (1,)) in tell(lifecycle, Waits(6))  # it may wait for ever
+    tell(lifecycle, Done(5), Died(5, DEATH))
+    assert [type(a) for a in tell(lifecycle, MoveAsked((2,)), Waits(7))] == [Spawn]
+    assert not any(isinstance(a, SendRetire) for a in tell(lifecycle, Tick()))
+    actions = tell(lifecycle, Waits(7, is_over=True), Bound(7, address(7)), Wired(7))
+    assert SendRetire(2, (1,)) in actions
+
+
+def test_several_that_move_leave_one_by_one_as_others_come() -> None:
+    lifecycle = with_two()
+    spawned = tell(lifecycle, MoveAsked((2, 5)))
+    assert [(a.member.id, a.instead_of) for a in spawned if isinstance(a, Spawn)] == [
+        (6, 2),
+        (7, 5),
+    ]
+    actions = tell(lifecycle, Bound(6, address(6)), Wired(6))
+    assert [a.worker for a in actions if isinstance(a, SendRetire)] == [2]
+    actions = tell(lifecycle, Waits(7))
+    assert [a.worker for a in actions if isinstance(a, SendRetire)] == [5]
+
+
+def test_who_is_to_come_takes_the_place_of_one_that_dies_before_it_has_left() -> None:
+    lifecycle = running()
+    tell(lifecycle, MoveAsked((2,)), Waits(5))
+    actions = tell(lifecycle, Died(2, DEATH))
+    assert actions[0] == Dismiss(2)
+    assert not any(isinstance(a, Spawn | SendCount) for a in actions)
+    actions = tell(lifecycle, Waits(5, is_over=True), Bound(5, address(5)), Wired(5))
+    assert next(a for a in actions if isinstance(a, SendInit)).workers[1] == (1, 1)
+    assert not any(isinstance(a, SendCount | SendRetire) for a in actions)
+
+
+def test_if_others_are_there_nobody_takes_the_place_of_one_that_was_to_move() -> None:
+    lifecycle = with_two()
+    tell(lifecycle, ScaleAsked(1, 3), ScaleAsked(1, 2))  # 6 is to be given up first
+    assert tell(lifecycle, MoveAsked((2,))) == []
+    actions = tell(lifecycle, Died(2, DEATH))
+    assert actions[0] == Dismiss(2) and SendCount(1, 1, 1) in actions
+    assert not any(isinstance(a, Spawn) for a in actions)
+    assert any(isinstance(a, Spawn) for a in tell(lifecycle, Died(6, DEATH)))
+
+
+def test_who_is_to_move_before_the_run_has_begun_moves_then() -> None:
+    lifecycle = Lifecycle(LINE)
+    tell(lifecycle, Bound(2, address(2), "node"))
+    assert tell(lifecycle, MoveAsked((2,))) == []
+    others = [m for m in LINE if m is not FIRST]
+    tell(lifecycle, *(Bound(m.id, address(m.id)) for m in others))
+    actions = tell(lifecycle, *(Wired(m.id) for m in LINE))
+    assert [a for a in actions if isinstance(a, Spawn)] == [
+        Spawn(replace(FIRST, id=5), 2, is_additional=True)
+    ]
+
+
+def test_at_the_end_of_the_run_nobody_moves_any_more() -> None:
+    lifecycle = running()
+    tell(lifecycle, MoveAsked((2,)), Waits(5))
+    actions = tell(lifecycle, Done(1), Done(4))
+    assert {a.worker for a in actions if isinstance(a, SendLeave)} == {2, 3}
+    assert Kill(5) in actions
+    tell(lifecycle, Died(5, DEATH), *(Done(ident) for ident in (2, 3)))
+    ended = tell(lifecycle, *(Died(ident, DEATH) for ident in (2, 3, 4, 1)))
+    assert ended[-1] == Finish(Outcome.FINISHED)
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("scale"), st.integers(1, 2), st.integers(1, 4)),
         st.tuples(
-            st.sampled_from(("bind", "wire", "leave", "die", "kill")), st.just(0), st.just(0)
+            st.sampled_from(("bind", "wire", "leave", "die", "kill", "wait", "move")),
+            st.just(0),
+            st.just(0),
         ),
     ),
     max_size=60,
@@ -206,6 +296,7 @@ class Play:
         self.starting: set[int] = set()
         self.bound: set[int] = set()
         self.leaving: set[int] = set()
+        self.moving: set[int] = set()
         self.condemned: set[int] = set()  # to be killed, which has not reached them yet
         self.counts = {m.id: {0: 1, 1: 1, 2: 1, 3: 1} for m in LINE}
         self.knows = {m.id: {o.id for o in LINE} - {m.id} for m in LINE}
@@ -258,6 +349,13 @@ class Play:
     def step(self, what: str, segment: int, workers: int) -> None:
         if what == "scale":
             self.tell(ScaleAsked(segment, workers))
+        elif what == "move":
+            movable = {i for i in self.alive if self.segment_of[i] in (1, 2)}
+            some = tuple(i for i in sorted(movable) if self.rng.random() < 0.5)
+            self.moving |= {*some} - self.leaving - self.condemned
+            self.tell(MoveAsked(some))
+        elif what == "wait" and (who := self.pick(self.starting - self.bound)):
+            self.tell(Waits(who))
         elif what == "bind" and (who := self.pick(self.starting - self.bound)):
             self.bound.add(who)
             self.tell(Bound(who, address(who)))
@@ -294,7 +392,7 @@ def test_whatever_is_wished_for_is_reached_and_everybody_knows_it(steps, rng) ->
         for what in ("bind", "wire", "leave", "kill"):
             it.step(what, 0, 0)
     assert it.lifecycle.outcome is None
-    assert it.alive == it.announced and not it.leaving & it.alive
+    assert it.alive == it.announced and not (it.leaving | it.moving) & it.alive
     now = {segment: sum(it.segment_of[i] == segment for i in it.alive) for segment in range(4)}
     assert {1: now[1], 2: now[2]} == wanted
     for ident in it.alive:

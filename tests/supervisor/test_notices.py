@@ -19,7 +19,9 @@ def test_who_joins_is_said_with_what_it_has() -> None:
 def test_who_goes_is_said_with_the_workers_that_go_with_it() -> None:
     assert lost("b", 0, "it has left") == "host 'b' is gone (it has left); no worker was on it"
     assert lost("b", 1, "silent") == "host 'b' is gone (silent), and with it 1 worker"
-    assert leaving("b", "SIGTERM").endswith("as it is about to leave (SIGTERM)")
+    assert leaving("b", "SIGTERM", {}, {}).endswith("as it is about to leave (SIGTERM)")
+    line = leaving("b", "SIGTERM", {"decode": 2, "crop": 1}, {"train": 1})
+    assert "; 2 of 'decode', 1 of 'crop' are to go on elsewhere; 1 of 'train' is to stay" in line
 
 
 def test_a_death_says_on_which_other_machine_it_was_also_when_it_has_been_pickled() -> None:

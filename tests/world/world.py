@@ -21,6 +21,7 @@ from minipipe.graph import Graph
 from minipipe.protocol.delivery.membership import LOCAL_HOST, SUPERVISOR
 from minipipe.protocol.delivery.paths import Leaf
 from minipipe.protocol.run import lifecycle as life
+from minipipe.protocol.run.events import MoveAsked
 from minipipe.stream import Node, records, wire
 from minipipe.stream.page import Page
 from minipipe.supervisor.worker_handle import handles_of
@@ -190,7 +191,8 @@ class World:
         kills: how many workers are killed, at most.
         kill_rate: how probable a death is at each move.
         falsely: how many live workers are declared dead, at most, and go on working.
-        scales: how often another number of workers is wished for in a stateless Transform.
+        scales: how often another number of workers is wished for in a stateless Transform, or
+            others in the places of some of them.
         attended: how probable it is that the service thread serves during a call of a functor.
         deadly: which items kill the workers of segments that leave poison out.  (Else the
             supervisor is not told at which item a worker has died, so nothing is poison.)
@@ -384,7 +386,12 @@ class World:
         elastic = [s.index for s in self.graph.segments if s.kind == "transform" and s.stateless]
         if self.scales and elastic and self.rng.random() < 0.01:
             self.scales -= 1
-            self._handle(life.ScaleAsked(self.rng.choice(elastic), self.rng.randint(1, 4)))
+            segment = self.rng.choice(elastic)
+            if self.rng.random() < 0.3:  # a machine wants to go that has some of these on it
+                there = [i for i, w in self.workers.items() if w.member.segment == segment]
+                self._handle(MoveAsked(tuple(i for i in there if self.rng.random() < 0.6)))
+            else:
+                self._handle(life.ScaleAsked(segment, self.rng.randint(1, 4)))
 
     def _may_die(self, worker: Worker) -> bool:
         return not worker.ended and self.mortal(worker.member) and not self.lifecycle.finished

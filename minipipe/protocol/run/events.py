@@ -235,6 +235,16 @@ class ScaleAsked:
 
 
 @frozen
+class MoveAsked:
+    """The machine of these workers wants to go: others are to take their places elsewhere.
+
+    Each is of a segment that `ScaleAsked` could name.
+    """
+
+    workers: tuple[int, ...]
+
+
+@frozen
 class Broke:
     """Something in the supervisor itself has failed: no worker is to blame."""
 
@@ -267,6 +277,7 @@ Event = (
     | SegmentEnded
     | StopAsked
     | ScaleAsked
+    | MoveAsked
     | Broke
     | Tick
 )

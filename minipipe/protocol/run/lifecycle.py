@@ -55,6 +55,7 @@ from minipipe.protocol.run.events import (
     LaunchFailed,
     Leaving,
     Member,
+    MoveAsked,
     Outcome,
     PassAsked,
     PassDone,
@@ -280,8 +281,8 @@ class Lifecycle:
                     actions += self._stopping.stop(outcome, cause, now_s)
                 if kill:
                     actions += self._stopping.kill_all(now_s)
-            case ScaleAsked(segment, workers):
-                self._scaling.asked(segment, workers)
+            case ScaleAsked() | MoveAsked():
+                self._scaling.handle(event)
             case Broke(cause):
                 actions += self._stopping.break_off(cause, now_s)
             case Tick():

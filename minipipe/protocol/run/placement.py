@@ -18,28 +18,9 @@ from minipipe.protocol.frozen import frozen
 from minipipe.protocol.hosts.names import ANY, LOCAL
 from minipipe.protocol.hosts.offer import Offer
 from minipipe.protocol.run.gpu_use import GpuUse
-from minipipe.protocol.run.room import Room, Wanted, waits, why_none, wish
+from minipipe.protocol.run.room import PlacePatience, Room, Wanted, waits, why_none, wish
 
-ANY_S = 10.0
 SAY_EVERY_S = 10.0
-
-
-@frozen
-class PlacePatience:
-    """How long workers wait for a machine.
-
-    Attributes:
-        any_s: those that may run here although there is no room.
-        elsewhere_s: those that may not.
-    """
-
-    any_s: float = ANY_S
-    elsewhere_s: float = math.inf
-
-    @classmethod
-    def of(cls, place_timeout_s: float | None) -> PlacePatience:
-        """As the user wishes."""
-        return cls() if place_timeout_s is None else cls(place_timeout_s, place_timeout_s)
 
 
 @frozen
@@ -105,6 +86,7 @@ class Placement:
         self._waiting: dict[int, _Waiting] = {}
         self._placed: dict[int, tuple[Wanted, Place]] = {}
         self._of_segment: Counter[str] = Counter()  # that are placed
+        self._leaving: Counter[str] = Counter()  # those of them whose machine wants to go
         self._new: list[int] = []  # of those that wait, whom nobody has looked for a place for
         self._full: set[object] = set()  # what nobody has room for: others need not ask for it
         self._is_changed = False  # so that there may be room again
@@ -129,10 +111,12 @@ class Placement:
 
     def drains(self, host: str) -> tuple[int, ...]:
         """A machine wants to go: it gets no more workers.  Those that it has."""
-        if host in self._hosts and host != LOCAL:
+        workers = self.workers_of(host)
+        if host in self._hosts and host != LOCAL and self._hosts[host].takes_more:
             self._hosts[host].takes_more = False
+            self._leaving.update(self._placed[worker][0].segment for worker in workers)
             self._is_changed = True
-        return self.workers_of(host)
+        return workers
 
     def lost(self, host: str) -> tuple[int, ...]:
         """A machine is gone, and with it these workers.  (Who replaces them has another id.)"""
@@ -152,6 +136,7 @@ class Placement:
             wanted, place = self._placed.pop(worker)
             self._of_segment[wanted.segment] -= 1
             host = self._hosts[place.host]
+            self._leaving[wanted.segment] -= not host.takes_more
             host.gpus.give_back(place.gpus)
             host.used -= 1
 
@@ -242,7 +227,8 @@ class Placement:
 
     def _after_waiting(self, one: _Waiting, now_s: float) -> Decision | None:
         wanted = one.wanted
-        is_first = not self._of_segment[wanted.segment]
+        leaving = self._leaving[wanted.segment]
+        is_first = self._of_segment[wanted.segment] == leaving
         one.is_overdue = now_s >= one.since_s + self._limit_s(wanted)
         if self._may_crowd(wanted):
             # (A GPU is not shared before there is need: what fits one often does not twice.)
@@ -251,8 +237,8 @@ class Placement:
         if not one.is_overdue and wanted.place != LOCAL:
             return None
         is_there = any(self._may(wanted, host) for host in self._hosts.values())
-        if is_there and not is_first:
-            return None  # it fills up what runs without it
+        if leaving or (is_there and not is_first):
+            return None  # it fills up what runs without it, or is to come instead of one that stays
         why = why_none(wanted.place, wanted.gpus, self._rooms)
         asked = f"a worker of {wanted.segment!r} has asked for {wish(wanted.place, wanted.gpus)}"
         if wanted.place == LOCAL:

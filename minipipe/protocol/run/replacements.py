@@ -76,7 +76,7 @@ class Replacements:
     def _mend(self, state: WorkerState, now_s: float) -> list[Action]:
         """A new worker for a dead one; what was under way around it is sent again.
 
-        One that was to leave is not replaced.
+        One that was to leave is not replaced; nor one that was to move, if others are there.
         """
         restarts, dead = self._run.restarts, state.member.id
         state.phase = Phase.GONE
@@ -86,6 +86,8 @@ class Replacements:
         successor: int | None = None
         if state.is_retiring:
             actions.append(Dismiss(dead))
+        elif (counts := self._scaling.succeeded(state)) is not None:
+            actions += [Dismiss(dead), *counts]
         else:
             new = restarts.replacement(state.member)
             unknown = state.is_additional and not state.announced

@@ -1,7 +1,8 @@
-"""What is said of workers that wait for a machine: for what, and why none will do."""
+"""Workers that wait for a machine: for what, how long, and what is said of why none will do."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -11,6 +12,25 @@ from minipipe.protocol.hosts.offer import Offer
 from minipipe.protocol.run.gpu_use import Gpus
 
 SHOWN = 6  # machines
+ANY_S = 10.0
+
+
+@frozen
+class PlacePatience:
+    """How long workers wait for a machine.
+
+    Attributes:
+        any_s: those that may run here although there is no room.
+        elsewhere_s: those that may not.
+    """
+
+    any_s: float = ANY_S
+    elsewhere_s: float = math.inf
+
+    @classmethod
+    def of(cls, place_timeout_s: float | None) -> PlacePatience:
+        """As the user wishes."""
+        return cls() if place_timeout_s is None else cls(place_timeout_s, place_timeout_s)
 
 
 @frozen

@@ -22,6 +22,8 @@ class WorkerState:
     is_late: bool = False  # it came while the run was on: announced when it is ready
     is_additional: bool = False  # it takes nobody's place: counted when it is announced
     is_retiring: bool = False  # it is to leave in mid-run, or to be given up before it is known
+    moves: bool = False  # its machine wants to go: it is to leave when another one is there
+    has_heir: bool = False  # who is to come instead was asked for
     announced: bool = False  # it was told of the others, and they of it
     address: str = ""  # of its inbox
     host: str = LOCAL_HOST  # where that is

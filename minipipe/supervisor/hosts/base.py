@@ -85,7 +85,17 @@ class ZygoteLost:
         return tuple(self.workers)
 
 
-Report = Started | Waits | Refused | Exited | ZygoteLost
+@frozen
+class HostLeaves:
+    """A machine wants to go, with these workers on it; no more are placed there."""
+
+    host: str
+    why: str
+    workers: tuple[int, ...]
+    dead: tuple[int, ...] = ()
+
+
+Report = Started | Waits | Refused | Exited | ZygoteLost | HostLeaves
 
 
 @frozen

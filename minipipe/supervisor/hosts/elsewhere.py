@@ -21,6 +21,7 @@ from minipipe.supervisor.hosts import notices
 from minipipe.supervisor.hosts.base import (
     Descriptors,
     Exited,
+    HostLeaves,
     Last,
     Refused,
     Report,
@@ -199,8 +200,10 @@ class Elsewhere:
                 logger.log(logging.WARNING if workers else SUMMARY, "%s", line)
                 yield from self._lost(workers, why, host=host)
             case Tell.LEAVING:
-                self._placement.drains(fields[0])
-                logger.log(SUMMARY, "%s", notices.leaving(*fields))
+                host, why = fields
+                workers = self._placement.drains(host)
+                self._gateway.ask(Ask.MAY_LEAVE, host)  # nobody is placed there behind this
+                yield HostLeaves(host, why, tuple(w for w in workers if w in self._pages))
             case Tell.NOTE:
                 logger.log(fields[0], "%s", fields[1])
             case Tell.STARTED:

@@ -37,6 +37,7 @@ class Ask(IntEnum):
     CALL_OFF = 5
     STACK = 6  # worker
     FORGET = 7  # workers: they are over
+    MAY_LEAVE = 8  # host: no worker is placed there any more
 
 
 class Tell(IntEnum):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from minipipe.protocol.hosts.offer import Offer
 
 
@@ -20,9 +22,28 @@ def lost(host: str, workers: int, why: str) -> str:
     return f"host {host!r} is gone ({why}), and with it {_number(workers, 'worker')}"
 
 
-def leaving(host: str, why: str) -> str:
-    """A machine wants to go."""
-    return f"host {host!r} gets no more workers, as it is about to leave ({why})"
+def leaving(host: str, why: str, moving: Mapping[str, int], staying: Mapping[str, int]) -> str:
+    """A machine wants to go.
+
+    Args:
+        moving: how many workers of which segment go on elsewhere.
+        staying: those that cannot.
+    """
+    parts = [f"host {host!r} gets no more workers, as it is about to leave ({why})"]
+    if moving:
+        parts.append(f"{_workers(moving)} to go on elsewhere")
+    if staying:
+        parts.append(
+            f"{_workers(staying)} to stay until the end, or until it is told again, as what is "
+            "not a stateless Transform cannot go on elsewhere"
+        )
+    return "; ".join(parts)
+
+
+def _workers(of: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} of {name!r}" for name, count in of.items()) + (
+        " is" if sum(of.values()) == 1 else " are"
+    )
 
 
 def _number(count: int, what: str) -> str:
