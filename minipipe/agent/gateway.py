@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import time
+import traceback
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -86,14 +87,20 @@ class Gateway:
             self._turn()
         self._guests.end()
         until_s = time.monotonic() + END_S
-        while self._guests.are_there and time.monotonic() < until_s:
+        while self._is_owing and time.monotonic() < until_s:
             self._relay.serve()
             self._sockets.serve(0.05, [self._relay.socket])  # type: ignore[list-item]
             self._guests.serve(self._proxies, self._relay.arrived)
+            self._hand_on()
         for proxy in self._proxies.values():
             proxy.close()
         self._relay.close()
         self._sockets.close()
+
+    @property
+    def _is_owing(self) -> bool:
+        """Whether an agent has not heard of the end, or something that was printed waits."""
+        return self._guests.are_there or any(p.waits for p in self._proxies.values())
 
     def _turn(self) -> None:
         """One round: orders and deaths first, then some of the items."""
@@ -212,5 +219,7 @@ def main(fd: int) -> NoReturn:
             else:
                 gateway.serve()
                 code = 0
+    except BaseException:  # the supervisor says what that comes to, and not why
+        traceback.print_exc()
     finally:
         os._exit(code)

@@ -150,6 +150,11 @@ class Placement:
         return tuple(w for w, (_, place) in self._placed.items() if place.host == host)
 
     @property
+    def others(self) -> tuple[str, ...]:
+        """The machines that have joined."""
+        return tuple(host for host in self._hosts if host != LOCAL)
+
+    @property
     def waiting(self) -> tuple[int, ...]:
         """The workers that wait for a machine."""
         return tuple(self._waiting)

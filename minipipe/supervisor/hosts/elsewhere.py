@@ -184,6 +184,9 @@ class Elsewhere:
                 yield from self._heard(said)
             if self._gateway.has_ended:
                 self._is_lost = True
+                for host in self._placement.others:
+                    self._placement.lost(host)
+                logger.error("%s: no machine can join this run any more", _GATEWAY_LOST)
                 yield from self._lost(tuple(self._pages), _GATEWAY_LOST, host="(all others)")
         yield from self.settle()
 
@@ -276,4 +279,8 @@ class Elsewhere:
 
 
 def _content(fd: int) -> bytes:
-    return os.pread(fd, os.fstat(fd).st_size, 0)
+    size_bytes, pieces, at = os.fstat(fd).st_size, list[bytes](), 0
+    while at < size_bytes:  # (Linux gives at most 2 GiB at a time)
+        pieces.append(os.pread(fd, size_bytes - at, at))
+        at += len(pieces[-1])
+    return b"".join(pieces)
