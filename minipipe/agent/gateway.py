@@ -175,8 +175,15 @@ class Gateway:
 
     def _place(self, worker: int, host: str, package: Package) -> None:
         guest, proxy = self._guests.of(host), self._proxies.get(worker)
-        if guest is None or proxy is None:
-            return  # lost meanwhile: the supervisor hears, or has heard, of that
+        if proxy is None:
+            return  # it is over already
+        if guest is None:
+            # Lost while this was on its way: it is none of those that were told of then, and who
+            # waited for it waited for ever.
+            proxy.is_over = True
+            why = "its machine was lost while it was being sent there"
+            self.tell(Tell.ZYGOTE_LOST, host, (worker,), False, None, why)
+            return
         proxy.host = host
         guest.start(worker, package)
 
