@@ -74,9 +74,9 @@ soak: $(STAMP)
 	$(BIN)/python -m tests.soak $(if $(DEATHS),--deaths $(DEATHS)) \
 		$(if $(PASSES),--passes $(PASSES)) $(if $(SECONDS),--seconds $(SECONDS))
 
-# Links between hosts, longer than in the tests: make test-hosts CUTS=1000 SECONDS=600 SEED=1
+# Pipelines over several hosts under fire, and links: make test-hosts FAULTS=300 CUTS=200 SECONDS=1200
 test-hosts: $(STAMP)
-	$(BIN)/python -m tests.hosts $(if $(CUTS),--cuts $(CUTS)) \
+	$(BIN)/python -m tests.hosts $(if $(FAULTS),--faults $(FAULTS)) $(if $(CUTS),--cuts $(CUTS)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 bench: $(STAMP)

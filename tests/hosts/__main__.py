@@ -1,29 +1,46 @@
-"""Links between hosts, cut at random and with their cable pulled: longer than the tests do it.
+"""Links between hosts, cut at random and with their cable pulled, and pipelines over several hosts.
 
-python -m tests.hosts --cuts 200 --seconds 600 --seed 1
+python -m tests.hosts --faults 300 --cuts 200 --seconds 1200 --seed 1
+
+All of it goes on longer than in the tests.  Exit code 1: something was wrong; each pipeline can be
+repeated by its own seed (`python -m tests.hosts --pipeline SEED`).
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from contextlib import ExitStack
 from random import Random
 
 from tests.hosts.conftest import Hosts, cut_up, pulled
 from tests.hosts.machines import why_not
+from tests.hosts.under_fire import under_fire
 
 PULLED_S = 5.0
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.hosts", description=__doc__)
-    parser.add_argument("--cuts", type=int, default=200)
-    parser.add_argument("--seconds", type=float, default=600.0, help="no round begins after that")
+    parser.add_argument("--faults", type=int, default=300, help="that pipelines are to survive")
+    parser.add_argument("--cuts", type=int, default=200, help="of links, and of pipelines' lines")
+    parser.add_argument("--seconds", type=float, default=1200.0, help="no round begins after that")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pipeline", type=int, metavar="SEED", help="this one alone")
     arguments = parser.parse_args()
-    random, began_s, cuts, connections = Random(arguments.seed), time.monotonic(), 0, 0
-    while cuts < arguments.cuts and time.monotonic() - began_s < arguments.seconds:
+    until_s = time.monotonic() + arguments.seconds
+    if arguments.pipeline is not None:
+        return bool(under_fire(arguments.pipeline, 1, 0, until_s))
+    wrong = under_fire(arguments.seed, arguments.faults, arguments.cuts, until_s)
+    links(Random(arguments.seed), arguments.cuts, until_s)
+    return bool(wrong)
+
+
+def links(random: Random, most: int, until_s: float) -> None:
+    """Cuts links; raises if anything is lost or repeated."""
+    cuts = connections = 0
+    while cuts < most and time.monotonic() < until_s:
         counts = (random.randrange(150, 400), random.randrange(150, 400))
         drawn = {"seed": random.randrange(1 << 30), "cuts": random.randrange(1, 21)}
         delay_s = random.choice((0.0, 0.001, 0.005, 0.05))
@@ -48,4 +65,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
