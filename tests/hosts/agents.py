@@ -78,17 +78,21 @@ class Agents:
         port: int = 0,
         name: str = "far",
         before: Sequence[str] = (),
+        first: str = "",
     ) -> Agent:
         """Has one join.
 
         Args:
             port: that it goes to, instead of that in the token.
             before: what stands before the command.
+            first: Python code that it runs before anything else.
         """
         if port:
             token = with_port(token, port)
         log = tempfile.TemporaryFile()  # noqa: SIM115
-        command = [*before, sys.executable, "-P", "-m", "minipipe", "agent", "--name", name]
+        code = f"import sys\n{first}\nfrom minipipe.cli import main\nsys.exit(main())"
+        program = ["-c", code] if first else ["-m", "minipipe"]
+        command = [*before, sys.executable, "-P", *program, "agent", "--name", name]
         process = subprocess.Popen(
             [*command, *arguments],
             env={**os.environ, "MINIPIPE_TOKEN": token, _MARK: self._mark},
