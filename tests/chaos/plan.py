@@ -75,6 +75,7 @@ class Plan:
     place: str
     peaceful: bool = False  # nothing in it kills
     places: Places = anywhere
+    kinds: list[str] = field(default_factory=lambda: KINDS)  # of what items may carry
     words: list[str] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)
     mortal: set[str] = field(default_factory=set)  # segments whose workers may be killed
@@ -94,7 +95,7 @@ class Plan:
         size = rng.choice((0, 0, 100, 70_000, 400_000))
         self.shared_bytes = rng.choice((None, None, 0, 200_000, 3_000_000))
         pause_s = rng.choice((0.0, 0.0, 0.001))
-        kind = rng.choice(KINDS)
+        kind = rng.choice(self.kinds)
         if kind == "tensors":  # every worker, and whoever takes its place, has to import torch
             items, size = 60, min(size, 70_000)
         self.kind, self.size_bytes = kind, items * size

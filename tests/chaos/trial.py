@@ -5,125 +5,20 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import tempfile
-import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import minipipe as mp
 from minipipe.dead_letters.reading import letters_in
+from tests.chaos.cargo import KINDS
+from tests.chaos.fire import Elsewhere, Fire, Pipeline, Report
 from tests.chaos.plan import End, Plan
 
 LIMIT_S = 180.0  # a run that takes longer hangs (workers that import torch begin late)
 # A function sink confirms every 10 ms of its time what it has finished; it may be stopped between.
 UNCONFIRMED_S = 0.5
-
-
-Pipeline = mp.PipeLine | mp.PipeSystem
-
-
-class Elsewhere(Protocol):
-    """The other machines of a run."""
-
-    longest_s: float  # that one of them was out of reach
-
-    @property
-    def cuts(self) -> int:
-        """How often a connection to them was cut."""
-
-    def place(self, mortal: bool) -> str | None:
-        """Where the workers of a segment are to run (`Plan.places`)."""
-
-    def options(self, plan: Plan) -> dict[str, Any]:
-        """Of `run`."""
-
-    def begin(self, token: str) -> None:
-        """They join."""
-
-    def strike(self, pause_s: float) -> str:
-        """Something happens to them: what; "": nothing."""
-
-    def wrong(self) -> list[str]:
-        """What should not have happened so far."""
-
-    def end(self) -> list[str]:
-        """The run is over; what is wrong, or left of them."""
-
-
-@dataclass
-class Report:
-    """What came of one trial."""
-
-    seed: int
-    plan: str
-    faults: Counter[str] = field(default_factory=Counter)
-    items: int = 0
-    deaths: int = 0
-    set_aside: int = 0
-    repeated: int = 0  # by function sinks, within the contract
-    cuts: int = 0  # of connections between machines
-    wrong: list[str] = field(default_factory=list)
-
-
-class Fire(threading.Thread):
-    """Hits workers, and other machines, at random until the run has ended."""
-
-    def __init__(
-        self,
-        pline: Pipeline,
-        plan: Plan,
-        report: Report,
-        faults: int,
-        elsewhere: Elsewhere | None,
-    ) -> None:
-        super().__init__(daemon=True)
-        self.elsewhere = elsewhere
-        self.pline = pline
-        self.plan = plan
-        self.report = report
-        self.left = faults
-        self.rng = random.Random(report.seed + 1)
-        self.ending = threading.Event()
-
-    def run(self) -> None:
-        try:
-            self._fire()
-        except Exception as error:
-            self.report.wrong.append(f"the fire: {error!r}")
-
-    def _fire(self) -> None:
-        while self.left and not self.ending.wait(self.rng.expovariate(15.0)):
-            if self.elsewhere is not None and self.rng.random() < 0.6:
-                if hit := self.elsewhere.strike(self.rng.uniform(0.01, 0.3)):
-                    self.report.faults[hit] += 1
-                    self.left -= 1
-                continue
-            workers = [w for w in self.pline.stats().workers if w.pid and w.pid != os.getpid()]
-            workers = [w for w in workers if w.state in ("starting", "running")]
-            if not workers:
-                continue
-            victim = self.rng.choice(workers)
-            mortal = victim.segment.split("/")[-1] in self.plan.mortal
-            if mortal and self.rng.random() < 0.8:
-                self._hit(victim.pid, signal.SIGKILL)
-            elif self._hit(victim.pid, signal.SIGSTOP):
-                self.ending.wait(self.rng.uniform(0.01, 0.3))
-                try:
-                    os.kill(victim.pid, signal.SIGCONT)
-                except ProcessLookupError:
-                    pass  # the run has ended meanwhile
-
-    def _hit(self, pid: int, number: signal.Signals) -> bool:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            return False
-        self.report.faults[number.name] += 1
-        self.left -= 1
-        return True
 
 
 def trial(seed: int, faults: int, elsewhere: Elsewhere | None = None) -> Report:
@@ -138,6 +33,8 @@ def trial(seed: int, faults: int, elsewhere: Elsewhere | None = None) -> Report:
     options: dict[str, Any] = {}
     if elsewhere is not None:
         plan.places = elsewhere.place
+        # Whoever takes a place would import torch: the machine would do little else.
+        plan.kinds = [kind for kind in KINDS if kind != "tensors"]
     pline = plan.pipeline()
     if elsewhere is not None:
         options = elsewhere.options(plan)
@@ -196,7 +93,7 @@ def trial(seed: int, faults: int, elsewhere: Elsewhere | None = None) -> Report:
         came += [(plan.reads, [read])] if plan.reads is not None else []
         for end, got in came:
             _judge(report, end, got, lost)
-        alone = _inline(report)
+        alone = _inline(report, plan.kinds)
         for end, got in came:
             if end.name in alone:
                 _compare(report, end.name, got, alone[end.name], lost)
@@ -204,10 +101,10 @@ def trial(seed: int, faults: int, elsewhere: Elsewhere | None = None) -> Report:
     return report
 
 
-def _inline(report: Report) -> dict[str, list[int]]:
+def _inline(report: Report, kinds: list[str]) -> dict[str, list[int]]:
     """What comes to each end of the same pipeline, run without processes and without deaths."""
     place = tempfile.mkdtemp(prefix="chaos-")
-    plan = Plan(random.Random(report.seed), place, peaceful=True)
+    plan = Plan(random.Random(report.seed), place, peaceful=True, kinds=kinds)
     pline = plan.pipeline()
     found: dict[str, list[int]] = {}
     try:

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from random import Random
 
+from tests.hosts.cables import survives
 from tests.hosts.conftest import Hosts, cut_up, pulled
 from tests.hosts.machines import why_not
 from tests.hosts.under_fire import under_fire
 
-PULLED_S = 5.0
+PULLED_S, STOPPED_S = 5.0, 20.0
 
 
 def main() -> int:
@@ -34,6 +37,13 @@ def main() -> int:
         return bool(under_fire(arguments.pipeline, 1, 0, until_s))
     wrong = under_fire(arguments.seed, arguments.faults, arguments.cuts, until_s)
     links(Random(arguments.seed), arguments.cuts, until_s)
+    if not why_not():
+        with tempfile.TemporaryDirectory() as place:
+            survives(Path(place), pulled_s=PULLED_S, stopped_s=STOPPED_S)
+        print(
+            f"a run whose cable was pulled for {PULLED_S:.0f} s, and whose supervisor was stopped "
+            f"for {STOPPED_S:.0f} s, has gone on"
+        )
     return bool(wrong)
 
 
