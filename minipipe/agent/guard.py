@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,10 +39,15 @@ class Guard:
         endpoints: of the run.
         server_key: the public key of the run.
         keys: of the agent: public, secret.
+        directory: of the agent, which is removed if nobody else can do so any more.
     """
 
     def __init__(
-        self, endpoints: Sequence[Endpoint], server_key: str, keys: tuple[str, str]
+        self,
+        endpoints: Sequence[Endpoint],
+        server_key: str,
+        keys: tuple[str, str],
+        directory: str,
     ) -> None:
         read, self._pipe = os.pipe()
         root = str(Path(__file__).parents[__name__.count(".")])
@@ -57,6 +63,7 @@ class Guard:
         finally:
             os.close(read)
         about = {"endpoints": list(map(list, endpoints)), "server": server_key, "keys": keys}
+        about["directory"] = directory
         os.write(self._pipe, json.dumps({**about, "path": sys.path}).encode() + b"\n")
 
     def close(self, *, has_failed: bool = False) -> None:
@@ -84,6 +91,8 @@ def main(fd: int) -> None:
         about = json.loads(pipe.readline())
         if pipe.read() != DONE:
             _say_killed(about)
+            # A zygote does that, too; there may have been none yet.
+            shutil.rmtree(about["directory"], ignore_errors=True)
 
 
 def _say_killed(about: dict[str, Any]) -> None:

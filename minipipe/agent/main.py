@@ -46,7 +46,9 @@ def serve(token: Token, offer: Offer) -> int:
     with ExitStack() as last:
         directory = RunDirectory()
         last.callback(directory.remove)
-        guard = Guard(joined.endpoints, joined.server_key, (keys.public, keys.secret))
+        guard = Guard(
+            joined.endpoints, joined.server_key, (keys.public, keys.secret), directory.path
+        )
         last.push(lambda kind, *_: guard.close(has_failed=kind is not None))
         agent = _agent(joined, told, keys, directory.path)
         _at_signals(agent)

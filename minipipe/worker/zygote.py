@@ -66,7 +66,12 @@ def main(
     use_tracker(tracker)
     become_subreaper()
     atexit.register(close_files)  # of a worker: the first one registered is called last
-    refused = preloading.run(partial(_tell, control, IMPORTS))
+    try:
+        refused = preloading.run(partial(_tell, control, IMPORTS))
+    except FileNotFoundError:
+        if os.path.isdir(directory):
+            raise
+        os._exit(1)  # the run was over, and all of it removed, before this process had begun
     if refused is not None:
         _tell(control, CANNOT_IMPORT, refused)
         os._exit(1)

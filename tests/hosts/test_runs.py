@@ -218,7 +218,7 @@ def test_of_a_supervisor_that_was_killed_nothing_is_left(
     wait_until(lambda: run_directories() <= before, "all directories to be gone")
 
 
-def test_who_may_not_join_is_told_why_and_two_of_one_name_may() -> None:
+def test_who_may_not_join_is_told_why_and_who_joins_leaves_nothing() -> None:
     pline = mp.PipeLine([mp.Source(Counts(10)), mp.Transform(slowly, "work", on={"far": 1})])
     with running(pline) as (token, agents):
         cut = agents.join(token[:-9])
@@ -231,6 +231,12 @@ def test_who_may_not_join_is_told_why_and_two_of_one_name_may() -> None:
         assert "0.1.0" in said and mp.__version__ in said
         for text in (cut.log, old.log):
             assert token not in text and token[:-9] not in text and "Traceback" not in text
+        known = run_directories()
+        idle = agents.join(token, name="idle")  # and no zygote yet that would clear up behind it
+        idle.says("has joined")
+        idle.signal(signal.SIGKILL)
+        wait_until(lambda: not agents.left(), "all of an agent to be gone")
+        assert run_directories() == known
         one = agents.join(token, "--slots", "1")
         one.says("host 'far' has joined")
         other = agents.join(token, "--slots", "1")

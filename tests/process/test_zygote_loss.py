@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import textwrap
 import time
 from pathlib import Path
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import minipipe as mp
-from tests.conftest import wait_until
+from tests.conftest import DEADLOCK_S, wait_until
 from tests.process.functors import Collect
 
 
@@ -100,3 +103,19 @@ def test_a_worker_that_dies_before_it_is_connected_is_told_as_that(tmp_path: Pat
     with pytest.raises(mp.WorkerDiedError, match=said) as caught:
         pline.run().close(60)
     assert "os._exit in its functor" not in str(caught.value)
+
+
+def test_a_zygote_that_begins_when_its_run_is_over_says_nothing() -> None:
+    """The supervisor was killed, and another zygote has removed the directory."""
+    ours, theirs = socket.socketpair()
+    main = "from minipipe.worker.zygote import main"
+    code = f"{main}; main({theirs.fileno()}, '/nowhere', {theirs.fileno()}, '/nowhere/plan', 1, 2)"
+    with ours, theirs:
+        ended = subprocess.run(
+            [sys.executable, "-c", code],
+            pass_fds=[theirs.fileno()],
+            capture_output=True,
+            check=False,
+            timeout=DEADLOCK_S,
+        )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, b"", b"")
