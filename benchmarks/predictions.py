@@ -2,7 +2,7 @@
 
     python -m benchmarks predictions
 
-Ten pipelines whose bottleneck is known.  Each runs, is asked for its verdict, is changed as that
+Eleven pipelines whose bottleneck is known.  Each runs, is asked for its verdict, is changed as that
 says (so many workers; less work in the Source, or in the loop; more workers, where the machine is
 said to be full), and runs again, in pairs.  The gain is that of the rate in the middle of the run,
 without the start of processes and the tail.  Most of them wait instead of computing, as a fetch
@@ -17,6 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,8 +26,10 @@ from typing import Any
 import minipipe as mp
 from benchmarks.row import Row
 from minipipe.observe.verdict import Verdict
+from tests.hosts.agents import Agents, port_of
+from tests.hosts.proxy import Proxy
 
-WITHIN, OF_TEN = 0.2, 8
+WITHIN, ENOUGH = 0.2, 9
 PAIRS = 2
 RESULTS = Path(__file__).parent / "results" / "verdicts.md"
 MIDDLE = 0.15, 0.9  # of the items: the rate is taken between these
@@ -65,10 +68,13 @@ class Case:
 
     name: str
     steps: tuple[Step, ...]
+    item_bytes: int = 8
+    link_bytes_s: float = 0.0  # its Transforms are on another machine, behind such a link
 
     def items(self) -> int:
         """As many as it needs to run for a while."""
-        return max(60, int(LONG_S / max(step.item_s for step in self.steps)))
+        sent_s = self.item_bytes / self.link_bytes_s if self.link_bytes_s else 0.0
+        return max(60, int(LONG_S / max(sent_s, *(step.item_s for step in self.steps))))
 
     def changed(self, found: Verdict | None) -> Case:
         """What its verdict says would help; if nothing, more workers for who works most."""
@@ -114,6 +120,12 @@ CASES = (
         "more workers that compute than cores",
         (Step("load", 0.001), Step("f", 0, 0.02, 4), Step("(caller)", 0.002)),
     ),
+    Case(
+        "a slow link",
+        (Step("load", 0.002), Step("f", 0.005), Step("(caller)", 0.001)),
+        item_bytes=60_000,
+        link_bytes_s=1.5e6,
+    ),
 )
 
 
@@ -142,23 +154,42 @@ class Outcome:
         return f"| {self.case.name} | {self.said:.2f} | {self.gain:.2f} | {mark} | {text} |"
 
 
-def source(step: Step, items: int) -> Iterator[int]:
-    for i in range(items):
-        yield step.work(i)
+def source(step: Step, items: int, size_bytes: int) -> Iterator[bytes]:
+    for _ in range(items):
+        yield step.work(bytes(size_bytes))
+
+
+@contextmanager
+def elsewhere(token: str, bytes_s: float) -> Iterator[None]:
+    """Another machine joins, which is this one once more, by a link that carries so much."""
+    proxy = Proxy(port_of(token))
+    proxy.bytes_per_s = bytes_s
+    try:
+        with Agents() as agents:
+            agents.join(token, "--slots", "8", port=proxy.port).says("has joined")
+            yield
+    finally:
+        proxy.close()
 
 
 def run(case: Case) -> tuple[float, Verdict | None]:
     """Items a second in the middle of a run, and what it says of itself."""
     first, *middle, last = case.steps
     items = case.items()
-    pline = mp.PipeLine([mp.Source(partial(source, first, items), first.name)])
+    made = partial(source, first, items, case.item_bytes)
+    pline = mp.PipeLine([mp.Source(made, first.name)])
+    on = "far" if case.link_bytes_s else None
     for step in middle:
-        pline.add(mp.Transform(step.work, step.name, n_processes=step.workers))
+        pline.add(mp.Transform(step.work, step.name, n_processes=step.workers, on=on))
     pline.build(log_lvl="WARNING")
     times = []
-    for item in pline:
-        last.work(item)
-        times.append(time.monotonic())
+    with ExitStack() as stack:
+        if on is not None:
+            pline.run(bind="tcp://127.0.0.1:0")
+            stack.enter_context(elsewhere(str(pline.token), case.link_bytes_s))
+        for item in pline:
+            last.work(item)
+            times.append(time.monotonic())
     begin, end = (int(share * items) for share in MIDDLE)
     return (end - begin) / (times[end] - times[begin]), pline.verdict()
 
@@ -201,7 +232,7 @@ def row_of(outcomes: Sequence[Outcome]) -> Row:
         ", ".join(f"{one.said:.1f}: {one.gain:.1f}" for one in outcomes),
         true,
         "",
-        OF_TEN,
+        ENOUGH,
         None,
         larger_is_better=True,
     )

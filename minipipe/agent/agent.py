@@ -146,6 +146,8 @@ class Agent:
                 self._show(hosted)
         if self._wish:
             self._leave_in_order()
+        if (use := self._way.use(now_s)) is not None:
+            self._say(Word.LINK, *use)
         self._way.pump()
 
     def _leave_in_order(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from minipipe.agent.words import DATA, Word, said, say
 from minipipe.errors import WireFormatError
 from minipipe.protocol.flow.link_actions import Ended, GoOn, Hold, Lost, OtherEnded
 from minipipe.protocol.hosts.joining import Answer, JoinRequest, Refused
+from minipipe.protocol.run.link_use import LinkUse
 from minipipe.supervisor.hosts.gateway_words import About, Package, Tell
 from minipipe.transport import Buffer
 from minipipe.transport.hosts.host_sockets import HostSockets
@@ -26,6 +28,7 @@ logger = logging.getLogger("minipipe")
 
 TURN = 64  # messages of one agent, then others have theirs
 _LEFT = "it has left"
+LINK_S = 0.5  # what goes over links is told this often, if it is anything
 LEAVES_S = 2.0  # for the last words of a link
 
 
@@ -41,6 +44,21 @@ class Guest:
         self.name, self.key, self.way = name, key, way
         self.lost_after_s = lost_after_s
         self.workers: set[int] = set()
+        self.from_s, self.from_bytes = 0.0, 0  # of the items that it has sent
+        self._since_s = math.nan  # its first items
+        self._told = (0, 0)
+
+    def use(self) -> LinkUse | None:
+        """What has gone over its link; None: nothing since last asked."""
+        told = self.way.sent_bytes, self.from_bytes
+        if told == self._told:
+            return None
+        if not any(self._told):
+            self._since_s = time.monotonic() - max(self.way.under_way_s, self.from_s)
+        self._told = told
+        to = self.way.under_way_s, self.way.sent_bytes
+        lasted_s = time.monotonic() - self._since_s
+        return LinkUse(self.name, lasted_s, *to, self.from_s, self.from_bytes)
 
     def start(self, worker: int, package: Package) -> None:
         """Has it start a worker."""
@@ -72,6 +90,7 @@ class Guests:
         self._guests: dict[str, Guest] = {}
         self._leaving: dict[str, tuple[LinkEnd, float]] = {}  # by their keys
         self._is_ending = False
+        self._told_links_s = 0.0
 
     def of(self, host: str) -> Guest | None:
         """The agent of this name."""
@@ -127,12 +146,21 @@ class Guests:
         """
         more = False
         self._see_off()
+        self._tell_of_links()
         for guest in list(self._guests.values()):
             try:
                 more |= self._serve(guest, proxies, items)
             except WireFormatError as error:
                 self._lose(guest, f"it has said what no agent says: {error}", proxies)
         return more
+
+    def _tell_of_links(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._told_links_s >= LINK_S:
+            self._told_links_s = now_s
+            for guest in self._guests.values():
+                if (use := guest.use()) is not None:
+                    self._tell(Tell.LINK, use)
 
     def _serve(
         self,
@@ -210,6 +238,9 @@ class Guests:
             return
         if word is Word.NOTE:
             self._tell(Tell.NOTE, fields[0], f"host {guest.name!r}: {fields[1]:.10000}")
+            return
+        if word is Word.LINK:
+            guest.from_s, guest.from_bytes = max(0, fields[0]) / 1e9, max(0, fields[1])
             return
         if word is Word.ZYGOTE_LOST:
             workers, *about = fields

@@ -51,6 +51,7 @@ class Word(IntEnum):
     )
     LEAVING = 27  # why: it wants to go
     NOTE = 28  # level, text, for the log
+    LINK = 29  # for so long, in ns, items from there were under way; their bytes
 
 
 _FIELDS: Final[dict[Word, tuple[tuple[type, ...], ...]]] = {
@@ -73,6 +74,7 @@ _FIELDS: Final[dict[Word, tuple[tuple[type, ...], ...]]] = {
     Word.VITALS: ((int,), (int,), (int,), (int,), (int,), (int,), (int,), (int,)),
     Word.LEAVING: ((str,),),
     Word.NOTE: ((int,), (str,)),
+    Word.LINK: ((int,), (int,)),
 }
 
 

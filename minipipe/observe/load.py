@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.frozen import frozen
 from minipipe.protocol.run.stats import RunStats, WorkerStats, hosts_of
 
@@ -49,6 +50,7 @@ class SegmentLoad:
     bytes_out: int = 0
     writable: bool = False
     hosts: tuple[str, ...] = ()  # the machines that its workers are on, this one first
+    cpu_elsewhere_s: float = 0.0  # of cpu_s, what was used on other machines
 
     @property
     def items(self) -> int:
@@ -59,6 +61,11 @@ class SegmentLoad:
     def life_s(self) -> float:
         """How long its workers were at work, one after the other."""
         return self.busy_s + self.starved_s + self.blocked_s + self.own_s
+
+    @property
+    def cpu_here_s(self) -> float:
+        """What it has used of this machine's cores."""
+        return self.cpu_s - self.cpu_elsewhere_s
 
     def share(self, part_s: float) -> float:
         """What part of its workers' time this is."""
@@ -86,6 +93,7 @@ class SegmentLoad:
             self.bytes_out - earlier.bytes_out,
             self.writable,
             self.hosts,
+            max(0.0, self.cpu_elsewhere_s - earlier.cpu_elsewhere_s),
         )
 
 
@@ -121,4 +129,5 @@ def _load(fact: SegmentFacts, workers: Iterable[WorkerStats]) -> SegmentLoad:
         sum(w.bytes_out for w in workers),
         fact.writable,
         hosts_of(workers),
+        sum(w.cpu_s for w in workers if w.host not in ("", LOCAL_HOST)),
     )

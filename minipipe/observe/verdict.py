@@ -13,7 +13,10 @@ import math
 from collections.abc import Sequence
 
 from minipipe.observe.load import SegmentLoad
+from minipipe.observe.slow_link import slow_link
+from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.frozen import frozen
+from minipipe.protocol.run.link_use import LinkUse
 
 MIN_S = 0.5  # of a shorter run nothing can be said
 MIN_ITEMS = 20
@@ -36,12 +39,13 @@ class Verdict:
     """What limits a run.
 
     Attributes:
-        bottleneck: the segment that all others wait for; empty: none, but the whole machine.
+        bottleneck: the segment that all others wait for; empty: none, but the whole machine, or a
+            link to another one.
         busy: what part of their time its workers are at work.
         workers_now: how many workers it has.
         workers: how many it should have; None: that would not help, or cannot be.
         gain: how many times faster the whole pipeline would be then.
-        limit: what limits it then: a segment, or "the machine"; empty: nothing known.
+        limit: what limits it then: a segment, a link, or "the machine"; empty: nothing known.
         text: all this in one or two sentences.
     """
 
@@ -58,7 +62,10 @@ class Verdict:
 
 
 def verdict(
-    segments: Sequence[SegmentLoad], cores: float, idle: float = math.inf
+    segments: Sequence[SegmentLoad],
+    cores: float,
+    idle: float = math.inf,
+    links: Sequence[LinkUse] = (),
 ) -> Verdict | None:
     """What limits this pipeline; None: nothing, or too little is known.
 
@@ -66,13 +73,14 @@ def verdict(
         segments: what each has done in the same time, in the order of the pipeline.
         cores: how many the machine has for this process and its workers.
         idle: how many of them nobody used, on average; others may run beside this pipeline.
+        links: to other machines, and what went over them.
     """
     lasted_s = max((s.life_s / s.workers for s in segments if s.workers), default=0.0)
     if lasted_s < MIN_S or max(s.items for s in segments) < MIN_ITEMS:
         return None
     # Against the time of the whole pipeline: a Source may have ended long ago.
     busy = [min(1.0, (s.busy_s + s.own_s) / (s.workers * lasted_s)) for s in segments]
-    used = sum(s.cpu_s for s in segments) / lasted_s
+    used = sum(s.cpu_here_s for s in segments) / lasted_s
     at = max(range(len(segments)), key=busy.__getitem__)
     its = segments[at]
     tiny = _tiny(its)
@@ -81,13 +89,18 @@ def verdict(
     # who asks for more gets some.  Only that it waits long for a core says that it is slowed down.
     to_be_had = min(cores, max(used + idle, OURS * cores))
     is_slowed = _core_wait(its) >= SLOWED and used + idle < FULL * cores
-    if used >= FULL * to_be_had or is_slowed:
+    is_full = used >= FULL * to_be_had
+    if busy[at] < BUSY and not is_full and (slow := slow_link(segments, links)) is not None:
+        limit = f"the link to host {slow.host!r}"
+        return Verdict("", busy[at], its.workers, None, 1.0, limit, slow.text)
+    if is_full or is_slowed:
         return _full(segments, at, busy[at], used, cores, tiny)
     if busy[at] < BUSY:
         return None
     limits = [(busy[i], f"{s.name!r}") for i, s in enumerate(segments) if i != at]
-    limits.append((used / to_be_had, "the machine"))
-    next_busy, limit = max(limits)
+    if set(its.hosts) <= {LOCAL_HOST}:  # else there is room on others
+        limits.append((used / to_be_had, "the machine"))
+    next_busy, limit = max(limits, default=(0.0, ""))
     most = busy[at] / next_busy if next_busy > 0 else math.inf
     workers = math.ceil(its.workers * min(most, MOST) - 1e-6)
     gain = min(workers / its.workers, most)
@@ -131,8 +144,8 @@ def _others(segments: Sequence[SegmentLoad], at: int) -> str:
 def _full(
     segments: Sequence[SegmentLoad], at: int, busy: float, used: float, cores: float, tiny: str
 ) -> Verdict:
-    all_s = sum(s.cpu_s for s in segments) or math.inf
-    most = max(segments, key=lambda s: s.cpu_s)
+    all_s = sum(s.cpu_here_s for s in segments) or math.inf
+    most = max(segments, key=lambda s: s.cpu_here_s)
     if used < OURS * cores:
         text = (
             f"the machine is full with other work (this run gets {used:.1f} of {cores:g} cores): "
@@ -141,8 +154,8 @@ def _full(
     else:
         text = (
             f"the machine is full ({used:.1f} of {cores:g} cores are this run's; {most.name!r} "
-            f"takes {most.cpu_s / all_s:.0%} of that): more workers would not make it faster, less "
-            "work an item would."
+            f"takes {most.cpu_here_s / all_s:.0%} of that): more workers would not make it "
+            "faster, less work an item would."
         )
     its = segments[at]
     text = " ".join(filter(None, (text, tiny, _copied(its))))

@@ -46,7 +46,7 @@ class Insight:
     def verdict(self, stats: RunStats) -> Verdict | None:
         """What has limited the run so far; None: nothing, or too little is known."""
         idle = self._idle_now() if self._idle_cores is None else self._idle_cores
-        return verdict(self.loads(stats), usable_cpus(), idle)
+        return verdict(self.loads(stats), usable_cpus(), idle, stats.links)
 
     def _idle_now(self) -> float:
         """How many cores were idle so far, on average; all of them, if that is not known."""

@@ -209,7 +209,7 @@ class Run:
         state = "ended" if self.ended else "stopping" if self._conductor.stopping else "running"
         workers = self._processes.stats(lambda ident: PHASES[self._lifecycle.phase(ident)])
         took_s = self._took_s if self.ended else time.monotonic() - self._began_s
-        return RunStats(state, took_s, workers)
+        return RunStats(state, took_s, workers, self._processes.hosts.links)
 
     # ------------------------------------------------------------ the conductor
     def _conduct(self) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 import minipipe as mp
+from tests.conftest import DEADLOCK_S
+from tests.hosts.agents import Agents, port_of
+from tests.hosts.proxy import Proxy
 
 
 def work(item: int) -> int:
@@ -65,3 +68,23 @@ def test_inline_nothing_is_said() -> None:
     pline.build(inline=True).run()
     pline.close()
     assert pline.verdict() is None
+
+
+def test_a_slow_link_is_named_and_more_workers_are_not_asked_for() -> None:
+    pline = mp.PipeLine([mp.Source(bytes(40_000) for _ in range(40)), mp.Transform(len, on="far")])
+    with Agents() as agents:
+        pline.run(bind="tcp://127.0.0.1:0", place_timeout_s=DEADLOCK_S)
+        assert pline.token is not None
+        proxy = Proxy(port_of(pline.token))
+        proxy.bytes_per_s = 400_000.0
+        try:
+            agents.join(pline.token, port=proxy.port)
+            assert list(pline) == [40_000] * 40
+            found, (link,) = pline.verdict(), pline.stats().links
+            pline.close(DEADLOCK_S)
+            agents.are_gone()
+        finally:
+            proxy.close()
+    assert found is not None and found.workers is None
+    assert str(found).startswith("bottleneck: the link to host 'far' (it carries 0.")
+    assert link.to_bytes >= 40 * 40_000 and link.to_share > 0.7

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 
 import pytest
 
+from minipipe.protocol.run.link_use import LinkUse
 from minipipe.protocol.run.stats import RunStats, WorkerStats
 from minipipe.protocol.run.stats_table import QUICK_NOTE
 
@@ -108,6 +109,15 @@ def test_machines_have_a_column_if_there_are_several() -> None:
     assert shown == ["local", "bbbbbbbbbbb…", "bbbbbbbbbbb…", "-"]
     assert run.segments[1].hosts == ("b" * 20,)
     assert "host" not in str(RUN)
+
+
+def test_links_have_a_line_each() -> None:
+    used = LinkUse("b", 10.0, to_s=9.9, to_bytes=20_000_000, from_s=1.0, from_bytes=450)
+    assert str(RunStats("running", 1.0, (READ,), (used,))).splitlines()[-2:] == [
+        "",
+        "link to b: 20M B there (99% of the time under way), 450 B back (10%)",
+    ]
+    assert RunStats("running", 1.0, (READ,), (used,)).as_dict()["links"][0]["to_bytes"] == 2e7
 
 
 def test_dead_workers_are_on_no_machine_but_where_all_are_dead() -> None:

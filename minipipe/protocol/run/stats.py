@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import reduce
 from typing import Any
 
 from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.run.durations import plus, quantile_s
+from minipipe.protocol.run.link_use import LinkUse
 from minipipe.protocol.run.stats_table import shown_hosts, table
 
 TIMES = ("busy", "starved", "blocked", "own")
@@ -150,11 +151,12 @@ class SegmentStats:
 
 @dataclass(frozen=True, slots=True)
 class RunStats:
-    """All workers of a run."""
+    """All workers of a run, and the links to other machines, if there are any."""
 
     state: str
     seconds: float
     workers: tuple[WorkerStats, ...]
+    links: tuple[LinkUse, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "workers", _with_restarts(self.workers))
@@ -187,10 +189,13 @@ class RunStats:
         """All of it in plain types, as for JSON."""
         segments = [segment.as_dict() for segment in self.segments]
         about = {"state": self.state, "seconds": self.seconds, "hosts": list(self.hosts)}
-        return {**about, "segments": segments}
+        return {**about, "links": [asdict(link) for link in self.links], "segments": segments}
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.state} for {self.seconds:.1f} s", *table(self.segments)])
+        lines = [f"{self.state} for {self.seconds:.1f} s", *table(self.segments)]
+        if self.links:
+            lines += ["", *map(str, self.links)]
+        return "\n".join(lines)
 
 
 def _with_restarts(workers: Sequence[WorkerStats]) -> tuple[WorkerStats, ...]:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from minipipe.protocol.hosts.names import LOCAL
+from minipipe.protocol.run.link_use import LinkUse
 from minipipe.protocol.run.placement import Placement
 from minipipe.protocol.run.room import Wanted
 from minipipe.protocol.run.vital_signs import Call
@@ -138,6 +139,11 @@ class AllHosts:
                 yield report
         if self._elsewhere is not None:
             yield from self._elsewhere.reports(readable)
+
+    @property
+    def links(self) -> tuple[LinkUse, ...]:
+        """What has gone over the links to other machines."""
+        return () if self._elsewhere is None else tuple(self._elsewhere.links.values())
 
     def forget(self, worker: int) -> None:
         """A worker is over, and what it had is given back."""

@@ -7,11 +7,12 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from minipipe.process.logs import SUMMARY
 from minipipe.protocol.hosts.names import LOCAL
+from minipipe.protocol.run.link_use import LinkUse
 from minipipe.protocol.run.placement import NoPlace, Place, Placement
 from minipipe.protocol.run.room import Wanted
 from minipipe.protocol.run.vital_signs import Call
@@ -63,6 +64,9 @@ StartHere = Callable[[Pending, str | None], None]
 class Elsewhere:
     """All other machines as one host of workers (much as a `Host`).
 
+    Attributes:
+        links: what has gone over that of each machine.
+
     Args:
         gateway: of the run.
         placement: says which worker goes where.
@@ -90,6 +94,7 @@ class Elsewhere:
         self._killed: list[int] = []  # while they waited for a machine
         self._waiting: set[int] = set()  # those of whom that was reported
         self._is_lost = False
+        self.links: Mapping[str, LinkUse] = {}
 
     def start(
         self, wanted: Wanted, index: int, spec: WorkerSpec, captured: Captured, fds: Descriptors
@@ -207,6 +212,8 @@ class Elsewhere:
                 workers = self._placement.drains(host)
                 self._gateway.ask(Ask.MAY_LEAVE, host)  # nobody is placed there behind this
                 yield HostLeaves(host, why, tuple(w for w in workers if w in self._pages))
+            case Tell.LINK:
+                self.links = {**self.links, fields[0].host: fields[0]}
             case Tell.NOTE:
                 logger.log(fields[0], "%s", fields[1])
             case Tell.STARTED:

@@ -53,6 +53,7 @@ class Tell(IntEnum):
     EXITED = 27  # worker, status, condemned, stack
     ZYGOTE_LOST = 28  # host, workers, never_ready, code, why
     NOTE = 29  # level, text
+    LINK = 30  # LinkUse
 
 
 @frozen

@@ -1,0 +1,68 @@
+"""Whether a run waits for a link between machines: a pure function of what went over it.
+
+Then those who send are blocked, those who receive on the other machine starve, and nobody is at
+work: more workers would wait for the same link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minipipe.observe.load import SegmentLoad
+from minipipe.protocol.frozen import frozen
+from minipipe.protocol.run.link_use import LinkUse
+
+WAITS = 0.5  # from this share of its time on, a segment waits for others
+OCCUPIED = 0.7  # from this share of its time on, a link has hardly ever nothing under way
+_ADVICE = (
+    "More workers would not make it faster: less to send would (smaller items, or segments beside "
+    "each other on one machine, by on=)."
+)
+
+
+@frozen
+class SlowLink:
+    """A link that a run waits for.
+
+    Attributes:
+        host: the machine that it leads to.
+        text: what is to be said.
+    """
+
+    host: str
+    text: str
+
+
+def slow_link(segments: Sequence[SegmentLoad], links: Sequence[LinkUse]) -> SlowLink | None:
+    """The link that this pipeline waits for, if nobody in it is busy; None: none.
+
+    Args:
+        segments: what each has done, in the order of the pipeline.
+        links: those of the run.
+    """
+    used = {use.host: use for use in links if _share(use) >= OCCUPIED}
+    for at, sender in enumerate(segments):
+        blocked = sender.share(sender.blocked_s)
+        if blocked < WAITS:
+            continue
+        for receiver in segments[at + 1 :]:
+            starved = receiver.share(receiver.starved_s)
+            on = {*sender.hosts, *receiver.hosts}
+            slow = [used[host] for host in on if host in used]
+            if starved >= WAITS and len(on) > 1 and slow:
+                waits = f"{sender.name!r} blocked {blocked:.0%}, {receiver.name!r} starved "
+                most = max(slow, key=_share)
+                return SlowLink(most.host, f"{_head(most)}; {waits}{starved:.0%}). {_ADVICE}")
+    return None
+
+
+def _share(use: LinkUse) -> float:
+    return max(use.to_share, use.from_share)
+
+
+def _head(use: LinkUse) -> str:
+    way, size_bytes, under_way_s = "to", use.to_bytes, use.to_s
+    if use.from_bytes > use.to_bytes:  # in the other way, acknowledgements wait behind that
+        way, size_bytes, under_way_s = "from", use.from_bytes, use.from_s
+    rate = size_bytes / under_way_s / 1e6 if under_way_s > 0 else 0.0
+    return f"bottleneck: the link {way} host {use.host!r} (it carries {rate:.2g} MB/s"
