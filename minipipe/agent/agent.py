@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minipipe.agent.hosted import Hosted
+from minipipe.agent.leaving import Leaving
 from minipipe.agent.relay import Relay
 from minipipe.agent.starting import Code, Zygotes
 from minipipe.agent.way import Way
@@ -36,7 +37,6 @@ TURN = 64
 VITALS_S = 0.2  # the vital signs of workers are sent this often, as far as they have changed
 WAIT_S = 1.0
 AGAIN_S = 0.01  # a worker that has not taken all of its orders is tried again this often
-ONCE_S = 0.5  # what comes within this is one signal: some send it to a process and to its group
 END_S = 2.0  # at the end, the other side gets so long to hear of it
 
 
@@ -80,18 +80,14 @@ class Agent:
         self._relay.before_report = self._show_of
         self._shown_s = 0.0
         self._is_over = self._has_more = False
-        self._wish, self._wished_s = "", 0.0  # why it wants to leave, and since when
-        self._has_asked = self._may_leave = False
+        self._leaving = Leaving()
 
     def leave(self, why: str) -> None:
         """It wants to go, in the middle of the run: as soon as its workers go on elsewhere.
 
         If that was said before, it goes at once: what its workers have is done again by others.
         """
-        now_s = time.monotonic()
-        if not self._wish:
-            self._wish, self._wished_s = why, now_s
-        elif now_s - self._wished_s >= ONCE_S:
+        if self._leaving.wish(why, time.monotonic()):
             self.left = self.left or why
 
     def serve(self) -> None:
@@ -144,25 +140,27 @@ class Agent:
             self._shown_s = now_s
             for hosted in self._hosted.values():
                 self._show(hosted)
-        if self._wish:
-            self._leave_in_order()
+        if self._leaving.why:
+            self._leave_in_order(now_s)
         if (use := self._way.use(now_s)) is not None:
             self._say(Word.LINK, *use)
         self._way.pump()
 
-    def _leave_in_order(self) -> None:
+    def _leave_in_order(self, now_s: float) -> None:
         """Says that it wants to go; goes when nobody is here, and nobody comes any more."""
-        if not self._has_asked:
-            self._has_asked = True
-            self._say(Word.LEAVING, self._wish)
-            if self._hosted:
+        leaving, workers = self._leaving, len(self._hosted)
+        if not leaving.has_asked:
+            leaving.has_asked = True
+            self._say(Word.LEAVING, leaving.why)
+            if workers:
                 logger.warning(
                     "%s: it leaves when its %d workers go on elsewhere, or have ended; once more, "
                     "and it leaves at once",
-                    *(self._wish, len(self._hosted)),
+                    *(leaving.why, workers),
                 )
-        if self._may_leave and not self._hosted:
-            self.left = self.left or self._wish
+        is_connected = self._way.end.connection is not None
+        if leaving.is_due(now_s, workers=workers, is_connected=is_connected):
+            self.left = self.left or leaving.why
 
     def _timeout_s(self) -> float:
         if self._has_more or (self._way.waits and self._way.end.has_room):
@@ -209,7 +207,7 @@ class Agent:
             self._relay.forget(fields[0])
             return
         if word is Word.MAY_LEAVE:
-            self._may_leave = True
+            self._leaving.may = True
             return
         if word is Word.SHIPMENT:
             self._code.receive(*frames)

@@ -59,8 +59,8 @@ class Flow:
         return self.arrives and (workers == 1 or self.ordered or not self.mortal)
 
     def unordered(self, keys: list[int]) -> Flow:
-        """What comes as it comes."""
-        return Flow(keys, False, False, False, True)
+        """What comes as it comes; what holds back for an `ordered` function still does."""
+        return Flow(keys, False, False, self.ordered, True)
 
     def anew(self) -> Flow:
         """What comes out of one object, which numbers them anew as they come."""

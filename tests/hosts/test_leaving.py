@@ -1,111 +1,30 @@
-"""An agent that is told to end leaves in good order: nothing is lost, nothing is done twice."""
+"""When an agent leaves that was told to."""
 
 from __future__ import annotations
 
-import itertools
-import logging
-import os
-import signal
-import time
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-import minipipe as mp
-from tests.conftest import DEADLOCK_S, wait_until
-from tests.hosts.test_filling_up import agent
+from minipipe.agent.leaving import ONCE_S, OUT_OF_REACH_S, Leaving
 
 
-class Numbers:
-    """Counts until a file is there."""
-
-    def __init__(self, end: Path) -> None:
-        self.end = end
-
-    def __iter__(self) -> Iterator[int]:
-        return itertools.takewhile(lambda number: not self.end.exists(), itertools.count())
-
-
-class Work:
-    """Writes down what it is called with, in one file for all."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def local_init(self) -> None:
-        self.fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-
-    def __call__(self, item: int) -> int:
-        time.sleep(0.005)
-        os.write(self.fd, f"{item} ".encode())
-        return item
+def test_it_leaves_in_order_when_it_may_and_has_no_worker() -> None:
+    leaving = Leaving()
+    assert not leaving.wish("SIGTERM", 0.0)
+    assert not leaving.is_due(1.0, workers=0, is_connected=True)
+    leaving.may = True
+    assert not leaving.is_due(100.0, workers=1, is_connected=True)
+    assert leaving.is_due(101.0, workers=0, is_connected=True)
 
 
-class Train:
-    """Keeps state."""
-
-    def __init__(self) -> None:
-        self.got: list[int] = []
-
-    def __call__(self, item: int) -> None:
-        self.got.append(item)
-
-    def local_term(self) -> list[int]:
-        return self.got
+def test_it_leaves_at_once_when_that_is_wished_again() -> None:
+    leaving = Leaving()
+    assert not leaving.wish("SIGTERM", 0.0)
+    assert not leaving.wish("SIGTERM", ONCE_S / 2)
+    assert leaving.wish("SIGTERM", ONCE_S)
 
 
-def test_an_agent_leaves_when_its_workers_go_on_elsewhere(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("minipipe.supervisor.placing.usable_cpus", lambda: 4)
-    end, path = tmp_path / "end", tmp_path / "called"
-    work = mp.Transform(Work(path), "work", n_processes=4, restart=True)
-    pline = mp.PipeLine().add(mp.Source(Numbers(end))).add(work)
-    pline.run(bind="tcp://127.0.0.1:0", place_timeout_s=DEADLOCK_S)
-    assert pline.token is not None
-    leaving, is_told = agent(pline.token, "--slots", "2"), False
-    items, began_s = [], time.monotonic()
-    for item in pline:
-        items.append(item)
-        if not is_told:
-            there = [w for w in pline.stats().segment("work") if w.items_out]
-            if is_told := len(there) == 4:
-                leaving.send_signal(signal.SIGTERM)
-        elif leaving.poll() is not None:
-            end.touch()
-        assert time.monotonic() - began_s < DEADLOCK_S, "it has not left"
-    _, said = leaving.communicate(timeout=DEADLOCK_S)
-    assert (leaving.returncode, "SIGTERM" in said) == (0, True), said
-    called = [int(number) for number in path.read_text().split()]
-    assert sorted(items) == sorted(called) == [*range(len(items))]
-
-
-def test_what_keeps_state_stays_until_it_is_done_and_the_others_go_on_elsewhere(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    end = tmp_path / "end"
-    work = mp.Transform(Work(tmp_path / "called"), "work", on="b", restart=True)
-    pline = mp.PipeLine().add(mp.Source(Numbers(end))).add(work)
-    pline.add(mp.Sink(Train(), "train", on="far"))
-    with caplog.at_level(logging.INFO, "minipipe"):
-        pline.run(bind="tcp://127.0.0.1:0")
-        assert pline.token is not None
-        agents = [agent(pline.token, "--tags", "far,b", "--slots", "2")]
-
-        def working(count: int) -> bool:
-            return sum(w.items_out > 10 for w in pline.stats().segment("work")) == count
-
-        wait_until(lambda: working(1), "the run to be under way")
-        agents[0].send_signal(signal.SIGTERM)
-        wait_until(lambda: "about to leave" in caplog.text, "the run to hear of it")
-        agents.append(agent(pline.token, "--tags", "b"))
-        wait_until(lambda: working(2), "the worker to go on elsewhere")
-        assert agents[0].poll() is None
-        end.touch()
-        got = pline.close()["train"]
-    for one in agents:
-        _, said = one.communicate(timeout=DEADLOCK_S)
-        assert one.returncode == 0, said
-    assert sorted(got) == [*range(len(got))]
-    assert "1 of 'work' is to go on elsewhere; 1 of 'train' is to stay until the end" in caplog.text
+def test_it_does_not_wait_for_a_run_that_is_out_of_reach() -> None:
+    leaving = Leaving()
+    leaving.wish("SIGTERM", 0.0)
+    assert not leaving.is_due(1.0, workers=2, is_connected=False)
+    assert not leaving.is_due(4.0, workers=2, is_connected=True)  # it was only for a moment
+    assert not leaving.is_due(5.0, workers=2, is_connected=False)
+    assert leaving.is_due(5.0 + OUT_OF_REACH_S, workers=2, is_connected=False)

@@ -19,7 +19,7 @@ import pytest
 import minipipe as mp
 from minipipe.protocol.hosts.token import parse_token
 from tests.conftest import DEADLOCK_S, run_directories, wait_until
-from tests.hosts.agents import Agents
+from tests.hosts.agents import Agents, gateways
 
 
 @contextmanager
@@ -156,8 +156,8 @@ def test_workers_and_agents_that_are_killed_or_leave_lose_nothing_and_repeat_not
         third.says("has joined")
         second.signal(signal.SIGTERM)
         take_until_there_is("an agent that has left")
-        assert "SIGTERM" in second.ends(0)
         items += [item for item, _, _ in taken]
+        assert "SIGTERM" in second.ends(0)
         assert sorted(items) == list(range(900))
         third.ends(0)
         agents.are_gone()
@@ -244,3 +244,16 @@ def test_who_may_not_join_is_told_why_and_who_joins_leaves_nothing() -> None:
         assert sorted(item for item, _, _ in pline) == list(range(10))
         assert one.ends(0) and other.ends(0)
         agents.are_gone()
+
+
+def test_a_gateway_that_was_killed_ends_a_run_that_needs_other_hosts() -> None:
+    work = mp.Transform(slowly, "work", on="far", max_restarts=9)
+    pline = mp.PipeLine([mp.Source(Counts(10_000)), work])
+    with running(pline) as (token, agents):
+        agent = agents.join(token)
+        with pytest.raises(mp.StartError, match="that all other machines are connected to"):
+            for item, _, _ in pline:
+                if item == 20:
+                    os.kill(gateways()[0], signal.SIGKILL)
+        agent.signal(signal.SIGTERM)  # it would wait for the run, as long as it may be silent
+        agent.ends(0)

@@ -130,6 +130,18 @@ def test_a_tag_that_nobody_has_ends_the_run_if_that_was_wished() -> None:
     assert placement.waiting == ()
 
 
+def test_where_nobody_can_join_any_more_who_waits_for_that_has_no_place() -> None:
+    placement = Placement(here(1), PlacePatience())
+    placement.joined(Offer("a", 1))
+    ask(placement, 2, "decode", "a")
+    assert hosts(placement.passed(0.0)) == {"a": 1}
+    assert placement.passed(1.0) == []
+    placement.closes()
+    assert hosts(placement.passed(2.0)) == {"none": 1}
+    ask(placement, 1, "train")
+    assert hosts(placement.passed(3.0)) == {LOCAL: 1}
+
+
 def test_what_only_fills_up_a_segment_ends_no_run() -> None:
     placement = Placement(here(4), PlacePatience.of(5.0))
     placement.joined(Offer("a", 1, tags=("gpu",)))

@@ -149,10 +149,11 @@ class Placement:
         """The workers of a machine."""
         return tuple(w for w, (_, place) in self._placed.items() if place.host == host)
 
-    @property
-    def others(self) -> tuple[str, ...]:
-        """The machines that have joined."""
-        return tuple(host for host in self._hosts if host != LOCAL)
+    def closes(self) -> None:
+        """No other machine is there any more, nor will be: who must run on one has no place."""
+        for host in [host for host in self._hosts if host != LOCAL]:
+            self.lost(host)
+        self._patience = PlacePatience(self._patience.any_s, 0.0)
 
     @property
     def waiting(self) -> tuple[int, ...]:

@@ -123,7 +123,8 @@ class Elsewhere:
                 continue  # it runs already, or is dead
             try:
                 if isinstance(decision, NoPlace):
-                    yield Refused(decision.worker, 0, decision.why)
+                    why = f"{_GATEWAY_LOST}; {decision.why}" if self._is_lost else decision.why
+                    yield Refused(decision.worker, 0, why)
                 elif decision.host == LOCAL:
                     self._start_here(pending, decision.gpus)
                 else:
@@ -189,8 +190,7 @@ class Elsewhere:
                 yield from self._heard(said)
             if self._gateway.has_ended:
                 self._is_lost = True
-                for host in self._placement.others:
-                    self._placement.lost(host)
+                self._placement.closes()
                 logger.error("%s: no machine can join this run any more", _GATEWAY_LOST)
                 yield from self._lost(tuple(self._pages), _GATEWAY_LOST, host="(all others)")
         yield from self.settle()
