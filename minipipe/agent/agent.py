@@ -16,7 +16,7 @@ from typing import Any
 from minipipe.agent.hosted import Hosted
 from minipipe.agent.leaving import Leaving
 from minipipe.agent.relay import Relay
-from minipipe.agent.starting import Code, Zygotes
+from minipipe.agent.starting import Code, Zygotes, launch
 from minipipe.agent.way import Way
 from minipipe.agent.words import DATA, Word, said, say
 from minipipe.errors import StartError, WireFormatError
@@ -46,6 +46,7 @@ class Agent:
     Attributes:
         why: it has lost the run; how.
         left: it has left before the end; why.
+        broken: it could not do its part; why.
         wake: what signals write to.
 
     Args:
@@ -67,7 +68,7 @@ class Agent:
         wake: tuple[int, int],
     ) -> None:
         self.name, self.wake = name, wake
-        self.why = self.left = ""
+        self.why = self.left = self.broken = ""
         for one in wake:
             os.set_blocking(one, False)
         self._sockets, self._directory = sockets, directory
@@ -102,7 +103,8 @@ class Agent:
     def _end(self) -> None:
         end = self._way.end
         if self.left and not end.is_over:
-            self._say(Word.NOTE, logging.INFO, f"it leaves: {self.left}")
+            level = logging.WARNING if self.broken else logging.INFO
+            self._say(Word.NOTE, level, f"it leaves: {self.left}")
         end.end()
         until_s = time.monotonic() + END_S
         while not end.is_over and time.monotonic() < until_s:
@@ -200,25 +202,26 @@ class Agent:
                 self._zygotes.resume(self._hosted)
 
     def _told(self, word: Word, fields: tuple[Any, ...], frames: Sequence[memoryview]) -> None:
-        if word is Word.CALL_OFF:
-            self._zygotes.call_off()
-            return
-        if word is Word.FORGET:
-            self._relay.forget(fields[0])
-            return
-        if word is Word.MAY_LEAVE:
-            self._leaving.may = True
-            return
-        if word is Word.SHIPMENT:
-            self._code.receive(*frames)
-            return
-        worker = fields[0]
-        if word is Word.START:
-            self._start(worker, frames[0])
-            return
-        hosted = self._hosted.get(worker)
-        if hosted is None:
-            return  # its end is on its way
+        match word:
+            case Word.CALL_OFF:
+                self._zygotes.call_off()
+            case Word.FORGET:
+                self._relay.forget(fields[0])
+            case Word.MAY_LEAVE:
+                self._leaving.may = True
+            case Word.SHIPMENT:
+                self._unpack(frames)
+            case Word.START:
+                self._start(fields[0], frames[0])
+            case _ if fields and (hosted := self._hosted.get(fields[0])) is not None:
+                self._tell_worker(hosted, word, fields, frames)
+            case _:
+                pass  # its end is on its way
+
+    def _tell_worker(
+        self, hosted: Hosted, word: Word, fields: tuple[Any, ...], frames: Sequence[memoryview]
+    ) -> None:
+        worker = hosted.spec.ident
         match word:
             case Word.ORDERS:
                 hosted.order(bytes(frames[0]))
@@ -234,22 +237,21 @@ class Agent:
             case _:
                 raise WireFormatError(f"{word.name} is not for an agent")
 
-    def _start(self, worker: int, payload: memoryview) -> None:
-        hosted: Hosted | None = None
+    def _unpack(self, frames: Sequence[memoryview]) -> None:
+        """The user's code has come.  Without it this machine is of no use, and leaves."""
         try:
-            package: Package = pickle.loads(payload)
-            self._way.end.wait_longer(package.lost_after_s)
-            package = self._code.here(package)
-            hosted = Hosted(package.spec)
-            self._zygotes.start(package, hosted.descriptors)
+            self._code.receive(*frames)
+        except (StartError, WireFormatError) as error:
+            self.broken = self.left = in_a_line(error)
+
+    def _start(self, worker: int, payload: memoryview) -> None:
+        package: Package = pickle.loads(payload)
+        self._way.end.wait_longer(package.lost_after_s)
+        try:
+            self._hosted[worker] = launch(self._code.here(package), self._zygotes)
         except (StartError, OSError) as error:
-            if hosted is not None:
-                hosted.close()
             reason = getattr(error, "errno", None) or 0
             self._say(Word.REFUSED, worker, reason, in_a_line(error))
-            return
-        hosted.started()
-        self._hosted[worker] = hosted
 
     # ------------------------------------------------------------- what happens here
     def _say(self, word: Word, *fields: Any) -> None:

@@ -33,7 +33,8 @@ def serve(token: Token, offer: Offer) -> int:
         offer: what this machine has for it.
 
     Returns:
-        The exit code: 0: the run has ended, or this machine was told to leave; 1: it was lost.
+        The exit code: 0: the run has ended, or this machine was told to leave; 1: the run was
+        lost, or there is no room here for its code.
 
     Raises:
         JoinError: the run cannot be reached, or has refused.
@@ -58,7 +59,7 @@ def serve(token: Token, offer: Offer) -> int:
         _say(f"run {told.run!r} is lost: {agent.why}")
         return 1
     _say(f"host {told.name!r} has left run {told.run!r}: {agent.left or 'that is over'}")
-    return 0
+    return 1 if agent.broken else 0
 
 
 def _agent(joined: Joined, told: Told, keys: CurveKeys, directory: str) -> Agent:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from minipipe.errors import MiniPipeError, StartError
+from minipipe.agent.hosted import Hosted
 from minipipe.protocol.run.vital_signs import Call
 from minipipe.supervisor.capture import Captured
 from minipipe.supervisor.hosts.base import Descriptors, Report
@@ -34,24 +34,19 @@ class Code:
         self._host, self._directory = host, directory
         self._place = os.path.join(directory, "code")
         self._unpacked: Unpacked | None = None
-        self._why_not: MiniPipeError | None = None
 
     def receive(self, manifest: Buffer, packed: Buffer) -> None:
-        """Unpacks it; if that is not possible, no worker can be started here."""
-        try:
-            unpacker = Unpacker(self._place, self._host)
-            self._unpacked = unpacker.unpack(bytes(manifest), bytes(packed))
-        except MiniPipeError as error:
-            self._why_not = error
-
-    def here(self, package: Package) -> Package:
-        """What is needed to start a worker, as it is on this machine.
+        """Unpacks it.
 
         Raises:
-            StartError: the user's code is not here.
+            StartError: that is not possible (a full disk): no worker can be started here.
+            WireFormatError: it is damaged.
         """
-        if self._why_not is not None:
-            raise StartError(str(self._why_not))
+        unpacker = Unpacker(self._place, self._host)
+        self._unpacked = unpacker.unpack(bytes(manifest), bytes(packed))
+
+    def here(self, package: Package) -> Package:
+        """What is needed to start a worker, as it is on this machine."""
         own, functor, plan = tuple(sys.path), package.functor, package.plan
         unpacked = self._unpacked
         if unpacked is not None:
@@ -187,3 +182,19 @@ class Zygotes:
         for client in self._clients.values():
             client.close()
         self._tracking.close()
+
+
+def launch(package: Package, zygotes: Zygotes) -> Hosted:
+    """Asks for a worker's process, with all that is forwarded of it.
+
+    Raises:
+        StartError, OSError: that is not possible.
+    """
+    hosted = Hosted(package.spec)
+    try:
+        zygotes.start(package, hosted.descriptors)
+    except BaseException:
+        hosted.close()
+        raise
+    hosted.started()
+    return hosted
