@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from minipipe.agent.joined import AT_MOST, JOINED, joined, parted
 from minipipe.agent.way import Way
 from minipipe.agent.words import DATA
 from minipipe.errors import TransportError, WireFormatError
@@ -112,19 +113,23 @@ class Relay:
         Raises:
             WireFormatError: it is none.
         """
-        route = bytes(frames[0])[len(DATA) :]
+        route, frames = bytes(frames[0])[len(DATA) :], frames[1:]
+        if route.startswith(JOINED):
+            route, frames = route[len(JOINED) :], parted(frames)
         host, workers = read_route(route)
         if host == self._host:
             reached = [worker for worker in workers if self._outlet(worker) is not None]
-            self._hand_over(reached, self.lifting.lift(frames[1:], reached))
+            self._hand_over(reached, self.lifting.lift(frames, reached))
         elif self._host == LOCAL_HOST:  # two agents, which have no link of their own
-            self._send(host, route, frames[1:])
+            self._send(host, route, frames)
         else:
             raise WireFormatError(f"host {self._host!r} was sent what is for host {host!r}")
 
     def _send(self, host: str, route: bytes, frames: Sequence[Buffer]) -> None:
         way = self.ways.get(host if self._host == LOCAL_HOST else LOCAL_HOST)
         if way is not None:  # else that host is lost: who was there is known to be dead, or will be
+            if len(frames) > AT_MOST:
+                route, frames = JOINED + route, joined(frames)
             way.send([DATA + route, *frames])
 
     def _hand_over(self, workers: Iterable[int], frames: Sequence[Buffer]) -> None:
