@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import zmq
 
 from minipipe.protocol.flow.link import Link, Patience
+from minipipe.protocol.flow.link_actions import Lost
 from minipipe.protocol.flow.link_frames import Acknowledge, Message, Resume
 from minipipe.protocol.hosts import link_wire
 from minipipe.protocol.hosts.endpoints import Endpoint
@@ -109,6 +110,35 @@ def test_a_connection_that_breaks_while_something_is_sent_is_not_looked_at_again
         comes(b"by one connection")
         monkeypatch.setattr(ours.connection, "send", lambda frames: False)
         comes(b"by another one")
+    finally:
+        here.close()
+        there.close()
+
+
+def test_who_is_let_in_no_more_does_not_wait_for_that() -> None:
+    keys = [CurveKeys.new(), CurveKeys.new()]
+    patience = Patience(lost_after_s=3600.0)
+    here = HostSockets("here", keys[0], patience=patience)
+    there = HostSockets("there", keys[1], patience=patience)
+    try:
+        port = here.listen("tcp://127.0.0.1:0")
+        theirs = here.admit(keys[1].public, "there")
+        ours = there.connect("here", [Endpoint("127.0.0.1", port)], keys[0].public)
+        events: list[object] = []
+
+        def both(has_come: Callable[[], object]) -> bool:
+            here.serve(0.01)
+            there.serve(0.01)
+            events.extend(iter(ours.event, None))
+            return bool(has_come())
+
+        ours.send([b"x"])
+        wait_until(lambda: both(theirs.receive), "a connection")
+        here.dismiss(keys[1].public)
+        ours.broke(boot_time_s())
+        wait_until(lambda: both(lambda: events), "the end")
+        assert isinstance(events[0], Lost)
+        assert events[0].why == "it does not accept the key of this host any more"
     finally:
         here.close()
         there.close()

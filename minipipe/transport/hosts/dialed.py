@@ -16,6 +16,10 @@ from minipipe.transport.hosts.link_end import TURN, LinkEnd
 
 logger = logging.getLogger("minipipe")
 
+# Who was given up there, while it was stopped, say, is let in no more: it need not try for as long
+# as it waits for one who is silent.  (Twice, as nobody has to prove anything to say so.)
+DENIED_TIMES = 2
+
 
 class Dialed:
     """A link whose connections this host makes, and the attempt that is on."""
@@ -24,6 +28,7 @@ class Dialed:
         self.end = end
         self._endpoints, self._curve = endpoints, curve
         self._dial: Dial | None = None
+        self._denied = 0  # so many attempts were, one after the other
 
     @property
     def is_over(self) -> bool:
@@ -54,6 +59,9 @@ class Dialed:
         if dial.has_ended and (self.end.connection is dial or self.end.dialing == dial.attempt):
             logger.info("no connection to %s: %s", self.end.name, dial.why())
             self.end.broke(now_s)
+            self._denied = self._denied + 1 if dial.is_denied else 0
+            if self._denied == DENIED_TIMES:
+                self.end.give_up("it does not accept the key of this host any more", now_s)
         return False
 
     def dial(self, context: zmq.Context[Any], patience: Patience, now_s: float) -> None:

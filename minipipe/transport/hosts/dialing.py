@@ -34,6 +34,7 @@ class Line:
 
     Attributes:
         is_ready: the handshake has come to its end (and the connection perhaps, too).
+        is_denied: the other host lets nobody in by this key.
         why: it is not there, or not any more.
     """
 
@@ -42,7 +43,7 @@ class Line:
     ) -> None:
         self.endpoint = endpoint
         self.is_ready = False
-        self.has_ended = False
+        self.has_ended = self.is_denied = False
         self.why = "nobody has answered there yet"
         self._is_connected = False
         self._began_s = time.monotonic()
@@ -75,6 +76,7 @@ class Line:
             elif event & _READY:
                 self.is_ready, self.why = True, "the connection has ended"
             elif event & _DENIED:
+                self.is_denied = True
                 self.why = "the run does not accept this key or token (any more)"
             elif event & _FAILED and value != errno.EAGAIN:  # (that is: not in time)
                 self.why = "who answers does not have the key of this run (or the line broke)"
@@ -158,6 +160,11 @@ class Dial:
     def has_ended(self) -> bool:
         """Whether none is there, and none will be."""
         return all(line.has_ended for line in self.lines)
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether the other host has said that it lets nobody in by this key."""
+        return any(line.is_denied for line in self.lines)
 
     @property
     def endpoint(self) -> Endpoint | None:

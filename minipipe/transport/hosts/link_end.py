@@ -140,6 +140,10 @@ class LinkEnd:
         self._link.wait_longer(lost_after_s)
 
     # ------------------------------------------------------------ for the sockets
+    def give_up(self, why: str, now_s: float) -> None:
+        """The other host is lost, whatever else may come."""
+        self._act(self._link.give_up(why), now_s)
+
     @property
     def due_s(self) -> float:
         """When it is to be served, if nothing comes before."""
