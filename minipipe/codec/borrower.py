@@ -19,7 +19,7 @@ from minipipe.shm.handle import Array
 
 _INTS = frozenset({int})
 
-_Seen: TypeAlias = Literal["read", "write", "private", "shielded"]
+_Seen: TypeAlias = Literal["read", "write", "private"]
 
 # Smaller arrays are copied rather than shielded: 2 us, and who keeps one keeps no slot.
 _SHIELDED_BYTES = 32 * 1024
@@ -76,8 +76,7 @@ class Borrower:
             leases: Slots that were borrowed for the parcel already: all that it refers to, if any.
             access: What the consumer may do.  "read": look.  "write": write as well, if no other
                 consumer got it.  "own": that, and else like "private".  "private": write, in any
-                case, seen by nobody else.  "shielded": the same, but for others that are made of
-                the same parcel; small arrays may be read-only.
+                case, seen by nobody else.
 
         Raises:
             WireFormatError: No sender wrote that.
@@ -153,8 +152,8 @@ def _comes_to(access: Access, exclusive: int) -> _Seen:
 def _is_copied(borrowed: Borrowed, size_bytes: int) -> bool:
     """Whether an array that may be written to is a copy, as others lie beside it in the slot.
 
-    Who keeps it keeps no slot then, and what is written reaches nobody.  (What is only looked at
-    can be copied later, when most of the slot is dead: `minipipe.shm.kept`.)
+    Who keeps it keeps no slot then, and what is written reaches nobody.  (What is only looked at,
+    or shielded, can be copied later, when most of the slot is dead: `minipipe.shm.kept`.)
     """
     return size_bytes <= SIDE_BY_SIDE_BYTES and 2 * size_bytes < borrowed.size_bytes
 
@@ -183,11 +182,15 @@ def _arrays(
     access: _Seen,
 ) -> list[Array]:
     length = math.prod(shape)
-    if access == "shielded":
-        if strides is None and length * dtype.itemsize >= _SHIELDED_BYTES:
-            return [array.reshape(shape) for array in borrowed.shielded(dtype, length, offsets)]
-        access = "read"
-    is_copy = access != "read" and _is_copied(borrowed, length * dtype.itemsize)
+    size_bytes = length * dtype.itemsize
+    is_copy = access != "read" and _is_copied(borrowed, size_bytes)
+    if (
+        is_copy
+        and access == "private"
+        and size_bytes >= _SHIELDED_BYTES
+        and (strides is None or tuple(strides) == c_strides(shape, dtype.itemsize))
+    ):
+        return [array.reshape(shape) for array in borrowed.shielded(dtype, length, offsets)]
     if strides is None and length and (is_copy or access == "read"):
         # Also of one dimension: so the base of what users get is an array of the same bytes.
         slices = [array.reshape(shape) for array in borrowed.slices(dtype, length, offsets)]

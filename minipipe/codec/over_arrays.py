@@ -27,9 +27,7 @@ def over_arrays(context: ReadContext, name: Any, read: Callable[[], list[Any]]) 
     access = context.access
     is_own = access in ("write", "own")
     try:
-        # Not shielded where it is private: what is made of an item anew is as it came, whatever
-        # the functor has written to what was made of it before.
-        context.access = "own" if is_own else "shielded" if access == "read" else access
+        context.access = "own" if is_own else "private"
         arrays = read()
     finally:
         context.access = access

@@ -15,7 +15,7 @@ from minipipe.protocol.delivery.paths import Step
 from minipipe.protocol.frozen import frozen
 
 # What a consumer may do with arrays in shared memory: `codec.borrower` says what each comes to.
-Access: TypeAlias = Literal["read", "write", "own", "private", "shielded"]
+Access: TypeAlias = Literal["read", "write", "own", "private"]
 
 
 class Role(Enum):

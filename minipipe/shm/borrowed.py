@@ -17,8 +17,9 @@ import numpy as np
 
 from minipipe.errors import WireFormatError
 from minipipe.shm.extent import lies_within
-from minipipe.shm.handle import Array
+from minipipe.shm.handle import Array, Places
 from minipipe.shm.lease import Lease, does_not_fit
+from minipipe.shm.mapping import can_cut_off
 
 if TYPE_CHECKING:
     from minipipe.shm.reader import SlotReader
@@ -32,14 +33,26 @@ class Borrowed:
         lease: Its count for the parcel is taken over.
     """
 
-    __slots__ = ("_memory", "_places", "_reader", "_shield", "lease")
+    __slots__ = (
+        "_memory",
+        "_places",
+        "_reader",
+        "_shield",
+        "_shielded",
+        "_shielded_to",
+        "_shields",
+        "lease",
+    )
 
     def __init__(self, reader: SlotReader, lease: Lease) -> None:
         self.lease = lease
         self._reader = reader
         self._memory: memoryview | None = None
         self._shield: memoryview | None = None
-        self._places: dict[int, tuple[ref[Array], int]] = {}
+        self._shields: bool | None = None  # nobody has asked for it yet
+        self._shielded: Places = {}
+        self._shielded_to = 0
+        self._places: Places = {}
 
     @property
     def size_bytes(self) -> int:
@@ -72,22 +85,35 @@ class Borrowed:
     def shielded(self, dtype: np.dtype[Any], length: int, offsets: Sequence[int]) -> list[Array]:
         """Does the same with arrays that may be written to: nobody else sees what is.
 
-        All of them lie in one private mapping, so there is one view for each part of the slot.
+        All of them lie in one private mapping, but for copies of what does not lie behind all that
+        was made before: so each part of the slot is seen there once, and what is made of it again
+        is as it came, whatever was written meanwhile.  Where it does not pay, all are copies.
 
         Raises:
             WireFormatError: One does not lie within the slot.
             SlotError: This process may not map more memory.
         """
-        if self._shield is None:
-            lease = self.lease
-            self._shield = lease.bytes_seen(readonly=False, private=lease.private_mapping()).data
-        memory = self._shield
         if length < 0:
             raise WireFormatError(f"an array of {length} elements")
+        size_bytes = length * dtype.itemsize
+        if self._shields is None:
+            self._shields = can_cut_off() and self._reader.shielding.pays()
+        is_copied = self._reader.is_crowded or not self._shields
+        made: list[Array] = []
         try:
-            return [np.frombuffer(memory, dtype, length, at) for at in offsets]
+            for at in offsets:
+                if is_copied or at < self._shielded_to:
+                    memory = self._memory or self._view()
+                    made.append(np.frombuffer(memory, dtype, length, at).copy())
+                    continue
+                memory = self._shield or self._private_view()
+                array: Array = np.frombuffer(memory, dtype, length, at)
+                self._shielded[id(array)] = ref(array), at
+                self._shielded_to = at + size_bytes
+                made.append(array)
         except (ValueError, TypeError, OverflowError) as exc:
             raise WireFormatError(f"no {length} times {dtype} in a slot: {exc}") from exc
+        return made
 
     def slice(
         self, dtype: np.dtype[Any], shape: Sequence[int], strides: Sequence[int], offset: int
@@ -111,13 +137,24 @@ class Borrowed:
 
     def release(self) -> None:
         """The parcel is worked off: from now on only the arrays count that somebody keeps."""
-        self._memory = self._shield = None
+        self._memory = self._shield = self._shields = None
+        self._shielded_to = 0
         self._reader.settle(self.lease)
 
     def _view(self) -> memoryview:
-        lease = self.lease
-        whole = lease.bytes_seen(readonly=True, places=self._places)
-        lease.slices = [known for known in lease.slices if known[0]() is not None]
-        lease.slices.append((ref(whole), self._places))
-        self._memory = whole.data
+        whole = self.lease.bytes_seen(readonly=True, places=self._places)
+        self._memory = self._noted(whole, self._places)
         return self._memory
+
+    def _private_view(self) -> memoryview:
+        self._shielded = {}
+        mapping = self.lease.private_mapping()
+        whole = self.lease.bytes_seen(readonly=False, private=mapping, places=self._shielded)
+        self._shield = self._noted(whole, self._shielded)
+        return self._shield
+
+    def _noted(self, whole: Array, places: Places) -> memoryview:
+        lease = self.lease
+        lease.slices = [known for known in lease.slices if known[0]() is not None]
+        lease.slices.append((ref(whole), places))
+        return whole.data

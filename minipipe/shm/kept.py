@@ -8,7 +8,7 @@ twice what is alive in them, and until the next one there come at most a quarter
 
 from __future__ import annotations
 
-from minipipe.shm.lease import Lease
+from minipipe.shm.lease import Kept, Lease
 
 # The kernel lets a process have so many mappings, and each slot copied aside is one: where a
 # quarter of them is in use, arrays are copied one by one instead (the rest is the user's).
@@ -52,15 +52,12 @@ class KeptLeases:
                 del self._leases[lease]
                 self.size_bytes -= lease.size_bytes
 
-    def mostly_dead(self) -> list[tuple[Lease, list[tuple[int, int]]]]:
-        """Those of which less than half is alive, with begin and end of each part that is."""
+    def mostly_dead(self) -> list[tuple[Lease, list[Kept]]]:
+        """Those of which less than half is alive, with what is."""
         self._new_bytes = 0
         found = []
         for lease in list(self._leases):
-            pages = lease.kept_pages()
-            if (
-                pages is not None
-                and 2 * sum(end - begin for begin, end in pages) < lease.size_bytes
-            ):
-                found.append((lease, pages))
+            kept = lease.kept_pages()
+            if kept is not None and 2 * sum(part.size_bytes for part in kept) < lease.size_bytes:
+                found.append((lease, kept))
         return found

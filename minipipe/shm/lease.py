@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from weakref import ref
 
 import numpy as np
@@ -36,7 +36,8 @@ class Lease(SlotHandle):
     """A slot of another process, which is not written anew while anything here counts on it.
 
     Attributes:
-        slices: The views of it that slices were made of: each, weakly, and its slices.
+        slices: The views of it that slices were made of: each, weakly, and its slices.  (Also
+            those of private mappings.)
         is_aside: Whether the slot was let go, and what arrays see lies in memory of this process.
     """
 
@@ -114,22 +115,24 @@ class Lease(SlotHandle):
         except OSError as exc:
             raise SlotError(arena.pid, str(exc)) from exc
 
-    def kept_pages(self) -> list[tuple[int, int]] | None:
-        """Begin and end of the pages that read-only slices lie in; None if that is not all.
+    def kept_pages(self) -> list[Kept] | None:
+        """The pages that slices lie in; None if somebody sees more than slices.
 
         For its ref_counts, with the lock held.
         """
-        views = [places for whole, places in self.slices if whole() is not None]
+        views = [(view, places) for whole, places in self.slices if (view := whole()) is not None]
         if self.is_isolated or self.writers or self.count != len(views):
             return None
-        pages = []
-        for places in views:
-            for weak, offset in list(places.values()):
-                found = weak()
-                if found is not None:
-                    begin, end = offset, offset + found.nbytes
-                    pages.append((begin // PAGE_BYTES, -(-end // PAGE_BYTES)))
-        return [(begin * PAGE_BYTES, end * PAGE_BYTES) for begin, end in _merged(pages)]
+        shared: list[tuple[int, int]] = []
+        private = []
+        for view, places in views:
+            base: Any = view.base  # of `SlotHandle.seen`
+            apart = base.apart
+            if apart is None:
+                shared += _pages(places)
+            else:
+                private.append(Kept(_merged(_pages(places)), apart))
+        return [Kept(_merged(shared)), *private] if len(private) < len(views) else private
 
 
 def does_not_fit(
@@ -140,6 +143,29 @@ def does_not_fit(
         f"no array of {dtype}{tuple(shape)!r:.80} with strides {strides!r:.80} can be at "
         f"byte {offset!r:.40} of a slot of {size_bytes} bytes"
     )
+
+
+class Kept(NamedTuple):
+    """What somebody keeps of a slot, in one mapping."""
+
+    pages: list[tuple[int, int]]
+    """Begin and end of each range of them, in bytes."""
+    apart: Mapping | None = None
+    """A private one; None: where all arrays see it."""
+
+    @property
+    def size_bytes(self) -> int:
+        """All of it."""
+        return sum(end - begin for begin, end in self.pages)
+
+
+def _pages(places: Places) -> list[tuple[int, int]]:
+    """Begin and end of the pages of each slice that is alive, in bytes."""
+    return [
+        (at // PAGE_BYTES * PAGE_BYTES, -(-(at + found.nbytes) // PAGE_BYTES) * PAGE_BYTES)
+        for weak, at in list(places.values())
+        if (found := weak()) is not None
+    ]
 
 
 def _merged(intervals: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

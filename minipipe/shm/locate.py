@@ -43,11 +43,11 @@ def find_slot(array: Array) -> Place | None:
             base = view.base if isinstance(view, np.ndarray) else view
         else:
             # A tensor, say, which does not tell whose memory it is over.
-            return _in_private(array, mapping_at(_address(array))) if are_there() else None
+            return _in_private(array) if are_there() else None
     held = base.held
     apart = base.apart
     if apart is not None:
-        return _in_private(array, apart if type(apart) is PrivateMapping else None)
+        return _in_private(array) if type(apart) is PrivateMapping else None
     if held.ref_counts is None or held.is_isolated or not array.size:
         return None
     if base.places is not None:
@@ -67,18 +67,25 @@ def find_slot(array: Array) -> Place | None:
     return Place(held, offset, array.shape, array.strides, array.dtype)
 
 
-def _in_private(array: Array, mapping: PrivateMapping | None) -> Place | None:
+def _in_private(array: Array) -> Place | None:
     """The place in the slot of what lies in a private mapping, if it is as it is there."""
+    address = _address(array)
+    mapping = mapping_at(address)
     held = None if mapping is None else mapping.held
     if mapping is None or held is None or held.ref_counts is None or not array.size:
         return None
-    shape, strides, dtype = array.shape, array.strides, array.dtype
-    offset = _address(array) - mapping.address
-    size_bytes = held.size_bytes
-    if not lies_within(size_bytes, offset, shape, strides, dtype.itemsize):
+    if held.is_isolated:  # the slot may have been let go
         return None
-    if array.flags.forc:
-        is_as_it_was = mapping.is_as_it_was(offset, array.nbytes)
+    shape, strides, dtype = array.shape, array.strides, array.dtype
+    offset, size_bytes, slot_bytes = address - mapping.address, array.nbytes, held.size_bytes
+    if array.flags.c_contiguous:  # nearly always
+        is_as_it_was = offset + size_bytes <= slot_bytes and mapping.is_as_it_was(
+            offset, size_bytes
+        )
+    elif not lies_within(slot_bytes, offset, shape, strides, dtype.itemsize):
+        return None
+    elif array.flags.f_contiguous:
+        is_as_it_was = mapping.is_as_it_was(offset, size_bytes)
     else:
         is_as_it_was = mapping.is_as_it_was()
     return Place(held, offset, shape, strides, dtype) if is_as_it_was else None

@@ -30,6 +30,7 @@ _UNWRITTEN = bytes(
 
 SPARES = 128  # each is a mapping of the process, of which the kernel lets it have 65,530
 SPARES_OF_SLOT = 2
+COPIED_PARCELS = 31  # before it is tried again whether a private mapping pays
 
 
 class PrivateMapping(Mapping):
@@ -52,7 +53,7 @@ class PrivateMapping(Mapping):
     def is_as_it_was(self, offset: int = 0, size_bytes: int | None = None) -> bool:
         """Whether nothing was written to the pages of a part of it; False if nobody can tell."""
         length = self.size_bytes if size_bytes is None else size_bytes
-        return not self.pages.any_in(self.address + offset, length)
+        return not self.pages.count_in(self.address + offset, length)
 
 
 class WrittenPages:
@@ -62,8 +63,8 @@ class WrittenPages:
         # By process: the file is of the one that opened it, so a forked child has to do that anew.
         self._files: dict[int, int] = {}
 
-    def any_in(self, address: int, size_bytes: int) -> bool:
-        """Whether a page of a range was written to; True if the kernel does not say."""
+    def count_in(self, address: int, size_bytes: int) -> int:
+        """How many pages of a range were written to; all of them if the kernel does not say."""
         first = address // PAGE_BYTES
         pages = -(-(address + size_bytes) // PAGE_BYTES) - first
         try:
@@ -72,9 +73,9 @@ class WrittenPages:
                 fd = self._open()
             data = os.pread(fd, _ENTRY_BYTES * pages, _ENTRY_BYTES * first)
         except OSError:
-            return True
+            return pages
         last_bytes = data[_ENTRY_BYTES - 1 :: _ENTRY_BYTES]
-        return len(last_bytes) != pages or bool(last_bytes.translate(None, _UNWRITTEN))
+        return len(last_bytes.translate(None, _UNWRITTEN)) if len(last_bytes) == pages else pages
 
     def _open(self) -> int:
         opened, pid = os.open(_PAGEMAP, os.O_RDONLY | os.O_CLOEXEC), os.getpid()
@@ -101,13 +102,15 @@ class SpareMappings:
     Args:
         pages: Of the process.
         room: How many more there may be, of all arenas.
+        shielding: Is told what comes back.
     """
 
-    __slots__ = ("_pages", "_room", "_spares")
+    __slots__ = ("_pages", "_room", "_shielding", "_spares")
 
-    def __init__(self, pages: WrittenPages, room: Room) -> None:
+    def __init__(self, pages: WrittenPages, room: Room, shielding: Shielding) -> None:
         self._pages = pages
         self._room = room
+        self._shielding = shielding
         self._spares: dict[int, list[PrivateMapping]] = {}
 
     def take(self, held: Any) -> PrivateMapping:
@@ -131,10 +134,13 @@ class SpareMappings:
         held, mapping.held = mapping.held, None
         if held is None:
             return
+        written = self._pages.count_in(mapping.address, mapping.size_bytes)
+        if not held.is_isolated:  # else pages were cut off, whoever has written to them
+            self._shielding.came_back(written * PAGE_BYTES, mapping.size_bytes)
         spares = self._spares.setdefault(held.index, [])
         if len(spares) == SPARES_OF_SLOT or not self._room.left:
             return
-        if mapping.is_as_it_was() or mapping.drop(0, mapping.size_bytes):
+        if not written or mapping.drop(0, mapping.size_bytes):
             spares.append(mapping)
             self._room.left -= 1
 
@@ -142,6 +148,29 @@ class SpareMappings:
         """Lets all of them go."""
         self._room.left += sum(map(len, self._spares.values()))
         self._spares.clear()
+
+
+class Shielding:
+    """Whether arrays side by side had better lie in a private mapping, or be copied at once.
+
+    By what came back: a page costs 3 us when it is written to, and its copy less than 1.
+    """
+
+    __slots__ = ("_copied_parcels",)
+
+    def __init__(self) -> None:
+        self._copied_parcels = 0
+
+    def pays(self) -> bool:
+        """Whether it does for the next parcel."""
+        pays = not self._copied_parcels
+        self._copied_parcels -= not pays
+        return pays
+
+    def came_back(self, written_bytes: int, size_bytes: int) -> None:
+        """So much of a private mapping was written to."""
+        if 4 * written_bytes > size_bytes:
+            self._copied_parcels = COPIED_PARCELS
 
 
 class Room:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from typing import cast
+from typing import Final, cast
 
 from minipipe.shm import forks
 from minipipe.shm.allocator import MAX_ARENAS
@@ -13,10 +13,10 @@ from minipipe.shm.attached import Attached
 from minipipe.shm.errors import SlotBarredError, SlotError
 from minipipe.shm.handle import SlotHandle
 from minipipe.shm.kept import KeptLeases, most_aside
-from minipipe.shm.lease import Lease, LeaseCounts
+from minipipe.shm.lease import Kept, Lease, LeaseCounts
 from minipipe.shm.locks import read_lock, unlock
 from minipipe.shm.mapping import Mapping
-from minipipe.shm.private import PrivateMapping, Room, SpareMappings, WrittenPages
+from minipipe.shm.private import PrivateMapping, Room, Shielding, SpareMappings, WrittenPages
 from minipipe.shm.reference import SlotRef
 
 
@@ -25,6 +25,9 @@ class SlotReader(LeaseCounts):
 
     Args:
         max_arenas: How many may stay open that nothing is borrowed from just now.
+
+    Attributes:
+        shielding: Says how arrays are lent to who may write to them.
     """
 
     def __init__(self, max_arenas: int = MAX_ARENAS) -> None:
@@ -37,6 +40,7 @@ class SlotReader(LeaseCounts):
         self._most_aside = most_aside()
         self._pages = WrittenPages()
         self._room = Room()
+        self.shielding: Final = Shielding()
         forks.watch(self)
 
     def borrow(self, ref: SlotRef) -> Lease | None:
@@ -162,15 +166,13 @@ class SlotReader(LeaseCounts):
 
     def _copy_aside(self) -> None:
         """Lets slots go of which arrays keep little; those arrays go on, with a copy of that."""
-        for lease, pages in self._kept.mostly_dead():
+        for lease, kept in self._kept.mostly_dead():
             if self.is_crowded:
                 return
             arena, index = lease.arena, lease.index
             try:
-                if lease.own is None:
-                    arena.mapping.replace(arena.offset(index), arena.slot_bytes, pages)
-                else:
-                    lease.own.replace(0, arena.slot_bytes, pages)
+                if not all(_cut_off(lease, part) for part in kept):
+                    continue
             except OSError:
                 continue  # too many mappings: it stays as it is
             self._kept.discard(lease)
@@ -215,7 +217,7 @@ class SlotReader(LeaseCounts):
         if arena is None:
             return None
         attached = self._arenas[arena.id] = Attached(
-            arena, ref, SpareMappings(self._pages, self._room)
+            arena, ref, SpareMappings(self._pages, self._room, self.shielding)
         )
         return attached
 
@@ -270,3 +272,20 @@ class SlotReader(LeaseCounts):
                 self._kept.discard(*attached.forget())
                 self._detach(attached)
         self.lock.release()
+
+
+def _cut_off(lease: Lease, kept: Kept) -> bool:
+    """Makes what is kept of a slot memory of this process; False if there is none.
+
+    Raises:
+        OSError: The process may not map so much, or not in so many pieces.
+    """
+    arena, apart = lease.arena, kept.apart
+    if apart is not None:
+        # Somebody may be writing there: the kernel copies what was not written to, in its place.
+        return all(apart.populate(begin, end - begin) for begin, end in kept.pages)
+    if lease.own is None:
+        arena.mapping.replace(arena.offset(lease.index), arena.slot_bytes, kept.pages)
+    else:
+        lease.own.replace(0, arena.slot_bytes, kept.pages)
+    return True

@@ -156,7 +156,7 @@ def test_after_an_isolation_the_next_array_goes_to_another_slot(end: End) -> Non
 
 
 # ------------------------------------------------------------------ who may write
-@pytest.mark.parametrize("access", ["write", "own", "private"])
+@pytest.mark.parametrize("access", ["write", "own"])
 def test_who_may_write_gets_copies_that_keep_no_slot(
     end: End,
     access: Any,
@@ -171,6 +171,51 @@ def test_who_may_write_gets_copies_that_keep_no_slot(
         assert one.flags.writeable and set(one) == {1} and find_slot(one) is None
         one[:] = 9
         assert end.is_idle
+
+
+@pytest.mark.parametrize("pack", [lambda array: array, lambda array: [array]])
+def test_who_writes_privately_keeps_the_slot_only_while_much_of_it_is_kept(
+    end: End, pack: Any
+) -> None:
+    settled(end)
+    parcel = end.parcel(*map(pack, parts(10)))
+    before = end.decoder.decode(parcel.body, [])
+    arrived = end.received(parcel, "private")
+    one = arrived[3] if isinstance(arrived[3], np.ndarray) else arrived[3][0]
+    assert one.flags.writeable and find_slot(one) is not None
+    one[:100] = 9
+    assert all(set(np.ravel(array)) == {value} for value, array in enumerate(before))
+    del arrived, before
+    assert not end.is_idle
+    end.reader.tend()  # as it is each second, and after some MiB
+    assert end.is_idle  # the memory is given back: who looks there, finds zeros
+    assert set(one[:100]) == {9} and set(one[100:]) == {3} and find_slot(one) is None
+    one[:] = 4
+    del one
+    again = end.received(end.parcel(*parts(10)), "private")
+    assert [set(array) for array in again] == [{value} for value in range(10)]
+
+
+def test_each_byte_of_a_parcel_is_lent_once_to_who_writes_privately(end: End) -> None:
+    relay = End()
+    settled(end)
+    whole = np.arange(50_000, dtype=np.uint16)
+    (arrived,) = relay.received(end.parcel(whole, *parts(9)))[:1]
+    windows = [arrived[:40_000], arrived[5_000:45_000], arrived[:40_000], arrived[45_000:]]
+    parcel = relay.parcel(*windows, *windows[:2])
+    borrowed = leases(end, parcel)
+    end.decoder.access = "private"
+    for _ in range(2):  # the second time as an original is made anew
+        found = end.decoder.decode(parcel.body, [], leases=borrowed)
+        for sent, array in zip([*windows, *windows[:2]], found, strict=True):
+            assert (array == sent).all()
+            array[:] = 0
+    assert (arrived == whole).all()
+    del found, array
+    for each in borrowed.values():
+        each.release()
+    parcel.release()
+    relay.close()
 
 
 def test_who_may_look_only_sees_the_slot(end: End) -> None:

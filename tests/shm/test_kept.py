@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from minipipe.errors import WireFormatError
 from minipipe.shm import Borrowed, SlotPool, SlotReader, find_slot, kept
+from minipipe.shm import borrowed as borrowed_module
 from minipipe.shm.handle import Array
+from minipipe.shm.mapping import PAGE_BYTES
 from tests.shm.harness import KIB, MIB, Neighbour, Scene, filled
 
 BYTES = np.dtype(np.uint8)
@@ -37,6 +39,11 @@ def parcel(pool: SlotPool, reader: SlotReader, value: int, parts: int = PARTS) -
 def slices(borrowed: Borrowed) -> list[Array]:
     count = borrowed.size_bytes // PART
     return borrowed.slices(BYTES, PART, [part * PART for part in range(count)])
+
+
+def shielded(borrowed: Borrowed) -> list[Array]:
+    count = borrowed.size_bytes // PART
+    return borrowed.shielded(BYTES, PART, [part * PART for part in range(count)])
 
 
 def held_bytes(pool: SlotPool) -> int:
@@ -270,6 +277,63 @@ def test_who_looks_meanwhile_sees_no_change(pool: SlotPool, reader: SlotReader) 
     assert found == {4}
 
 
+def test_who_writes_meanwhile_loses_nothing(pool: SlotPool, reader: SlotReader) -> None:
+    for _ in range(50):
+        borrowed = parcel(pool, reader, 3)
+        array = shielded(borrowed)[1].view(np.uint32)
+        began, stop, written = threading.Event(), threading.Event(), [0]
+
+        def write(
+            array: Any = array, began: Any = began, stop: Any = stop, written: list[int] = written
+        ) -> None:
+            while not stop.is_set():
+                written[0] += 1
+                array[:: 1024 // 4] = written[0]
+                began.set()
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        began.wait()
+        borrowed.release()
+        del borrowed
+        reader.tend()
+        assert held_bytes(pool) == 0
+        stop.set()
+        thread.join()
+        assert set(array[:: 1024 // 4]) == {written[0]}
+        assert set(array[1 :: 1024 // 4]) == {0x04040404}
+
+
+def test_what_is_looked_at_and_what_is_written_to_is_kept_apart(
+    pool: SlotPool, reader: SlotReader
+) -> None:
+    borrowed = parcel(pool, reader, 1)
+    one, other = slices(borrowed)[2], shielded(borrowed)[2]
+    other[:PAGE_BYTES] = 9  # the rest is still the slot's
+    borrowed.release()
+    del borrowed
+    reader.tend()
+    assert held_bytes(pool) == 0
+    assert set(one) == {3} and set(other[:PAGE_BYTES]) == {9} and set(other[PAGE_BYTES:]) == {3}
+    assert find_slot(one) is None and find_slot(other) is None
+    again = parcel(pool, reader, 7)
+    assert set(slices(again)[2]) == set(shielded(again)[2]) == {9}
+    again.release()
+
+
+def test_without_a_kernel_that_cuts_pages_off_who_writes_gets_copies(
+    pool: SlotPool, reader: SlotReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(borrowed_module, "can_cut_off", lambda: False)
+    borrowed = parcel(pool, reader, 1)
+    array = shielded(borrowed)[2]
+    array += 1
+    borrowed.release()
+    del borrowed
+    reader.drain()
+    assert held_bytes(pool) == 0 and set(array) == {4}
+
+
 def test_where_many_slots_are_aside_arrays_are_copied_one_by_one(
     pool: SlotPool, reader: SlotReader
 ) -> None:
@@ -308,11 +372,12 @@ def test_what_is_kept_holds_twice_its_memory_at_most_and_a_quarter_and_some(data
         most = data.draw(st.integers(1, 100))
         for number in range(data.draw(st.integers(1, 40))):
             borrowed = parcel(pool, reader, number, data.draw(st.sampled_from([1, 2, 7, 16])))
-            for array in slices(borrowed):
+            made = data.draw(st.sampled_from([slices, shielded]))(borrowed)
+            for array in (*made[1:], *slices(borrowed)[:1]):
                 place = data.draw(st.integers(0, 2 * most))
                 if place < most:
                     buffer[place] = array
-            del array
+            del array, made
             borrowed.release()
             del borrowed
             reader.drain()

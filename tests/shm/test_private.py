@@ -12,7 +12,8 @@ import pytest
 
 from minipipe.shm import Lease, find_slot
 from minipipe.shm.borrowed import Borrowed
-from minipipe.shm.private import SPARES, SPARES_OF_SLOT, WrittenPages, mapping_at
+from minipipe.shm.mapping import PAGE_BYTES
+from minipipe.shm.private import COPIED_PARCELS, SPARES, SPARES_OF_SLOT, WrittenPages, mapping_at
 from tests.shm.harness import MIB, SIZE, Scene, array_of, borrowed, filled
 
 
@@ -154,6 +155,29 @@ def test_shielded_arrays_of_a_parcel_share_a_mapping_and_write_for_themselves(
     parcel.release()
 
 
+@pytest.mark.parametrize("written", [0, 1, 4, 13, 25])
+def test_who_writes_to_most_of_what_comes_gets_copies_and_now_and_then_another_try(
+    scene: Scene, written: int
+) -> None:
+    def is_shielded() -> bool:
+        parcel = Borrowed(scene.reader, borrowed(scene))
+        (array,) = parcel.shielded(np.dtype("u1"), SIZE, (0,))
+        found = find_slot(array) is not None
+        array[: written * PAGE_BYTES] = 9
+        (again,) = parcel.shielded(np.dtype("u1"), SIZE, (0,))
+        assert set(again.tobytes()) == {7}
+        del array, again
+        parcel.release()
+        scene.reader.drain()
+        return found
+
+    found = [is_shielded() for _ in range(2 * COPIED_PARCELS + 3)]
+    if 4 * written > -(-SIZE // PAGE_BYTES):
+        assert found == [True, *[False] * COPIED_PARCELS] * 2 + [True]
+    else:
+        assert all(found)
+
+
 def test_a_forked_child_asks_for_its_own_pages(scene: Scene) -> None:
     array = private(scene)
     assert find_slot(array) is not None
@@ -169,7 +193,7 @@ def test_pages_that_were_written_are_told_from_those_that_were_read() -> None:
     memory = np.empty(MIB, np.uint8)  # of this process alone
     memory[:] = 1
 
-    assert pages.any_in(address(memory), MIB)
+    assert pages.count_in(address(memory), MIB)
     pages.close()
 
 

@@ -90,7 +90,7 @@ def _array_of(tensor: Any) -> Any:
             return None
         if can_pin() and tensor.is_pinned():
             return None
-        return None if _has_names(tensor) else tensor.numpy()
+        return None if knows_names() and any(tensor.names) else tensor.numpy()
     except (TypeError, RuntimeError):  # it is on a device, sparse, lazy, or of a dtype of its own
         return None
 
@@ -102,16 +102,16 @@ def can_pin() -> bool:
     return any(getattr(version, name, None) for name in ("cuda", "hip", "xpu"))
 
 
+@cache
+def knows_names() -> bool:
+    """Whether dimensions can have names in this torch; 2.13 has them no longer."""
+    return hasattr(getattr(sys.modules["torch"], "Tensor", None), "names")
+
+
 def _is_pinned(tensor: Any) -> bool:
     torch = sys.modules["torch"]
     is_plain = tensor.device.type == "cpu" and tensor.layout is torch.strided
     return bool(is_plain and not tensor.is_nested and tensor.is_pinned())
-
-
-def _has_names(tensor: Any) -> bool:
-    """Whether its dimensions have names, which torch 2.13 has no longer."""
-    names = getattr(type(tensor), "names", None)
-    return names is not None and any(tensor.names)
 
 
 def tensor_over(array: Any) -> object:
@@ -133,7 +133,7 @@ def _take_apart(tensor: Any) -> tuple[tuple[str, list[int], list[int], bool], me
         and tensor.layout is torch.strided
         and tensor.device.type == "cpu"
         and dtype in _DTYPES
-        and not (tensor.is_conj() or tensor.is_neg() or _has_names(tensor))
+        and not (tensor.is_conj() or tensor.is_neg() or (knows_names() and any(tensor.names)))
         and not tensor.__dict__
     )
     if not is_plain:
