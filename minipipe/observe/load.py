@@ -50,6 +50,8 @@ class SegmentLoad:
     bytes_out: int = 0
     writable: bool = False
     hosts: tuple[str, ...] = ()  # the machines that its workers are on, this one first
+    staged_s: float = 0.0  # copying to pinned memory, for a GPU
+    own_copies: bool = False  # a worker uses CUDA, and copies to it without `minipipe.torch`
     cpu_elsewhere_s: float = 0.0  # of cpu_s, what was used on other machines
 
     @property
@@ -93,6 +95,8 @@ class SegmentLoad:
             self.bytes_out - earlier.bytes_out,
             self.writable,
             self.hosts,
+            max(0.0, self.staged_s - earlier.staged_s),
+            self.own_copies,
             max(0.0, self.cpu_elsewhere_s - earlier.cpu_elsewhere_s),
         )
 
@@ -129,5 +133,7 @@ def _load(fact: SegmentFacts, workers: Iterable[WorkerStats]) -> SegmentLoad:
         sum(w.bytes_out for w in workers),
         fact.writable,
         hosts_of(workers),
+        sum(w.staged_s for w in workers),
+        any(w.own_copies for w in workers),
         sum(w.cpu_s for w in workers if w.host not in ("", LOCAL_HOST)),
     )

@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 
 from minipipe.observe.load import SegmentLoad
+from minipipe.observe.pageable import pageable
 from minipipe.observe.slow_link import slow_link
 from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.frozen import frozen
@@ -119,7 +120,7 @@ def verdict(
     wait = _core_wait(its)
     without = f", {wait:.0%} of that waiting for a core" if wait >= NOTABLE else ""
     head = f"bottleneck: {its.name!r} ({busy[at]:.0%} busy{without}{_others(segments, at)})."
-    text = " ".join(filter(None, (head, rest, _copied(its))))
+    text = " ".join(filter(None, (head, rest, _copied(its), pageable(its))))
     return Verdict(its.name, busy[at], its.workers, wanted, gain, limit, text)
 
 
@@ -158,7 +159,7 @@ def _full(
             "faster, less work an item would."
         )
     its = segments[at]
-    text = " ".join(filter(None, (text, tiny, _copied(its))))
+    text = " ".join(filter(None, (text, tiny, _copied(its), pageable(its))))
     return Verdict("", busy, its.workers, None, 1.0, "the machine", text)
 
 

@@ -182,6 +182,8 @@ class Page:
     messages_out: int
     cpu_ns: int
     core_wait_ns: int
+    staged_ns: int
+    own_copies: int
     turns: int
     deaths: int
     stage: int

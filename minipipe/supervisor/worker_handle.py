@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from minipipe.errors import WorkerDiedError
 from minipipe.errors.deaths import worker_in_words
 from minipipe.graph import Graph, GraphSegment
+from minipipe.process import gpu_copies
 from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.run.lifecycle import Member
 from minipipe.protocol.run.stats import WorkerStats
-from minipipe.protocol.run.vital_signs import STARTING, Activity, Call, StartStage
+from minipipe.protocol.run.vital_signs import STARTING, Activity, Call, StartStage, VitalSigns
 from minipipe.supervisor.vitals import Vitals
 
 
@@ -42,6 +43,7 @@ class WorkerHandle:
     is_done: bool = False  # with all its work
     forked_beside: tuple[str, ...] = ()  # threads that ran here when it was forked, if it was
     why_forked: str = ""
+    staged_before_ns: int = field(default_factory=gpu_copies.staged_ns)  # by this process
 
     def stats(self, state: str) -> WorkerStats:
         """Its counters now, or at its end."""
@@ -51,6 +53,7 @@ class WorkerHandle:
         signs = self.vitals.signs()
         times = signs.times_ns(time.monotonic_ns())
         usage = self.vitals.usage()
+        is_here = self.member.is_caller
         return WorkerStats(
             worker=self.name,
             segment=self.segment.name,
@@ -83,8 +86,15 @@ class WorkerHandle:
             failed=signs.failed,
             skipped=signs.skipped,
             durations=signs.durations,
+            staged_s=self._staged_ns(signs) / 1e9,
+            own_copies=int(gpu_copies.are_its_own()) if is_here else signs.own_copies,
             host=self.host if self.pid or self.member.is_caller else self.host_elsewhere,
         )
+
+    def _staged_ns(self, signs: VitalSigns) -> int:
+        if self.member.is_caller:  # in a process that has done so before
+            return gpu_copies.staged_ns() - self.staged_before_ns
+        return signs.staged_ns
 
     @property
     def host_elsewhere(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from minipipe.process import gpu_copies
 from minipipe.shm.handle import SlotHandle
 from minipipe.shm.lease import Lease
 from minipipe.shm.locate import find_slot
@@ -83,11 +84,7 @@ class Uploads:
         found = [(value, laid(value, at)) for at, value in leaves(item, _is_data)]
         upload = Upload()
         try:
-            others = {
-                id(value): value if _is_there(value) else self._driver.moved(value)
-                for value, bytes_ in found
-                if bytes_ is None
-            }
+            others = {id(v): self._moved(v) for v, bytes_ in found if bytes_ is None}
             plain = [(value, bytes_) for value, bytes_ in found if bytes_ is not None]
             tensors = self._copied([bytes_ for _, bytes_ in plain], upload, now_s)
             others |= {id(v): tensor for (v, _), tensor in zip(plain, tensors, strict=True)}
@@ -133,15 +130,22 @@ class Uploads:
         self._ring.clear()
 
     # ------------------------------------------------------------------
+    def _moved(self, value: Any) -> Any:
+        if _is_there(value):
+            return value
+        with _Staging():
+            return self._driver.moved(value)
+
     def _copied(self, arrays: list[Laid], upload: Upload, now_s: float) -> list[Any]:
         plan = packed([array.size_bytes for array in arrays])
         tensors: list[Any] = [None] * len(arrays)
         if plan.together:
             buffer = self._buffer(plan.together_bytes, upload)
             memory = buffer.numpy()
-            for place, begin in plan.together:
-                array = arrays[place]
-                memory[begin : begin + array.size_bytes] = _bytes_at(array)
+            with _Staging():
+                for place, begin in plan.together:
+                    array = arrays[place]
+                    memory[begin : begin + array.size_bytes] = _bytes_at(array)
             target = self._copy(buffer[: plan.together_bytes], upload)
             for place, begin in plan.together:
                 tensors[place] = tensor_over(target, begin, arrays[place])
@@ -178,7 +182,8 @@ class Uploads:
                     return host_bytes(registration.address + place.offset, array.size_bytes)
             held.release()
         buffer = self._buffer(array.size_bytes, upload)
-        buffer.numpy()[: array.size_bytes] = _bytes_at(array)
+        with _Staging():
+            buffer.numpy()[: array.size_bytes] = _bytes_at(array)
         return buffer[: array.size_bytes]
 
     def _buffer(self, size_bytes: int, upload: Upload) -> Any:
@@ -201,6 +206,18 @@ class Uploads:
         for held in upload.held:
             held.release()
         upload.registrations, upload.buffers, upload.held, upload.keeps = [], [], [], []
+
+
+class _Staging:
+    """Counts how long arrays are copied by this thread that no GPU copies from where they are."""
+
+    __slots__ = ("_began_ns",)
+
+    def __enter__(self) -> None:
+        self._began_ns = time.monotonic_ns()
+
+    def __exit__(self, *_: object) -> None:
+        gpu_copies.staged(time.monotonic_ns() - self._began_ns)
 
 
 def _is_data(value: Any) -> bool:

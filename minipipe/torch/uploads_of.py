@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from minipipe.process import gpu_copies
 from minipipe.process.worker_info import get_worker_info
 from minipipe.torch.devices import DeviceError
 from minipipe.torch.driver import Driver
@@ -39,6 +40,7 @@ def uploads_of(device: Any, prefetch: int = 2) -> Uploads:
     if found is None:
         # (Those of a parent are left as they are: the driver's memory is the parent's.)
         found = _uploads[key] = Uploads(DRIVERS[device.type](device))
+        gpu_copies.begin_uploads()
         atexit.register(_close, key)
     found.most = max(found.most, prefetch + 2)
     return found

@@ -25,6 +25,7 @@ from contextlib import suppress
 from types import ModuleType
 from typing import Any, NoReturn
 
+from minipipe.process import gpu_copies
 from minipipe.process.cpus import core_wait_s
 from minipipe.protocol.run.vital_signs import EndStage
 from minipipe.stream.page import SIZE_BYTES, Page
@@ -49,6 +50,7 @@ def begin_to_end(page: Page, page_fd: int) -> None:
     page.stage = EndStage.ENDING
     threading._shutdown()  # type: ignore[attr-defined]
     spent = os.times()
+    page.staged_ns, page.own_copies = gpu_copies.staged_ns(), int(gpu_copies.are_its_own())
     page.cpu_ns = int(1e9 * sum(spent[:4]))
     page.core_wait_ns = int(1e9 * core_wait_s())
     _write_note(page_fd, "its exit handlers (atexit), or its children")

@@ -55,6 +55,10 @@ class WorkerStats:
     # How many calls of the functor took how long (`protocol.run.durations`); where it takes less
     # than 50 us, of a sample of them.  None of the caller's loop, and inline.
     durations: tuple[int, ...] = ()
+    # Of the time in the user's code, and known of a worker at its end: copying arrays to pinned
+    # memory, as `minipipe.torch` does where a GPU cannot copy from where they are.
+    staged_s: float = 0.0
+    own_copies: int = 0  # 1: its process uses CUDA, and `minipipe.torch` has copied nothing to it
     workers: int = 1  # those who died long ago, in one place, are counted together
     host: str = LOCAL_HOST  # the machine that it runs on; empty: it has no process yet
 
@@ -117,6 +121,7 @@ class WorkerStats:
             bytes_out=self.bytes_out + later.bytes_out,
             failed=self.failed + later.failed,
             skipped=self.skipped + later.skipped,
+            staged_s=self.staged_s + later.staged_s,
             durations=plus(self.durations, later.durations),
             workers=self.workers + later.workers,
         )

@@ -84,6 +84,8 @@ class VitalSigns:
     messages_out: int = 0
     cpu_ns: int = 0  # of its process, and the children that it has waited for; written at its end
     core_wait_ns: int = 0  # of its main thread, which was ready to run; written at its end
+    staged_ns: int = 0  # copying to pinned memory, for a GPU; written at its end
+    own_copies: int = 0  # 1: it uses CUDA, and not `minipipe.torch`; written at its end
     number: int | None = None  # of the item in its functor
     origin: int = 0  # the worker that numbered it
     beside: tuple[Leaf, ...] = ()  # items in its functor at the same time, in other threads
