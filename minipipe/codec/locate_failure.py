@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -39,6 +40,8 @@ def name_of(kind: type) -> str:
 
 
 def _parts(value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, enum.Enum):
+        return  # what stands in a member (its class, its value) is not what is sent of it
     if isinstance(value, Mapping):
         yield from ((f"[{reprlib.repr(key)}]", part) for key, part in list(value.items()))
         yield from ((f".key({reprlib.repr(key)})", key) for key in list(value))

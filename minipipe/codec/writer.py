@@ -182,8 +182,8 @@ class Writer:
             return name
         if not self._by_value:
             raise NotNativeError(
-                "its class cannot be imported by others (it is defined in a script, a notebook or "
-                "a function), so its definition would have to travel"
+                "its class cannot be imported by others, as it is defined in a script, a notebook "
+                "or a function: define it at the top of a module of yours, which is sent along"
             )
         return self.class_token(cls)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import gc
 import subprocess
 import sys
@@ -151,8 +152,18 @@ def test_two_classes_that_need_each_other_arrive_as_themselves() -> None:
 
 
 def test_an_encoder_without_pickle_sends_no_definition() -> None:
-    with pytest.raises(ItemTypeError, match=r"item\['a'\].*definition.*allow_pickle=True"):
+    with pytest.raises(ItemTypeError, match=r"item\['a'\].*define it.*allow_pickle=True"):
         trip({"a": _local()(1)})
+
+
+def test_of_an_enum_of_a_script_the_member_is_named_and_not_what_stands_in_it() -> None:
+    class Color(enum.Enum):
+        RED = 1
+
+    with pytest.raises(
+        ItemTypeError, match=r"item\['a'\] of type .*Color cannot be sent: its class"
+    ):
+        trip({"a": Color.RED})
 
 
 def test_a_decoder_without_pickle_takes_no_definition() -> None:
