@@ -15,7 +15,8 @@ import traceback
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from minipipe.agent.guests import Guest, Guests
+from minipipe.agent.guest import Guest
+from minipipe.agent.guests import Guests
 from minipipe.agent.proxy import Proxy
 from minipipe.agent.relay import Relay
 from minipipe.agent.words import Word, say
@@ -69,7 +70,7 @@ class Gateway:
             patience=Patience(lost_after_s=setup.lost_after_s),
             is_plain=setup.is_plain,
         )
-        self._guests = Guests(self._sockets, self._relay, setup.about, self.tell)
+        self._guests = Guests(self._sockets, self._relay, setup.about, setup.trust, self.tell)
         port = self._sockets.listen(setup.bind, setup.guest_key, self._guests.decide)
         self.tell(Tell.READY, port)
 

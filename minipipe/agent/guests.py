@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import logging
-import math
-import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from minipipe.agent.guest import Guest
 from minipipe.agent.proxy import Proxy
 from minipipe.agent.relay import Relay
 from minipipe.agent.way import Way
 from minipipe.agent.welcoming import decide
-from minipipe.agent.words import DATA, Word, said, say
+from minipipe.agent.words import DATA, Word, printable, said, say
 from minipipe.errors import WireFormatError
+from minipipe.process.describe import in_a_line
 from minipipe.protocol.flow.link_actions import Ended, GoOn, Hold, Lost, OtherEnded
 from minipipe.protocol.hosts.joining import Answer, JoinRequest, Refused
-from minipipe.protocol.run.link_use import LinkUse
-from minipipe.supervisor.hosts.gateway_words import About, Package, Tell
-from minipipe.transport import Buffer
+from minipipe.stream.foreign import ByLink, check_foreign
+from minipipe.stream.routes import read_route
+from minipipe.supervisor.hosts.gateway_words import About, Tell
+from minipipe.transport import Buffer, Trust
 from minipipe.transport.hosts.host_sockets import HostSockets
 from minipipe.transport.hosts.invitation import z85_key
 from minipipe.transport.hosts.link_end import LinkEnd
@@ -29,44 +30,9 @@ logger = logging.getLogger("minipipe")
 TURN = 64  # messages of one agent, then others have theirs
 _LEFT = "it has left"
 LINK_S = 0.5  # what goes over links is told this often, if it is anything
+MAX_GUESTS = 4096
+MAX_NOTES = 100  # of one agent, that are logged
 LEAVES_S = 2.0  # for the last words of a link
-
-
-class Guest:
-    """One agent.
-
-    Attributes:
-        workers: that it was asked to start, and whose end it has not told.
-        lost_after_s: how long it may be silent.
-    """
-
-    def __init__(self, name: str, key: str, way: Way, lost_after_s: float) -> None:
-        self.name, self.key, self.way = name, key, way
-        self.lost_after_s = lost_after_s
-        self.workers: set[int] = set()
-        self.from_s, self.from_bytes = 0.0, 0  # of the items that it has sent
-        self._since_s = math.nan  # its first items
-        self._told = (0, 0)
-
-    def use(self) -> LinkUse | None:
-        """What has gone over its link; None: nothing since last asked."""
-        told = self.way.sent_bytes, self.from_bytes
-        if told == self._told:
-            return None
-        if not any(self._told):
-            self._since_s = time.monotonic() - max(self.way.under_way_s, self.from_s)
-        self._told = told
-        to = self.way.under_way_s, self.way.sent_bytes
-        lasted_s = time.monotonic() - self._since_s
-        return LinkUse(self.name, lasted_s, *to, self.from_s, self.from_bytes)
-
-    def start(self, worker: int, package: Package) -> None:
-        """Has it start a worker."""
-        self.workers.add(worker)
-        self.way.end.wait_longer(package.lost_after_s)
-        self.lost_after_s = max(self.lost_after_s, package.lost_after_s)
-        payload = pickle.dumps(package, protocol=5)
-        self.way.say(say(Word.START, worker, frames=[payload]))
 
 
 class Telling(Protocol):
@@ -81,11 +47,15 @@ class Guests:
     Args:
         relay: has the ways to hosts: those to agents come and go there.
         about: what an agent is told that joins, and what is compared with it.
+        trust: what is accepted of agents beside plain data.
         tell: tells the supervisor.
     """
 
-    def __init__(self, sockets: HostSockets, relay: Relay, about: About, tell: Telling) -> None:
+    def __init__(
+        self, sockets: HostSockets, relay: Relay, about: About, trust: Trust, tell: Telling
+    ) -> None:
         self._sockets, self._about, self._tell = sockets, about, tell
+        self._trust = trust
         self._ways, self._allocate = relay.ways, relay.lifting.allocate
         self._guests: dict[str, Guest] = {}
         self._leaving: dict[str, tuple[LinkEnd, float]] = {}  # by their keys
@@ -110,6 +80,8 @@ class Guests:
         """What an agent that wants to join is answered."""
         if self._is_ending:
             return Refused("the run is over")
+        if len(self._guests) >= MAX_GUESTS:
+            return Refused(f"{MAX_GUESTS} hosts have joined, which is as many as a run takes")
         decision = decide(request.about, self._about, self._guests.keys())
         if decision.note:
             self._tell(Tell.NOTE, logging.WARNING, decision.note)
@@ -151,7 +123,10 @@ class Guests:
             try:
                 more |= self._serve(guest, proxies, items)
             except WireFormatError as error:
-                self._lose(guest, f"it has said what no agent says: {error}", proxies)
+                self._throw_out(guest, printable(str(error)), proxies)
+            except Exception as error:  # whatever an agent says, the others go on
+                logger.exception("what host %r has said", guest.name)
+                self._throw_out(guest, in_a_line(error), proxies)
         return more
 
     def _tell_of_links(self) -> None:
@@ -174,10 +149,16 @@ class Guests:
             if arrived is None:
                 more = False
                 break
-            if bytes(arrived.frames[0][:1]) == DATA:
-                items(arrived.frames)
+            frames = arrived.frames
+            if not frames:
+                raise WireFormatError("an empty message")
+            if bytes(frames[0][:1]) == DATA:
+                _, receivers = read_route(frames[0][len(DATA) :])
+                by_link = ByLink(f"the link of host {guest.name!r}", self._trust)
+                check_foreign(frames[1:], receivers, guest.all_workers, by_link)
+                items(frames)
             else:
-                self._heard(guest, arrived.frames, proxies)
+                self._heard(guest, frames, proxies)
             end.handed_over(arrived.number)
         guest.way.pump()
         while (event := end.event()) is not None:
@@ -192,6 +173,10 @@ class Guests:
                 self._lose(guest, _LEFT, proxies)
                 return False
         return more
+
+    def _throw_out(self, guest: Guest, error: str, proxies: Mapping[int, Proxy]) -> None:
+        guest.way.end.give_up(f"the run does not understand what this host says: {error}")
+        self._lose(guest, f"it has said what no agent says: {error}", proxies)
 
     def _lose(self, guest: Guest, why: str, proxies: Mapping[int, Proxy]) -> None:
         """This host is gone, with all of its workers."""
@@ -234,24 +219,33 @@ class Guests:
         word, fields = said(frames[0])
         rest = frames[1:]
         if word is Word.LEAVING:
-            self._tell(Tell.LEAVING, guest.name, fields[0])
+            if not guest.is_leaving:
+                guest.is_leaving = True
+                self._tell(Tell.LEAVING, guest.name, printable(fields[0]))
             return
         if word is Word.NOTE:
-            self._tell(Tell.NOTE, fields[0], f"host {guest.name!r}: {fields[1]:.10000}")
+            guest.notes += 1
+            if guest.notes <= MAX_NOTES:
+                text = printable(fields[1])
+                self._tell(Tell.NOTE, fields[0], f"host {guest.name!r}: {text}")
             return
         if word is Word.LINK:
             guest.from_s, guest.from_bytes = max(0, fields[0]) / 1e9, max(0, fields[1])
             return
         if word is Word.ZYGOTE_LOST:
-            workers, *about = fields
+            workers, never_ready, code, why = fields
             lost = tuple(worker for worker in workers if worker in guest.workers)
             guest.workers.difference_update(lost)
             for worker in lost:
                 if worker in proxies:
                     proxies[worker].is_over = True
-            self._tell(Tell.ZYGOTE_LOST, guest.name, lost, *about)
+            if lost:
+                about = (never_ready, code, printable(why))
+                self._tell(Tell.ZYGOTE_LOST, guest.name, lost, *about)
             return
-        if not fields or fields[0] not in guest.workers:
+        if word < Word.STARTED:
+            raise WireFormatError(f"{word.name} is not for a gateway")
+        if fields[0] not in guest.workers:
             return  # it is over
         worker, proxy = fields[0], proxies.get(fields[0])
         if proxy is not None:
@@ -270,15 +264,18 @@ class Guests:
         worker = proxy.worker
         match word, len(rest):
             case Word.STARTED, 0:
-                self._tell(Tell.STARTED, worker, *fields)
+                if not proxy.is_started:
+                    proxy.is_started = True
+                    self._tell(Tell.STARTED, worker, *fields)
             case Word.REFUSED, 0:
                 guest.workers.discard(worker)
                 proxy.is_over = True
-                self._tell(Tell.REFUSED, worker, *fields)
+                self._tell(Tell.REFUSED, worker, fields[0], printable(fields[1]))
             case Word.EXITED, 0:
                 guest.workers.discard(worker)
                 proxy.is_over = True
-                self._tell(Tell.EXITED, worker, *fields)
+                status, condemned, stack = fields
+                self._tell(Tell.EXITED, worker, status, condemned, printable(stack))
             case Word.PRINTED, 1:
                 proxy.printed(fields[0], rest[0])
             case Word.END_OF_STREAM, 0:

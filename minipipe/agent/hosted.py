@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from minipipe.agent.words import CREDIT_BYTES, STREAMS, Word, say
+from minipipe.agent.words import CREDIT_BYTES, LAST_BYTES, STREAMS, Word, say
 from minipipe.agent.writing import Writing
 from minipipe.stream.page import SIZE_BYTES
 from minipipe.supervisor.hosts.base import Descriptors
@@ -18,7 +18,6 @@ from minipipe.transport import Buffer
 from minipipe.worker.spec import WorkerSpec
 
 _CHUNK_BYTES = 1 << 16
-_LAST_BYTES = 1 << 20  # that a worker had written and nobody had read when it died
 MAX_REST_BYTES = 1 << 18  # of what stands behind a page: its stacks
 
 
@@ -120,7 +119,7 @@ class Hosted:
     def last_words(self) -> Iterator[list[Buffer]]:
         """What it had written when its process ended, whatever the other side has taken."""
         for number, stream in enumerate(self._streams):
-            left_bytes = _LAST_BYTES
+            left_bytes = LAST_BYTES
             while left_bytes > 0 and not stream.has_ended:
                 found = list(self._read(number, stream))
                 if not found:

@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Sequence
 
-from minipipe.agent.words import Word, say
+from minipipe.agent.words import CREDIT_BYTES, LAST_BYTES, Word, say
 from minipipe.agent.writing import Writing
 from minipipe.errors import WireFormatError
 from minipipe.errors.cause import because
@@ -22,6 +22,8 @@ from minipipe.transport import Buffer
 
 _CHUNK_BYTES = 1 << 16
 MAX_REST_BYTES = 1 << 20  # of what stands behind a page: its stacks
+# Of a stream, that was not read here yet: an agent keeps to its credit, but for last words.
+MOST_PRINTED_BYTES = CREDIT_BYTES + LAST_BYTES + (1 << 20)
 
 
 class Proxy:
@@ -29,6 +31,7 @@ class Proxy:
 
     Attributes:
         host: that it runs on; "": none yet.
+        is_started: it has a process, or had.
         is_over: its process is gone.
 
     Args:
@@ -39,7 +42,7 @@ class Proxy:
     def __init__(self, worker: int, fds: Sequence[int]) -> None:
         self.worker = worker
         self.host = ""
-        self.is_over = False
+        self.is_started = self.is_over = False
         out, err, side, self._page_fd, self._control = fds
         self._streams = [Writing(out), Writing(err), Writing(side)]
         self._page = Page(mmap.mmap(self._page_fd, SIZE_BYTES))
@@ -70,10 +73,17 @@ class Proxy:
             self._control = -1
 
     def printed(self, stream: int, data: Buffer) -> None:
-        """It has written this to one of its streams."""
+        """It has written this to one of its streams.
+
+        Raises:
+            WireFormatError: there is no such one, or more was sent than was asked for.
+        """
         if not 0 <= stream < len(self._streams):
-            raise WireFormatError(f"a worker has no stream {stream}")
-        self._streams[stream].add(bytes(data))
+            raise WireFormatError(f"a worker has no stream {stream:d}")
+        writing = self._streams[stream]
+        if writing.waiting_bytes + len(data) > MOST_PRINTED_BYTES:
+            raise WireFormatError("a worker's prints came faster than they were asked for")
+        writing.add(bytes(data))
 
     def end_of_stream(self, stream: int) -> None:
         """Nothing more comes of this one."""
@@ -116,7 +126,10 @@ class Proxy:
         if any(not 0 <= number < 1 << 63 for number in numbers):
             raise WireFormatError("the vital signs of a worker are out of range")
         far = (1 + (state != 0), *numbers[1:])
-        self._page.take_over(content, time.monotonic_ns() - clock_ns, far)
+        try:
+            self._page.take_over(content, time.monotonic_ns() - clock_ns, far)
+        except ValueError as error:
+            raise because(WireFormatError("the page of a worker is none"), error) from error
         if len(rest):
             os.pwrite(self._page_fd, bytes(rest), SIZE_BYTES + min(at, MAX_REST_BYTES))
 

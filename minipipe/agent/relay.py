@@ -142,6 +142,8 @@ class Relay:
         known = self._outlets.get(worker)
         if known is None and worker and worker not in self._over:
             path = os.path.join(self._directory, inbox_name(worker))
+            if not os.path.exists(path):
+                return None  # nobody is told of a worker before that is there: it is over, or none
             try:
                 known = self._outlets[worker] = self._transport.connect(f"ipc://{path}")
             except TransportError as error:

@@ -9,6 +9,8 @@ it is used: its fields are plain data, of the types that stand here.
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, Final
@@ -17,13 +19,18 @@ import msgpack
 
 from minipipe.errors import WireFormatError
 from minipipe.errors.cause import because
+from minipipe.process.describe import both_ends
 from minipipe.transport import Buffer
+from minipipe.worker.descendants import UNKNOWN
 
 DATA: Final = b"D"
 _CONTROL: Final = b"C"
 
 # The streams of a worker that are forwarded.
 OUT, ERR, SIDE = STREAMS = (0, 1, 2)
+MAX_TEXT = 100_000
+LAST_BYTES = 1 << 20  # of each, that a worker had written and nobody had read when it died
+_MOST_ERRNO, _MOST_SIGNAL = 4096, 128
 CREDIT_BYTES = 256 * 1024  # of each of them that may be under way; then the worker waits, as here
 
 
@@ -40,7 +47,7 @@ class Word(IntEnum):
     FORGET = 8  # workers of other hosts, or of this one, that are over
     SHIPMENT = 9  # the user's code: what is in it, and that, as frames
     MAY_LEAVE = 10  # no worker comes any more: it may go when it has none
-    STARTED = 20  # to the gateway: worker, pid
+    STARTED = 20  # from here on to the gateway: worker, pid
     REFUSED = 21  # worker, errno, why
     EXITED = 22  # worker, wait status, condemned, stack
     ZYGOTE_LOST = 23  # workers, never ready, exit code or nothing, why
@@ -103,4 +110,33 @@ def said(head: Buffer) -> tuple[Word, tuple[Any, ...]]:
         type(field) in types for field, types in zip(fields, expected, strict=True)
     ):
         raise WireFormatError(f"{word.name} between hosts with other fields than it has")
+    lists = [field for field in fields if type(field) is tuple]
+    if any(type(one) is not int for each in lists for one in each) or not _is_possible(
+        word, fields
+    ):
+        raise WireFormatError(f"{word.name} between hosts with fields that cannot be")
     return word, tuple(fields)
+
+
+def _is_possible(word: Word, fields: Sequence[Any]) -> bool:
+    """Whether what is said of a process can be: the C library is asked what these numbers mean."""
+    match word, fields:
+        case Word.STARTED, [_, pid]:
+            return bool(0 < pid < 1 << 31)
+        case Word.REFUSED, [_, reason, _]:
+            return bool(0 <= reason < _MOST_ERRNO)
+        case Word.EXITED, [_, status, _, _]:
+            return status == UNKNOWN or (
+                0 <= status < 1 << 16 and (os.WIFEXITED(status) or os.WIFSIGNALED(status))
+            )
+        case Word.ZYGOTE_LOST, [_, _, code, _]:
+            return code is None or -_MOST_SIGNAL <= code < 1 << 8
+        case Word.NOTE, [level, _]:
+            return bool(0 <= level <= logging.CRITICAL)
+    return True
+
+
+def printable(text: str) -> str:
+    """What an agent says, as it may stand on somebody's terminal, and in the log; not too long."""
+    kept = both_ends(text, MAX_TEXT)
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in kept)

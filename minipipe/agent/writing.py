@@ -14,6 +14,7 @@ class Writing:
     """What is to be written to one descriptor, which it owns.
 
     Attributes:
+        waiting_bytes: so much is still to be written.
         is_broken: nobody reads there any more; what is added then is dropped.
     """
 
@@ -21,6 +22,7 @@ class Writing:
         os.set_blocking(fd, False)
         self._fd = fd
         self._waiting: deque[memoryview] = deque()
+        self.waiting_bytes = 0
         self._closes = False
         self.is_broken = False
 
@@ -37,6 +39,7 @@ class Writing:
         """Writes it behind what waits; `write` does."""
         if data and not self.is_broken and self._fd >= 0:
             self._waiting.append(memoryview(data))
+            self.waiting_bytes += len(data)
 
     def write(self) -> int:
         """Writes as much as there is room for now; how many bytes were dealt with."""
@@ -49,10 +52,12 @@ class Writing:
                 if error.errno in _LATER:
                     break
                 self.is_broken = True  # its reader has ended
-                dealt_with += sum(map(len, self._waiting))
+                dealt_with += self.waiting_bytes
                 self._waiting.clear()
+                self.waiting_bytes = 0
                 break
             dealt_with += size
+            self.waiting_bytes -= size
             if size == len(chunk):
                 self._waiting.popleft()
             else:
@@ -73,3 +78,4 @@ class Writing:
             os.close(self._fd)
             self._fd = -1
         self._waiting.clear()
+        self.waiting_bytes = 0

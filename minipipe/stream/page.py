@@ -13,7 +13,7 @@ from typing import Final
 
 from minipipe.protocol.delivery.paths import Outputs, Path, outputs
 from minipipe.protocol.run.durations import BUCKETS
-from minipipe.protocol.run.vital_signs import VitalSigns
+from minipipe.protocol.run.vital_signs import Activity, EndStage, StartStage, VitalSigns
 from minipipe.stream.under_way import TABLE_WORDS, CallTable, UnderWay
 
 PAGE_BYTES = 4096
@@ -155,9 +155,14 @@ class Page:
         Args:
             later_ns: so much later it is by the clock of this machine.
             far: what the kernel there says, as the words from `far` on.
+
+        Raises:
+            ValueError: no worker's page shows that.
         """
         copy = bytearray(content)
         with memoryview(copy) as view, view.cast("Q") as words:
+            if any(words[word] > most for word, most in _MOST.items()):
+                raise ValueError("it says what cannot be")
             if words[_SINCE]:
                 words[_SINCE] = max(1, words[_SINCE] + later_ns)
             CallTable(words, PAGE_BYTES // 8).shift(later_ns)
@@ -212,6 +217,12 @@ WORD = {name: index for index, name in enumerate(_FIELDS)}
 _ORIGIN, _TURNS = WORD["origin"], WORD["turns"]
 _SINCE, _FAR = WORD["since_ns"], WORD["far"]
 _CALL = [WORD[n] for n in ("origin", "turns", "dropped")]
+_MOST = {
+    WORD["start"]: max(StartStage),
+    WORD["stage"]: max(EndStage),
+    WORD["activity"]: max(Activity),
+    PATH_WORD: MAX_OUTPUTS,
+}
 _SIGNS = [WORD[n] for n in ("item", "origin", "items_in", "items_out", "dropped", "confirmed")]
 for _index, _name in enumerate(_FIELDS):
     setattr(Page, _name, _word(_index))

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from minipipe.protocol.frozen import frozen
 from minipipe.protocol.hosts.versions import Versions
+from minipipe.transport import Trust
 from minipipe.worker.pickled_functor import PickledFunctor
 from minipipe.worker.plan import Plan
 from minipipe.worker.spec import WorkerSpec
@@ -90,6 +91,7 @@ class Setup:
         lost_after_s: how long an agent may be silent.
         is_plain: nothing is encrypted.
         about: what an agent is told that joins, and what is compared with it.
+        trust: what is accepted of agents beside plain data.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Setup:
     lost_after_s: float
     is_plain: bool
     about: About
+    trust: Trust
 
 
 @frozen

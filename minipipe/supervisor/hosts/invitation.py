@@ -18,6 +18,7 @@ from minipipe.supervisor.hosts.gateway_client import GatewayClient
 from minipipe.supervisor.hosts.gateway_words import About, Setup
 from minipipe.supervisor.installed import installed_for
 from minipipe.supervisor.shipping.collect import collect, script_file
+from minipipe.transport import LOCAL, NATIVE
 from minipipe.transport.addresses import parse_address
 from minipipe.transport.hosts.invitation import guest_keys
 from minipipe.transport.hosts.local_inbox import gateway_address
@@ -65,6 +66,7 @@ def open_gateway(
                 lost_after_s=hosting.lost_after_s,
                 is_plain=is_plain,
                 about=about,
+                trust=LOCAL if hosting.allow_pickle else NATIVE,
             )
         )
         if hosting.keys is not None:

@@ -135,6 +135,10 @@ class LinkEnd:
         self._is_ending = True
         self._feed()
 
+    def give_up(self, why: str) -> None:
+        """The other host is told that it is given up, and why; what it sends is not taken."""
+        self._act(self._link.give_up(why), boot_time_s())
+
     def wait_longer(self, lost_after_s: float) -> None:
         """From now on the other host is lost only after such a silence."""
         self._link.wait_longer(lost_after_s)

@@ -1,0 +1,89 @@
+"""An agent of a test: it joins a run as any, and says whatever the test wants it to."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from minipipe.agent.words import Word, said, say
+from minipipe.process.versions import versions
+from minipipe.protocol.flow.link_actions import Ended, Lost, OtherEnded
+from minipipe.protocol.hosts.offer import Offer, write_offer
+from minipipe.protocol.hosts.token import parse_token
+from minipipe.stream import wire
+from minipipe.supervisor.hosts.gateway_words import Package
+from minipipe.transport import Buffer
+from minipipe.transport.curve import CurveKeys
+from minipipe.transport.hosts.host_sockets import HostSockets
+from minipipe.transport.hosts.join import join
+from tests.conftest import DEADLOCK_S
+
+
+class FakeAgent:
+    """One of them, without workers.
+
+    Attributes:
+        package: what it was sent to start a worker, if that was wanted.
+        frames: of the items that it was sent.
+
+    Args:
+        token: of the run.
+        tag: of the machine that it pretends to be.
+    """
+
+    def __init__(self, token: str, tag: str = "evil") -> None:
+        keys = CurveKeys.new()
+        offer = Offer("far", 1, tags=(tag,), facts=versions().to_facts())
+        joined = join(parse_token(token), keys, write_offer(offer))
+        self.sockets = HostSockets("a test", keys)
+        self.link = self.sockets.connect("the run", joined.endpoints, joined.server_key)
+        self.package: Package | None = None
+        self.items: list[list[memoryview]] = []
+        self.is_over = False
+
+    def serve(self) -> None:
+        """Hears what there is."""
+        self.sockets.serve(0.02)
+        while (arrived := self.link.receive()) is not None:
+            if bytes(arrived.frames[0][:1]) == b"D":
+                self.items.append(arrived.frames)
+            elif said(arrived.frames[0])[0] is Word.START:
+                self.package = pickle.loads(arrived.frames[1])
+            self.link.handed_over(arrived.number)
+        while (event := self.link.event()) is not None:
+            self.is_over |= isinstance(event, Ended | Lost | OtherEnded)
+
+    def until(self, is_true: Any, what: str) -> None:
+        until_s = time.monotonic() + DEADLOCK_S
+        while not is_true():
+            assert time.monotonic() < until_s, f"waited for {what}"
+            self.serve()
+
+    def is_asked_for_a_worker(self) -> Package:
+        """What it was sent to start one."""
+        self.until(lambda: self.package is not None, "a worker to be asked for")
+        assert self.package is not None
+        return self.package
+
+    def says(self, word: Word, *fields: Any, frames: Sequence[Buffer] = ()) -> None:
+        self.sends(say(word, *fields, frames=frames))
+
+    def sends(self, frames: Sequence[Buffer]) -> None:
+        """Any message."""
+        self.until(lambda: self.link.has_room, "room")
+        self.link.send(frames)
+
+    def sends_records(self, route: bytes, sender: int, *records: Any, frames: Any = ()) -> None:
+        """As a worker of its own, or as somebody else."""
+        assert self.package is not None
+        head = wire.Writer(self.package.spec.run, sender).write(records)
+        self.sends([b"D" + route, head, *frames])
+
+    def is_thrown_out(self) -> None:
+        """Waits until it is."""
+        self.until(lambda: self.is_over, "the run to throw it out")
+
+    def close(self) -> None:
+        self.sockets.close()
