@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from zmq.utils.garbage import gc
+
 from minipipe.agent.words import Word, said, say
 from minipipe.process.versions import versions
 from minipipe.protocol.flow.link_actions import Ended, Lost, OtherEnded
@@ -87,3 +89,4 @@ class FakeAgent:
 
     def close(self) -> None:
         self.sockets.close()
+        gc.stop()  # the thread and the sockets by which pyzmq gives back what was sent uncopied
