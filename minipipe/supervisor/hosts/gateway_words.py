@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from minipipe.protocol.frozen import frozen
 from minipipe.protocol.hosts.versions import Versions
-from minipipe.transport import Trust
+from minipipe.transport import NATIVE, Trust
 from minipipe.worker.pickled_functor import PickledFunctor
 from minipipe.worker.plan import Plan
 from minipipe.worker.spec import WorkerSpec
@@ -104,7 +104,7 @@ class Setup:
     lost_after_s: float
     is_plain: bool
     about: About
-    trust: Trust
+    trust: Trust = NATIVE
 
 
 @frozen
