@@ -25,6 +25,9 @@ class Guest:
         self.name, self.key, self.way = name, key, way
         self.lost_after_s = lost_after_s
         self.workers: set[int] = set()
+        self.all_workers: set[int] = set()
+        self.is_leaving = False
+        self.notes = 0
         self.from_s, self.from_bytes = 0.0, 0  # of the items that it has sent
         self._since_s = math.nan  # its first items
         self._told = (0, 0)
@@ -40,9 +43,6 @@ class Guest:
         to = self.way.under_way_s, self.way.sent_bytes
         lasted_s = time.monotonic() - self._since_s
         return LinkUse(self.name, lasted_s, *to, self.from_s, self.from_bytes)
-        self.all_workers: set[int] = set()
-        self.is_leaving = False
-        self.notes = 0
 
     def start(self, worker: int, package: Package) -> None:
         """Has it start a worker."""
