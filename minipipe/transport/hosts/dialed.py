@@ -61,7 +61,7 @@ class Dialed:
             self.end.broke(now_s)
             self._denied = self._denied + 1 if dial.is_denied else 0
             if self._denied == DENIED_TIMES:
-                self.end.give_up("it does not accept the key of this host any more", now_s)
+                self.end.give_up("it does not accept the key of this host any more")
         return False
 
     def dial(self, context: zmq.Context[Any], patience: Patience, now_s: float) -> None:

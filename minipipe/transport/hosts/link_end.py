@@ -136,7 +136,7 @@ class LinkEnd:
         self._feed()
 
     def give_up(self, why: str) -> None:
-        """The other host is told that it is given up, and why; what it sends is not taken."""
+        """The other host is lost, whatever else may come; it is told so, and why."""
         self._act(self._link.give_up(why), boot_time_s())
 
     def wait_longer(self, lost_after_s: float) -> None:
@@ -144,10 +144,6 @@ class LinkEnd:
         self._link.wait_longer(lost_after_s)
 
     # ------------------------------------------------------------ for the sockets
-    def give_up(self, why: str, now_s: float) -> None:
-        """The other host is lost, whatever else may come."""
-        self._act(self._link.give_up(why), now_s)
-
     @property
     def due_s(self) -> float:
         """When it is to be served, if nothing comes before."""
