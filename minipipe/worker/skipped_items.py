@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
+from minipipe.codec import SlotGoneError
 from minipipe.dead_letters.file import DeadLetterRecord, encode_record, keep, write
 from minipipe.operators.work_item import WorkItem
 from minipipe.protocol.delivery.paths import Leaf, outputs
@@ -69,7 +70,8 @@ class DeadLetterWriter:
         """Writes an item, with what the functor has raised.
 
         Args:
-            parcel: what the item came in: there it is still as it was.
+            item: as the functor has left it.
+            parcel: what it came in: there it is still as it was.
             parts: what it was joined of, each of them likewise.
             ends_run: the run ends with it.
 
@@ -78,10 +80,15 @@ class DeadLetterWriter:
         """
         assert self._path is not None and failure.number is not None
         original = self._node.parcel_decoder.original
-        if parts:
-            item = tuple(original(part.parcel, part.number) for part in parts)
-        elif parcel is not None:
-            item = original(parcel, failure.number)
+        try:
+            if parts:
+                item = tuple(original(part.parcel, part.number) for part in parts)
+            elif parcel is not None:
+                item = original(parcel, failure.number)
+        except SlotGoneError:
+            # A join lets go of what it has read, and what came from another host is kept by nobody
+            # else: then it is written as the functor has left it.
+            pass
         if not self._is_here:
             leaf = (failure.origin, failure.number, failure.path)
             content = self._content(failure.type_name, failure.text, failure.trace, item)
