@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Where this is set (in containers, mostly) each process would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo docs test coverage quick compiled check chaos differential soak test-hosts bench bench-peers format clean
+.PHONY: demo docs test coverage quick compiled check chaos differential soak test-hosts test-ray bench bench-peers format clean
 
 demo: $(STAMP)
 	$(BIN)/python -m minipipe demo
@@ -79,6 +79,11 @@ test-hosts: $(STAMP)
 	$(BIN)/python -m tests.hosts $(if $(FAULTS),--faults $(FAULTS)) $(if $(CUTS),--cuts $(CUTS)) \
 		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
+# Agents on a cluster of Ray, of two nodes on this machine, in an environment of its own.
+RAY := .venv-ray
+test-ray: $(RAY)/.installed
+	$(RAY)/bin/python -m pytest tests/ray $(ARGS)
+
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
@@ -108,6 +113,9 @@ endef
 
 $(STAMP): setup.cfg pyproject.toml
 	$(call environment,$(VENV),-e '.[$(EXTRAS)]')
+
+$(RAY)/.installed: setup.cfg pyproject.toml
+	$(call environment,$(RAY),-e '.[quick,ray]')
 
 $(COMPILED)/.installed: export MINIPIPE_COMPILED := 1
 $(COMPILED)/.installed: $(shell find minipipe -name '*.py') setup.py setup.cfg pyproject.toml

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import minipipe as mp
+import minipipe.ray
 import minipipe.torch
 from tests.docs.pages import ROOT, blocks_of, pages, text_of
 
@@ -69,7 +70,8 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
 def test_every_public_name_is_on_a_page_of_the_api(site: Path) -> None:
     ids = {one for page in site.glob("api/*.html") for one in Fetches(page).ids}
     names = [f"minipipe.{name}" for name in mp.__all__ if name not in ("__version__", "Pipe")]
-    names += [f"minipipe.torch.{name}" for name in minipipe.torch.__all__]
+    for module in (minipipe.ray, minipipe.torch):
+        names += [f"{module.__name__}.{name}" for name in module.__all__]
     assert [name for name in names if name not in ids] == []
 
 
