@@ -14,6 +14,8 @@ from minipipe.protocol.run.link_use import LinkUse
 
 WAITS = 0.5  # from this share of its time on, a segment waits for others
 OCCUPIED = 0.7  # from this share of its time on, a link has hardly ever nothing under way
+SMALL_BYTES = 4096  # an item below is none that takes long to carry,
+LITTLE_BYTES_S = 1e6  # if the link carries no more than this of them
 _ADVICE = (
     "More workers would not make it faster: less to send would (smaller items, or segments beside "
     "each other on one machine, by on=)."
@@ -52,8 +54,20 @@ def slow_link(segments: Sequence[SegmentLoad], links: Sequence[LinkUse]) -> Slow
             if starved >= WAITS and len(on) > 1 and slow:
                 waits = f"{sender.name!r} blocked {blocked:.0%}, {receiver.name!r} starved "
                 most = max(slow, key=_share)
-                return SlowLink(most.host, f"{_head(most)}; {waits}{starved:.0%}). {_ADVICE}")
+                advice = _advice(most, sender)
+                return SlowLink(most.host, f"{_head(most)}; {waits}{starved:.0%}). {advice}")
     return None
+
+
+def _advice(use: LinkUse, sender: SegmentLoad) -> str:
+    item_bytes = sender.bytes_out / sender.items_out if sender.items_out else 0.0
+    bytes_s = max(use.to_bytes, use.from_bytes) / use.seconds if use.seconds else 0.0
+    if not 0 < item_bytes < SMALL_BYTES or bytes_s > LITTLE_BYTES_S:
+        return _ADVICE
+    return (
+        f"Its items are small ({item_bytes:.0f} B each): what takes so long may be the way there "
+        "and back, and more of them at a time would help (batch=, buffer_size=)."
+    )
 
 
 def _share(use: LinkUse) -> float:

@@ -36,6 +36,15 @@ def test_of_both_directions_it_is_the_one_that_carries_more() -> None:
     assert str(found).startswith("bottleneck: the link from host 'b' (it carries 10 MB/s; 'load'")
 
 
+def test_small_items_may_wait_for_the_way_there_and_back() -> None:
+    load = replace(LOAD, bytes_out=100 * 800)
+    slow = replace(SLOW, to_bytes=100 * 900)
+    assert "small (800 B each): what takes so long" in str(
+        verdict((load, WORK, LOOP), 8, links=[slow])
+    )
+    assert "less to send would" in str(verdict((load, WORK, LOOP), 8, links=[SLOW]))
+
+
 @pytest.mark.parametrize(
     ("line", "link"),
     [
