@@ -176,6 +176,7 @@ class Effects:
         self._watchdog.dismissed(dead)
         self._unsent.discard(dead)
         self._links.pop(dead).close()
+        self._processes.controls.close(dead)  # its link was never opened, if it was never bound
         self._remove_sockets(dead)
 
     def _remove_sockets(self, dead: int) -> None:

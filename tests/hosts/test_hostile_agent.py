@@ -20,7 +20,7 @@ from minipipe.protocol.delivery.membership import LOCAL_HOST, SUPERVISOR
 from minipipe.stream import records
 from minipipe.stream.page import OUTSIDE, PATH_WORD, WORD, Page
 from minipipe.stream.routes import write_route
-from tests.conftest import DEADLOCK_S
+from tests.conftest import DEADLOCK_S, descriptors, wait_until
 from tests.hosts.fake_agent import FakeAgent
 
 HERE, RUN = write_route(LOCAL_HOST, [1]), write_route(LOCAL_HOST, [SUPERVISOR])
@@ -101,13 +101,19 @@ def test_whatever_an_agent_says_the_run_goes_on(capfd: pytest.CaptureFixture[str
     assert pline.token is not None
     for says in WORDS.values():
         attack(pline.token, says)
+    before = sockets()
     for says_of in OF_WORKER.values():
         attack(pline.token, partial(of_worker, says_of))
+    wait_until(lambda: sockets() < before + 5, "what workers had that are dead to be closed")
     command = [sys.executable, "-m", "minipipe", "agent", "--tags", "evil", "--slots", "1"]
     with subprocess.Popen(command, env={**os.environ, "MINIPIPE_TOKEN": pline.token}) as agent:
         assert sorted(pline) == [2 * n for n in range(300)]
         assert agent.wait(DEADLOCK_S) == 0
     assert "Traceback" not in capfd.readouterr().err
+
+
+def sockets() -> int:
+    return sum("socket:" in one for one in descriptors())
 
 
 def of_worker(says: Callable[[FakeAgent, int], object], fake: FakeAgent) -> None:

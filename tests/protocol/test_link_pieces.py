@@ -173,3 +173,26 @@ def test_another_version_of_joining_is_named_for_the_user() -> None:
     read = joining.read_request([head[:-1] + b"\7", *rest])
     assert isinstance(read, Refused)
     assert "yours by version 7: install the same MiniPipe" in read.why
+
+
+def test_who_says_that_much_will_come_has_no_more_memory_than_what_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("minipipe.protocol.hosts.pieces.FREELY_BYTES", 100)
+    taken: list[int] = []
+
+    def allocate(size: int) -> bytearray:
+        taken.append(size)
+        return bytearray(size)
+
+    content, came = bytes(range(200)), 0
+    assembler = Assembler(allocate)
+    for piece in cut([content], 10):
+        frames = assembler.add(piece)
+        came += 10
+        assert taken == ([200] if 8 * came >= 200 else [])
+    assert frames is not None and bytes(frames[0]) == content
+    assert assembler.add(Piece((1 << 34,), (memoryview(b"x"),))) is None
+    assert taken == [200]
+    with pytest.raises(WireFormatError, match="got"):
+        assembler.add(Piece(None, (memoryview(b""),)))

@@ -22,6 +22,10 @@ Buffer: TypeAlias = "bytes | bytearray | memoryview"
 PIECE_BYTES = 1 << 16
 MAX_FRAMES = 1 << 14  # of a message: their sizes, in the head of its first piece, have 128 KiB
 MAX_MESSAGE_BYTES = 1 << 34
+# A frame gets its place when it is no larger than this, or so much of it has come: who says that a
+# frame will have 16 GiB, and sends one byte, is not to have all of that memory.
+FREELY_BYTES = 1 << 26
+_SHARE = 8
 HEAD_BYTES = 64  # what a piece costs beside what is in it: empty ones fill a window, too
 
 
@@ -91,6 +95,7 @@ class Assembler:
         self._sizes: tuple[int, ...] | None = None  # of the message that has begun
         self._frames: list[memoryview] = []
         self._place: memoryview | None = None  # of the frame that has begun
+        self._early: list[memoryview] = []  # of that, what came before it had a place
         self._filled = 0
 
     def add(self, piece: Piece) -> list[memoryview] | None:
@@ -116,19 +121,32 @@ class Assembler:
         if len(self._frames) == len(sizes):
             raise WireFormatError("a piece has more than its message")
         size = sizes[len(self._frames)]
-        if self._place is None and len(chunk) == size:
+        if not self._filled and len(chunk) == size:
             self._frames.append(chunk)
             return
         until = self._filled + len(chunk)
         if until > size or not len(chunk):
             raise WireFormatError(f"a frame of {size} bytes got {until}, or nothing")
-        if self._place is None:
-            self._place = memoryview(self._allocate(size)).cast("B")
-        self._place[self._filled : until] = chunk
+        if self._place is not None:
+            self._place[self._filled : until] = chunk
+        else:
+            self._early.append(chunk)
+            if size <= max(FREELY_BYTES, _SHARE * until):
+                self._place = self._place_for(size)
         self._filled = until
         if until == size:
+            assert self._place is not None
             self._frames.append(self._place)
             self._place, self._filled = None, 0
+
+    def _place_for(self, size: int) -> memoryview:
+        """The place for a frame, with what of it has come so far."""
+        place, at = memoryview(self._allocate(size)).cast("B"), 0
+        for chunk in self._early:
+            place[at : at + len(chunk)] = chunk
+            at += len(chunk)
+        self._early.clear()
+        return place
 
 
 class HandOver:
