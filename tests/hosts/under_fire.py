@@ -36,11 +36,12 @@ def under_fire(seed: int, faults: int, cuts: int, until_s: float) -> list[str]:
             wrong.append(f"seed {report.seed}: {text}\n    {report.plan}")
             print(f"WRONG {wrong[-1]}", flush=True)
         if trials % 10 == 0:
-            print(f"{trials} pipelines, {counts.total()} faults, {cut} cuts", flush=True)
+            hits = counts.total() - counts["exception"]
+            print(f"{trials} pipelines, {hits} faults, {cut} cuts", flush=True)
     logging.getLogger("minipipe").setLevel(level)
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()) if count)
     print(
-        f"{trials} pipelines, {counts.total()} faults ({kinds}), {cut} cuts, "
+        f"{trials} pipelines, faults: {kinds}; {cut} cuts, "
         f"{deaths} workers replaced, {items} items received, {len(wrong)} wrong",
         flush=True,
     )
