@@ -105,7 +105,7 @@ class Runnable(Resumable):
             token_file: a file for the token (see `token`), which only its owner can read.
             keys: a file of `minipipe keys`, where the token has to be there before the run.
             place_timeout_s: then workers that may run anywhere start here although no core is
-                free, and those of a tag that no machine has end the run.  None: 10 s; for ever.
+                free, and those of a tag that no machine has end the run.  None: they wait for ever.
             lost_after_s: a machine that is silent for so long is lost, as if its workers had died.
             state_lost_after_s: the same of one whose workers have state, which would end the run.
             security: "curve" (encrypted, by the token alone), or "none": for networks of trust.

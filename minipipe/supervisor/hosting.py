@@ -28,8 +28,7 @@ class Hosting:
         name: of the run, for who looks at it.
         token_file: the path of a file that gets the token; None: none does.
         keys: the path of a file that `minipipe keys` has written; None: the run makes its own.
-        place_timeout_s: how long workers wait for a machine; None: those of "any" for a while, the
-            others as long as it takes.
+        place_timeout_s: how long workers wait for a machine; None: as long as it takes.
         lost_after_s: a machine that is silent for so long is lost.
         state_lost_after_s: the same of a machine that has workers with state.
         security: "curve", or "none".

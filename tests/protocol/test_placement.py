@@ -83,6 +83,43 @@ def test_who_may_run_anywhere_has_waited_long_enough_after_some_time() -> None:
     assert placement.due_s == math.inf
 
 
+def test_workers_for_machines_that_are_yet_to_join_do_not_all_begin_here() -> None:
+    placement = Placement(here(2), PlacePatience.of(None))
+    ask(placement, 64, "decode")
+    assert hosts(placement.passed(0.0)) == {LOCAL: 2}
+    assert placement.line(9.9) is None
+    assert placement.passed(10.0) == []
+    assert placement.line(10.0) == (
+        "62 workers of 'decode' wait for room on any machine, until others join, or "
+        "place_timeout_s= is over (local: 2 of 2 slots taken)"
+    )
+    assert placement.passed(20.0) == [] and placement.line(20.0) is None
+    assert placement.passed(30.0) == [] and placement.line(30.0) is not None
+    placement.joined(Offer("a", 16))  # somebody has needed an hour to get there
+    assert hosts(placement.passed(3600.0)) == {"a": 16}
+    assert placement.line(3600.0) is not None and placement.line(3639.0) is None
+
+
+def test_the_first_of_a_segment_shares_a_gpu_when_it_has_waited() -> None:
+    placement = Placement(here(4, ("0",)), PlacePatience())
+    placement.wants(Wanted(1, "train", ANY, 1))
+    assert placement.passed(0.0) == [Place(1, LOCAL, "0")]
+    for worker in (2, 3):
+        placement.wants(Wanted(worker, "embed", ANY, 1))
+    assert placement.passed(0.0) == placement.passed(9.9) == []
+    assert placement.passed(10.0) == [Place(2, LOCAL, "0")]
+    assert placement.passed(1000.0) == []  # a run does without the second one
+
+
+def test_who_waits_for_a_tag_that_is_written_wrongly_hears_which_there_are() -> None:
+    placement = Placement(here(1), PlacePatience())
+    placement.joined(Offer("a", 4, tags=("gpu", "big")))
+    ask(placement, 1, "train", "gpuu")
+    assert placement.passed(0.0) == placement.passed(10.0) == []
+    line = placement.line(10.0)
+    assert line is not None and "joined; a has 'gpu', 'big'; did you mean 'gpu'?; `mini" in line
+
+
 def test_a_tag_is_waited_for_and_that_is_said_every_10_s() -> None:
     placement = Placement(here(4), PlacePatience())
     placement.joined(Offer("a", 4, tags=("cpu",)))
@@ -93,7 +130,7 @@ def test_a_tag_is_waited_for_and_that_is_said_every_10_s() -> None:
     assert placement.passed(10.0) == []
     assert placement.line(10.0) == (
         "2 workers of 'train' wait for room on a machine with the tag (or name) 'gpu' (none has "
-        "joined; `minipipe agent --join TOKEN --tags gpu` would be one)"
+        "joined; a has 'cpu'; `minipipe agent --join TOKEN --tags gpu` would be one)"
     )
     assert placement.line(19.9) is None
     assert placement.passed(20.0) == []
@@ -168,7 +205,7 @@ def test_gpus_are_dealt_out_by_machine() -> None:
 
 
 def test_gpus_here_that_others_have_are_shared_only_after_some_time() -> None:
-    placement = Placement(here(8, ("0", "1")), PlacePatience(), gpus_in_use=["0"])
+    placement = Placement(here(8, ("0", "1")), PlacePatience(any_s=10.0), gpus_in_use=["0"])
     ask(placement, 2, "infer", ANY, 1)
     assert placement.passed(0.0) == [Place(1, LOCAL, "1")]
     assert placement.passed(10.0) == [Place(2, LOCAL, "0")]

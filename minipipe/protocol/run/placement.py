@@ -4,7 +4,8 @@ What must run here does so at once.  The others are served in turn, segment by s
 run anywhere goes to a free core here, else to the agent with the most free slots; one that asks for
 a tag, to the machine with that tag that has the most.  Who finds none waits.  An agent never has
 more workers than it offers, nor two that were given the same GPU; this machine may, when somebody
-has waited long enough, or would be the first of its segment: a run needs one of each to begin.
+has waited as long as the user says, or would be the first of its segment: a run needs one of each
+to begin.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from minipipe.protocol.hosts.offer import Offer
 from minipipe.protocol.run.gpu_use import GpuUse
 from minipipe.protocol.run.room import PlacePatience, Room, Wanted, waits, why_none, wish
 
-SAY_EVERY_S = 10.0
+SAY_EVERY_S = 10.0  # by far more seldom where all run that the run needs
+SAY_SELDOM_S = 640.0
 
 
 @frozen
@@ -91,6 +93,7 @@ class Placement:
         self._full: set[object] = set()  # what nobody has room for: others need not ask for it
         self._is_changed = False  # so that there may be room again
         self._say_at_s = self._overdue_at_s = math.inf
+        self._say_every_s = SAY_EVERY_S
 
     # ------------------------------------------------------------- what happens
     def wants(self, wanted: Wanted) -> None:
@@ -181,7 +184,7 @@ class Placement:
         for decision in decisions:
             del self._waiting[decision.worker]
         if not self._waiting:
-            self._say_at_s = math.inf
+            self._say_at_s, self._say_every_s = math.inf, SAY_EVERY_S
         elif self._say_at_s == math.inf:
             self._say_at_s = now_s + SAY_EVERY_S
         return decisions
@@ -190,8 +193,12 @@ class Placement:
         """What is to be said of those that wait, every 10 s; None: nothing now."""
         if now_s < self._say_at_s:
             return None
-        self._say_at_s = now_s + SAY_EVERY_S
-        return waits((one.wanted for one in self._waiting.values()), self._rooms)
+        waiting = [one.wanted for one in self._waiting.values()]
+        is_filling = all(self._may_crowd(one) and not self._is_first(one) for one in waiting)
+        longer_s = min(2 * self._say_every_s, SAY_SELDOM_S)
+        self._say_every_s = longer_s if is_filling else SAY_EVERY_S
+        self._say_at_s = now_s + self._say_every_s
+        return waits(waiting, self._rooms)
 
     def _decide(self, one: _Waiting, now_s: float) -> Decision | None:
         wanted = one.wanted
@@ -234,7 +241,7 @@ class Placement:
     def _after_waiting(self, one: _Waiting, now_s: float) -> Decision | None:
         wanted = one.wanted
         leaving = self._leaving[wanted.segment]
-        is_first = self._of_segment[wanted.segment] == leaving
+        is_first = self._is_first(wanted)
         one.is_overdue = now_s >= one.since_s + self._limit_s(wanted)
         if self._may_crowd(wanted):
             # (A GPU is not shared before there is need: what fits one often does not twice.)
@@ -243,7 +250,7 @@ class Placement:
         if not one.is_overdue and wanted.place != LOCAL:
             return None
         is_there = any(self._may(wanted, host) for host in self._hosts.values())
-        if leaving or (is_there and not is_first):
+        if wanted.place != LOCAL and (leaving or (is_there and not is_first)):
             return None  # it fills up what runs without it, or is to come instead of one that stays
         why = why_none(wanted.place, wanted.gpus, self._rooms)
         asked = f"a worker of {wanted.segment!r} has asked for {wish(wanted.place, wanted.gpus)}"
@@ -267,7 +274,13 @@ class Placement:
 
     def _limit_s(self, wanted: Wanted) -> float:
         patience = self._patience
-        return patience.any_s if self._may_crowd(wanted) else patience.elsewhere_s
+        if not self._may_crowd(wanted):
+            return patience.elsewhere_s
+        return patience.first_s if self._is_first(wanted) else patience.any_s
+
+    def _is_first(self, wanted: Wanted) -> bool:
+        """Whether its segment has no worker, but on machines that want to go."""
+        return self._of_segment[wanted.segment] == self._leaving[wanted.segment]
 
     def _may_crowd(self, wanted: Wanted) -> bool:
         """Whether a worker may run here although there is no room."""

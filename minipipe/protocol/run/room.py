@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 from minipipe.protocol.frozen import frozen
 from minipipe.protocol.hosts.names import ANY, LOCAL
@@ -12,7 +13,7 @@ from minipipe.protocol.hosts.offer import Offer
 from minipipe.protocol.run.gpu_use import Gpus
 
 SHOWN = 6  # machines
-ANY_S = 10.0
+FIRST_S = 10.0
 
 
 @frozen
@@ -20,17 +21,23 @@ class PlacePatience:
     """How long workers wait for a machine.
 
     Attributes:
-        any_s: those that may run here although there is no room.
+        any_s: those that may run here although there is no room, beside others of their segment.
+            (It is infinite: 64 workers are for machines that somebody has yet to walk to.  After
+            10 s they all began here, on two cores, and who joined then had nothing to do.)
         elsewhere_s: those that may not.
+        first_s: the first of a segment, that waits for a GPU here that others have: then it shares.
     """
 
-    any_s: float = ANY_S
+    any_s: float = math.inf
     elsewhere_s: float = math.inf
+    first_s: float = FIRST_S
 
     @classmethod
     def of(cls, place_timeout_s: float | None) -> PlacePatience:
         """As the user wishes."""
-        return cls() if place_timeout_s is None else cls(place_timeout_s, place_timeout_s)
+        if place_timeout_s is None:
+            return cls()
+        return cls(place_timeout_s, place_timeout_s, place_timeout_s)
 
 
 @frozen
@@ -79,7 +86,8 @@ def waits(waiting: Iterable[Wanted], rooms: Sequence[Room]) -> str:
         who = f"a worker of {segment!r} waits"
         if count > 1:
             who = f"{count} workers of {segment!r} wait"
-        parts.append(f"{who} for {wish(place, gpus)} ({why_none(place, gpus, rooms)})")
+        how = ", until others join, or place_timeout_s= is over" if place == ANY else ""
+        parts.append(f"{who} for {wish(place, gpus)}{how} ({why_none(place, gpus, rooms)})")
     return "; ".join(parts)
 
 
@@ -99,6 +107,17 @@ def why_none(place: str, gpus: Gpus, rooms: Sequence[Room]) -> str:
     """Why nobody has that now."""
     may = [room for room in rooms if room.offer.has(place)]
     if not may:
-        return f"none has joined; `minipipe agent --join TOKEN --tags {place}` would be one"
+        others = [room.offer for room in rooms if room.offer.name != LOCAL][:SHOWN]
+        tags = "".join(f"; {one.name} has {_tags(one)}" for one in others)
+        near = get_close_matches(
+            place, [LOCAL, ANY, *(t for one in others for t in one.tags)], 1, 0.7
+        )
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        command = f"`minipipe agent --join TOKEN --tags {place}` would be one"
+        return f"none has joined{tags}{meant}; {command}"
     texts = [room.text(with_gpus=bool(gpus)) for room in may[:SHOWN]]
     return "; ".join([*texts, *([f"{len(may) - SHOWN} more"] if len(may) > SHOWN else [])])
+
+
+def _tags(offer: Offer) -> str:
+    return ", ".join(map(repr, offer.tags)) or "none"
