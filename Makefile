@@ -81,6 +81,7 @@ test-hosts: $(STAMP)
 
 # Agents on a cluster of Ray, of two nodes on this machine, in an environment of its own.
 RAY := .venv-ray
+RAY_EXTRAS := quick,ray
 test-ray: $(RAY)/.installed
 	$(RAY)/bin/python -m pytest tests/ray $(ARGS)
 
@@ -115,7 +116,7 @@ $(STAMP): setup.cfg pyproject.toml
 	$(call environment,$(VENV),-e '.[$(EXTRAS)]')
 
 $(RAY)/.installed: setup.cfg pyproject.toml
-	$(call environment,$(RAY),-e '.[quick,ray]')
+	$(call environment,$(RAY),-e '.[$(RAY_EXTRAS)]')
 
 $(COMPILED)/.installed: export MINIPIPE_COMPILED := 1
 $(COMPILED)/.installed: $(shell find minipipe -name '*.py') setup.py setup.cfg pyproject.toml

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import run_directories, wait_until
-from tests.ray.conftest import START_S, Cluster, agents
+from tests.ray.conftest import ROOT, START_S, Cluster, agents
 
 BEGIN = """
 import os, signal, sys, threading, time
@@ -146,3 +146,16 @@ for item in pline:
         driver.wait(START_S)
         if driver.stdout is not None:
             driver.stdout.close()
+
+
+def test_the_example_runs(cluster: Cluster) -> None:
+    folder = ROOT / "examples" / "cluster"
+    done = subprocess.run(
+        [sys.executable, folder / "ray_agents.py"],
+        env={**cluster.environ, "RAY_ADDRESS": cluster.address, "CHUNKS": "8"},
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "trained on 2048 rows" in done.stdout
