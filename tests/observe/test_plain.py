@@ -75,3 +75,16 @@ def test_names_are_cut_where_they_do_not_tell_them_apart() -> None:
         "name               n",
         f"..{'x' * 15}  1",
     ]
+
+
+def test_machines_have_a_column_if_there_are_several() -> None:
+    def row(*hosts: str) -> Row:
+        return Row("work", 1, 1.0, 0.5, 0.0, 0.0, 0, 1, 0, 0, hosts)
+
+    alone = Sight((row("local"), row()), 1.0, None, 0, None)
+    assert not any(" on" in line for line in of_run(alone, "", 100))
+    spread = Sight((row("local", "b"), row("a-long-name", "another")), 1.0, None, 0, None)
+    lines = of_run(spread, "", 100)
+    assert [line.split()[-2:] for line in lines[1:]] == [["local,", "b"], ["2", "hosts"]]
+    assert lines[0].endswith("on")
+    assert as_dict(spread)["segments"][0]["hosts"] == ["local", "b"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree
@@ -194,3 +195,13 @@ def test_whoever_is_fed_stands_behind_but_for_loops(graph: tuple[int, list[Arrow
     column = columns(count, forth)
     assert all(column[a.tail] < column[a.head] for a in forth)
     assert min(rows(column, forth)) == 0
+
+
+def test_machines_have_a_column_if_there_are_several() -> None:
+    made = report(["load", "work"])
+    assert '<th scope="col">host</th>' not in page(made)
+    load, work = made.stats.workers
+    workers = (load, replace(work, host="<b>"))
+    text = page(replace(made, stats=replace(made.stats, workers=workers)))
+    assert '<th scope="col">host</th>' in text
+    assert "<td>local</td>" in text and "<td>&lt;b&gt;</td>" in text
