@@ -94,11 +94,11 @@ def test_what_is_kept_stays_whole(shared_bytes: int | None) -> None:
     assert all(is_whole(x, i) for i, x in enumerate(list(mp.PipeLine([mp.Source(parts(500))]))))
 
 
-def test_who_keeps_one_array_of_many_keeps_not_the_slots_of_all() -> None:
+@pytest.mark.parametrize("writable", [False, True])
+def test_who_keeps_one_array_of_many_keeps_not_the_slots_of_all(writable: bool) -> None:
     """600 MB go by, of which 6 MB are kept; a slot for each would be up to 4 MiB of them."""
-    pline = mp.PipeLine(
-        [mp.Source(lambda: parts(15_000)), mp.Transform(same), mp.Sink(KeepSome(100), "keep")]
-    )
+    keep = mp.Sink(KeepSome(100), "keep", writable=writable)
+    pline = mp.PipeLine([mp.Source(lambda: parts(15_000)), mp.Transform(same), keep])
     count, whole, mb = pline.run(shared_bytes=10**9).close(120)["keep"]
     assert (count, whole) == (150, True)
     base = mp.PipeLine(
@@ -196,4 +196,4 @@ def test_all_of_a_broadcast_see_the_same_copy() -> None:
     assert found["a"] == (1000, True)
     assert found["b"][0] < 500
     assert [first for first, *_ in found["w"]] == [i % 251 for i in range(1000)]
-    assert not any(lies for _, lies, _ in found["w"])  # its own, to write to
+    assert all(writable for *_, writable in found["w"])  # its own: "a" has seen nothing of it
