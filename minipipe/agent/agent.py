@@ -156,8 +156,8 @@ class Agent:
             self._say(Word.LEAVING, leaving.why)
             if workers:
                 logger.warning(
-                    "%s: it leaves when its %d workers go on elsewhere, or have ended; once more, "
-                    "and it leaves at once",
+                    "%s: it leaves when its workers (%d) go on elsewhere, or have ended; once "
+                    "more, and it leaves at once",
                     *(leaving.why, workers),
                 )
         is_connected = self._way.end.connection is not None

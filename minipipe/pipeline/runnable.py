@@ -22,6 +22,7 @@ from minipipe.pipeline.resumable import Resumable
 from minipipe.pipeline.with_block import end_of_block
 from minipipe.process.importing import check_no_import
 from minipipe.supervisor.hosting import HOSTING_OPTIONS, Ship
+from minipipe.supervisor.hosting_notes import note_next_pass
 from minipipe.supervisor.run_options import RUN_OPTIONS, run_options
 
 GRACE_S = 10.0
@@ -222,6 +223,7 @@ class Runnable(Resumable):
                     "(leave that one first, or make a second pipeline)"
                 )
         else:
+            note_next_pass(self._options)
             self.run()
         assert self._execution is not None
         self._next_pass(to_read=True)

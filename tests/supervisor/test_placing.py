@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,9 @@ from minipipe.protocol.run.placement import Place
 from minipipe.protocol.run.room import Wanted
 from minipipe.supervisor.capture import capture
 from minipipe.supervisor.hosting import Hosting
+from minipipe.supervisor.hosting_notes import note_next_pass
 from minipipe.supervisor.placing import check_places, note_without_hosts, place_in, placement_of
+from minipipe.supervisor.run_options import run_options
 
 
 class Keeps:
@@ -75,3 +78,15 @@ def test_without_hosts_it_is_said_that_all_run_here(caplog: pytest.LogCaptureFix
     assert caplog.messages == [
         "all workers run here, as run() has no bind=: on='gpu' of Transform 'a'"
     ]
+
+
+def test_a_second_loop_says_that_other_machines_are_not_in_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plain = run_options(10.0, None, None, True)
+    note_next_pass(None)
+    note_next_pass(plain)
+    assert not caplog.messages
+    note_next_pass(replace(plain, hosting=Hosting("tcp://127.0.0.1:0")))
+    (said,) = caplog.messages
+    assert said.startswith("this pass runs on this machine only") and "persistent=True" in said
