@@ -20,6 +20,7 @@ class Stranger(Enum):
 
     WRONG_KEY = "with a key that is not on the list of clients"
     NO_KEY = "without a key"
+    NO_HELLO = "who said something without a hello that has a key of this run"
     NO_HANDSHAKE = "who did not come to the end of a handshake"
     REFUSED = "that it could not prove itself to (another server key, or ours is not on its list)"
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from minipipe.errors import JoinError
-from minipipe.protocol.admission import KEY_BYTES
+from minipipe.protocol.admission import KEY_BYTES, Stranger
 from minipipe.protocol.hosts.endpoints import Endpoint
 from minipipe.protocol.hosts.joining import Answer, JoinRequest, Welcome
 from minipipe.protocol.hosts.token import Token
@@ -82,13 +82,15 @@ def test_who_has_the_token_joins_and_is_heard() -> None:
     assert run.came == [b"hello"]
 
 
-def test_another_secret_is_not_heard() -> None:
+def test_another_secret_is_not_heard(caplog: pytest.LogCaptureFixture) -> None:
     run = Run()
     with serving(run):
         stranger = replace(run.token, secret=bytes(range(KEY_BYTES)))
         with pytest.raises(JoinError):
             join(stranger, CurveKeys.new(), timeout_s=1.0)
     assert run.ends == []
+    said = [one for one in caplog.messages if Stranger.NO_HELLO.value in one]
+    assert 0 < len(said) < 3, "the first one, and how many came after it"
 
 
 def test_a_connection_is_nobodys_before_its_hello() -> None:
@@ -96,12 +98,12 @@ def test_a_connection_is_nobodys_before_its_hello() -> None:
     _, public, secret = hello(keys)
     hellos.admit(public, "b")
     assert hellos.user_of(b"1", [b"anything"]) == ""
-    assert hellos.user_of(b"1", [b"MPH1", public, bytes(KEY_BYTES)]) is None  # not its secret
+    assert hellos.user_of(b"1", [b"MPH1", public, bytes(KEY_BYTES)]) == ""  # not its secret
     assert hellos.user_of(b"1", [b"anything"]) == ""
     assert hellos.user_of(b"1", hello(keys)) is None
     assert hellos.user_of(b"1", [b"anything"]) == "b"
     hellos.dismiss(public)
-    assert hellos.user_of(b"2", hello(keys)) is None
+    assert hellos.user_of(b"2", hello(keys)) == ""
     assert hellos.user_of(b"2", [b"anything"]) == ""
     assert belong_together(public, secret)
     assert not belong_together(public, b"short")

@@ -6,13 +6,15 @@ key of their own, which a welcome has put on the list.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import zmq
 
 from minipipe.errors import OptionError, TransportError
-from minipipe.protocol.admission import Admission
+from minipipe.protocol.admission import Admission, Stranger, StrangerLog
 from minipipe.protocol.flow.patience import DEFAULT, Patience
 from minipipe.protocol.hosts.pieces import Buffer
 from minipipe.transport.addresses import parse_address
@@ -21,6 +23,8 @@ from minipipe.transport.hosts.plain import Hellos
 from minipipe.transport.hosts.sockets import send_frames, set_options
 from minipipe.transport.program_socket import why_not_bound
 from minipipe.transport.watch import SocketWatch
+
+logger = logging.getLogger("minipipe")
 
 GUEST = "guest"
 BACKLOG = 1024
@@ -70,6 +74,7 @@ class Accepting:
             raise OptionError(f"{where} is bound to 'tcp://HOST:PORT', got {address!r}")
         self._admission = Admission(())
         self._hellos = Hellos() if is_plain else None
+        self._strangers = StrangerLog(f"{where} ({address})")  # where nothing is encrypted
         self._watch: SocketWatch | None = None
         self.socket: Any = context.socket(zmq.ROUTER)
         try:
@@ -116,9 +121,11 @@ class Accepting:
             return None
         buffers: list[Buffer] = [frame.buffer for frame in rest]
         if self._hellos is not None:
+            user = self._hellos.user_of(first.bytes, buffers)
+            if user == "" and (line := self._strangers.note(Stranger.NO_HELLO, time.monotonic())):
+                logger.warning("%s", line)
             # (A hello is nobody's: nothing is done about it.)
-            user = self._hellos.user_of(first.bytes, buffers) or ""
-            return Came(user, first.bytes, buffers)
+            return Came(user or "", first.bytes, buffers)
         try:
             user = str(first.get("User-Id"))
         except zmq.ZMQError:  # it has none: nobody was asked whether it may come in
@@ -141,6 +148,8 @@ class Accepting:
             self.socket.close(linger=int(linger_s * 1000))
             if self._watch is not None:
                 self._watch.close()
+            for line in self._strangers.last():
+                logger.warning("%s", line)
 
 
 class AcceptedConnection:

@@ -46,17 +46,17 @@ class Hellos:
     def user_of(self, connection: bytes, frames: Sequence[Buffer]) -> str | None:
         """Who has sent this; "": nobody knows.  None: it was a hello, with nothing behind it."""
         if len(frames) == 3 and bytes(memoryview(frames[0])[: len(_HELLO) + 1]) == _HELLO:
-            self._heard(connection, bytes(frames[1]), bytes(frames[2]))
-            return None
+            return None if self._heard(connection, bytes(frames[1]), bytes(frames[2])) else ""
         return self._users.get(connection, "")
 
-    def _heard(self, connection: bytes, public: bytes, secret: bytes) -> None:
+    def _heard(self, connection: bytes, public: bytes, secret: bytes) -> bool:
         known = next((key for key in self._names if hmac.compare_digest(key, public)), None)
         if known is None or not belong_together(public, secret):
-            return
+            return False
         self._users[connection] = self._names[known]
         while len(self._users) > MAX_CONNECTIONS:
             self._users.popitem(last=False)
+        return True
 
 
 def belong_together(public: bytes, secret: bytes) -> bool:
