@@ -271,3 +271,15 @@ def test_a_gateway_that_was_killed_ends_a_run_that_needs_other_hosts() -> None:
                     os.kill(gateways()[0], signal.SIGKILL)
         agent.signal(signal.SIGTERM)  # it would wait for the run, as long as it may be silent
         agent.ends(0)
+
+
+def test_a_gateway_that_was_killed_ends_a_run_that_waits_for_hosts(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    work = mp.Transform(slowly, "work", on="far", n_processes=2)
+    pline = mp.PipeLine([mp.Source(Counts(10)), work])
+    with running(pline):
+        os.kill(gateways()[0], signal.SIGKILL)
+        with pytest.raises(mp.StartError, match="that all other machines are connected to"):
+            list(pline)
+    assert "KeyError" not in caplog.text

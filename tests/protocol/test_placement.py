@@ -385,3 +385,11 @@ def _check_nobody_waits_in_vain(
                 assert asked.place != ANY or used >= cores
             elif offer.has(asked.place) and name not in draining:
                 assert used >= offer.slots
+
+
+def test_who_waits_already_has_no_place_either_when_nobody_can_join_any_more() -> None:
+    placement = Placement(here(1), PlacePatience())
+    ask(placement, 2, "decode", "far")
+    assert placement.passed(0.0) == []  # and there is no machine whose loss would change anything
+    placement.closes()
+    assert [type(one) for one in placement.passed(1.0)] == [NoPlace, NoPlace]

@@ -157,6 +157,9 @@ class Placement:
         for host in [host for host in self._hosts if host != LOCAL]:
             self.lost(host)
         self._patience = PlacePatience(self._patience.any_s, 0.0)
+        self._is_changed = (
+            True  # who waits already is looked at again, also if no machine was there
+        )
 
     @property
     def waiting(self) -> tuple[int, ...]:

@@ -181,7 +181,9 @@ class Elsewhere:
         """What has happened to its workers since last asked."""
         killed, self._killed = self._killed, []
         for worker in killed:
-            pending = self._pending.pop(worker)
+            pending = self._pending.pop(worker, None)
+            if pending is None:
+                continue  # it was refused a machine meanwhile, which was reported
             last = Last(pending.fds.page.signs())
             pending.close()
             yield Exited(worker, _KILLED, last)
