@@ -156,10 +156,7 @@ class Placement:
         """No other machine is there any more, nor will be: who must run on one has no place."""
         for host in [host for host in self._hosts if host != LOCAL]:
             self.lost(host)
-        self._patience = PlacePatience(self._patience.any_s, 0.0)
-        self._is_changed = (
-            True  # who waits already is looked at again, also if no machine was there
-        )
+        self._patience, self._is_changed = PlacePatience(self._patience.any_s, 0.0), True
 
     @property
     def waiting(self) -> tuple[int, ...]:
