@@ -55,16 +55,23 @@ def decide(content: bytes, about: About, taken: Collection[str]) -> Decision:
     """
     try:  # versions first: an offer of another one may look otherwise
         theirs = from_facts(read_facts(content))
-        verdict = compare(about.versions, theirs, needed=about.needed)
+        name = _name_in(content)
+        verdict = compare(about.versions, theirs, needed=about.needed, their_name=name)
         if verdict.refused:
-            return Decision(Refused(verdict.why), note=f"a host may not join: {verdict.why}")
+            return Decision(Refused(verdict.why), note=f"{name} may not join: {verdict.why}")
         offer = welcomed(read_offer(content), {LOCAL, *taken})
     except WireFormatError as error:
         return Decision(Refused(f"this is no offer of a machine: {error}"), note=str(error))
-    name = f"host {offer.name!r}"
-    verdict = compare(about.versions, theirs, needed=about.needed, their_name=name)
     told = {"run": about.name, "name": offer.name, "lost_after_s": about.lost_after_s}
     return Decision(Welcome(json.dumps(told).encode()), offer, "; ".join(verdict.warnings))
+
+
+def _name_in(content: bytes) -> str:
+    """How the machine is called that makes this offer, if it is one that can be read."""
+    try:
+        return f"host {read_offer(content).name!r}"
+    except WireFormatError:
+        return "a host"
 
 
 def read_told(content: bytes, where: str) -> Told:
