@@ -37,6 +37,9 @@ class Elsewhere(Protocol):
     def strike(self, pause_s: float) -> str:
         """Something happens to them: what; "": nothing."""
 
+    def tend(self) -> None:
+        """Sees to it that there are some."""
+
     def wrong(self) -> list[str]:
         """What should not have happened so far."""
 
@@ -82,6 +85,8 @@ class Fire(threading.Thread):
     def run(self) -> None:
         try:
             self._fire()
+            while self.elsewhere is not None and not self.ending.wait(0.2):
+                self.elsewhere.tend()
         except Exception as error:
             self.report.wrong.append(f"the fire: {error!r}")
 

@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import time
-from collections import Counter
 from contextlib import suppress
 from typing import Any
 
@@ -15,25 +14,24 @@ from tests.hosts.agents import Agent, Agents, gateways, port_of
 from tests.hosts.proxy import Proxy
 
 LOST_AFTER_S = 15.0
+SOON_S = 4.0  # on a machine that is full, this is too little for who is there
 END_S = LOST_AFTER_S + 10.0  # who is cut off just when the run ends has to find out by itself
 NARROW_BYTES = 10_000_000  # what is more does not go through a narrow line
-PULLED_S = 4.0  # longer than a connection may be silent
+PULLED_S = 5.0  # longer than a connection may be silent, and perhaps than a machine
 
 
 class Neighbours:
     """One to three agents, each behind a proxy of its own.
 
     One of them may be safe, which is never killed: workers with state run there.
-
-    Attributes:
-        hits: what has happened to them so far.
     """
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
-        self.hits: Counter[str] = Counter()
         self._count = self.rng.choice((1, 1, 2, 2, 3))
         self._has_safe = self.rng.random() < 0.6
+        is_hasty = not self._has_safe and self.rng.random() < 0.5
+        self._lost_after_s = SOON_S if is_hasty else LOST_AFTER_S
         self._agents = Agents()
         self._behind: dict[Agent, Proxy] = {}
         self._token = ""
@@ -52,12 +50,16 @@ class Neighbours:
         if plan.size_bytes < NARROW_BYTES:
             self._line["bytes_per_s"] = self.rng.choice((30e6, 3e6, 3e7))
         may_pickle = plan.kind == "script" or self.rng.random() < 0.3
-        ship = self.rng.random() < 0.2
-        plan.words.append(f"| {self._count} agents, {self._line} {may_pickle=} {self._has_safe=}")
+        ship, security = self.rng.random() < 0.2, self.rng.choice(("curve", "curve", "none"))
+        plan.words.append(
+            f"| {self._count} agents, {self._line} {may_pickle=} {self._has_safe=} {security} "
+            f"{self._lost_after_s:g} s"
+        )
         return {
             "bind": "tcp://127.0.0.1:0",
-            "lost_after_s": LOST_AFTER_S,
-            "state_lost_after_s": LOST_AFTER_S,
+            "lost_after_s": self._lost_after_s,
+            "state_lost_after_s": self._lost_after_s,
+            "security": security,
             "allow_pickle": may_pickle,
             "ship": ship,
         }
@@ -79,6 +81,7 @@ class Neighbours:
 
     def strike(self, pause_s: float) -> str:
         """One of them, or its line, is hit; "": nothing came of that."""
+        self.tend()
         living = [agent for agent in self._behind if not agent.was_told]
         agent = self.rng.choice(living)
         proxy, draw = self._behind[agent], self.rng.random()
@@ -86,7 +89,7 @@ class Neighbours:
             proxy.cut(self.rng.choice((1, 40, 300, 2000, 20_000, 200_000)))
             return ""  # it is counted when it comes to that
         if draw < 0.7:
-            stalled_s = PULLED_S if self.rng.random() < 0.1 else pause_s * 2
+            stalled_s = PULLED_S if self.rng.random() < 0.2 else pause_s * 2
             self.longest_s = max(self.longest_s, stalled_s)
             proxy.stalls = True
             time.sleep(stalled_s)
@@ -103,6 +106,14 @@ class Neighbours:
         self._join("far")
         return f"agent {number.name}"
 
+    def tend(self) -> None:
+        """Another one joins for each that has been given up: that is no fault of anybody."""
+        for agent in list(self._behind):
+            may_be = self._lost_after_s == SOON_S and agent.process.poll() == 1
+            if may_be and not agent.was_told and "is lost: " in agent.log:
+                agent.was_told = True
+                self._join("far")
+
     def _halt(self, pids: list[int], pause_s: float) -> str:
         pid = self.rng.choice(pids)
         with suppress(ProcessLookupError):
@@ -117,7 +128,7 @@ class Neighbours:
         return sum(proxy.resets for proxy in self._behind.values())
 
     def wrong(self) -> list[str]:
-        """Agents that have ended although the run goes on."""
+        """Agents that have ended although the run went on."""
         return [
             f"agent {agent.name!r} has ended with {agent.process.returncode}: {agent.log}"
             for agent in self._behind
