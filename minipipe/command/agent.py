@@ -69,7 +69,7 @@ def token_of(given: str | None, environ: Mapping[str, str] = os.environ) -> Toke
     try:
         return read_token(given, environ)
     finally:
-        os.environ.pop(VARIABLE, None)
+        hide(os.environ.pop(VARIABLE, ""))
 
 
 def offer_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Offer:

@@ -139,6 +139,19 @@ def test_others_do_not_see_the_token_among_the_arguments() -> None:
     assert SECRET not in done.stdout
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere variables cannot be taken back")
+def test_its_workers_do_not_see_the_token_in_the_environment_that_it_was_given() -> None:
+    program = (
+        "from minipipe.command.agent import token_of; token_of(None)\n"
+        "print(open('/proc/self/environ').read())"
+    )
+    environment = {**os.environ, VARIABLE: TOKEN.text, "OTHER": "variables"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert f"{VARIABLE}=xxx" in done.stdout and "OTHER=variables\0" in done.stdout
+    assert SECRET not in done.stdout
+
+
 def test_it_serves_and_says_why_it_could_not(capsys: pytest.CaptureFixture[str]) -> None:
     def serve(token: Token, offer: Offer) -> int:
         assert (token, offer.name) == (TOKEN, "x")
