@@ -22,6 +22,7 @@ from minipipe.agent.relay import Relay
 from minipipe.agent.words import Word, say
 from minipipe.agent.writing import Writing
 from minipipe.errors import MiniPipeError
+from minipipe.process.logs import set_level
 from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.flow.patience import Patience
 from minipipe.supervisor.hosts.gateway_words import (
@@ -219,6 +220,7 @@ def main(fd: int) -> NoReturn:
     try:
         if setup is not None:
             logging.basicConfig(handlers=[], force=True)
+            set_level(None)
             try:
                 gateway = Gateway(control, hearing, setup)
             except MiniPipeError as error:

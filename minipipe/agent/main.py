@@ -12,6 +12,7 @@ from dataclasses import replace
 from minipipe.agent.agent import Agent
 from minipipe.agent.guard import Guard
 from minipipe.agent.welcoming import Told, read_told
+from minipipe.process.logs import set_level
 from minipipe.process.versions import versions
 from minipipe.protocol.flow.patience import Patience
 from minipipe.protocol.hosts.names import LOCAL
@@ -40,6 +41,7 @@ def serve(token: Token, offer: Offer) -> int:
         JoinError: the run cannot be reached, or has refused.
         StartError: there is no place for its directory.
     """
+    set_level(None)
     keys = CurveKeys.new()
     offer = replace(offer, facts={**offer.facts, **versions().to_facts()})
     joined = join(token, keys, write_offer(offer))

@@ -125,6 +125,7 @@ def test_a_second_signal_ends_the_wait_for_what_keeps_state(tmp_path: Path) -> N
     while "once more" not in (said or [""])[-1]:
         said.append(leaving.stderr.readline())
         assert said[-1], said
+    assert said[-1].startswith("minipipe: SIGTERM: it leaves when ")
     at_s = time.monotonic() + 2 * ONCE_S
     wait_until(lambda: time.monotonic() > at_s, "a second signal to be one of its own")
     leaving.send_signal(signal.SIGTERM)

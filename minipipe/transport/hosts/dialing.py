@@ -79,7 +79,10 @@ class Line:
                 self.is_denied = True
                 self.why = "the run does not accept this key or token (any more)"
             elif event & _FAILED and value != errno.EAGAIN:  # (that is: not in time)
-                self.why = "who answers does not have the key of this run (or the line broke)"
+                self.why = (
+                    "who answers does not have the key of this run (or the line broke): if the "
+                    "token is that of an earlier run, take the one that this run has printed"
+                )
             elif event & _ENDED:
                 self._end()
 
