@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from minipipe.shm.extent import lies_within
 from minipipe.shm.handle import Array, SlotHandle, View
 from minipipe.shm.private import PrivateMapping, are_there, mapping_at
+
+_byte = ctypes.c_uint8
 
 
 class Place(NamedTuple):
@@ -92,5 +95,12 @@ def _in_private(array: Array) -> Place | None:
 
 
 def _address(array: Array) -> int:
+    flags = array.flags
+    if flags.writeable and flags.c_contiguous:
+        try:
+            lent: Any = array
+            return ctypes.addressof(_byte.from_buffer(lent))  # a fifth to a half of the time
+        except (TypeError, ValueError, BufferError):
+            pass  # it is empty, or of a dtype that other libraries are not told of
     address: int = array.__array_interface__["data"][0]
     return address
