@@ -163,7 +163,8 @@ class Guests:
         guest.way.pump()
         while (event := end.event()) is not None:
             if isinstance(event, Lost):
-                self._lose(guest, event.why, proxies)
+                why = " ".join(printable(event.why).split())  # maybe in its own words
+                self._lose(guest, why, proxies)
                 return False
             if isinstance(event, Hold):
                 self._silent(guest)

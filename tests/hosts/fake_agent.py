@@ -83,6 +83,14 @@ class FakeAgent:
         head = wire.Writer(self.package.spec.run, sender).write(records)
         self.sends([b"D" + route, head, *frames])
 
+    def says_farewell(self, why: str) -> None:
+        """It gives up the run, and says why."""
+        self.serve()
+        self.link.give_up(why)
+        self.until(lambda: self.is_over, "its own end")
+        for _ in range(10):
+            self.serve()
+
     def is_thrown_out(self) -> None:
         """Waits until it is."""
         self.until(lambda: self.is_over, "the run to throw it out")

@@ -94,7 +94,9 @@ def attack(token: str, attacks: Callable[[FakeAgent], object]) -> None:
         fake.is_thrown_out()
 
 
-def test_whatever_an_agent_says_the_run_goes_on(capfd: pytest.CaptureFixture[str]) -> None:
+def test_whatever_an_agent_says_the_run_goes_on(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     far = mp.Transform(double, "far", on="evil", max_restarts=1000)
     pline = mp.PipeLine([mp.Source(range(300)), far])
     pline.run(bind="tcp://127.0.0.1:0", place_timeout_s=DEADLOCK_S)
@@ -106,10 +108,13 @@ def test_whatever_an_agent_says_the_run_goes_on(capfd: pytest.CaptureFixture[str
         attack(pline.token, partial(of_worker, says_of))
     wait_until(lambda: sockets() < before + 5, "what workers had that are dead to be closed")
     command = [sys.executable, "-m", "minipipe", "agent", "--tags", "evil", "--slots", "1"]
+    with closing(FakeAgent(pline.token)) as fake:
+        fake.says_farewell("\x1b[2J\nall is well")
     with subprocess.Popen(command, env={**os.environ, "MINIPIPE_TOKEN": pline.token}) as agent:
         assert sorted(pline) == [2 * n for n in range(300)]
         assert agent.wait(DEADLOCK_S) == 0
     assert "Traceback" not in capfd.readouterr().err
+    assert "?[2J all is well" in caplog.text and "\x1b" not in caplog.text
 
 
 def sockets() -> int:

@@ -50,6 +50,8 @@ def test_what_is_written_is_read(offer: Offer) -> None:
         ({"tags": "gpu"}, "tags is str"),
         ({"gpus": ["0", "0"]}, "its GPUs are none"),
         ({"gpus": ["0,1"]}, "its GPUs are none"),
+        ({"gpus": ["\ud800"]}, "its GPUs are none"),
+        ({"gpus": ["\x1b[2J"]}, "its GPUs are none"),
         ({"facts": {"a": ["b"]}}, "something in it is no text"),
         ({"facts": {"a": "b" * 2000}}, "a text in it is too long"),
         ({"tags": ["a"] * 2000}, "it lists too much"),

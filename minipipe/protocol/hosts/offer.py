@@ -106,9 +106,13 @@ def _checked(found: Any) -> Offer:
     for name in (found["name"], *tags):
         if not is_name(name) or name in (LOCAL, ANY):
             raise ValueError("a name in it is none")
-    if len(set(gpus)) < len(gpus) or not all(gpu and "," not in gpu for gpu in gpus):
+    if len(set(gpus)) < len(gpus) or not all(map(_is_gpu, gpus)):
         raise ValueError("its GPUs are none")
     return Offer(found["name"], found["slots"], tuple(gpus), tuple(tags), found["pid"], facts)
+
+
+def _is_gpu(text: str) -> bool:
+    return bool(text) and "," not in text and text.isascii() and text.isprintable()
 
 
 def _refuse(text: str) -> NoReturn:

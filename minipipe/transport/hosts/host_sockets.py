@@ -70,6 +70,7 @@ class HostSockets:
         self._accepting: Accepting | None = None
         self._on_join: Callable[[JoinRequest], Answer] | None = None
         self._guest_key: bytes | None = None
+        self._refused: set[str] = set()  # by their keys: hosts of whom something was, which is said
         self._welcomed: dict[bytes, tuple[bytes, Answer]] = {}  # key: what it said, and was told
         self._accepted: dict[str, LinkEnd] = {}  # by their key
         self._dialed: list[Dialed] = []
@@ -119,6 +120,7 @@ class HostSockets:
         """Forgets a host that came to us, and lets it in no more: nobody tells it why."""
         end = self._accepted.pop(key, None)
         self._welcomed.pop(raw_key(key, "a key that is dismissed"), None)
+        self._refused.discard(key)
         if end is not None and self._accepting is not None:
             self._accepting.dismiss(key)
             end.close()
@@ -222,7 +224,10 @@ class HostSockets:
         try:
             frame, attempt = link_wire.read(came.frames)
         except WireFormatError as error:
-            logger.warning("what came by a new connection of %s is refused: %s", end.name, error)
+            if came.user not in self._refused:
+                self._refused.add(came.user)
+                said = "what came by a new connection of %s is refused (this is said once): %s"
+                logger.warning(said, end.name, error)
             return
         if isinstance(frame, Farewell) and frame.why:  # (of the guard of a host that was killed)
             return end.arrived(came.frames, now_s)
