@@ -57,7 +57,7 @@ def loaded(head: Buffer) -> Loaded | None:
             len(part) and not len(part) % 2 and set(map(type, part)) == {int}
             for part in freight.parts
         )
-    except (ValueError, TypeError, IndexError, msgpack.UnpackException):
+    except (ValueError, TypeError, LookupError, msgpack.UnpackException):
         return None
     return Loaded(unpacked, freight, tuple(slots)) if sizes and are_ints else None
 
@@ -67,7 +67,7 @@ def landed(head: Buffer) -> tuple[int, int] | None:
     try:
         _, _, sender, records = msgpack.unpackb(head, use_list=False)
         numbers = [fields[0] for op, fields in records if op == OPS[Landed]]
-    except (ValueError, TypeError, IndexError, msgpack.UnpackException):
+    except (ValueError, TypeError, LookupError, msgpack.UnpackException):
         return None
     are_ints = {int} == set(map(type, (sender, *numbers)))
     return (sender, max(numbers)) if numbers and are_ints else None

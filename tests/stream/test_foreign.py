@@ -9,6 +9,7 @@ import minipipe
 from minipipe.protocol.delivery.membership import SUPERVISOR
 from minipipe.stream import records, wire
 from minipipe.stream.foreign import ORDERS, REPORTS, ByLink, check_foreign
+from minipipe.stream.freight import landed, loaded
 from minipipe.transport import NATIVE
 
 LINK = ByLink("a link", NATIVE)
@@ -32,3 +33,8 @@ def test_workers_say_what_they_always_say() -> None:
 def test_nothing_is_for_workers_and_for_the_supervisor() -> None:
     assert {records.Done, records.Letter, records.PassDone} <= REPORTS
     assert not REPORTS & (ORDERS | {records.Items, records.Hello, records.Fenced})
+
+
+def test_what_is_no_head_says_nothing_of_slots() -> None:
+    assert all(loaded(head) is None for head in (b"", b"\x80", b"\x81\x03\x90", b"\x94\1\1\1\x80"))
+    assert all(landed(head) is None for head in (b"", b"\x80", b"\x94\1\1\1\x91\x92\x13\x80"))
