@@ -18,6 +18,7 @@ class SegmentFacts:
         scalable: whether it may have more workers than it has.
         length: how many items it makes, where a Source knows.
         writable: it gets copies of arrays, to write into.
+        asked: how many workers it is to have; 0: unknown.
     """
 
     name: str
@@ -25,6 +26,7 @@ class SegmentFacts:
     scalable: bool = True
     length: int | None = None
     writable: bool = False
+    asked: int = 0
 
 
 @frozen
@@ -53,6 +55,7 @@ class SegmentLoad:
     staged_s: float = 0.0  # copying to pinned memory, for a GPU
     own_copies: bool = False  # a worker uses CUDA, and copies to it without `minipipe.torch`
     cpu_elsewhere_s: float = 0.0  # of cpu_s, what was used on other machines
+    missing: int = 0  # workers that it is to have beside these: they wait for a machine
 
     @property
     def items(self) -> int:
@@ -98,6 +101,7 @@ class SegmentLoad:
             max(0.0, self.staged_s - earlier.staged_s),
             self.own_copies,
             max(0.0, self.cpu_elsewhere_s - earlier.cpu_elsewhere_s),
+            self.missing,
         )
 
 
@@ -112,12 +116,14 @@ def loads(stats: RunStats, facts: Sequence[SegmentFacts]) -> tuple[SegmentLoad, 
 
 def _load(fact: SegmentFacts, workers: Iterable[WorkerStats]) -> SegmentLoad:
     workers = list(workers)
+    # One that has no machine yet is none: 64, of which two had one, were busy for 3 %.
+    count = sum(w.state != "died" and w.host != "" for w in workers) or len(workers)
     return SegmentLoad(
         fact.name,
         fact.kind,
         fact.scalable,
         # A dead one has one in its place, unless it was the end of the run.
-        sum(w.state != "died" for w in workers) or len(workers),
+        count,
         sum(w.items_in for w in workers),
         sum(w.items_out for w in workers),
         sum(w.busy_s for w in workers),
@@ -136,4 +142,5 @@ def _load(fact: SegmentFacts, workers: Iterable[WorkerStats]) -> SegmentLoad:
         sum(w.staged_s for w in workers),
         any(w.own_copies for w in workers),
         sum(w.cpu_s for w in workers if w.host not in ("", LOCAL_HOST)),
+        max(0, fact.asked - count),
     )

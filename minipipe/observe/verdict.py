@@ -116,12 +116,20 @@ def verdict(
         wanted = workers
         now = f"{workers} workers instead of {its.workers}"
         then = f", then {limit} limits" if workers < its.workers * MOST else ""
-        rest = f"{now} would make it {gain:.1f} times faster{then}."
+        rest = f"{now} would make it {gain:.1f} times faster{then}.{_missing(its)}"
     wait = _core_wait(its)
     without = f", {wait:.0%} of that waiting for a core" if wait >= NOTABLE else ""
     head = f"bottleneck: {its.name!r} ({busy[at]:.0%} busy{without}{_others(segments, at)})."
     text = " ".join(filter(None, (head, rest, _copied(its), pageable(its))))
     return Verdict(its.name, busy[at], its.workers, wanted, gain, limit, text)
+
+
+def _missing(its: SegmentLoad) -> str:
+    """That it has fewer workers than the user has asked for: to ask for more is no use then."""
+    if not its.missing:
+        return ""
+    asked = its.workers + its.missing
+    return f" ({its.missing} of the {asked} that it is to have had no machine to begin on.)"
 
 
 def _core_wait(its: SegmentLoad) -> float:

@@ -65,6 +65,7 @@ def segment_facts(graph: Graph) -> tuple[SegmentFacts, ...]:
             _is_scalable(s),
             _length(s),
             writable=s.declared is not None and s.declared.writable,
+            asked=s.n_processes,
         )
         for s in graph.segments
     )

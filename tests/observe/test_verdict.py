@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minipipe.observe.load import SegmentLoad
+from minipipe.observe.load import SegmentFacts, SegmentLoad, loads
 from minipipe.observe.verdict import (
     COPIED_BYTES_S,
     COPIED_SHARE,
@@ -17,6 +17,7 @@ from minipipe.observe.verdict import (
     MOST,
     verdict,
 )
+from minipipe.protocol.run.stats import RunStats, WorkerStats
 
 SECONDS = 10.0
 
@@ -68,6 +69,18 @@ def test_the_text_names_the_bottleneck_who_waits_and_what_would_mend_it() -> Non
         "bottleneck: 's1' (100% busy; 's0' blocked 68%, 's2' starved 58%). "
         "3 workers instead of 1 would make it 2.4 times faster, then 's2' limits."
     )
+
+
+def test_who_has_asked_for_more_workers_than_have_a_machine_hears_that() -> None:
+    waits = WorkerStats("work/1", "work", 0, "starting", *[0] * 10, None, host="")
+    done = {"items_in": 1000, "items_out": 1000, "busy_s": SECONDS}
+    runs = replace(waits, worker="work/0", state="running", host="local", **done)
+    stats = RunStats("running", SECONDS, (runs, waits, replace(waits, worker="work/2")))
+    (load,) = loads(stats, [SegmentFacts("work", "transform", asked=3)])
+    assert (load.workers, load.missing) == (1, 2)
+    found = verdict([load], 64)
+    assert found is not None and found.busy == 1.0
+    assert found.text.endswith("(2 of the 3 that it is to have had no machine to begin on.)")
 
 
 PARTS = st.tuples(st.floats(1e-3, 0.05), st.integers(1, 6))
