@@ -14,7 +14,7 @@ from minipipe.observe.progress import Row, Sight, duration, number
 NARROW = 72  # columns; in a narrower terminal some give way
 LEAST = 8  # characters of a name, however narrow it is
 GAP = "  "
-ON = 16  # characters for the machines of a segment; of more only how many they are
+ON = 16  # characters for the machines of a segment, where the terminal has them beside NARROW
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], width: int, named: int) -> list[str]:
@@ -55,7 +55,7 @@ def of_run(sight: Sight, verdict: str, width: int) -> list[str]:
     head = ["segment", "items", "items/s"]
     head += ["queued", "workers", "busy", "starved", "blocked"] if wide else ["busy"]
     rows = [_row(row, wide) for row in sight.rows]
-    if wide and sight.is_spread:
+    if width >= NARROW + 2 + ON and sight.is_spread:
         head.append("on")
         rows = [(*cells, on(row)) for cells, row in zip(rows, sight.rows, strict=True)]
     lines = table(head, rows, width, 0)
