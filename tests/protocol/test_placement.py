@@ -90,8 +90,8 @@ def test_workers_for_machines_that_are_yet_to_join_do_not_all_begin_here() -> No
     assert placement.line(9.9) is None
     assert placement.passed(10.0) == []
     assert placement.line(10.0) == (
-        "62 workers of 'decode' wait for room on any machine, until others join, or "
-        "place_timeout_s= is over (local: 2 of 2 slots taken)"
+        "62 workers of 'decode' wait for room on any machine, until others join "
+        "(place_timeout_s= has them begin here) (local: 2 of 2 slots taken)"
     )
     assert placement.passed(20.0) == [] and placement.line(20.0) is None
     assert placement.passed(30.0) == [] and placement.line(30.0) is not None

@@ -86,7 +86,7 @@ def waits(waiting: Iterable[Wanted], rooms: Sequence[Room]) -> str:
         who = f"a worker of {segment!r} waits"
         if count > 1:
             who = f"{count} workers of {segment!r} wait"
-        how = ", until others join, or place_timeout_s= is over" if place == ANY else ""
+        how = ", until others join (place_timeout_s= has them begin here)" if place == ANY else ""
         parts.append(f"{who} for {wish(place, gpus)}{how} ({why_none(place, gpus, rooms)})")
     return "; ".join(parts)
 
