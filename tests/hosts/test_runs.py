@@ -129,9 +129,20 @@ def picky(item: int) -> int:
     return item
 
 
-def test_an_exception_there_names_its_item() -> None:
+BROKEN = """
+from minipipe.agent.agent import Agent
+
+def broken(*_):
+    raise RuntimeError("broken")
+
+Agent._show = Agent._end = broken
+"""
+
+
+def test_an_exception_there_names_its_item_and_an_agent_that_fails_is_not_waited_for() -> None:
     pline = mp.PipeLine([mp.Source(Counts(100)), mp.Transform(picky, "picky", on="far")])
-    with running(pline) as (token, agents):
+    with running(pline, lost_after_s=300.0) as (token, agents):
+        assert "RuntimeError: broken" in agents.join(token, "--slots", "1", first=BROKEN).ends(1)
         agents.join(token)
         with pytest.raises(ValueError, match="I do not like 7") as caught:
             list(pline)
