@@ -245,10 +245,14 @@ def _unread_bytes(fd: int) -> int:
         return 0  # it was closed just now
 
 
-def why_not_bound(error: zmq.ZMQError) -> str:
-    """What libzmq means, for who has chosen the address."""
+def why_not_bound(
+    error: zmq.ZMQError,
+    in_use: str = "one end binds, the other connects",
+    elsewhere: str = "bind=False connects to another one",
+) -> str:
+    """What libzmq means, for who has chosen the address; and what to do where that is taken."""
     if error.errno == errno.EADDRINUSE:
-        return "the port is in use by another program (one end binds, the other connects)"
+        return f"the port is in use by another program ({in_use})"
     if error.errno in (errno.ENODEV, errno.EADDRNOTAVAIL):
-        return "this is no address of this machine (bind=False connects to another one)"
+        return f"this is no address of this machine ({elsewhere})"
     return str(error)

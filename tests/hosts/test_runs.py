@@ -250,7 +250,9 @@ def test_who_may_not_join_is_told_why_and_who_joins_leaves_nothing() -> None:
         old = agents.join(token, first="import minipipe.version as v; v.__version__ = '0.1.0'")
         assert "token" in cut.ends(2)
         port = parse_token(token).endpoints[0].port
-        with pytest.raises(mp.StartError, match="the port is in use"):
+        with pytest.raises(
+            mp.StartError, match=r"the port is in use by another program \(port 0 is any"
+        ):
             mp.PipeLine([mp.Source(Counts(3))]).run(bind=f"tcp://127.0.0.1:{port}")
         said = old.ends(1)
         assert "0.1.0" in said and mp.__version__ in said

@@ -92,7 +92,7 @@ class Accepting:
             self.socket.bind(f"{checked.text[:-1]}*" if any_port else checked.text)
         except zmq.ZMQError as error:
             self.close()
-            why = why_not_bound(error)
+            why = why_not_bound(error, "port 0 is any that is free", "0.0.0.0 is all of them")
             raise TransportError(f"{where} cannot bind to {address}: {why}") from error
         except BaseException:
             self.close()
