@@ -44,6 +44,7 @@ logger = logging.getLogger("minipipe")
 
 END_S = 1.5  # at the end, agents get so long to hear of it
 WAIT_S = 1.0
+_KILLED = "the program of the run was killed"
 AGAIN_S = 0.01  # a pipe without room is tried again this often
 
 
@@ -62,7 +63,7 @@ class Gateway:
         self._control, self._hearing = control, hearing
         self._telling = Writing(os.dup(control.fileno()))
         self._proxies: dict[int, Proxy] = {}
-        self._is_ending = self._has_more = False
+        self._is_ending = self._is_over = self._has_more = False
         base = f"ipc://{setup.directory}"
         self._relay = Relay(LOCAL_HOST, setup.directory, open_transport(base), setup.supervisor)
         self._sockets = HostSockets(
@@ -87,7 +88,7 @@ class Gateway:
         """Until the supervisor's end."""
         while not self._is_ending:
             self._turn()
-        self._guests.end()
+        self._guests.end("" if self._is_over else _KILLED)
         until_s = time.monotonic() + END_S
         while self._is_owing and time.monotonic() < until_s:
             self._relay.serve()
@@ -150,6 +151,8 @@ class Gateway:
                 self._proxies[fields[0]] = Proxy(fields[0], fds)
             case Ask.PLACE:
                 self._place(*fields)
+            case Ask.END:
+                self._is_over = True
             case Ask.KILL:
                 self._say_to_host_of(fields[0], say(Word.KILL, *fields))
             case Ask.CALL_OFF:

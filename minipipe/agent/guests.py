@@ -101,12 +101,19 @@ class Guests:
         for guest in self._guests.values():
             guest.way.say(message)
 
-    def end(self) -> None:
-        """Says to all that nothing more comes."""
+    def end(self, lost: str = "") -> None:
+        """Says to all that nothing more comes.
+
+        Args:
+            lost: that is not the end of the run, but this; nothing: it is.
+        """
         self._is_ending = True
         for guest in self._guests.values():
             guest.way.pump()
-            guest.way.end.end()
+            if lost:
+                guest.way.end.give_up(lost)
+            else:
+                guest.way.end.end()
 
     def serve(
         self, proxies: Mapping[int, Proxy], items: Callable[[Sequence[Buffer]], None]

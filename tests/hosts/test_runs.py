@@ -233,7 +233,7 @@ def test_of_a_supervisor_that_was_killed_nothing_is_left(
             assert process.stdout.readline() == "it runs\n"
             process.send_signal(number)
             process.wait(DEADLOCK_S)
-            agent.ends(0)
+            agent.ends(1 if number == signal.SIGKILL else 0)
             agents.are_gone()
     finally:
         process.kill()

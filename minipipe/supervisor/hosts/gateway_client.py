@@ -116,6 +116,7 @@ class GatewayClient:
 
     def close(self) -> None:
         """Ends it."""
+        self.ask(Ask.END)
         try:
             # Others may have inherited the socket (a fork of the user's): closing is not enough.
             self._control.shutdown(socket.SHUT_RDWR)

@@ -39,6 +39,7 @@ class Ask(IntEnum):
     STACK = 6  # worker
     FORGET = 7  # workers: they are over
     MAY_LEAVE = 8  # host: no worker is placed there any more
+    END = 9  # the run is over; without it, its program was killed
 
 
 class Tell(IntEnum):
