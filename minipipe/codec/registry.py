@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from minipipe.codec.library import Collation, Library
@@ -49,6 +49,15 @@ def load(name: str) -> Library:
     """Returns what is said of the types of a library in MODULES, which need not be imported."""
     library: Library = importlib.import_module(MODULES[name].file).LIBRARY
     return library
+
+
+# The tag of tensors that lie in slots of shared memory.
+SLOT_TENSOR: Final = MODULES["torch"].tags[1]
+
+
+def slot_part_of_tensor(node: Sequence[Any]) -> tuple[Any, int, int]:
+    """Returns the slot that such a node refers to, where in it its tensor begins, and its bytes."""
+    return load("torch").slot_part(node)
 
 
 def library_of(kind: type) -> Library | None:

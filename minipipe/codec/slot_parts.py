@@ -21,7 +21,7 @@ _GAP_BYTES: Final = 4096
 _WASTE: Final = 4  # of what is sent in one go, a fourth may be what nobody wants
 
 _Extents: TypeAlias = "dict[tuple[int, ...], list[tuple[int, int]]]"
-_SLOT_TENSOR: Final = registry.MODULES["torch"].tags[1]
+_SLOT_TENSOR: Final = registry.SLOT_TENSOR
 
 
 def parts_of(body: bytes, slots: Mapping[tuple[int, ...], int]) -> list[Parts]:
@@ -66,7 +66,7 @@ def _look_through(payload: list[Any], found: _Extents) -> None:
             _, words, ref, offset, strides, _, *shape = node
             _add(found, ref, _reach(words, shape, strides), [offset])
         elif tag == _SLOT_TENSOR and len(node) == 7 and _is_one(node[5], found):
-            ref, offset, size_bytes = registry.load("torch").slot_part(node)
+            ref, offset, size_bytes = registry.slot_part_of_tensor(node)
             _add(found, ref, (0, size_bytes), [offset])
         else:
             waiting += inner

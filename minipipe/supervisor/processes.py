@@ -200,7 +200,8 @@ class WorkerProcesses:
     def stats(self, state: Callable[[int], str]) -> tuple[WorkerStats, ...]:
         """What all workers have counted; `state`: of a living one."""
         # First the living: one that is forgotten in between is then in both, rather than in none.
-        handles = (h for h in self.handles.values() if not h.has_never_run)
+        others = self.options.hosting is not None  # machines, which some may have waited for
+        handles = (h for h in self.handles.values() if not (others and h.has_never_run))
         return (*self._past.of_long_dead, *(h.stats(state(h.ident)) for h in handles))
 
     def items_in(self, segment: int) -> int:

@@ -187,4 +187,6 @@ def test_libraries_are_named_in_their_own_files_only() -> None:
                 found.add(place.as_posix())
     # (What may start threads of OpenMP is known by name, whether MiniPipe has types of it or not.)
     # (And the package itself knows that there is `minipipe.torch`.)
-    assert found == {"codec/registry.py", "worker/native_threads.py", "__init__.py"}
+    # (Whether a process uses CUDA is asked of torch itself.)
+    cuda = "process/gpu_copies.py"
+    assert found == {"codec/registry.py", "worker/native_threads.py", "__init__.py", cuda}

@@ -16,6 +16,7 @@ from typing import IO
 from minipipe.protocol.hosts.token import parse_token
 from tests.conftest import DEADLOCK_S, wait_until
 
+_ROOT = str(Path(__file__).parents[2])
 _MARK = "MINIPIPE_TESTED_AGENT"
 
 
@@ -95,7 +96,8 @@ class Agents:
         command = [*before, sys.executable, "-P", *program, "agent", "--name", name]
         process = subprocess.Popen(
             [*command, *arguments],
-            env={**os.environ, "MINIPIPE_TOKEN": token, _MARK: self._mark},
+            # (What tests hand to workers there is in modules of theirs; -P leaves out the cwd.)
+            env={**os.environ, "PYTHONPATH": _ROOT, "MINIPIPE_TOKEN": token, _MARK: self._mark},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

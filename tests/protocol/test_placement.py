@@ -300,7 +300,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.lists(STEPS, max_size=30), st.sampled_from([None, 20.0]), st.integers(1, 3))
 def test_whatever_happens(steps: list[tuple], timeout_s: float | None, cores: int) -> None:  # type: ignore[type-arg]
     placement = Placement(here(cores, ("0",)), PlacePatience.of(timeout_s))
