@@ -98,6 +98,9 @@ class ZipJoin:
     def _end(self) -> None:
         """One stream has ended: what the others still have or get is left over."""
         runner, node, in_step = self._runner, self._runner.node, self._in_step
+        # A drain is told to joins before Sources hear of it, and by another way than items come:
+        # what these send then may be read first, and what is left over is no mistake.
+        node.serve_orders()
         for reader in self._readers:
             if reader.from_loop:
                 reader.discard()

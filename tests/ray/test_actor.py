@@ -56,13 +56,15 @@ def test_an_agent_that_is_told_to_stop_has_no_successor() -> None:
     pline.run(bind="tcp://127.0.0.1:0", ship=False)
     assert pline.token is not None
     actor = AgentActor(pline.token, ARGUMENTS, 5)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         waiting = pool.submit(actor.wait)
         wait_until(lambda: any("has joined" in line for line in actor._said), "it to join")
-        actor.stop()
+        # (Its worker can go when what it has made is taken: by a loop that goes on meanwhile.)
+        stopping = pool.submit(actor.stop)
+        assert sorted(pline) == list(range(100))
+        stopping.result(DEADLOCK_S)
         assert waiting.result(DEADLOCK_S).code == 0
     assert not is_there(actor.pid())
-    assert sorted(pline) == list(range(100))
 
 
 def test_an_agent_that_cannot_join_says_why() -> None:
