@@ -39,7 +39,7 @@ COMPILED_TESTS ?= tests/test_compiled_core.py tests/protocol tests/stream tests/
 	tests/process/test_recovery.py tests/process/test_lifecycle.py tests/process/test_long_functors.py \
 	tests/process/test_graphs.py tests/process/test_hanging.py tests/process/test_interrupted_run.py \
 	tests/process/test_items_that_fail.py tests/process/test_orders.py tests/process/test_sigterm.py \
-	tests/process/test_only_builtins.py tests/process/test_time_use.py
+	tests/process/test_only_builtins.py tests/process/test_time_use.py tests/process/test_several_at_once.py
 COMPILED_CHAOS ?= 25
 compiled: $(COMPILED)/.installed
 	rm -rf build/compiled && mkdir -p build/compiled && cp -r tests pyproject.toml setup.py build/compiled

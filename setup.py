@@ -41,7 +41,7 @@ COMPILED = {
     " outlet parcel_decoder peers pending producers reception rest shipment skips time_use uplink"
     " wire",
     "worker": "bundles busy_meter calls emit fast_path functor_runner general inputs poll_interval"
-    " reminder results source",
+    " reminder results source threaded_bundles",
     "transport": "zeromq_sockets",
     "codec": "decoder encoder local_encoder parcel reader wire writer",
 }

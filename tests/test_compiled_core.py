@@ -42,6 +42,27 @@ def parsed(file: Path) -> ast.Module:
     return ast.parse((PACKAGE.parent / file).read_text())
 
 
+def test_nothing_that_is_not_compiled_inherits_from_what_is() -> None:
+    """mypyc refuses that when the class is made: at the first `batch=` with `threads=`, say."""
+    modules = {".".join(file.with_suffix("").parts): file for file in FILES}
+    found = []
+    for path in PACKAGE.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if path.relative_to(PACKAGE.parent) in FILES:
+            continue
+        compiled = {
+            name.asname or name.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module in modules
+            for name in node.names
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                bases = {ast.unparse(base) for base in node.bases}
+                found += [(path.name, node.name, base) for base in bases & compiled]
+    assert found == []
+
+
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_no_two_exceptions_of_a_function_share_a_name(file: Path) -> None:
     """mypyc gives a name one type in a function, that of its first `except`; others fail."""
