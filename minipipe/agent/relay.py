@@ -168,6 +168,3 @@ class Relay:
         self._transport.close()
         self._lowering.close()
         self.lifting.close()
-
-
-Arrivals = Callable[[Sequence[Buffer]], None]

@@ -6,26 +6,18 @@ import os
 import select
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from minipipe.errors import StartError
-from minipipe.process.platforms import with_interpreter_lock
-from minipipe.process.standard_streams import inherited
 from minipipe.supervisor.hosts.gateway_words import Ask, Hearing, Said, Setup, Tell, packed
-from minipipe.worker.signals import held_back
+from minipipe.supervisor.hosts.interpreter import start_interpreter
 
 START_S = 30.0
 END_S = 3.0  # it gets so long to tell agents that the run is over
 
-# As a zygote's: behind the standard library, before whatever else is installed under our name.
 _CODE = """
-import sys
-places = [i for i, path in enumerate(sys.path) if path.endswith(("-packages", "site-packages"))]
-sys.path.insert(places[0] if places else len(sys.path), sys.argv[1])
 from minipipe.agent.gateway import main
 main(int(sys.argv[2]))
 """
@@ -39,26 +31,7 @@ class GatewayClient:
     """
 
     def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        root = str(Path(__file__).parents[__name__.count(".")])  # it has the package in it
-        flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-        command = [sys.executable, *flags, "-P", "-c", _CODE, root, str(theirs.fileno())]
-        try:
-            with held_back():
-                self._process = subprocess.Popen(
-                    command,
-                    env=with_interpreter_lock(dict(os.environ)),
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=inherited(1),
-                    stderr=inherited(2),
-                    start_new_session=True,  # a Ctrl-C in the terminal is not for it
-                )
-        except OSError as error:
-            ours.close()
-            raise StartError(f"cannot start {sys.executable!r}: {error}") from error
-        finally:
-            theirs.close()
+        self._process, ours = start_interpreter(_CODE, (), os.environ)
         self._control = ours
         self._hearing = Hearing(ours)
 

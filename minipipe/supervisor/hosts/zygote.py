@@ -5,20 +5,16 @@ from __future__ import annotations
 import pickle
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from minipipe.errors import StartError
-from minipipe.process.platforms import with_interpreter_lock
-from minipipe.process.standard_streams import inherited
 from minipipe.protocol.run.vital_signs import Call
 from minipipe.supervisor.capture import Captured
 from minipipe.supervisor.hosts.base import Descriptors, Exited, Refused, Report, Started, ZygoteLost
 from minipipe.supervisor.hosts.condemned import Condemned
+from minipipe.supervisor.hosts.interpreter import start_interpreter
 from minipipe.supervisor.preloading import write
 from minipipe.worker.plan import Plan
-from minipipe.worker.signals import held_back
 from minipipe.worker.spec import WorkerSpec
 from minipipe.worker.stack import STACK_SIGNAL
 from minipipe.worker.zygote_words import (
@@ -35,11 +31,7 @@ from minipipe.worker.zygote_words import (
 
 END_S = 2.0  # a zygote gets so long to end
 
-# Behind the standard library, and before whatever else is installed under our name.
 _CODE = """
-import sys
-places = [i for i, path in enumerate(sys.path) if path.endswith(("-packages", "site-packages"))]
-sys.path.insert(places[0] if places else len(sys.path), sys.argv[1])
 from minipipe.worker.zygote import main
 fd, directory, tracker, plan, out, err, *leave_out = sys.argv[2:]
 main(int(fd), directory, int(tracker), plan, int(out), int(err), *leave_out)
@@ -75,30 +67,9 @@ class ZygoteClient:
         self.importing = ""  # what it imports just now, before it forks anybody
         self._plan = plan
         path = write(plan, directory)
-        ours, theirs = socket.socketpair()
-        root = str(Path(__file__).parents[__name__.count(".")])  # it has the package in it
-        flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-        # -P: nothing is imported from the current directory.
-        fds = [theirs.fileno(), tracker, *pipes]
-        arguments = [root, str(fds[0]), directory, str(tracker), path, *map(str, pipes)]
-        command = [sys.executable, *flags, "-P", "-c", _CODE, *arguments]
-        try:
-            with held_back():
-                self._process = subprocess.Popen(
-                    command,
-                    env=with_interpreter_lock(dict(environment)),
-                    pass_fds=fds,
-                    stdin=subprocess.DEVNULL,
-                    stdout=inherited(1),
-                    stderr=inherited(2),
-                    start_new_session=True,  # a Ctrl-C in the terminal is not for it
-                )
-        except OSError as error:
-            ours.close()
-            raise StartError(f"cannot start {sys.executable!r}: {error}") from error
-        finally:
-            theirs.close()
-        self._control = ours
+        fds = [tracker, *pipes]
+        arguments = [directory, str(tracker), path, *map(str, pipes)]
+        self._process, self._control = start_interpreter(_CODE, arguments, environment, fds)
 
     def filenos(self) -> list[int]:
         return [] if self.lost else [self._control.fileno()]
