@@ -35,8 +35,15 @@ def test_the_version_is_above_that_of_the_older_package() -> None:
     assert (int(major), int(minor), int(patch)) > (0, 1, 9)
 
 
-def test_a_token_that_stands_where_none_is_meant_is_not_shown() -> None:
-    done = run("agent", "MINIPIPE1-AFhjz8Q2")
+def test_a_token_is_taken_without_join_too_and_shown_by_no_error() -> None:
+    for arguments in (("MINIPIPE1-AFhjz8Q2",), ("--join", "MINIPIPE1-AFhjz8Q2")):
+        done = run("agent", *arguments)
+        assert done.returncode == 2
+        assert done.stderr.startswith("minipipe agent: the token was cut")
+    done = run("agent", "MINIPIPE1-AFhjz8Q2", "--join", "@token")
+    assert done.returncode == 2
+    assert done.stderr.startswith("minipipe agent: there are two tokens")
+    done = run("agent", "@token", "MINIPIPE1-AFhjz8Q2")
     assert done.returncode == 2
     assert done.stderr.endswith("minipipe: error: unrecognized arguments: MINIPIPE1-...\n")
 

@@ -37,7 +37,7 @@ def main(arguments: argparse.Namespace, serve: Serve) -> int:
         offer = offer_of(arguments, os.environ)
         if arguments.wait is None:
             return serve(_token(arguments, given), offer)
-        file = token_file(arguments.join, given)
+        file = token_file(_given(arguments), given)
         return serve_when_there(
             lambda: _token(arguments, given),
             lambda token: serve(token, offer),
@@ -53,8 +53,21 @@ def main(arguments: argparse.Namespace, serve: Serve) -> int:
 
 
 def _token(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Token:
-    token = token_of(arguments.join, environ)
+    token = token_of(_given(arguments), environ)
     return token if arguments.interface is None else from_source(token, arguments.interface)
+
+
+def _given(arguments: argparse.Namespace) -> str | None:
+    """What stands on the command line as the token.
+
+    Raises:
+        UsageError: two of them do.
+    """
+    named: str | None = arguments.join
+    bare: str | None = arguments.token
+    if named is not None and bare is not None:
+        raise UsageError("there are two tokens, one behind --join and one without: give one")
+    return bare if named is None else named
 
 
 def token_of(given: str | None, environ: Mapping[str, str] = os.environ) -> Token:

@@ -36,6 +36,7 @@ def add_to(command: argparse.ArgumentParser) -> None:
         metavar="TOKEN",
         help="the token of the run, or @FILE; without it, that in MINIPIPE_TOKEN",
     )
+    command.add_argument("token", nargs="?", metavar="TOKEN", help="the same, without --join")
     command.add_argument(
         "--slots",
         type=_slots,

@@ -161,6 +161,7 @@ def test_it_serves_and_says_why_it_could_not(capsys: pytest.CaptureFixture[str])
 
     arguments = ["--join", TOKEN.text, "--name", "x"]
     assert main(parsed(*arguments, "--slots", "1"), serve) == 0
+    assert main(parsed(TOKEN.text, "--name", "x", "--slots", "1"), serve) == 0
     assert main(parsed(*arguments, "--slots", "2"), serve) == 1
     shown = capsys.readouterr().err
     assert "nobody listens there" in shown
