@@ -1,7 +1,8 @@
 """The counters of a run as Prometheus reads them, served on loopback.
 
 Names are by its conventions (base units, `_total` for what only grows).  Labels have a value for
-each segment, and no more: nothing by item, process or worker, which would grow without bound.
+each segment, and each machine where others may join, and no more: nothing by item, process or
+worker, which would grow without bound.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from minipipe.errors import MissingExtraError, OptionError
 from minipipe.observe.load import SegmentFacts
+from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.run.durations import by_powers_of_four, plus, sum_s
 from minipipe.protocol.run.stats import TIMES, RunStats, WorkerStats
 
@@ -34,11 +36,23 @@ class Server(Protocol):
 
 
 class Collector:
-    """Gives all metrics of one run, whenever it is asked (a collector of prometheus-client's)."""
+    """Gives all metrics of one run, whenever it is asked (a collector of prometheus-client's).
 
-    def __init__(self, stats: Callable[[], RunStats], facts: Sequence[SegmentFacts]) -> None:
+    Args:
+        has_hosts: other machines may join the run.  From the beginning, as a counter that gets one
+            more label is another one to Prometheus, which starts again at nothing.
+    """
+
+    def __init__(
+        self,
+        stats: Callable[[], RunStats],
+        facts: Sequence[SegmentFacts],
+        has_hosts: bool = False,
+    ) -> None:
         self._stats = stats
         self._segments = tuple(fact.name for fact in facts)
+        self._has_hosts = has_hosts
+        self._names = ("segment", "host") if has_hosts else ("segment",)
 
     def collect(self) -> Iterator[Metric]:
         from prometheus_client.core import (
@@ -48,51 +62,88 @@ class Collector:
         )
 
         stats = self._stats()
-        of = {name: stats.segment(name) for name in self._segments}
+        groups = self._groups(stats)
         for name, text, count in _COUNTERS:
-            family = CounterMetricFamily(f"minipipe_{name}", text, labels=["segment"])
-            for segment, workers in of.items():
-                family.add_metric([segment], sum(count(w) for w in workers))
+            family = CounterMetricFamily(f"minipipe_{name}", text, labels=self._names)
+            for labels, workers in groups.items():
+                family.add_metric(labels, sum(count(w) for w in workers))
             yield family
         times = CounterMetricFamily(
             "minipipe_worker_seconds",
             "What the time of workers went to: the functor (busy), waiting for input (starved) or "
             "for room downstream (blocked), MiniPipe itself (own).",
-            labels=["segment", "activity"],
+            labels=(*self._names, "activity"),
         )
-        for segment, workers in of.items():
+        for labels, workers in groups.items():
             for activity in TIMES:
                 spent_s = sum(getattr(w, f"{activity}_s") for w in workers)
-                times.add_metric([segment, activity], spent_s)
+                times.add_metric([*labels, activity], spent_s)
         yield times
         calls = HistogramMetricFamily(
             "minipipe_functor_seconds",
             "How long calls of the functor took (a sample of them, if they take less than 50 us).",
-            labels=["segment"],
+            labels=self._names,
         )
-        for segment, workers in of.items():
+        for labels, workers in groups.items():
             counts: tuple[int, ...] = ()
             for worker in workers:
                 counts = plus(counts, worker.durations)
             buckets = [(str(end_s), float(n)) for end_s, n in by_powers_of_four(counts)]
-            calls.add_metric([segment], [*buckets, ("+Inf", float(sum(counts)))], sum_s(counts))
+            calls.add_metric(labels, [*buckets, ("+Inf", float(sum(counts)))], sum_s(counts))
         yield calls
         for name, text, count in _GAUGES:
-            gauge = GaugeMetricFamily(f"minipipe_{name}", text, labels=["segment"])
-            for segment, workers in of.items():
+            gauge = GaugeMetricFamily(f"minipipe_{name}", text, labels=self._names)
+            for labels, workers in groups.items():
                 living = [w for w in workers if w.state in STATES]
-                gauge.add_metric([segment], sum(count(w) for w in living))
+                gauge.add_metric(labels, sum(count(w) for w in living))
             yield gauge
         there = GaugeMetricFamily(
-            "minipipe_workers", "Workers by how far they are.", labels=["segment", "state"]
+            "minipipe_workers", "Workers by how far they are.", labels=(*self._names, "state")
         )
-        for segment, workers in of.items():
+        for labels, workers in groups.items():
             for state in STATES:
-                there.add_metric([segment, state], sum(w.state == state for w in workers))
+                there.add_metric([*labels, state], sum(w.state == state for w in workers))
         yield there
+        if self._has_hosts:
+            yield from _links(stats)
         yield GaugeMetricFamily(
             "minipipe_run_seconds", "How long the run has taken so far.", value=stats.seconds
         )
+
+    def _groups(self, stats: RunStats) -> dict[tuple[str, ...], list[WorkerStats]]:
+        """All workers, those of one segment (on one machine) together, by what they are labelled.
+
+        (A worker that is being started here has no process yet, and so is on no machine.)
+        """
+        if not self._has_hosts:
+            return {(name,): list(stats.segment(name)) for name in self._segments}
+        groups: dict[tuple[str, ...], list[WorkerStats]] = {}
+        for name in self._segments:
+            for worker in stats.segment(name):
+                groups.setdefault((name, worker.host or LOCAL_HOST), []).append(worker)
+        return groups
+
+
+def _links(stats: RunStats) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily
+
+    names = ("host", "direction")
+    sent = CounterMetricFamily(
+        "minipipe_link_bytes",
+        "What went over the link to a machine (to), and back (from).",
+        None,
+        names,
+    )
+    busy = CounterMetricFamily(
+        "minipipe_link_seconds", "How long something was under way on that link.", None, names
+    )
+    for link in stats.links:
+        sent.add_metric([link.host, "to"], link.to_bytes)
+        sent.add_metric([link.host, "from"], link.from_bytes)
+        busy.add_metric([link.host, "to"], link.to_s)
+        busy.add_metric([link.host, "from"], link.from_s)
+    yield sent
+    yield busy
 
 
 Count = Callable[[WorkerStats], float]
@@ -128,10 +179,13 @@ _GAUGES: tuple[tuple[str, str, Count], ...] = (
 )
 
 
-def serve(stats: Callable[[], RunStats], facts: Sequence[SegmentFacts], port: int) -> Server:
+def serve(
+    stats: Callable[[], RunStats], facts: Sequence[SegmentFacts], port: int, has_hosts: bool
+) -> Server:
     """Serves the metrics of a run on loopback, by a thread of its own.
 
     Args:
+        has_hosts: as of `Collector`.
         port: 0: any that is free.
 
     Raises:
@@ -143,7 +197,7 @@ def serve(stats: Callable[[], RunStats], facts: Sequence[SegmentFacts], port: in
     except ImportError as error:
         raise MissingExtraError("prometheus-client", "run(metrics_port=...)", "metrics") from error
     registry = CollectorRegistry()
-    registry.register(Collector(stats, facts))
+    registry.register(Collector(stats, facts, has_hosts))
     try:
         server, thread = start_http_server(port, addr=LOOPBACK, registry=registry)
     except OSError as error:

@@ -42,7 +42,8 @@ class Observation:
         self._view = progress_of(stats, self._insight, options.progress)
         self._server: Server | None = None
         if options.metrics_port is not None:
-            self._server = serve(stats, segment_facts(graph), options.metrics_port)
+            has_hosts = options.hosting is not None
+            self._server = serve(stats, segment_facts(graph), options.metrics_port, has_hosts)
         if isinstance(options.trace, str):
             try:
                 begin_trace_file(options.trace)

@@ -14,14 +14,14 @@ LATE_S = 5.0
 
 
 class Counts:
-    """The counters of the long dead, added up by their place (segment, index)."""
+    """The counters of the long dead, added up by their place (segment, index) and machine."""
 
     def __init__(self) -> None:
-        self._past: dict[tuple[int, int], WorkerStats] = {}
+        self._past: dict[tuple[int, int, str], WorkerStats] = {}
 
     @property
     def of_long_dead(self) -> Iterable[WorkerStats]:
-        """One for each place."""
+        """One for each place, and machine that it was on: what a machine counts never falls."""
         return self._past.values()
 
     def without_long_dead(self, handles: dict[int, WorkerHandle]) -> dict[int, WorkerHandle]:
@@ -36,7 +36,7 @@ class Counts:
         past = dict(self._past)
         for handle in dead[:-KEPT]:
             if handle.closed_s < before_s and handle.final is not None:
-                place = (handle.segment.index, handle.index)
+                place = (handle.segment.index, handle.index, handle.final.host)
                 known = past.get(place)
                 past[place] = handle.final if known is None else known.plus(handle.final)
                 handles = {i: h for i, h in handles.items() if h is not handle}

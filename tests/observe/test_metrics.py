@@ -9,7 +9,9 @@ import sys
 import threading
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +20,9 @@ from prometheus_client.parser import text_string_to_metric_families
 import minipipe as mp
 from minipipe.observe.load import SegmentFacts
 from minipipe.observe.metrics import LOOPBACK, Collector
-from minipipe.protocol.run.stats import RunStats
+from minipipe.protocol.run.link_use import LinkUse
+from minipipe.protocol.run.stats import RunStats, WorkerStats
+from minipipe.supervisor.counts import KEPT, LATE_S, Counts
 from tests.conftest import wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -86,12 +90,81 @@ def test_the_dashboard_asks_for_what_there_is() -> None:
         for target in panel["targets"]
         for name in re.findall(r"minipipe_\w+", target["expr"])
     }
-    families = Collector(lambda: RunStats("running", 1.0, ()), [SegmentFacts("f", "sink")])
+    workers = (worker("f/0", "f", "local"),)
+    stats = RunStats("running", 1.0, workers, (LinkUse("node-7"),))
+    families = Collector(lambda: stats, [SegmentFacts("f", "sink")], has_hosts=True)
     known = {sample.name for family in families.collect() for sample in family.samples}
     assert asked and asked <= known
     assert {name for name in known if name.endswith("_total")} - asked == {
         "minipipe_messages_total"
     }
+
+
+def worker(
+    name: str, segment: str, host: str, items: int = 0, state: str = "running"
+) -> WorkerStats:
+    counts: list[Any] = [items, *[0] * 9, None]
+    return replace(WorkerStats(name, segment, 4711, state, *counts), host=host)
+
+
+def samples_of(stats: RunStats, *, has_hosts: bool) -> dict[tuple[str, ...], float]:
+    """Every sample by its name and the values of its labels, in their order."""
+    facts = [SegmentFacts(name, "transform") for name in ("work", "waits")]
+    families = Collector(lambda: stats, facts, has_hosts).collect()
+    return {(s.name, *s.labels.values()): s.value for f in families for s in f.samples}
+
+
+def test_where_others_may_join_there_is_a_label_for_the_machine() -> None:
+    workers = (
+        worker("work/0", "work", "local", 3),
+        worker("work/1", "work", "node-7", 5, "died"),
+        worker("work/1", "work", "node-8", 7),
+        worker("work/2", "work", "node-8", 11),
+        worker("work/3", "work", "", 0, "starting"),  # it is being started here
+    )
+    stats = RunStats("running", 1.0, workers, (LinkUse("node-8", 9.0, 2.0, 100, 1.0, 10),))
+    found = samples_of(stats, has_hosts=True)
+    counted = {k[1:]: v for k, v in found.items() if k[0] == "minipipe_items_in_total"}
+    assert counted == {("work", "local"): 3, ("work", "node-7"): 5, ("work", "node-8"): 18}
+    assert found["minipipe_workers", "work", "local", "starting"] == 1
+    assert found["minipipe_workers", "work", "node-8", "running"] == 2
+    assert found["minipipe_link_bytes_total", "node-8", "to"] == 100
+    assert found["minipipe_link_seconds_total", "node-8", "from"] == 1.0
+    found = samples_of(stats, has_hosts=False)
+    counted = {k[1:]: v for k, v in found.items() if k[0] == "minipipe_items_in_total"}
+    assert counted == {("work",): 26, ("waits",): 0}
+    assert not any(name.startswith("minipipe_link") for name, *_ in found)
+
+
+def test_what_a_machine_has_counted_does_not_fall_when_its_dead_are_forgotten() -> None:
+    counts, ended = Counts(), time.monotonic() - LATE_S - 1
+    handles: dict[int, Any] = {}
+    for ident in range(KEPT + 4):
+        final = worker("work/0", "work", f"node-{ident % 2}", 1, "died")
+        place = SimpleNamespace(index=0)
+        handles[ident] = SimpleNamespace(
+            final=final, result=None, closed_s=ended, segment=place, index=0
+        )
+    left = counts.without_long_dead(handles)
+    assert len(left) == KEPT
+    late: Any = [handle.final for handle in left.values()]
+    workers = (*counts.of_long_dead, *late)
+    found = samples_of(RunStats("running", 1.0, workers), has_hosts=True)
+    for host in ("node-0", "node-1"):
+        assert found["minipipe_items_in_total", "work", host] == KEPT / 2 + 2
+
+
+def test_a_run_that_others_may_join_labels_from_its_beginning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pline: Any = mp.PipeLine([mp.Source(range(10**9))])
+    pline.build(log_lvl="INFO").run(metrics_port=0, bind="tcp://127.0.0.1:0", ship=False)
+    next(iter(pline))
+    found = scraped(port_of(caplog))
+    pline.stop()
+    pline.close()
+    assert ("minipipe_items_out_total", ("local", "Source")) in found
+    assert ("minipipe_items_out_total", ("Source",)) not in found
 
 
 def test_labels_do_not_grow_with_workers(caplog: pytest.LogCaptureFixture) -> None:
