@@ -1,5 +1,8 @@
 """Classes on the wire: by name where the other side can import them, else by definition.
 
+Where no definitions are accepted, as between hosts, the classes of the script that all workers were
+given at their start (`know_script`) are named, too: `"__main__:Sample"`.
+
 A class of `__main__`, of a notebook or of a function is known by a random token. Its definition, as
 cloudpickle writes it, travels in the first parcel to a receiver that names the token, and again if
 it is not among the most recent ones any more (`minipipe.protocol.delivery.recent`). The tokens
@@ -10,11 +13,13 @@ with, and one that comes home is the original.
 from __future__ import annotations
 
 import importlib
+import pickle
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from functools import reduce
+from types import ModuleType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -26,6 +31,8 @@ from minipipe.errors import WireFormatError
 from minipipe.process.importing import importing_for_worker, travel_by_value_if_hidden
 
 TOKEN_BYTES = 16
+MAIN = "__main__"
+MAINS = (MAIN, "__mp_main__")  # the latter in a process that multiprocessing has spawned
 
 # cloudpickle names these itself, though they cannot be found under their names.
 _NAMED_BY_PICKLE = frozenset({type(None), type(Ellipsis), type(NotImplemented)})
@@ -45,6 +52,7 @@ _lock = threading.RLock()
 _definitions: WeakKeyDictionary[type, Definition] = WeakKeyDictionary()
 _by_token: WeakValueDictionary[bytes, type] = WeakValueDictionary()
 _references: WeakKeyDictionary[type, str] = WeakKeyDictionary()
+_script: Mapping[str, bytes] = {}  # what this worker was given of the script's classes
 
 
 def reference(cls: type) -> str | None:
@@ -55,6 +63,30 @@ def reference(cls: type) -> str | None:
     if name is None and cls not in _definitions and cloudpickle._should_pickle_by_reference(cls):
         name = _references[cls] = f"{cls.__module__}:{cls.__qualname__}"
     return name
+
+
+def know_script(pickles: Mapping[str, bytes]) -> None:
+    """This worker names, and finds, these classes of the script, as all workers of the run do.
+
+    Args:
+        pickles: of each class at the top of the script, by its name.  Loaded when an item first
+            needs it, and not at the start: its methods may need modules that are not everywhere.
+    """
+    global _script
+    _script = pickles
+
+
+def name_in_script(cls: type) -> str | None:
+    """The name of a class that all workers have from the script; None: it is none of these."""
+    top = cls.__qualname__.partition(".")[0]
+    if cls.__module__ not in MAINS or top not in _script:
+        return None
+    found: Any = sys.modules[MAIN]
+    for part in cls.__qualname__.split("."):
+        found = vars(found).get(part)
+        if not isinstance(found, type):
+            return None
+    return f"{MAIN}:{cls.__qualname__}" if found is cls else None
 
 
 def is_by_value(cls: type) -> bool:
@@ -198,9 +230,26 @@ def look_up(name: str, *, may_import: bool, importable: Container[str] = ()) -> 
         elif module is None:
             raise ImportError(f"module {module_name!r:.200} is not loaded")
         else:
+            if module_name == MAIN:
+                _load_of_script(module, qualname.partition(".")[0])
             for part in qualname.split("."):
                 found = vars(found)[part]
     except (ImportError, AttributeError, KeyError, TypeError, ValueError) as exc:
         hint = "" if may_import else _ONLY_LOADED
         raise WireFormatError(f"class {name!r:.200} is not known here{hint}: {exc}") from exc
     return found
+
+
+def _load_of_script(main: ModuleType, name: str) -> None:
+    """Makes a class of the script, if it was given to this worker and is not there yet.
+
+    Raises:
+        ImportError: it cannot be made here.
+    """
+    if name in vars(main) or name not in _script:
+        return
+    try:
+        with _lock, importing_for_worker():
+            pickle.loads(_script[name])  # which puts it there (`process.by_value`)
+    except Exception as error:  # whatever what it needs raises as it is imported
+        raise ImportError(f"it cannot be made here ({type(error).__name__}: {error})") from error

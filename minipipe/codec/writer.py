@@ -181,9 +181,13 @@ class Writer:
         if name is not None:
             return name
         if not self._by_value:
+            name = classes.name_in_script(cls)
+            if name is not None:
+                return name
             raise NotNativeError(
-                "its class cannot be imported by others, as it is defined in a script, a notebook "
-                "or a function: define it at the top of a module of yours, which is sent along"
+                "its class cannot be found by others, as it is defined in a function, or changed "
+                "while this runs: define it at the top of the script, or of a module of yours, "
+                "which is sent along"
             )
         return self.class_token(cls)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,7 @@ from minipipe.protocol.item_seeds import RunSeeds
 from minipipe.supervisor import displays
 from minipipe.supervisor.installed import importable_for
 from minipipe.supervisor.run_options import RunOptions
+from minipipe.supervisor.script_classes import classes_of_script
 from minipipe.supervisor.worker_handle import WorkerHandle
 from minipipe.worker.spec import WorkerSpec, current_directory
 
@@ -82,6 +83,7 @@ class WorkerSpecs:
             gateway=self.gateway,
             plain=self.options.is_plain,
             importable=self._importable,
+            script=self._script,
             skip=self.options.begins.skip(handle.name) if segment.kind == "source" else None,
         )
 
@@ -94,6 +96,11 @@ class WorkerSpecs:
     def _importable(self) -> tuple[str, ...]:
         """Where the classes of items may be, as far as workers do not import whatever is named."""
         return importable_for(self.modules) if self.options.is_plain else ()
+
+    @cached_property
+    def _script(self) -> Mapping[str, bytes]:
+        """The script's classes that items may be of, where definitions are not accepted."""
+        return classes_of_script() if self.options.is_plain else {}
 
     @cached_property
     def _share(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Any
 
 from minipipe.process.log_levels import NO_LEVELS, LogLevels
@@ -52,6 +53,7 @@ class WorkerSpec:
     gateway: str = ""  # address here of who sends on to other hosts; nothing: there are none
     shipped: str = ""  # where the user's code was unpacked there; nothing: nowhere
     importable: tuple[str, ...] = ()  # modules that are imported if an item is of a class there
+    script: Mapping[str, bytes] = field(default_factory=dict)  # pickles of classes of the script
     plain: bool = False  # what may come here from other hosts holds no pickles: nor does anything
 
     @property

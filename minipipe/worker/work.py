@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from minipipe.codec import registry
+from minipipe.codec import classes, registry
 from minipipe.errors import MiniPipeError
 from minipipe.operators.skipping import Tolerance
 from minipipe.process.importing import importing_for_worker
@@ -79,6 +79,7 @@ def work(spec: WorkerSpec, load: Load, page: Page, control: int) -> None:
         gateway=spec.gateway,
     )
     node.parcel_decoder.may_import(frozenset(spec.importable))
+    classes.know_script(spec.script)
     if node.memory.lender is not None:
         log = records.Log(logging.WARNING, spec.barred, once=True)
         node.memory.lender.on_barred = lambda: node.report(log)

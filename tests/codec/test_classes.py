@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import gc
+import json
 import subprocess
 import sys
 import weakref
@@ -154,6 +155,84 @@ def test_two_classes_that_need_each_other_arrive_as_themselves() -> None:
 def test_an_encoder_without_pickle_sends_no_definition() -> None:
     with pytest.raises(ItemTypeError, match=r"item\['a'\].*define it.*allow_pickle=True"):
         trip({"a": _local()(1)})
+
+
+_NAMED = """
+import json, sys, threading
+from dataclasses import dataclass
+from minipipe.codec import Decoder, Encoder, classes
+from minipipe.errors import ItemTypeError, WireFormatError
+from minipipe.supervisor.script_classes import classes_of_script
+
+def trip(item):
+    encoder = Encoder(allow_pickle=False)
+    parcel = encoder.encode([encoder.snapshot(item)[0]])
+    return parcel.body, Decoder(allow_pickle=False).decode(parcel.body, parcel.frames)[0]
+
+@dataclass
+class Sample:
+    number: int
+
+@dataclass
+class Odd:
+    def get(self, lock=threading.Lock()):
+        pass
+
+@dataclass
+class Broken:
+    def __init_subclass__(cls):
+        pass
+
+class Plain:
+    pass
+
+said = []
+pickles = classes_of_script()
+said.append(sorted(pickles))
+classes.know_script(pickles)
+item = Sample(7)
+body, same = trip(item)
+said.append(same == item)
+Old = Sample
+del Sample  # as a worker that has not met it
+back = Decoder(allow_pickle=False).decode(body, ())[0]
+said.append([back == item, Sample is Old])
+
+@dataclass
+class Sample:  # as a cell of a notebook that is run once more
+    number: int
+
+for item in (Old(7), Odd()):
+    try:
+        trip(item)
+    except ItemTypeError as error:
+        said.append("define it at the top of the script" in str(error))
+body, _ = trip(Sample(8))
+del Sample
+classes.know_script({"Sample": b"no pickle"})
+try:
+    Decoder(allow_pickle=False).decode(body, ())
+except WireFormatError as error:
+    said.append(str(error))
+print(json.dumps(said))
+"""
+
+
+def test_classes_of_the_script_that_were_given_to_a_worker_are_named_and_made_when_met(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "script.py").write_text(_NAMED)
+    output = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py")],
+        check=True,
+        capture_output=True,
+        timeout=60,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+    names, same, back, old, odd, broken = json.loads(output.stdout)
+    assert names == ["Broken", "Sample"]  # what cannot be pickled stays, and so does what is plain
+    assert same and back == [True, True] and old and odd
+    assert "'__main__:Sample' is not known here" in broken and "cannot be made here" in broken
 
 
 def test_of_an_enum_of_a_script_the_member_is_named_and_not_what_stands_in_it() -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,8 +49,90 @@ def double(item):
 """
 
 
+_CLASSES = """
+import enum, json, os, sys
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+import numpy as np
+import minipipe as mp
+
+class Split(enum.Enum):
+    TRAIN, TEST = "train", "test"
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+@dataclass(frozen=True)
+class Sample:
+    number: int
+    image: np.ndarray
+    split: Split
+    at: Point
+
+    def brighter(self):
+        return replace(self, image=self.image + 1)
+
+@dataclass
+class Result:
+    class Kind(enum.IntEnum):
+        ODD = 1
+        EVEN = 2
+
+    kind: Kind
+    samples: list[Sample] = field(default_factory=list)
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    left: Result
+    pid: int
+
+class Holder:
+    class Flag(enum.Flag):
+        A = 1
+        B = 2
+
+def load():
+    for number in range(4):
+        split = Split.TEST if number == 3 else Split.TRAIN
+        yield Sample(number, np.full(3, number), split, Point(number, -number))
+
+def touch(item):  # without a name of the script's
+    assert item.split.name in ("TRAIN", "TEST") and item.at.y == -item.number
+    return item.brighter()
+
+def judge(sample):
+    kind = Result.Kind.ODD if sample.number % 2 else Result.Kind.EVEN
+    return Pair(Result(kind, [sample]), os.getpid()), Holder.Flag.A | Holder.Flag.B
+
+def local(sample):
+    @dataclass
+    class Mine:
+        number: int
+    return Mine(sample.number)
+
+if __name__ == "__main__":
+    steps = [mp.Source(load), mp.Transform(touch, on="b"), mp.Transform(judge, on="b")]
+    if len(sys.argv) > 2:
+        steps[-1] = mp.Transform(local, on="b")
+    pline = mp.PipeLine(steps)
+    found = []
+    try:
+        pline.run(bind="tcp://127.0.0.1:0", token_file=sys.argv[1], ship=["mine"])
+        for pair, flag in pline:
+            assert type(pair) is Pair and type(pair.left) is Result and pair.pid != os.getpid()
+            (sample,) = pair.left.samples
+            assert type(sample) is Sample and flag is Holder.Flag.A | Holder.Flag.B
+            found.append([sample.number, sample.image.tolist(), sample.split is Split.TRAIN])
+            found[-1].append(pair.left.kind is Result.Kind.EVEN)
+    except mp.ItemTypeError as error:
+        found.append(str(error))
+    print(json.dumps(found))
+"""
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
+def home(tmp_path: Path) -> Path:
     home = tmp_path / "home"
     (home / "mine").mkdir(parents=True)
     (tmp_path / "away").mkdir()
@@ -100,6 +181,18 @@ def test_functors_find_their_modules_on_a_machine_that_has_none_of_them(home: Pa
         assert file.endswith("/0/mine/work.py") and "/code/" in file
         assert not os.path.exists(file)  # it has gone with the agent
         assert cwd == str(home.parent / "away") and is_elsewhere
+
+
+def test_items_may_be_of_the_dataclasses_namedtuples_and_enums_of_the_script(home: Path) -> None:
+    (home / "train.py").write_text(_CLASSES)
+    found: Any = run_on_two(home)
+    assert sorted(found) == [[n, [n + 1] * 3, n < 3, n % 2 == 0] for n in range(4)]
+
+
+def test_one_of_a_function_is_refused_with_what_to_do(home: Path) -> None:
+    (home / "train.py").write_text(_CLASSES)
+    (said,) = run_on_two(home, "local")
+    assert "Mine" in str(said) and "define it at the top of the script" in str(said)
 
 
 def test_a_module_that_is_missing_there_is_named_with_the_machine(home: Path) -> None:
