@@ -12,6 +12,7 @@ from minipipe.errors import OptionError
 from minipipe.protocol.frozen import frozen
 from minipipe.protocol.wiring import Role
 from minipipe.segments.batching import Batching
+from minipipe.segments.functor import has_attributes
 from minipipe.segments.segment import Segment
 from minipipe.segments.shares import check_share
 
@@ -56,7 +57,7 @@ class GraphSegment:
         if self.stateless:
             return Role.STATELESS
         if self.kind == "sink" and self.declared is not None:
-            keeps = self.declared.shape.has_run and self.declared.restart is not True
+            keeps = self.declared.shape.gathers and self.declared.restart is not True
             stateful = keeps or self.joins or self.flagged or self.fed_in_order
             return Role.STATEFUL if stateful else Role.FUNCTION_SINK
         return Role.STATEFUL
@@ -66,6 +67,14 @@ class GraphSegment:
         """Whether a worker of it that dies is replaced, and what it had is done again."""
         wanted = self.declared is not None and self.declared.restart is not False
         return wanted and self.role is not Role.STATEFUL
+
+    @property
+    def may_forget(self) -> bool:
+        """Whether a worker that is replaced may have kept what nobody was told of."""
+        declared = self.declared
+        if declared is None or declared.restart is True or self.role is not Role.FUNCTION_SINK:
+            return False
+        return has_attributes(declared.functor_obj)
 
     def check_restart(self) -> None:
         """Checks that `restart=True` was asked for only where it can be done.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 from minipipe.errors import BuildError, OutputsError
@@ -21,6 +22,15 @@ class FunctorShape:
     has_run: bool  # an object with state of its own
     has_term: bool  # it has a local_term
 
+    @property
+    def gathers(self) -> bool:
+        """Whether what it has at its end comes of all that it got.
+
+        (One that is called by `__call__` was taken for a function: as a Sink that collects, it was
+        replaced when its worker died, and returned what had come since then.)
+        """
+        return self.has_run or self.has_term
+
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement
 
@@ -31,6 +41,18 @@ def is_made_in_worker(functor: Any) -> bool:
     `str`, `int`, `tuple` and their like are functions to their users.
     """
     return isinstance(functor, type) and bool(functor.__flags__ & _HEAP_TYPE)
+
+
+def has_attributes(functor: Any) -> bool:
+    """Whether it is an object that calls may change: of a class that is no function's."""
+    if isinstance(functor, type):
+        return is_made_in_worker(functor)
+    functor = getattr(functor, "__self__", functor)  # of a method: the object
+    if isinstance(functor, FunctionType | BuiltinFunctionType | ModuleType | type):
+        return False
+    if hasattr(functor, "__wrapped__"):  # what a decorator has made of a function
+        return False
+    return bool(getattr(functor, "__dict__", None))
 
 
 def shape_of(functor: Any, kind: str, where: str) -> FunctorShape:

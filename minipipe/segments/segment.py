@@ -69,8 +69,9 @@ class Segment:
             source, however many workers it has.
         restart: whether a worker that dies is replaced, and what it had is done again.  None
             (default): if each item stands alone for the segment, that is, if its functor is a
-            function.  True says so of an object: its state is lost with it, and what it was
-            given, and had not finished, is done again by others.
+            function, or is called like one (and, in a Sink, has no `local_term`).  True says so
+            of an object: its state is lost with it, and what it was given, and had not finished,
+            is done again by others.
         max_restarts: how many deaths in 60 s the run survives in this segment.
         poison: what becomes of an item that two workers have died of: "stop" ends the run, "skip"
             goes on without it.

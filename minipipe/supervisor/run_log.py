@@ -14,6 +14,12 @@ from minipipe.supervisor.processes import WorkerProcesses
 
 logger = logging.getLogger("minipipe")
 
+# Of a Sink that is called like a function, and is an object.
+_FORGOTTEN = (
+    "; what its functor, an object, had kept in itself is lost (a `local_term`, or restart=False, "
+    "makes that the end of the run; restart=True says that there is nothing)"
+)
+
 
 class RunLog:
     """Writes it in whole sentences (an `Observer`)."""
@@ -96,8 +102,9 @@ class RunLog:
             became = (
                 "is replaced when a machine has room for that" if said.waits else "was replaced"
             )
+        lost = _FORGOTTEN if self._processes.handles[said.worker].segment.may_forget else ""
         if death is not None:
             logger.warning(
-                "%s; it %s, and %s done again%s",
-                *(death.description, became, again, death.stack_shown),
+                "%s; it %s, and %s done again%s%s",
+                *(death.description, became, again, lost, death.stack_shown),
             )
