@@ -147,6 +147,8 @@ class Agent:
         if (use := self._way.use(now_s)) is not None:
             self._say(Word.LINK, *use)
         self._way.pump()
+        if not self._hosted:
+            self._way.has_no_workers()
 
     def _leave_in_order(self, now_s: float) -> None:
         """Says that it wants to go; goes when nobody is here, and nobody comes any more."""

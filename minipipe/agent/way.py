@@ -69,6 +69,15 @@ class Way:
         """Whether something has no room yet."""
         return bool(self._urgent or self._items)
 
+    def has_no_workers(self) -> None:
+        """Nobody here has state that the other host would be waited for.
+
+        (An agent that was cut off between the end of such workers and that of their run waited for
+        five minutes for what was over.)
+        """
+        if not self.waits:
+            self.end.wait_as_at_first()
+
     def pump(self) -> None:
         """Gives the link what it has room for, and back what it needs no more."""
         end = self.end

@@ -373,3 +373,24 @@ def test_another_host_is_waited_for_longer_if_something_would_be_lost_with_it() 
     assert said == [Hold()]
     (lost,) = link.passed(100.0)
     assert isinstance(lost, Lost)
+
+
+def test_it_is_waited_for_as_at_first_when_nothing_would_be_lost_any_more() -> None:
+    link = connected()
+    link.wait_longer(100.0)
+    assert link.send("body", 1) == 1
+    assert isinstance(link.next_frame(0.0), Message)
+    link.wait_as_at_first()  # this message would be
+    link.broke(0.0)
+    assert not any(isinstance(action, Lost) for action in passing(link, 0, 50))
+    link.opened(50.0)
+    link.arrived(Resume(2, 1, 1), 50.0)
+    link.arrived(Acknowledge(1), 50.0)
+    link.wait_as_at_first()
+    link.broke(50.0)
+    assert any(isinstance(action, Lost) for action in passing(link, 50, 66))
+
+
+def passing(link: Link, begin_s: int, end_s: int) -> list[Action]:
+    """What it comes to while so many seconds pass."""
+    return [action for now_s in range(begin_s, end_s) for action in link.passed(float(now_s))]

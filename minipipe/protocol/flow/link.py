@@ -12,8 +12,7 @@ end that was given up in error hears so as soon as it is heard again.
 An end decides, its driver acts: that makes connections (a broken one is dropped with all that is in
 its queues, and nothing of it is given to `arrived` afterwards), asks for a frame whenever the
 connection takes one, and calls `passed` when `due_s` says.  Time is one that goes on while the
-machine sleeps (CLOCK_BOOTTIME).  The driver is `transport/hosts/link_end.py`.  Nothing in the
-package makes links yet: they join the hosts of a run, and a run has one host so far.
+machine sleeps (CLOCK_BOOTTIME).  The driver is `transport/hosts/link_end.py`.
 """
 
 from __future__ import annotations
@@ -84,6 +83,11 @@ class Link:
     def wait_longer(self, lost_after_s: float) -> None:
         """From now on the other end is waited for so long: something would be lost with it."""
         self._lost_after_s = max(self._lost_after_s, lost_after_s)
+
+    def wait_as_at_first(self) -> None:
+        """Nothing is lost with the other end any more, if it has all that was sent."""
+        if self._sent.acknowledged == self._sent.last:
+            self._lost_after_s = self._patience.lost_after_s
 
     # ------------------------------------------------------------------ sending
     @property

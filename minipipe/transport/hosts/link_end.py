@@ -143,6 +143,11 @@ class LinkEnd:
         """From now on the other host is lost only after such a silence."""
         self._link.wait_longer(lost_after_s)
 
+    def wait_as_at_first(self) -> None:
+        """The other host is not waited for any longer than at the beginning, if it has all."""
+        if self._cutting is None:
+            self._link.wait_as_at_first()
+
     # ------------------------------------------------------------ for the sockets
     @property
     def due_s(self) -> float:
