@@ -108,7 +108,11 @@ class Borrower:
         comes_to = _comes_to(access, exclusive)
         found = leases.get(tuple(words)) if type(words) is list else None
         if isinstance(found, Moved):
-            return _moved(found, dtype, shape, strides, offsets, comes_to)
+            moved, offsets = found, found.places(offsets)
+            if moved.slot is None:
+                steps = c_strides(shape, dtype.itemsize) if strides is None else strides
+                return [moved.copies(dtype, shape, steps, place) for place in offsets]
+            found = moved.slot
         if found is not None:
             return _arrays(found, dtype, shape, strides, offsets, comes_to)
         if leases:
@@ -156,21 +160,6 @@ def _is_copied(borrowed: Borrowed, size_bytes: int) -> bool:
     or shielded, can be copied later, when most of the slot is dead: `minipipe.shm.kept`.)
     """
     return size_bytes <= SIDE_BY_SIDE_BYTES and 2 * size_bytes < borrowed.size_bytes
-
-
-def _moved(
-    moved: Moved,
-    dtype: np.dtype[Any],
-    shape: list[int],
-    strides: list[int] | None,
-    offsets: list[int],
-    access: _Seen,
-) -> list[Array]:
-    places = moved.places(offsets)
-    if moved.slot is not None:
-        return _arrays(moved.slot, dtype, shape, strides, places, access)
-    steps = c_strides(shape, dtype.itemsize) if strides is None else strides
-    return [moved.copies(dtype, shape, steps, place) for place in places]
 
 
 def _arrays(

@@ -51,7 +51,7 @@ def _look(names: list[str], found: dict[str, None], looked: set[str]) -> None:
         name = waiting.pop()
         if name in looked or name in found or name == "__main__":
             continue
-        module = _fields(name)
+        module = fields_of(name)
         if module is None:
             continue
         if is_installed(name, module):
@@ -64,7 +64,7 @@ def _look(names: list[str], found: dict[str, None], looked: set[str]) -> None:
         waiting += reversed([above, *imports])
 
 
-def _fields(name: str) -> dict[str, object] | None:
+def fields_of(name: str) -> dict[str, object] | None:
     """What a module holds; None: it is not imported here."""
     module = sys.modules.get(name)
     if not isinstance(module, ModuleType):

@@ -26,6 +26,23 @@ def pickle_functor(declared: Segment, task: Task) -> tuple[PickledFunctor, Funct
 
     What its own methods raise while it is pickled comes through.
     """
+    main, named = main_module.about_main(), list[str]()
+    data, buffers = dump_apart(task, named)
+    if not buffers and len(data) < SHARED_FROM_BYTES:
+        forget(declared)
+        return PickledFunctor(main, data, modules=tuple(named)), None
+    memory = memory_for(declared, [*buffers, memoryview(data)])
+    if memory is not None:
+        return PickledFunctor(main, b"", memory.extents, tuple(named)), memory
+    return PickledFunctor(main, dump(task) if buffers else data, modules=tuple(named)), None
+
+
+def dump_apart(value: object, named: list[str]) -> tuple[bytes, list[memoryview]]:
+    """The pickle of something, and the large buffers that are not in it, but beside it.
+
+    Args:
+        named: as of `dump`.
+    """
     buffers: list[memoryview] = []
 
     def keep(buffer: pickle.PickleBuffer) -> bool:
@@ -35,15 +52,7 @@ def pickle_functor(declared: Segment, task: Task) -> tuple[PickledFunctor, Funct
         buffers.append(view)
         return False
 
-    main, named = main_module.about_main(), list[str]()
-    data = dump(task, keep, named)
-    if not buffers and len(data) < SHARED_FROM_BYTES:
-        forget(declared)
-        return PickledFunctor(main, data, modules=tuple(named)), None
-    memory = memory_for(declared, [*buffers, memoryview(data)])
-    if memory is not None:
-        return PickledFunctor(main, b"", memory.extents, tuple(named)), memory
-    return PickledFunctor(main, dump(task) if buffers else data, modules=tuple(named)), None
+    return dump(value, keep, named), buffers
 
 
 def dump(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from types import ModuleType
 
 from minipipe.protocol.frozen import frozen
-from minipipe.supervisor.installed import is_installed
+from minipipe.supervisor.installed import fields_of, is_installed
 from minipipe.supervisor.shipping.imports import imports_of
 from minipipe.supervisor.shipping.own_code import OwnCode, Root
 
@@ -90,11 +89,11 @@ class Needed:
 
     def _find(self, name: str) -> Source | None:
         """The module of this name; None: there is none, or it is not the user's."""
-        fields = _fields(name)
+        fields = fields_of(name)
         if fields is not None:
             return self._imported(name, fields)
         top = name.partition(".")[0]
-        fields = _fields(top)
+        fields = fields_of(top)
         if top in sys.stdlib_module_names or (fields and self._is_others(top, fields)):
             return None
         return self._searched(name)
@@ -134,16 +133,6 @@ class Needed:
                 if self._own.has(path) and os.path.isfile(path):
                     return Source(path, root.path, _package(name, path))
         return None
-
-
-def _fields(name: str) -> dict[str, object] | None:
-    """What a module holds; None: it is not imported here."""
-    module = sys.modules.get(name)
-    if not isinstance(module, ModuleType):
-        return None
-    # (Past what a module that is loaded at its first use does at any other look at it.)
-    fields: dict[str, object] = object.__getattribute__(module, "__dict__")
-    return fields
 
 
 def _root_of(name: str, file: str) -> str | None:

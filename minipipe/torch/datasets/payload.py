@@ -6,17 +6,14 @@ dataset as the script has it, whatever a worker has changed in its own.
 
 from __future__ import annotations
 
-import pickle
 import sys
 from typing import Any
 
 from minipipe.process import main_module
-from minipipe.supervisor.functor_memory import FunctorMemory
+from minipipe.supervisor.functor_memory import SHARED_FROM_BYTES, FunctorMemory
 from minipipe.supervisor.installed import installed_for
-from minipipe.supervisor.pickling import dump
+from minipipe.supervisor.pickling import dump, dump_apart
 from minipipe.torch.datasets.orders import Begin
-
-SHARED_FROM_BYTES = 65_536
 
 
 class Payload:
@@ -34,18 +31,9 @@ class Payload:
         Raises:
             Exception: Whatever its classes raise, or pickle: it cannot travel.
         """
-        buffers: list[memoryview] = []
-
-        def keep(buffer: pickle.PickleBuffer) -> bool:
-            view = buffer.raw()
-            if view.nbytes < SHARED_FROM_BYTES:
-                return True
-            buffers.append(view)
-            return False
-
         self._main = main_module.about_main()
         self._modules = []
-        data = dump(value, keep, self._modules)
+        data, buffers = dump_apart(value, self._modules)
         if not buffers and len(data) < SHARED_FROM_BYTES:
             self._data, self._memory = data, None
             return
