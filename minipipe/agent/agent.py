@@ -15,7 +15,10 @@ from typing import Any
 
 from minipipe.agent.hosted import Hosted
 from minipipe.agent.leaving import Leaving
-from minipipe.agent.relay import Relay
+from minipipe.agent.orders import tell_worker
+from minipipe.agent.paired import PAIRED
+from minipipe.agent.peers import Peers
+from minipipe.agent.relay import Relay, opened
 from minipipe.agent.starting import Code, Zygotes, launch
 from minipipe.agent.way import Way
 from minipipe.agent.words import DATA, Word, said, say
@@ -30,6 +33,7 @@ from minipipe.supervisor.hosts.gateway_words import Package
 from minipipe.transport import open_transport
 from minipipe.transport.hosts.host_sockets import HostSockets
 from minipipe.transport.hosts.link_end import LinkEnd
+from minipipe.transport.hosts.listening import Listening
 
 logger = logging.getLogger("minipipe")
 
@@ -56,6 +60,8 @@ class Agent:
         lifting: that gives it the memory for what comes.
         directory: its own, private.
         wake: both ends of a pipe that signals are to write to.
+        listening: where other agents come to; None: nowhere.
+        lost_after_s: how long another host may be silent.
     """
 
     def __init__(
@@ -66,6 +72,8 @@ class Agent:
         lifting: Lifting,
         directory: str,
         wake: tuple[int, int],
+        listening: Listening | None,
+        lost_after_s: float,
     ) -> None:
         self.name, self.wake = name, wake
         self.why = self.left = self.broken = ""
@@ -75,6 +83,7 @@ class Agent:
         self._transport = open_transport(f"ipc://{directory}")
         self._relay = Relay(name, directory, self._transport, lifting=lifting)
         self._way = self._relay.ways[LOCAL_HOST] = Way(end)
+        self._peers = Peers(sockets, self._relay, listening, lost_after_s)
         self._zygotes, self._code = Zygotes(directory), Code(name, directory)
         self._hosted: dict[int, Hosted] = {}
         # With what it has counted a report is compared there: how many of its items have failed.
@@ -137,6 +146,7 @@ class Agent:
             if hosted.waits:
                 hosted.write()
         self._has_more |= self._relay.serve()
+        self._has_more |= self._peers.serve()
         now_s = time.monotonic()
         if now_s - self._shown_s >= VITALS_S:
             self._shown_s = now_s
@@ -144,7 +154,7 @@ class Agent:
                 self._show(hosted)
         if self._leaving.why:
             self._leave_in_order(now_s)
-        if (use := self._way.use(now_s)) is not None:
+        if (use := self._way.use(now_s, self._peers)) is not None:
             self._say(Word.LINK, *use)
         self._way.pump()
         if not self._hosted:
@@ -153,23 +163,17 @@ class Agent:
     def _leave_in_order(self, now_s: float) -> None:
         """Says that it wants to go; goes when nobody is here, and nobody comes any more."""
         leaving, workers = self._leaving, len(self._hosted)
-        if not leaving.has_asked:
-            leaving.has_asked = True
+        if leaving.asks(workers):
             self._say(Word.LEAVING, leaving.why)
-            if workers:
-                logger.warning(
-                    "%s: it leaves when its workers (%d) go on elsewhere, or have ended; once "
-                    "more, and it leaves at once",
-                    *(leaving.why, workers),
-                )
         is_connected = self._way.end.connection is not None
-        if leaving.is_due(now_s, workers=workers, is_connected=is_connected):
+        stays = workers > 0 or self._peers.owes
+        if leaving.is_due(now_s, stays=stays, is_connected=is_connected):
             self.left = self.left or leaving.why
 
     def _timeout_s(self) -> float:
         if self._has_more or (self._way.waits and self._way.end.has_room):
             return 0.0
-        times = [WAIT_S, self._zygotes.look_every_s]
+        times = [WAIT_S, self._zygotes.look_every_s, self._peers.timeout_s()]
         if self._hosted:
             times.append(max(0.0, self._shown_s + VITALS_S - time.monotonic()))
         if any(hosted.waits for hosted in self._hosted.values()):
@@ -185,8 +189,11 @@ class Agent:
                 self._has_more = False
                 break
             try:
-                if bytes(arrived.frames[0][:1]) == DATA:
-                    self._relay.arrived(arrived.frames)
+                mark = bytes(arrived.frames[0][:1])
+                if mark == DATA:
+                    self._relay.arrived(opened(arrived.frames))
+                elif mark == PAIRED:
+                    self._peers.said(arrived.frames)
                 else:
                     self._told(*said(arrived.frames[0]), arrived.frames[1:])
             except WireFormatError as error:
@@ -211,33 +218,16 @@ class Agent:
                 self._relay.forget(fields[0])
             case Word.MAY_LEAVE:
                 self._leaving.may = True
+            case Word.PEER | Word.PARTED | Word.RUNS:
+                self._peers.told(word, fields)
             case Word.SHIPMENT:
                 self._unpack(frames)
             case Word.START:
                 self._start(fields[0], frames[0])
             case _ if fields and (hosted := self._hosted.get(fields[0])) is not None:
-                self._tell_worker(hosted, word, fields, frames)
+                tell_worker(hosted, self._zygotes, word, fields, frames)
             case _:
                 pass  # its end is on its way
-
-    def _tell_worker(
-        self, hosted: Hosted, word: Word, fields: tuple[Any, ...], frames: Sequence[memoryview]
-    ) -> None:
-        worker = hosted.spec.ident
-        match word:
-            case Word.ORDERS:
-                hosted.order(bytes(frames[0]))
-            case Word.HANG_UP:
-                hosted.hang_up()
-            case Word.TAKEN:
-                hosted.taken(fields[1], fields[2])
-            case Word.KILL:
-                self._zygotes.kill(worker, call=fields[1], hard=fields[2])
-            case Word.ASK_FOR_STACK:
-                hosted.page.expect_stack()
-                self._zygotes.ask_for_stack(worker)
-            case _:
-                raise WireFormatError(f"{word.name} is not for an agent")
 
     def _unpack(self, frames: Sequence[memoryview]) -> None:
         """The user's code has come.  Without it this machine is of no use, and leaves."""

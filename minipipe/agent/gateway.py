@@ -190,7 +190,7 @@ class Gateway:
             self.tell(Tell.ZYGOTE_LOST, host, (worker,), False, None, why)
             return
         proxy.host = host
-        guest.start(worker, package)
+        self._guests.start(guest, worker, package)
 
     def _say_to_host_of(self, worker: int, message: Sequence[Any]) -> None:
         proxy = self._proxies.get(worker)

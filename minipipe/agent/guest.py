@@ -19,6 +19,9 @@ class Guest:
         workers: that it was asked to start, and whose end it has not told.
         all_workers: and those whose end it has told: what they had sent may come behind that.
         lost_after_s: how long it may be silent.
+        serial: of all agents that have joined; names are used again.
+        peer_key: by which other agents know it; "": none come to it, or go there from it.
+        endpoints: that they may go to.
     """
 
     def __init__(self, name: str, key: str, way: Way, lost_after_s: float) -> None:
@@ -26,11 +29,17 @@ class Guest:
         self.lost_after_s = lost_after_s
         self.workers: set[int] = set()
         self.all_workers: set[int] = set()
+        self.serial, self.peer_key, self.endpoints = 0, "", ""
         self.is_leaving = False
         self.notes = 0
         self.from_s, self.from_bytes = 0.0, 0  # of the items that it has sent
         self._since_s = math.nan  # its first items
         self._told = (0, 0)
+
+    @property
+    def listens(self) -> bool:
+        """Whether other agents may come to it."""
+        return bool(self.peer_key)
 
     def use(self) -> LinkUse | None:
         """What has gone over its link; None: nothing since last asked."""

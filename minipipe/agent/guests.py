@@ -5,21 +5,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
 
 from minipipe.agent.guest import Guest
-from minipipe.agent.proxy import Proxy
-from minipipe.agent.relay import Relay
+from minipipe.agent.introducing import Introductions
+from minipipe.agent.paired import PAIRED
+from minipipe.agent.proxy import Proxy, Telling
+from minipipe.agent.relay import Parcel, Relay, opened
 from minipipe.agent.way import Way
 from minipipe.agent.welcoming import decide
 from minipipe.agent.words import DATA, Word, printable, said, say
 from minipipe.errors import WireFormatError
 from minipipe.process.describe import in_a_line
+from minipipe.protocol.delivery.membership import LOCAL_HOST
 from minipipe.protocol.flow.link_actions import Ended, GoOn, Hold, Lost, OtherEnded
 from minipipe.protocol.hosts.joining import Answer, JoinRequest, Refused
 from minipipe.stream.foreign import ByLink, check_foreign
-from minipipe.stream.routes import read_route
-from minipipe.supervisor.hosts.gateway_words import About, Tell
+from minipipe.supervisor.hosts.gateway_words import About, Package, Tell
 from minipipe.transport import Buffer, Trust
 from minipipe.transport.hosts.host_sockets import HostSockets
 from minipipe.transport.hosts.invitation import z85_key
@@ -33,12 +34,6 @@ LINK_S = 0.5  # what goes over links is told this often, if it is anything
 MAX_GUESTS = 4096
 MAX_NOTES = 100  # of one agent, that are logged
 LEAVES_S = 2.0  # for the last words of a link
-
-
-class Telling(Protocol):
-    """Says something to the supervisor."""
-
-    def __call__(self, word: Tell, *fields: Any) -> None: ...
 
 
 class Guests:
@@ -58,6 +53,7 @@ class Guests:
         self._trust = trust
         self._ways, self._allocate = relay.ways, relay.lifting.allocate
         self._guests: dict[str, Guest] = {}
+        self._introductions = Introductions(self._guests, trust)
         self._leaving: dict[str, tuple[LinkEnd, float]] = {}  # by their keys
         self._is_ending = False
         self._told_links_s = 0.0
@@ -91,10 +87,16 @@ class Guests:
             end = self._sockets.admit(key, offer.name, self._allocate)
             guest = Guest(offer.name, key, Way(end), self._about.lost_after_s)
             self._guests[offer.name], self._ways[offer.name] = guest, guest.way
+            self._introductions.joined(guest)
             shipment = [self._about.manifest, self._about.shipped]
             guest.way.say(say(Word.SHIPMENT, frames=shipment))
             self._tell(Tell.JOINED, offer.name, offer)
         return decision.answer
+
+    def start(self, guest: Guest, worker: int, package: Package) -> None:
+        """Has it start a worker; the others are told."""
+        guest.start(worker, package)
+        self._introductions.runs(guest, worker)
 
     def say_to_all(self, message: Sequence[Buffer]) -> None:
         """Sends a word to all of them."""
@@ -115,9 +117,7 @@ class Guests:
             else:
                 guest.way.end.end()
 
-    def serve(
-        self, proxies: Mapping[int, Proxy], items: Callable[[Sequence[Buffer]], None]
-    ) -> bool:
+    def serve(self, proxies: Mapping[int, Proxy], items: Callable[[Parcel], None]) -> bool:
         """Takes in some of what has come; whether there may be more.
 
         Args:
@@ -126,6 +126,7 @@ class Guests:
         more = False
         self._see_off()
         self._tell_of_links()
+        self._introductions.tell()
         for guest in list(self._guests.values()):
             try:
                 more |= self._serve(guest, proxies, items)
@@ -148,7 +149,7 @@ class Guests:
         self,
         guest: Guest,
         proxies: Mapping[int, Proxy],
-        items: Callable[[Sequence[Buffer]], None],
+        items: Callable[[Parcel], None],
     ) -> bool:
         end, more = guest.way.end, True
         for _ in range(TURN):
@@ -159,11 +160,16 @@ class Guests:
             frames = arrived.frames
             if not frames:
                 raise WireFormatError("an empty message")
-            if bytes(frames[0][:1]) == DATA:
-                _, receivers = read_route(frames[0][len(DATA) :])
+            mark = bytes(frames[0][:1])
+            if mark == DATA:
+                parcel = opened(frames)
                 by_link = ByLink(f"the link of host {guest.name!r}", self._trust)
-                check_foreign(frames[1:], receivers, guest.all_workers, by_link)
-                items(frames)
+                check_foreign(parcel.message, parcel.workers, guest.all_workers, by_link)
+                if parcel.host != LOCAL_HOST:
+                    self._introductions.meet(guest, parcel.host)
+                items(parcel)
+            elif mark == PAIRED:
+                self._introductions.hand_on(guest, frames)
             else:
                 self._heard(guest, frames, proxies)
             end.handed_over(arrived.number)
@@ -190,6 +196,7 @@ class Guests:
         """This host is gone, with all of its workers."""
         del self._guests[guest.name]
         self._ways.pop(guest.name).drop()
+        self._introductions.parted(guest)
         for worker in guest.workers:
             proxy = proxies.get(worker)
             if proxy is not None:
@@ -240,6 +247,12 @@ class Guests:
         if word is Word.LINK:
             guest.from_s, guest.from_bytes = max(0, fields[0]) / 1e9, max(0, fields[1])
             return
+        if word is Word.LISTENS:
+            self._introductions.listens(guest, *fields)
+            return
+        if word is Word.AWAITS:
+            self._introductions.awaits(guest, *fields)
+            return
         if word is Word.ZYGOTE_LOST:
             workers, never_ready, code, why = fields
             lost = tuple(worker for worker in workers if worker in guest.workers)
@@ -257,38 +270,6 @@ class Guests:
             return  # it is over
         worker, proxy = fields[0], proxies.get(fields[0])
         if proxy is not None:
-            self._of_worker(guest, proxy, word, fields[1:], rest)
-        else:
+            proxy.heard(word, fields[1:], rest, self._tell)
+        if proxy is None or proxy.is_over:
             guest.workers.discard(worker)
-
-    def _of_worker(
-        self,
-        guest: Guest,
-        proxy: Proxy,
-        word: Word,
-        fields: tuple[Any, ...],
-        rest: Sequence[memoryview],
-    ) -> None:
-        worker = proxy.worker
-        match word, len(rest):
-            case Word.STARTED, 0:
-                if not proxy.is_started:
-                    proxy.is_started = True
-                    self._tell(Tell.STARTED, worker, *fields)
-            case Word.REFUSED, 0:
-                guest.workers.discard(worker)
-                proxy.is_over = True
-                self._tell(Tell.REFUSED, worker, fields[0], printable(fields[1]))
-            case Word.EXITED, 0:
-                guest.workers.discard(worker)
-                proxy.is_over = True
-                status, condemned, stack = fields
-                self._tell(Tell.EXITED, worker, status, condemned, printable(stack))
-            case Word.PRINTED, 1:
-                proxy.printed(fields[0], rest[0])
-            case Word.END_OF_STREAM, 0:
-                proxy.end_of_stream(fields[0])
-            case Word.VITALS, 2:
-                proxy.show(fields, rest[0], rest[1])
-            case _:
-                raise WireFormatError(f"{word.name} is not for a gateway")

@@ -20,18 +20,20 @@ from minipipe.protocol.hosts.offer import Offer, write_offer
 from minipipe.protocol.hosts.token import Token
 from minipipe.stream.lifting import Lifting
 from minipipe.supervisor.rundir import RunDirectory
-from minipipe.transport.curve import CurveKeys
+from minipipe.transport.curve import NO_KEY, CurveKeys
 from minipipe.transport.hosts.host_sockets import HostSockets
 from minipipe.transport.hosts.join import Joined, join
+from minipipe.transport.hosts.listening import check_port, listen
 
 logger = logging.getLogger("minipipe")
 
 
-def serve(token: Token, offer: Offer) -> int:
+def serve(token: Token, offer: Offer, port: int | None = 0) -> int:
     """Joins the run of this token, and runs workers for it.
 
     Args:
         offer: what this machine has for it.
+        port: that other agents come to; 0: any that is free; None: nobody comes.
 
     Returns:
         The exit code: 0: the run has ended, or this machine was told to leave; 1: the run was
@@ -40,8 +42,11 @@ def serve(token: Token, offer: Offer) -> int:
     Raises:
         JoinError: the run cannot be reached, or has refused.
         StartError: there is no place for its directory.
+        UsageError: the port is taken.
     """
     set_level(None)
+    if port is not None:
+        check_port(port, token.endpoints[0].source)
     keys = CurveKeys.new()
     offer = replace(offer, facts={**offer.facts, **versions().to_facts()})
     joined = join(token, keys, write_offer(offer))
@@ -53,7 +58,7 @@ def serve(token: Token, offer: Offer) -> int:
             joined.endpoints, joined.server_key, (keys.public, keys.secret), directory.path
         )
         last.push(lambda kind, *_: guard.close(has_failed=kind is not None))
-        agent = _agent(joined, told, keys, directory.path)
+        agent = _agent(joined, told, keys, directory.path, port)
         _at_signals(agent)
         _say(f"host {told.name!r} has joined run {told.run!r}, with {offer.slots} slots")
         agent.serve()
@@ -64,13 +69,18 @@ def serve(token: Token, offer: Offer) -> int:
     return 1 if agent.broken else 0
 
 
-def _agent(joined: Joined, told: Told, keys: CurveKeys, directory: str) -> Agent:
-    patience = Patience(lost_after_s=told.lost_after_s)
-    sockets = HostSockets(f"host {told.name!r}", keys, patience=patience)
+def _agent(joined: Joined, told: Told, keys: CurveKeys, directory: str, port: int | None) -> Agent:
+    patience, is_plain = Patience(lost_after_s=told.lost_after_s), joined.server_key == NO_KEY
+    sockets = HostSockets(f"host {told.name!r}", keys, patience=patience, is_plain=is_plain)
+    listening = None
+    if port is not None:
+        listening = listen(sockets, joined.endpoints[0], port, is_plain=is_plain)
     lifting = Lifting()
     end = sockets.connect(LOCAL, joined.endpoints, joined.server_key, lifting.allocate)
     wake, wake_write = os.pipe()
-    return Agent(told.name, sockets, end, lifting, directory, (wake, wake_write))
+    pipe = (wake, wake_write)
+    about = (told.name, sockets, end, lifting, directory, pipe)
+    return Agent(*about, listening, told.lost_after_s)
 
 
 def _at_signals(agent: Agent) -> None:

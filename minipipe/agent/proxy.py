@@ -12,18 +12,26 @@ import os
 import time
 import zlib
 from collections.abc import Sequence
+from typing import Any, Protocol
 
-from minipipe.agent.words import CREDIT_BYTES, LAST_BYTES, Word, say
+from minipipe.agent.words import CREDIT_BYTES, LAST_BYTES, Word, printable, say
 from minipipe.agent.writing import Writing
 from minipipe.errors import WireFormatError
 from minipipe.errors.cause import because
 from minipipe.stream.page import SIZE_BYTES, Page
+from minipipe.supervisor.hosts.gateway_words import Tell
 from minipipe.transport import Buffer
 
 _CHUNK_BYTES = 1 << 16
 MAX_REST_BYTES = 1 << 20  # of what stands behind a page: its stacks
 # Of a stream, that was not read here yet: an agent keeps to its credit, but for last words.
 MOST_PRINTED_BYTES = CREDIT_BYTES + LAST_BYTES + (1 << 20)
+
+
+class Telling(Protocol):
+    """Says something to the supervisor."""
+
+    def __call__(self, word: Tell, *fields: Any) -> None: ...
 
 
 class Proxy:
@@ -71,6 +79,40 @@ class Proxy:
         if self._control >= 0:
             os.close(self._control)
             self._control = -1
+
+    # -------------------------------------------------------- what its agent says
+    def heard(
+        self, word: Word, fields: tuple[Any, ...], rest: Sequence[Buffer], tell: Telling
+    ) -> None:
+        """Its agent says something of it.
+
+        Args:
+            fields: behind the worker.
+            rest: the frames behind them.
+
+        Raises:
+            WireFormatError: that is nothing to be said.
+        """
+        match word, len(rest):
+            case Word.STARTED, 0:
+                if not self.is_started:
+                    self.is_started = True
+                    tell(Tell.STARTED, self.worker, *fields)
+            case Word.REFUSED, 0:
+                self.is_over = True
+                tell(Tell.REFUSED, self.worker, fields[0], printable(fields[1]))
+            case Word.EXITED, 0:
+                self.is_over = True
+                status, condemned, stack = fields
+                tell(Tell.EXITED, self.worker, status, condemned, printable(stack))
+            case Word.PRINTED, 1:
+                self.printed(fields[0], rest[0])
+            case Word.END_OF_STREAM, 0:
+                self.end_of_stream(fields[0])
+            case Word.VITALS, 2:
+                self.show(fields, rest[0], rest[1])
+            case _:
+                raise WireFormatError(f"{word.name} is not for a gateway")
 
     def printed(self, stream: int, data: Buffer) -> None:
         """It has written this to one of its streams.

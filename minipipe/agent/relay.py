@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from minipipe.agent.joined import AT_MOST, JOINED, joined, parted
 from minipipe.agent.way import Way
@@ -32,16 +33,48 @@ logger = logging.getLogger("minipipe")
 TURN = 64  # so many messages, then others have theirs
 
 
+class Parcel(NamedTuple):
+    """A message of items, as it has come by a link.
+
+    Attributes:
+        host: that it is for.
+        workers: there.
+        message: head and frames, as workers get them.
+        frames: as it came.
+    """
+
+    host: str
+    workers: tuple[int, ...]
+    message: Sequence[Buffer]
+    frames: Sequence[Buffer]
+
+
+def opened(frames: Sequence[Buffer]) -> Parcel:
+    """What has come by a link, and begins with `DATA`.
+
+    Raises:
+        WireFormatError: it is no message of items.
+    """
+    route, message = bytes(frames[0])[len(DATA) :], frames[1:]
+    if route.startswith(JOINED):
+        route, message = route[len(JOINED) :], parted(message)
+    if not message:
+        raise WireFormatError("a message of items without a head")
+    return Parcel(*read_route(route), message, frames)
+
+
 class Relay:
     """Hands on what is for workers here, and sends on what is for workers elsewhere.
 
     Attributes:
+        host: the name of this one.
         ways: to other hosts, by their names.
+        direct: takes what goes to a host by a link with that, and says whether it has.
         lifting: what is done with arrays that come; its memory is what links receive them into.
         before_report: is called with the worker before what it says to the supervisor is sent on.
 
     Args:
-        host: the name of this one.
+        host: that name.
         directory: of the run, here.
         transport: makes connections to the workers here.
         supervisor: the address of the supervisor's inbox, if it is here.
@@ -57,10 +90,11 @@ class Relay:
         lifting: Lifting | None = None,
     ) -> None:
         self.ways: dict[str, Way] = {}
+        self.direct: Callable[[str, Sequence[Buffer]], bool] = lambda host, frames: False
         self.lifting, self._lowering = lifting or Lifting(), Lowering()
         self._tended_s = 0.0
         self.before_report: Callable[[int], object] | None = None
-        self._host, self._directory = host, directory
+        self.host, self._directory = host, directory
         self._transport = transport
         self._inbox = LocalInbox(directory)
         self._outlets: dict[int, Outlet] = {}
@@ -90,9 +124,9 @@ class Relay:
             try:
                 host, workers = read_route(message[0])
             except (WireFormatError, IndexError) as error:
-                logger.warning("the gateway of host %r dropped a message: %s", self._host, error)
+                logger.warning("the gateway of host %r dropped a message: %s", self.host, error)
                 continue
-            if host == self._host:
+            if host == self.host:
                 self._hand_over(workers, message[1:])
             else:
                 if SUPERVISOR in workers and self.before_report is not None:
@@ -107,30 +141,30 @@ class Relay:
         except WireFormatError:
             pass  # who gets it says so
 
-    def arrived(self, frames: Sequence[Buffer]) -> None:
+    def arrived(self, parcel: Parcel) -> None:
         """A message of items has come by a link.
 
         Raises:
-            WireFormatError: it is none.
+            WireFormatError: it should have gone elsewhere.
         """
-        route, frames = bytes(frames[0])[len(DATA) :], frames[1:]
-        if route.startswith(JOINED):
-            route, frames = route[len(JOINED) :], parted(frames)
-        host, workers = read_route(route)
-        if host == self._host:
+        host, workers, message, frames = parcel
+        if host == self.host:
             reached = [worker for worker in workers if self._outlet(worker) is not None]
-            self._hand_over(reached, self.lifting.lift(frames, reached))
-        elif self._host == LOCAL_HOST:  # two agents, which have no link of their own
-            self._send(host, route, frames)
-        else:
-            raise WireFormatError(f"host {self._host!r} was sent what is for host {host!r}")
+            self._hand_over(reached, self.lifting.lift(message, reached))
+        elif self.host != LOCAL_HOST:
+            raise WireFormatError(f"host {self.host!r} was sent what is for host {host!r}")
+        elif (way := self.ways.get(host)) is not None:  # two agents, without a link of their own
+            way.send(frames)
 
     def _send(self, host: str, route: bytes, frames: Sequence[Buffer]) -> None:
-        way = self.ways.get(host if self._host == LOCAL_HOST else LOCAL_HOST)
+        if len(frames) > AT_MOST:
+            route, frames = JOINED + route, joined(frames)
+        frames = [DATA + route, *frames]
+        if self.direct(host, frames):
+            return
+        way = self.ways.get(host if self.host == LOCAL_HOST else LOCAL_HOST)
         if way is not None:  # else that host is lost: who was there is known to be dead, or will be
-            if len(frames) > AT_MOST:
-                route, frames = JOINED + route, joined(frames)
-            way.send([DATA + route, *frames])
+            way.send(frames)
 
     def _hand_over(self, workers: Iterable[int], frames: Sequence[Buffer]) -> None:
         for worker in workers:
@@ -147,7 +181,7 @@ class Relay:
             try:
                 known = self._outlets[worker] = self._transport.connect(f"ipc://{path}")
             except TransportError as error:
-                logger.warning("host %r reaches a worker no more: %s", self._host, error)
+                logger.warning("host %r reaches a worker no more: %s", self.host, error)
                 self._over.add(worker)
         return known
 

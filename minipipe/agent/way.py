@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from minipipe.protocol.flow.stopwatch import Stopwatch
 from minipipe.transport import Buffer
@@ -13,6 +14,18 @@ from minipipe.transport.hosts.link_end import LinkEnd
 USE_S = 0.5  # how a way is used is said this often, if it is used
 
 Message = tuple[Sequence[Buffer], Callable[[], object] | None]
+
+
+class Used(Protocol):
+    """What items go by."""
+
+    @property
+    def sent_bytes(self) -> int:
+        """What was sent."""
+
+    @property
+    def under_way_s(self) -> float:
+        """For how long something was under way."""
 
 
 class Way:
@@ -57,12 +70,20 @@ class Way:
         """For how long there were items that the other host had not acknowledged yet."""
         return self._under_way.total_s(time.monotonic())
 
-    def use(self, now_s: float) -> tuple[int, int] | None:
-        """For how long items were under way, in ns, and their bytes; None: nothing to be said."""
-        if now_s - self._used_s < USE_S or self.sent_bytes == self._used_bytes:
+    def use(self, now_s: float, beside: Used | None = None) -> tuple[int, int] | None:
+        """For how long items were under way, in ns, and their bytes; None: nothing to be said.
+
+        Args:
+            beside: what went other ways, and counts, too.
+        """
+        if now_s - self._used_s < USE_S:
             return None
-        self._used_s, self._used_bytes = now_s, self.sent_bytes
-        return round(self.under_way_s * 1e9), self.sent_bytes
+        ways = [self] if beside is None else [self, beside]
+        sent_bytes = sum(way.sent_bytes for way in ways)
+        if sent_bytes == self._used_bytes:
+            return None
+        self._used_s, self._used_bytes = now_s, sent_bytes
+        return round(max(way.under_way_s for way in ways) * 1e9), sent_bytes
 
     @property
     def waits(self) -> bool:

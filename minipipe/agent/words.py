@@ -2,6 +2,7 @@
 
     frames of a message = [b"D" + route, head, frame, ...]      items and records, for workers
                           [b"C" + msgpack of (word, field, ...), frame, ...]
+                          [b"P" + ...]            what agents say to each other (`agent/paired.py`)
 
 Who sends these has come in by the run's token.  What an agent says is checked all the same before
 it is used: its fields are plain data, of the types that stand here.
@@ -47,6 +48,11 @@ class Word(IntEnum):
     FORGET = 8  # workers of other hosts, or of this one, that are over
     SHIPMENT = 9  # the user's code: what is in it, and that, as frames
     MAY_LEAVE = 10  # no worker comes any more: it may go when it has none
+    # Another agent: serial, name, public key, and where it listens (nothing: it comes to this one),
+    # and what is accepted of it: code, slots.
+    PEER = 11
+    PARTED = 12  # serial: of an agent that is gone
+    RUNS = 13  # serial, workers: these run there
     STARTED = 20  # from here on to the gateway: worker, pid
     REFUSED = 21  # worker, errno, why
     EXITED = 22  # worker, wait status, condemned, stack
@@ -59,6 +65,8 @@ class Word(IntEnum):
     LEAVING = 27  # why: it wants to go
     NOTE = 28  # level, text, for the log
     LINK = 29  # for so long, in ns, items from there were under way; their bytes
+    LISTENS = 30  # the public key that other agents know it by, and addresses that they may go to
+    AWAITS = 31  # serial: this agent may come to it now
 
 
 _FIELDS: Final[dict[Word, tuple[tuple[type, ...], ...]]] = {
@@ -72,6 +80,9 @@ _FIELDS: Final[dict[Word, tuple[tuple[type, ...], ...]]] = {
     Word.FORGET: ((tuple,),),
     Word.SHIPMENT: (),
     Word.MAY_LEAVE: (),
+    Word.PEER: ((int,), (str,), (str,), (str,), (bool,), (bool,)),
+    Word.PARTED: ((int,),),
+    Word.RUNS: ((int,), (tuple,)),
     Word.STARTED: ((int,), (int,)),
     Word.REFUSED: ((int,), (int,), (str,)),
     Word.EXITED: ((int,), (int,), (bool,), (str,)),
@@ -82,6 +93,8 @@ _FIELDS: Final[dict[Word, tuple[tuple[type, ...], ...]]] = {
     Word.LEAVING: ((str,),),
     Word.NOTE: ((int,), (str,)),
     Word.LINK: ((int,), (int,)),
+    Word.LISTENS: ((str,), (str,)),
+    Word.AWAITS: ((int,),),
 }
 
 

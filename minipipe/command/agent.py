@@ -23,7 +23,7 @@ from minipipe.transport.token_text import VARIABLE, read_token
 COMMAND = "minipipe agent"
 
 
-Serve = Callable[[Token, Offer], int]
+Serve = Callable[[Token, Offer, int | None], int]
 
 
 def main(arguments: argparse.Namespace, serve: Serve) -> int:
@@ -36,11 +36,11 @@ def main(arguments: argparse.Namespace, serve: Serve) -> int:
     try:
         offer = offer_of(arguments, os.environ)
         if arguments.wait is None:
-            return serve(_token(arguments, given), offer)
+            return serve(_token(arguments, given), offer, arguments.port)
         file = token_file(_given(arguments), given)
         return serve_when_there(
             lambda: _token(arguments, given),
-            lambda token: serve(token, offer),
+            lambda token: serve(token, offer, arguments.port),
             file,
             arguments.wait,
         )

@@ -8,6 +8,7 @@ import re
 from minipipe.protocol.hosts.names import ANY, LOCAL, is_name
 from minipipe.protocol.hosts.offer import MAX_SLOTS
 
+MAX_PORT = 65_535
 TEXT = "run workers of a run that is on another machine"
 EXAMPLES = """\
 examples:
@@ -15,6 +16,7 @@ examples:
   minipipe agent --join @token                      (from a file: run(bind=..., token_file="token"))
   MINIPIPE_TOKEN=$(cat token) minipipe agent --slots 8 --tags cpu,big
   minipipe agent --join @token --wait 600           (started together with the run, or before)
+  minipipe agent --join @token --port 7712          (behind a firewall: where other agents may come)
   minipipe agent --join @token --gpus 2 --tags gpu  (its first two GPUs; --gpus 0,3: these two)
 
 It takes part in one run, until that is over. SIGTERM or Ctrl-C: it leaves when its workers go on
@@ -71,7 +73,18 @@ def add_to(command: argparse.ArgumentParser) -> None:
         "run (default: 10 s, for the run)",
     )
     command.add_argument(
-        "--interface", metavar="ADDR", help="the IP address of this machine that it goes out by"
+        "--interface",
+        metavar="ADDR",
+        help="the IP address of this machine that it goes out by, and that other agents come to",
+    )
+    command.add_argument(
+        "--port",
+        type=_port,
+        default=0,
+        metavar="PORT|none",
+        help="that other agents come to, for what their workers and those here have for each other "
+        "(default: any that is free; none, or one that they cannot reach: all of it goes by the "
+        "machine of the program)",
     )
 
 
@@ -83,6 +96,14 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds < 1e9:
         raise argparse.ArgumentTypeError(f"a number of seconds, got {text!r}")
     return seconds
+
+
+def _port(text: str) -> int | None:
+    if text == "none":
+        return None
+    if not (text.isascii() and text.isdecimal()) or int(text) > MAX_PORT:
+        raise argparse.ArgumentTypeError(f"a number from 0 to {MAX_PORT}, or none, got {text!r}")
+    return int(text)
 
 
 def _slots(text: str) -> int:

@@ -130,7 +130,7 @@ def _links(stats: RunStats) -> Iterator[Metric]:
     names = ("host", "direction")
     sent = CounterMetricFamily(
         "minipipe_link_bytes",
-        "What went over the link to a machine (to), and back (from).",
+        "What went over the link to a machine (to), and from it to all others (from).",
         None,
         names,
     )

@@ -21,15 +21,16 @@ def own_addresses(*, ipv6: bool = False) -> list[str]:
     Args:
         ipv6: those of IPv6, too.
     """
-    found = [_towards("192.0.2.1", socket.AF_INET), *_of_cards()]
+    found = [own_towards("192.0.2.1"), *_of_cards()]
     if ipv6:
-        found += [_towards("2001:db8::1", socket.AF_INET6), *_of_cards_ipv6()]
+        found += [own_towards("2001:db8::1"), *_of_cards_ipv6()]
     known = [address for address in dict.fromkeys(found) if address]
     return sorted(known, key=lambda address: ipaddress.ip_address(address).is_loopback)
 
 
-def _towards(address: str, family: socket.AddressFamily) -> str:
-    """From where this machine would go there; nothing is sent."""
+def own_towards(address: str) -> str:
+    """From where this machine would go to that IP address, "": not at all; nothing is sent."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((address, 9))

@@ -80,7 +80,13 @@ def check_foreign(
     Raises:
         WireFormatError: they may not; says why.
     """
-    read = wire.read(message, came_by)
+    check_read(wire.read(message, came_by), message[0], receivers, senders)
+
+
+def check_read(
+    read: wire.Message, head: Buffer, receivers: Collection[int], senders: Collection[int]
+) -> None:
+    """The same of a message that was read, from this head."""
     if read.sender not in senders:
         raise WireFormatError(f"it speaks for worker {read.sender:d}, which is none of its own")
     found = read.records()
@@ -95,7 +101,7 @@ def check_foreign(
             raise WireFormatError(f"{name_of(record)} is not for those that it is sent to")
         if isinstance(record, records.Items):
             _check_parcel(record, found[:place], is_last=place == len(found) - 1)
-    if any(isinstance(record, records.Freight) for record in found) and loaded(message[0]) is None:
+    if any(isinstance(record, records.Freight) for record in found) and loaded(head) is None:
         raise WireFormatError("it says of slots what no worker does")
 
 

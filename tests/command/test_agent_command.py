@@ -92,6 +92,8 @@ def test_gpus_that_are_not_there_are_said(asked: int | tuple[str, ...], said: st
         (("--tags", "a b"), "letters, digits, '.', '-' and '_'"),
         (("--tags", "gpu,local"), "not 'local' or 'any', got 'local'"),
         (("--name", "any"), "got 'any'"),
+        (("--port", "65536"), "a number from 0 to 65535, or none, got '65536'"),
+        (("--port", "all"), "got 'all'"),
     ],
 )
 def test_what_is_written_wrongly_is_said(
@@ -153,15 +155,15 @@ def test_its_workers_do_not_see_the_token_in_the_environment_that_it_was_given()
 
 
 def test_it_serves_and_says_why_it_could_not(capsys: pytest.CaptureFixture[str]) -> None:
-    def serve(token: Token, offer: Offer) -> int:
-        assert (token, offer.name) == (TOKEN, "x")
+    def serve(token: Token, offer: Offer, port: int | None) -> int:
+        assert (token, offer.name, port) == (TOKEN, "x", 7712)
         if offer.slots > 1:
             raise JoinError("tcp://10.0.0.7:7711", "nobody listens there")
         return 0
 
-    arguments = ["--join", TOKEN.text, "--name", "x"]
+    arguments = ["--join", TOKEN.text, "--name", "x", "--port", "7712"]
     assert main(parsed(*arguments, "--slots", "1"), serve) == 0
-    assert main(parsed(TOKEN.text, "--name", "x", "--slots", "1"), serve) == 0
+    assert main(parsed(TOKEN.text, "--name", "x", "--slots", "1", "--port", "7712"), serve) == 0
     assert main(parsed(*arguments, "--slots", "2"), serve) == 1
     shown = capsys.readouterr().err
     assert "nobody listens there" in shown

@@ -12,6 +12,7 @@ from zmq.utils.garbage import gc
 from minipipe.agent.words import Word, said, say
 from minipipe.process.versions import versions
 from minipipe.protocol.flow.link_actions import Ended, Lost, OtherEnded
+from minipipe.protocol.hosts.endpoints import read_endpoints
 from minipipe.protocol.hosts.offer import Offer, write_offer
 from minipipe.protocol.hosts.token import parse_token
 from minipipe.stream import wire
@@ -20,6 +21,7 @@ from minipipe.transport import Buffer
 from minipipe.transport.curve import CurveKeys
 from minipipe.transport.hosts.host_sockets import HostSockets
 from minipipe.transport.hosts.join import join
+from minipipe.transport.hosts.link_end import LinkEnd
 from tests.conftest import DEADLOCK_S
 
 
@@ -28,7 +30,8 @@ class FakeAgent:
 
     Attributes:
         package: what it was sent to start a worker, if that was wanted.
-        frames: of the items that it was sent.
+        items: that it was sent.
+        peer: the link to another agent, once it has one.
 
     Args:
         token: of the run.
@@ -43,6 +46,8 @@ class FakeAgent:
         self.link = self.sockets.connect("the run", joined.endpoints, joined.server_key)
         self.package: Package | None = None
         self.items: list[list[memoryview]] = []
+        self.peer: LinkEnd | None = None
+        self._keys = CurveKeys.new()
         self.is_over = False
 
     def serve(self) -> None:
@@ -51,11 +56,23 @@ class FakeAgent:
         while (arrived := self.link.receive()) is not None:
             if bytes(arrived.frames[0][:1]) == b"D":
                 self.items.append(arrived.frames)
-            elif said(arrived.frames[0])[0] is Word.START:
-                self.package = pickle.loads(arrived.frames[1])
+            elif bytes(arrived.frames[0][:1]) == b"C":
+                self._told(*said(arrived.frames[0]), arrived.frames[1:])
             self.link.handed_over(arrived.number)
         while (event := self.link.event()) is not None:
             self.is_over |= isinstance(event, Ended | Lost | OtherEnded)
+
+    def _told(self, word: Word, fields: tuple[Any, ...], frames: Sequence[Buffer]) -> None:
+        if word is Word.START:
+            self.package = pickle.loads(frames[0])
+        elif word is Word.PEER:  # it is the younger one, and goes there
+            _, name, key, where, *_ = fields
+            endpoints = read_endpoints(where)
+            self.peer = self.sockets.connect(name, endpoints, key, keys=self._keys)
+
+    def listens(self) -> None:
+        """It says so, and lets nobody come."""
+        self.says(Word.LISTENS, self._keys.public, "tcp://127.0.0.1:1")
 
     def until(self, is_true: Any, what: str) -> None:
         until_s = time.monotonic() + DEADLOCK_S
@@ -79,9 +96,12 @@ class FakeAgent:
 
     def sends_records(self, route: bytes, sender: int, *records: Any, frames: Any = ()) -> None:
         """As a worker of its own, or as somebody else."""
+        self.sends([b"D" + route, self.head(sender, *records), *frames])
+
+    def head(self, sender: int, *records: Any) -> bytes:
+        """That of a message of this worker."""
         assert self.package is not None
-        head = wire.Writer(self.package.spec.run, sender).write(records)
-        self.sends([b"D" + route, head, *frames])
+        return wire.Writer(self.package.spec.run, sender).write(records)
 
     def says_farewell(self, why: str) -> None:
         """It gives up the run, and says why."""

@@ -1,4 +1,7 @@
-"""The other machines of a pipeline under fire: agents behind proxies, and what happens to them."""
+"""The other machines of a pipeline under fire: agents behind proxies, and what happens to them.
+
+One stands between an agent and the run, one between it and other agents.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ import os
 import random
 import signal
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from tests.chaos.plan import Plan
-from tests.hosts.agents import Agent, Agents, gateways, port_of
+from tests.hosts.agents import Agent, Agents, gateways
+from tests.hosts.beside import Beside
 from tests.hosts.proxy import Proxy
 
 LOST_AFTER_S = 15.0
@@ -21,7 +25,7 @@ PULLED_S = 5.0  # longer than a connection may be silent, and perhaps than a mac
 
 
 class Neighbours:
-    """One to three agents, each behind a proxy of its own.
+    """One to three agents, each behind proxies of its own.
 
     One of them may be safe, which is never killed: workers with state run there.
     """
@@ -33,7 +37,8 @@ class Neighbours:
         is_hasty = not self._has_safe and self.rng.random() < 0.5
         self._lost_after_s = SOON_S if is_hasty else LOST_AFTER_S
         self._agents = Agents()
-        self._behind: dict[Agent, Proxy] = {}
+        self._behind: dict[Agent, Beside] = {}
+        self._last = ExitStack()
         self._token = ""
         self._line: dict[str, float] = {}
         self.longest_s = 0.0  # that a line was out
@@ -71,25 +76,24 @@ class Neighbours:
             self._join("safe,far" if self._has_safe and not number else "far")
 
     def _join(self, tags: str) -> None:
-        proxy = Proxy(port_of(self._token))
-        for name, value in self._line.items():
-            setattr(proxy, name, value)
-        agent = self._agents.join(
-            self._token, "--slots", "24", "--tags", tags, port=proxy.port, name=tags.split(",")[0]
-        )
-        self._behind[agent] = proxy
+        options = ["--slots", "24", "--tags", tags]
+        name = tags.split(",")[0]
+        beside = Beside(self._agents, self._last, self._token, name, *options, **self._line)
+        self._behind[beside.agent] = beside
 
     def strike(self, pause_s: float) -> str:
         """One of them, or its line, is hit; "": nothing came of that."""
         self.tend()
         living = [agent for agent in self._behind if not agent.was_told]
         agent = self.rng.choice(living)
-        proxy, draw = self._behind[agent], self.rng.random()
+        beside, draw = self._behind[agent], self.rng.random()
+        proxy: Proxy = self.rng.choice((beside.to_run, beside.to_others))
         if draw < 0.6:
             proxy.cut(self.rng.choice((1, 40, 300, 2000, 20_000, 200_000)))
             return ""  # it is counted when it comes to that
         if draw < 0.7:
-            stalled_s = PULLED_S if self.rng.random() < 0.2 else pause_s * 2
+            often = 0.2 if proxy is beside.to_run else 0.5  # (there is another way)
+            stalled_s = PULLED_S if self.rng.random() < often else pause_s * 2
             self.longest_s = max(self.longest_s, stalled_s)
             proxy.stalls = True
             time.sleep(stalled_s)
@@ -125,7 +129,7 @@ class Neighbours:
     @property
     def cuts(self) -> int:
         """How often a connection was reset."""
-        return sum(proxy.resets for proxy in self._behind.values())
+        return sum(proxy.resets for one in self._behind.values() for proxy in one.proxies)
 
     def wrong(self) -> list[str]:
         """Agents that have ended although the run went on."""
@@ -151,8 +155,7 @@ class Neighbours:
             time.sleep(0.02)
         if left := self._agents.left():
             wrong.append(f"processes of agents are left: {left}")
-        for proxy in self._behind.values():
-            proxy.close()
+        self._last.close()
         with suppress(AssertionError):
             self._agents.__exit__()
         return wrong

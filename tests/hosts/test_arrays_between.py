@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 import minipipe as mp
+from minipipe.codec.wire import OUT_OF_BAND_BYTES
 from minipipe.protocol.hosts.endpoints import Endpoint
+from minipipe.protocol.hosts.pieces import MAX_FRAMES
 from minipipe.protocol.hosts.token import parse_token
 from minipipe.shm import find_slot, supported
 from tests.conftest import DEADLOCK_S
@@ -97,3 +99,18 @@ def test_workers_there_that_are_killed_take_nothing_with_them(join: Join, tmp_pa
         got.append([set(array.tolist()) for array in item])
         item[0][:] = 0  # here, and nowhere else
     assert sorted(got, key=str) == [[{n + 1.0}, {n + 2.0}, {n + 3.0}, {n}] for n in range(6)]
+
+
+def many_arrays() -> Iterator[list[Any]]:
+    yield [np.full(OUT_OF_BAND_BYTES // 8, float(number)) for number in range(MAX_FRAMES + 1)]
+
+
+def are_right(item: list[Any]) -> int:
+    return sum(bool((one == number).all()) for number, one in enumerate(item))
+
+
+def test_an_item_of_more_frames_than_a_link_takes_comes_from_an_agent(join: Join) -> None:
+    pline = mp.PipeLine([mp.Source(many_arrays, on="far"), mp.Transform(are_right, on="local")])
+    pline.run(bind="tcp://127.0.0.1:0", ship=False, shared_bytes=0)
+    join(pline)
+    assert list(pline) == [MAX_FRAMES + 1]

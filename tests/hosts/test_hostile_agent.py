@@ -7,22 +7,27 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 
 import pytest
 
 import minipipe as mp
+from minipipe.agent.paired import Kind, write_paired
 from minipipe.agent.proxy import MOST_PRINTED_BYTES
 from minipipe.agent.words import ERR, Word
 from minipipe.protocol.delivery.membership import LOCAL_HOST, SUPERVISOR
+from minipipe.protocol.flow.link_actions import Lost
 from minipipe.stream import records
 from minipipe.stream.page import OUTSIDE, PATH_WORD, WORD, Page
 from minipipe.stream.routes import write_route
+from minipipe.transport.curve import NO_KEY, CurveKeys
 from tests.conftest import DEADLOCK_S, descriptors, wait_until
+from tests.hosts.agents import Agents
 from tests.hosts.fake_agent import FakeAgent
 
+KEY, PLACE = CurveKeys.new().public, "tcp://127.0.0.1:1"
 HERE, RUN = write_route(LOCAL_HOST, [1]), write_route(LOCAL_HOST, [SUPERVISOR])
 
 
@@ -45,6 +50,12 @@ def parcel(slots: tuple[int, ...] = ()) -> records.Items:
 
 SLOT = (os.getpid(), 3, 0, 0, 0)
 
+
+def listens_twice(fake: FakeAgent) -> None:
+    for _ in range(2):
+        fake.says(Word.LISTENS, KEY, PLACE)
+
+
 # What it says; each of this is enough to be thrown out.
 WORDS: dict[str, Callable[[FakeAgent], object]] = {
     "nothing": lambda fake: fake.sends([]),
@@ -57,6 +68,16 @@ WORDS: dict[str, Callable[[FakeAgent], object]] = {
     "what only the run ships": lambda fake: fake.says(Word.SHIPMENT),
     "no route": lambda fake: fake.sends([b"Dx", b"", b""]),
     "no head": lambda fake: fake.sends([b"D" + HERE]),
+    "no word for another one": lambda fake: fake.sends([b"P"]),
+    "again what was for others": lambda fake: fake.sends(
+        write_paired(Kind.AGAIN, 1, 1, [b"D" + HERE, b""])
+    ),
+    "a key that is none": lambda fake: fake.says(Word.LISTENS, "x", PLACE),
+    "no key at all": lambda fake: fake.says(Word.LISTENS, NO_KEY, PLACE),
+    "a place with a name": lambda fake: fake.says(Word.LISTENS, KEY, "tcp://example.org:1"),
+    "no place": lambda fake: fake.says(Word.LISTENS, KEY, ""),
+    "places without end": lambda fake: fake.says(Word.LISTENS, KEY, f"{PLACE} " * 99),
+    "twice where it listens": lambda fake: listens_twice(fake),
 }
 OF_WORKER: dict[str, Callable[[FakeAgent, int], object]] = {
     "a pid": lambda fake, worker: fake.says(Word.STARTED, worker, 1 << 40),
@@ -123,3 +144,60 @@ def sockets() -> int:
 
 def of_worker(says: Callable[[FakeAgent, int], object], fake: FakeAgent) -> None:
     says(fake, fake.is_asked_for_a_worker().spec.ident)
+
+
+def test_by_a_link_of_its_own_it_speaks_for_its_own_workers_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pline = mp.PipeLine(
+        [
+            mp.Source(Counts(), "source", on="elder"),
+            mp.Transform(double, "far", on="evil", max_restarts=1000),
+            mp.Transform(double, "here", on="elder"),
+        ]
+    )
+    with Agents() as agents:
+        pline.run(bind="tcp://127.0.0.1:0", ship=False)
+        assert pline.token is not None
+        agents.join(pline.token, name="elder").says("has joined")
+        for is_own in (True, False):
+            speaks_for_others(pline.token, is_own)
+            why = "it gives an order" if is_own else "which is none of its own"
+            wait_until(lambda why=why: why in caplog.text, f"{why!r} to be said")  # type: ignore[misc]
+        agents.join(pline.token, "--tags", "evil", name="good")
+        assert sorted(pline) == [4 * n for n in range(100)]
+        for agent in agents.all:
+            agent.ends(0)
+    assert "host 'elder' is lost" not in caplog.text
+
+
+class Counts:
+    """A source with a state, for the elder."""
+
+    def run(self) -> Iterator[int]:
+        yield from range(100)
+
+
+def speaks_for_others(token: str, is_own: bool) -> None:
+    """It has a link to another agent, and says there what is refused; then by the run, too."""
+    with closing(FakeAgent(token)) as fake:
+        fake.listens()
+        worker = fake.is_asked_for_a_worker().spec.ident
+        route = write_route("elder", [1 << 30])  # whom nobody knows
+        fake.sends_records(route, worker, records.Close(0))  # so they are introduced
+        fake.until(lambda: fake.peer is not None and fake.peer.has_met, "a link to the elder")
+        peer = fake.peer
+        assert peer is not None
+        record = records.Exit() if is_own else records.Close(0)
+        elders = 1  # the source
+        said = [b"D" + route, fake.head(worker if is_own else elders, record)]
+        fake.sends(write_paired(Kind.SWITCHED, 1, 0))
+        peer.send([b"D" + route, fake.head(worker, records.Close(0))])
+        fake.until(lambda: peer.released == 1, "what may be said to be taken")
+        peer.send(said)
+        fake.until(lambda: peer.is_over, "the link to be given up")
+        lost = [event for event in iter(peer.event, None) if isinstance(event, Lost)]
+        assert "what came by it is refused" in lost[0].why
+        fake.sends(write_paired(Kind.FELL_BACK, 1, 2))
+        fake.sends(write_paired(Kind.AGAIN, 1, 2, said))
+        fake.is_thrown_out()

@@ -115,7 +115,7 @@ def test_links_have_a_line_each() -> None:
     used = LinkUse("b", 10.0, to_s=9.9, to_bytes=20_000_000, from_s=1.0, from_bytes=450)
     assert str(RunStats("running", 1.0, (READ,), (used,))).splitlines()[-2:] == [
         "",
-        "link to b: 20M B there (99% of the time under way), 450 B back (10%)",
+        "link to b: 20M B there (99% of the time under way), 450 B from there (10%)",
     ]
     assert RunStats("running", 1.0, (READ,), (used,)).as_dict()["links"][0]["to_bytes"] == 2e7
 

@@ -96,6 +96,11 @@ class Link:
         return not self.is_over and not self._ending and self._sent.kept_bytes < self._window_bytes
 
     @property
+    def has_met(self) -> bool:
+        """Whether the other end was ever heard."""
+        return self._other != 0
+
+    @property
     def is_over(self) -> bool:
         """Whether it has ended, well or not."""
         return self._over is not None

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ipaddress
 import re
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 MAX_NAME_BYTES = 253  # of DNS
+MAX_ENDPOINTS = 16  # of an agent
+MAX_ENDPOINTS_TEXT = 64 * MAX_ENDPOINTS
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _PORT = struct.Struct("!H")
 _IPV4, _IPV6, _BY_NAME = 4, 6, 0
@@ -92,6 +95,26 @@ def parse_endpoint(text: str) -> Endpoint:
     elif ":" in host:
         raise ValueError("an IPv6 address stands in brackets: [::1]:7711")
     return check_endpoint(Endpoint(host, int(port)))
+
+
+def write_endpoints(endpoints: Sequence[Endpoint]) -> str:
+    """Some places in one text, as `read_endpoints` reads it."""
+    return " ".join(endpoint.address for endpoint in endpoints[:MAX_ENDPOINTS])
+
+
+def read_endpoints(text: str) -> list[Endpoint]:
+    """Places that another host has named: IP addresses, as the network is asked for no names.
+
+    Raises:
+        ValueError: these are none.
+    """
+    parts = text[:MAX_ENDPOINTS_TEXT].split(" ")
+    if len(text) > MAX_ENDPOINTS_TEXT or len(parts) > MAX_ENDPOINTS:
+        raise ValueError(f"a host has more than {MAX_ENDPOINTS} addresses")
+    found = [parse_endpoint(part) for part in parts]
+    for endpoint in found:
+        ipaddress.ip_address(endpoint.host)
+    return found
 
 
 def pack_endpoint(endpoint: Endpoint) -> bytes:

@@ -16,7 +16,7 @@ class LinkUse:
         seconds: so long ago the first items went over it.
         to_s, from_s: for so long something was under way to it, or from it: it was sent, or waited
             for room, and was not acknowledged yet.
-        to_bytes, from_bytes: what was sent.
+        to_bytes, from_bytes: what was sent; from it also over links of its own to other machines.
     """
 
     host: str
@@ -38,4 +38,5 @@ class LinkUse:
 
     def __str__(self) -> str:
         to = f"{count(self.to_bytes)} B there ({self.to_share:.0%} of the time under way)"
-        return f"link to {self.host}: {to}, {count(self.from_bytes)} B back ({self.from_share:.0%})"
+        back = f"{count(self.from_bytes)} B from there ({self.from_share:.0%})"
+        return f"link to {self.host}: {to}, {back}"

@@ -81,6 +81,7 @@ class HostSockets:
         address: str,
         guest_key: str | None = None,
         on_join: Callable[[JoinRequest], Answer] | None = None,
+        keys: CurveKeys | None = None,
     ) -> int:
         """Lets others come to this address from now on.
 
@@ -91,6 +92,7 @@ class HostSockets:
             guest_key: the public key of those who have the token.
             on_join: asked by a guest; answers, after `admit` if that is a welcome.  It is asked
                 once for a key that it welcomes: if that answer was lost, it is given again.
+            keys: by which it is known to those who come, if not by its own.
 
         Returns:
             The port.
@@ -101,7 +103,7 @@ class HostSockets:
         """
         allow_descriptors()
         about = (address, self._where, self._patience)
-        accepting = Accepting(self._context, self._keys, *about, is_plain=self._is_plain)
+        accepting = Accepting(self._context, keys or self._keys, *about, is_plain=self._is_plain)
         self._accepting, self._on_join = accepting, on_join
         if guest_key is not None:
             self._guest_key = raw_key(guest_key, "the key of guests")
@@ -131,10 +133,11 @@ class HostSockets:
         endpoints: Sequence[Endpoint],
         server_key: str,
         allocate: Callable[[int], Buffer] = bytearray,
+        keys: CurveKeys | None = None,
     ) -> LinkEnd:
-        """The link to a host that we go to."""
+        """The link to a host that we go to, which knows us by these keys, or by our own."""
         end = LinkEnd(name, self._link(connects=True), allocate)
-        self._dialed.append(Dialed(end, endpoints, CurveClient(server_key, self._keys)))
+        self._dialed.append(Dialed(end, endpoints, CurveClient(server_key, keys or self._keys)))
         return end
 
     def _link(self, *, connects: bool) -> Link:

@@ -100,6 +100,11 @@ class LinkEnd:
         return self._cutting is None and not self._is_ending and self._link.has_room
 
     @property
+    def has_met(self) -> bool:
+        """Whether the other host was ever heard."""
+        return self._link.has_met
+
+    @property
     def is_over(self) -> bool:
         """Whether it has ended, well or not; the last event says which."""
         return self._link.is_over

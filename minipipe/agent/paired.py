@@ -1,0 +1,69 @@
+"""What one agent says to another by the gateway, among the items that go that way.
+
+    frames of a message = [b"P" + kind, serial, number]                          SWITCHED, FELL_BACK
+                          [b"P" + kind, serial, number + (b"D" + route), head, frame, ...]    AGAIN
+
+What these mean is in `protocol/flow/bypass.py`.  The serial number is that of the other agent: on
+the way to the gateway whom it is for, on the way from there whose it is, which the gateway writes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from minipipe.agent.words import DATA
+from minipipe.errors import WireFormatError
+from minipipe.transport import Buffer
+
+PAIRED: Final = b"P"
+_HEAD: Final = struct.Struct("!cBQQ")
+
+
+class Kind(IntEnum):
+    """What is said."""
+
+    SWITCHED = 1
+    FELL_BACK = 2  # number: of the first message that comes again
+    AGAIN = 3  # number: of this message
+
+
+class Paired(NamedTuple):
+    """What was said.
+
+    Attributes:
+        kind: one of `Kind`.
+        serial: of the other agent.
+        items: of `AGAIN`, as they would have come by the link.
+    """
+
+    kind: int
+    serial: int
+    number: int
+    items: Sequence[Buffer]
+
+
+def write_paired(kind: int, serial: int, number: int, items: Sequence[Buffer] = ()) -> list[Buffer]:
+    """The frames of such a message."""
+    head = _HEAD.pack(PAIRED, kind, serial, number)
+    return [head + bytes(items[0]), *items[1:]] if items else [head]
+
+
+def read_paired(frames: Sequence[Buffer]) -> Paired:
+    """What these frames say.
+
+    Raises:
+        WireFormatError: nothing.
+    """
+    first = bytes(frames[0])
+    if len(first) >= _HEAD.size:
+        mark, kind, serial, number = _HEAD.unpack_from(first)
+        rest = first[_HEAD.size :]
+        if mark == PAIRED and kind == Kind.AGAIN and rest[:1] == DATA and len(frames) > 1:
+            return Paired(kind, serial, number, [rest, *frames[1:]])
+        is_alone = len(frames) == 1 and not rest
+        if mark == PAIRED and kind in (Kind.SWITCHED, Kind.FELL_BACK) and is_alone:
+            return Paired(kind, serial, number, ())
+    raise WireFormatError("a message from one agent to another that says nothing")
