@@ -43,7 +43,13 @@ COMPILED = {
     "worker": "bundles busy_meter calls emit fast_path functor_runner general inputs poll_interval"
     " reminder results source threaded_bundles",
     "transport": "zeromq_sockets",
-    "codec": "decoder encoder local_encoder parcel reader wire writer",
+    "codec": "arrays beside borrower decoder dtypes encoder item_loader item_pickler lender"
+    " local_encoder over_arrays parcel parcel_slot reader reducers rows shared_arrays"
+    " unreadable wire writer",
+    "shm": "borrowed copying locate",
+    "operators": "steppers work_item",
+    "segments": "coroutine",
+    "regulators": "collator",
 }
 GROUP = "minipipe"  # what they have in common becomes minipipe__mypyc
 PURE, COMPULSORY = "MINIPIPE_PURE", "MINIPIPE_COMPILED"

@@ -10,8 +10,10 @@ import msgpack
 
 from minipipe.codec import arrays, classes, item_loader, wire
 from minipipe.codec.borrower import NO_LEASES, Borrower, Leases, SlotGoneError
+from minipipe.codec.item_failures import failure
 from minipipe.codec.over_arrays import over_arrays
 from minipipe.codec.reader import Reader
+from minipipe.codec.rows import read_rows
 from minipipe.codec.unreadable import Unreadable, original, unreadable
 from minipipe.errors import WireFormatError
 from minipipe.errors.cause import because
@@ -172,6 +174,8 @@ class Decoder:
                 items += arrays.read_run(words, shape, count, reader.buffer(data))
         elif kind == wire.SLOTS:
             items = [item for run in payload for item in arrays.read_slots(reader, *run)]
+        elif kind == wire.ROWS:
+            items = read_rows(reader, payload)
         elif kind == wire.NODES and each and _are_ends(ends, len(payload), len(frames)):
             return self._each(payload, frames, ends)
         elif kind == wire.NODES:
@@ -194,7 +198,8 @@ class Decoder:
                     for data in pickles[len(items) :]:
                         items.append(loads(data))
             except Exception as exc:  # whatever the code of its class raises
-                error = item_loader.failure(exc, [pickles[len(items)]], objects, known)
+                parts = [pickles[len(items)]]
+                error = failure(exc, parts, objects, known.missing)
                 if not each:
                     raise error from error.__cause__
                 self.failed = True

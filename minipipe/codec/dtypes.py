@@ -19,6 +19,7 @@ import numpy as np
 from minipipe.codec import registry
 from minipipe.codec.wire import NotNativeError
 from minipipe.errors import WireFormatError
+from minipipe.errors.cause import because
 
 # np.dtype understands a whole language; of it only this much is spoken here.
 _SIMPLE = re.compile(r"[<>|=]?[?bBhHiIlLqQefdgFDGucSUVMm]\d*(\[\d*[a-zA-Zμ]+\])?")
@@ -107,7 +108,8 @@ def read_dtype(words: Any, level: int = 0) -> np.dtype[Any]:
         if found is None:
             found = _meaning(words, level)
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as exc:
-        raise WireFormatError(f"{words!r:.80} is no dtype ({exc})") from exc
+        error = WireFormatError(f"{words!r:.80} is no dtype ({exc})")
+        raise because(error, exc) from exc
     if found.hasobject:
         raise WireFormatError(f"the dtype {words!r:.80} holds Python objects")
     return found

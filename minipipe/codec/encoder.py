@@ -127,9 +127,10 @@ class Encoder:
             return self._encode_arrays(tokens)
         elif kinds == _JUST_SHARED:
             assert self._lender is not None
-            runs, held = self._lender.runs(cast("Sequence[SharedArray]", tokens))
+            lent_slots: dict[SlotHandle, None] = {}
+            runs = self._lender.runs(cast("Sequence[SharedArray]", tokens), lent_slots)
             body = self._pack((wire.FORMAT_VERSION, wire.SLOTS, runs))
-            return Parcel(body, [], held=tuple(held))
+            return Parcel(body, [], held=tuple(lent_slots))
         frames: list[bytes | memoryview] = []
         classes: dict[bytes, bytes] = {}
         slots: dict[SlotHandle, None] = {}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from minipipe.codec import wire
+from minipipe.codec.item_failures import failure
 from minipipe.codec.nodes import NodeReader, ReadNode
 from minipipe.codec.preset import Missing, objects_of
 
-_KEPT = 4  # presets of so many senders: each holds classes, which may be made for an item each
+_KEPT: Final = (
+    4  # presets of so many senders: each holds classes, which may be made for an item each
+)
 
 
 class Known(NamedTuple):
@@ -45,32 +47,23 @@ class KnownPresets:
         return known
 
 
-def failure(
-    exc: Exception, parts: Sequence[Any], buffers: Sequence[Any], known: Known
-) -> wire.UnpicklingError:
-    """Returns the error of a pickle that could not be loaded, with what it was that it made."""
-    error = wire.UnpicklingError(_made_at_the_end(parts, buffers))
-    error.__cause__ = exc if known.missing is None else known.missing.error
-    return error
-
-
 def _read(reader: NodeReader, node: list[Any]) -> object:
     _, place, count, beside, data = node
-    known = reader.context.presets[place]
-    buffers = [*known.objects[:count], *(_buffer(reader, each) for each in beside)]
+    known: Known = reader.context.presets[place]
+    buffers = list(known.objects[:count])
+    for each in beside:
+        buffers.append(reader.node(each) if type(each) is list else _copied(reader, each))
     parts = [reader.buffer(part) for part in data]
     try:
         if len(parts) == 1:
             return pickle.loads(parts[0], buffers=buffers)
         return pickle.Unpickler(_Parts(parts), buffers=buffers).load()  # type: ignore[arg-type]
     except Exception as exc:  # whatever the code of its class raises
-        error = failure(exc, parts, buffers, known)
+        error = failure(exc, parts, buffers, known.missing)
         raise error from error.__cause__
 
 
-def _buffer(reader: NodeReader, node: Any) -> object:
-    if type(node) is list:
-        return reader.node(node)
+def _copied(reader: NodeReader, node: Any) -> object:
     return np.array(np.frombuffer(reader.buffer(node), np.uint8)).data
 
 
@@ -107,57 +100,6 @@ class _Parts:
         if len(part) > size:
             self._parts.append(part[size:])
         return part[:size]
-
-
-def _made_at_the_end(parts: Sequence[Any], buffers: Sequence[Any]) -> str:
-    """Returns what a pickle makes when it fails."""
-    unpickler = _Slow(io.BytesIO(b"".join(parts)), buffers=buffers)
-    try:
-        unpickler.load()
-    except Exception:  # this is why it is tried again
-        return unpickler.making
-    return ""
-
-
-_Python: Any = pickle._Unpickler
-
-
-class _Slow(_Python):  # type: ignore[misc]
-    """The unpickler that is written in Python, which can be watched."""
-
-    making = ""
-
-    def _note(self, made: Any) -> None:
-        made = made if isinstance(made, type) or hasattr(made, "__qualname__") else type(made)
-        self.making = f"{made.__module__}.{made.__qualname__}"
-
-    def find_class(self, module: str, name: str) -> Any:
-        self.making = f"{module}.{name}"
-        return super().find_class(module, name)
-
-    def _reduce(self) -> None:
-        self._note(self.stack[-2])
-        self.load_reduce()
-
-    def _new(self) -> None:
-        self._note(self.stack[-2])
-        self.load_newobj()
-
-    def _new_by_keywords(self) -> None:
-        self._note(self.stack[-3])
-        self.load_newobj_ex()
-
-    def _build(self) -> None:
-        self._note(type(self.stack[-2]))
-        self.load_build()
-
-    dispatch: ClassVar[dict[int, Any]] = {
-        **_Python.dispatch,
-        pickle.REDUCE[0]: _reduce,
-        pickle.NEWOBJ[0]: _new,
-        pickle.NEWOBJ_EX[0]: _new_by_keywords,
-        pickle.BUILD[0]: _build,
-    }
 
 
 READERS: dict[int, ReadNode] = {wire.PICKLED: _read}

@@ -52,7 +52,8 @@ class Lender:
         self._pool = pool
         self._fillings: dict[int, Filling] = {}
         self._declined: Array | None = None
-        self._kind: Kind | None = None  # of the array that was lent last
+        # Of the arrays of each shape that were lent last.
+        self._kinds: dict[tuple[int, ...], Kind] = {}
 
     def lend(self, array: Array, *, exclusive: bool) -> SlotPart | None:
         """Returns where others find the array, its slot retained; None if the pool has no slot.
@@ -83,7 +84,8 @@ class Lender:
             self._declined = array  # it is asked for once more, as a part of an item
             return None
         held, loan, offset, strides, seen_by = lent
-        kind, shape = self._kind, array.shape
+        shape = array.shape
+        kind = self._kinds.get(shape)
         if (
             kind is None
             or loan is None
@@ -95,7 +97,7 @@ class Lender:
         ):
             size_bytes = array.nbytes
             kind = Kind(held, loan, dtype, shape, strides, seen_by, exclusive, size_bytes)
-            self._kind = kind
+            self._kinds[shape] = kind
         shared_array = SharedArray(kind, offset)
         if self.writable_after_send and self.writable_after_send[-1] is held:
             self._movable.append(shared_array)
@@ -103,7 +105,7 @@ class Lender:
 
     def end_parcel(self) -> None:
         """The parcel under way of the stream is encoded."""
-        self._kind = None  # nor the slot that it names
+        self._kinds.clear()  # nor the slots that they name
         filling = self._fillings.get(self.stream)
         if filling is not None:
             filling.end()
@@ -212,11 +214,10 @@ class Lender:
             loan.left(1)
         return shared_array.node(), held
 
-    def runs(self, tokens: Sequence[SharedArray]) -> tuple[list[object], list[SlotHandle]]:
-        """The same of arrays alone; each slot is retained once."""
+    def runs(self, tokens: Sequence[SharedArray], slots: dict[SlotHandle, None]) -> list[object]:
+        """The same of arrays alone; their slots are added to `slots`, each retained once."""
         self._encoded(tokens)
-        slots: dict[SlotHandle, None] = {}
-        return runs_of(tokens, slots), list(slots)
+        return runs_of(tokens, slots)
 
     def _encoded(self, tokens: Sequence[SharedArray]) -> None:
         if self._movable:

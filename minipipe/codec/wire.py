@@ -11,6 +11,9 @@ A body is the array `[FORMAT_VERSION, kind, payload]`:
              (no strides: C)
     OVER_ARRAYS  `"module:qualname"` of what makes values over arrays, and a body of such
     PICKLES  one pickle per item, between processes of one machine
+    ROWS     `[[key, ...] or nil, [maker, ...], [column, ...]]`: samples, dicts or else tuples; of
+             each part a column: plain items if its maker is nil, runs as of SLOTS if it is "", else
+             the same, and the `"module:qualname"` of what makes values over these arrays
 
 After that, if there are frames, stands how many there are up to the end of each item: one that
 cannot be made again need not keep those behind it from being read. Then, if there are pickles of
@@ -64,7 +67,7 @@ MAX_DEPTH: Final = 100
 MAX_HASHED_NODES: Final = 10_000_000
 """Tagged nodes within keys and sets of one item, where nothing is shared and all is spelled out."""
 
-PLAIN, ARRAYS, NODES, SLOTS, PICKLES, OVER_ARRAYS = range(6)
+PLAIN, ARRAYS, NODES, SLOTS, PICKLES, OVER_ARRAYS, ROWS = range(7)
 
 # Tags. The numbers are the format: take the next that is free, also of those that libraries have
 # (`minipipe.codec.registry`), or raise FORMAT_VERSION.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from minipipe.protocol.delivery.paths import Path, outputs
 from minipipe.protocol.wiring import Carried
@@ -23,23 +22,35 @@ class Provenance(Protocol):
 
 
 P_co = TypeVar("P_co", bound=Provenance, covariant=True)
-NO_KEYS: Mapping[int, Key] = {}
+NO_KEYS: Final[Mapping[int, Key]] = {}
 
 
-@dataclass(slots=True)
 class WorkItem(Generic[P_co]):
-    """An item for the functor: of each upstream one; and whose identity it has."""
+    """An item for the functor: of each upstream one; and whose identity it has.
 
-    arguments: tuple[Any, ...]
-    number: int
-    parcel: P_co  # of the first of them
-    keys: Mapping[int, Key] = field(default_factory=lambda: NO_KEYS)
-    parts: Sequence[WorkItem[P_co]] = ()  # what it was joined of
+    Attributes:
+        parcel: of the first of them.
+        parts: what it was joined of.
+        is_tombstone: whether a part of it was dropped on the way.
+    """
 
-    @property
-    def is_tombstone(self) -> bool:
-        """Whether a part of it was dropped on the way."""
-        return any(argument is None for argument in self.arguments)
+    __slots__ = ("arguments", "is_tombstone", "keys", "number", "parcel", "parts")
+
+    def __init__(
+        self,
+        arguments: tuple[Any, ...],
+        number: int,
+        parcel: P_co,
+        keys: Mapping[int, Key] = NO_KEYS,
+        parts: Sequence[WorkItem[P_co]] = (),
+    ) -> None:
+        self.arguments = arguments
+        self.number = number
+        self.parcel = parcel
+        self.keys = keys
+        self.parts = parts
+        # (By identity: an array would be compared element by element.)
+        self.is_tombstone = any(argument is None for argument in arguments)
 
     @property
     def shown(self) -> Any:

@@ -8,6 +8,7 @@ from types import GeneratorType
 from typing import Any
 
 from minipipe.errors import BuildError
+from minipipe.errors.cause import because
 from minipipe.segments.markers import EndOfStream
 
 
@@ -52,10 +53,9 @@ class Coroutine:
         try:
             next(made)
         except StopIteration:
-            raise BuildError(
-                f"the coroutine of {self._where} ended before its first `yield`, so it can take "
-                "no item"
-            ) from None
+            why = "ended before its first `yield`, so it can take no item"
+            error = BuildError(f"the coroutine of {self._where} {why}")
+            raise because(error, None) from None
         self._running = made
         self._first_lists = _lists_in(made)
 

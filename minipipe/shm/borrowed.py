@@ -16,6 +16,7 @@ from weakref import ref
 import numpy as np
 
 from minipipe.errors import WireFormatError
+from minipipe.errors.cause import because
 from minipipe.shm.extent import lies_within
 from minipipe.shm.handle import Array, Places
 from minipipe.shm.lease import Lease, does_not_fit
@@ -71,7 +72,8 @@ class Borrowed:
         try:
             made: list[Array] = [np.frombuffer(memory, dtype, length, at) for at in offsets]
         except (ValueError, TypeError, OverflowError) as exc:
-            raise WireFormatError(f"no {length} times {dtype} in a slot: {exc}") from exc
+            error = WireFormatError(f"no {length} times {dtype} in a slot: {exc}")
+            raise because(error, exc) from exc
         if self._reader.is_crowded:  # then they keep nothing of the slot
             made = [array.copy() for array in made]
             for array in made:
@@ -112,7 +114,8 @@ class Borrowed:
                 self._shielded_to = at + size_bytes
                 made.append(array)
         except (ValueError, TypeError, OverflowError) as exc:
-            raise WireFormatError(f"no {length} times {dtype} in a slot: {exc}") from exc
+            error = WireFormatError(f"no {length} times {dtype} in a slot: {exc}")
+            raise because(error, exc) from exc
         return made
 
     def slice(
@@ -133,7 +136,8 @@ class Borrowed:
         try:
             return np.ndarray(shape, dtype, every_byte, offset - begin, strides)
         except (ValueError, TypeError, OverflowError) as exc:  # too many dimensions
-            raise WireFormatError(f"no array of {dtype}{tuple(shape)!r:.80}: {exc}") from exc
+            error = WireFormatError(f"no array of {dtype}{tuple(shape)!r:.80}: {exc}")
+            raise because(error, exc) from exc
 
     def release(self) -> None:
         """The parcel is worked off: from now on only the arrays count that somebody keeps."""

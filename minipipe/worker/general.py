@@ -74,10 +74,11 @@ class GeneralLoop:
             else:
                 if not self._is_stale(taken):
                     self._work(taken)
-                self._input.done()
                 self._inlet.tombstones += taken.is_tombstone
+                # What keeps the last item of a parcel keeps its slot, of which the rest is dead.
+                taken = None
+                self._input.done()
                 if node.writable_after_send:
-                    taken = None
                     node.memory.isolate_sent_arrays(read_only_functor=self._read_only_functor)
                 runner.calls.check()
             if self._ends:
