@@ -35,14 +35,14 @@ COMPILED = {
     "protocol/delivery": "ahead headcount intervals ledger membership paths recent recovery"
     " settling",
     "protocol/run": "durations",
-    "protocol/flow": "credit late_binding tickets",
+    "protocol/flow": "credit late_binding naps tickets",
     "stream": "arrived bundling chooser consumers counts definitions duties ends fanout feedback"
-    " fences fields handlers handover inlet landing link memory node offers ordering orders outbox"
-    " outlet parcel_decoder peers pending producers reception rest shipment skips time_use uplink"
-    " wire",
+    " fences fields fits handlers handover inlet landing link memory node offers ordering orders"
+    " outbox outlet parcel_decoder peers pending producers reception rest shipment skips"
+    " time_use uplink waiting wire",
     "worker": "bundles busy_meter calls emit fast_path functor_runner general inputs poll_interval"
     " reminder results source threaded_bundles",
-    "transport": "zeromq_sockets",
+    "transport": "zeromq_receiving zeromq_sending",
     "codec": "arrays beside borrower decoder dtypes encoder item_loader item_pickler lender"
     " local_encoder over_arrays parcel parcel_slot reader reducers rows shared_arrays"
     " unreadable wire writer",

@@ -7,9 +7,10 @@ with says which of them is meant, also inside of tuples; a `Sequence` comes as a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import product
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from minipipe.stream.fits import Alike, Fields
 
 Check = Callable[[Any], bool]
 
@@ -62,57 +63,11 @@ def _one_of(kinds: list[Kind]) -> Kind:
 
 
 def _all_alike(kind: Kind) -> Check | None:
-    if object in kind.types:
-        return None
-    of, contents = frozenset(kind.types), kind.contents
-    if contents is None:
-        return lambda value: of.issuperset(map(type, value))
-    return lambda value: of.issuperset(map(type, value)) and all(map(contents, value))
+    return None if object in kind.types else Alike(kind.types, kind.contents)
 
 
 def _each_its_own(kinds: list[Kind]) -> Check:
-    shapes = frozenset(product(*(kind.types for kind in kinds)))
-    deep = [(i, kind.contents) for i, kind in enumerate(kinds) if kind.contents is not None]
-
-    def check(values: Any) -> bool:
-        if tuple(map(type, values)) not in shapes:
-            return False
-        for i, contents in deep:
-            value = values[i]
-            if value and not contents(value):
-                return False
-        return True
-
-    return check
-
-
-def _written_out(kinds: list[Kind]) -> Check:
-    """Does the same in half the time, as a function that is written out, as `dataclasses` does it.
-
-    For the fields of records, which come with every message.
-    """
-    names: dict[str, Any] = {}
-    tests = ["True"]
-    for i, kind in enumerate(kinds):
-        names |= {f"type_{i}_{number}": of for number, of in enumerate(kind.types)}
-        if object not in kind.types:
-            are = (f"type(value_{i}) is type_{i}_{number}" for number in range(len(kind.types)))
-            tests.append(f"({' or '.join(are)})")
-        if kind.contents is not None:
-            names[f"contents_{i}"] = kind.contents
-            tests.append(f"(not value_{i} or contents_{i}(value_{i}))")
-    values = "".join(f"value_{i}, " for i in range(len(kinds)))
-    unpacked = f"({values}) = values" if kinds else "pass"
-    exec(
-        "def check(values):\n"
-        f"    if type(values) is not tuple or len(values) != {len(kinds)}:\n"
-        "        return False\n"
-        f"    {unpacked}\n"
-        f"    return {' and '.join(tests)}\n",
-        names,
-    )
-    check: Check = names["check"]
-    return check
+    return Fields([kind.types for kind in kinds], [kind.contents for kind in kinds])
 
 
 class Guard(NamedTuple):
@@ -160,7 +115,7 @@ class Form:
             if isinstance(mark, Guard)
         )
         self._kinds = [kind_of(hint) for hint in hints]
-        self.fits = _written_out(self._kinds)
+        self.fits = _each_its_own(self._kinds)
 
     def why_not(self, fields: Any) -> str:
         """What is wrong with fields that do not fit, in words."""

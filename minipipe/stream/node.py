@@ -29,14 +29,15 @@ from minipipe.stream.offers import Offers
 from minipipe.stream.ordering import Ordering
 from minipipe.stream.orders import Orders
 from minipipe.stream.outbox import Outbox, inbox_name
-from minipipe.stream.page import MESSAGES_IN, MESSAGES_OUT, WAKEUPS, Page
+from minipipe.stream.page import MESSAGES_IN, MESSAGES_OUT, Page
 from minipipe.stream.parcel_decoder import ParcelDecoder, encoder_for
 from minipipe.stream.peers import Peers
 from minipipe.stream.probes import Probes
 from minipipe.stream.reception import Reception
 from minipipe.stream.rest import Rest
 from minipipe.stream.skips import Skips
-from minipipe.stream.time_use import BLOCKED, OWN, STARVED, TimeUse
+from minipipe.stream.time_use import TimeUse
+from minipipe.stream.waiting import Waiting
 from minipipe.transport import ControlInbox, Inbox, Transport
 
 WAIT_S: Final = 1.0  # no wait is longer, so that one lost wake-up costs a second, not the run
@@ -123,6 +124,9 @@ class Node:
             offers=self.offers,
         )
         self.passes = self._handlers.passes
+        self._waiting = Waiting(
+            self.ends, self.reception, self.probes, self.handover, self.time_use
+        )
         self.duties = Duties(self.ends, outbox, self.skips, page)
         self._outlets, self._inlets = list(self.outlets.values()), list(self.inlets.values())
         self.flushed_s = self._told_all_s = self._served_s = self._published_s = 0.0
@@ -268,19 +272,12 @@ class Node:
                 self._look_for_subscriptions()
             if (unsent or awaits) and until():
                 return
-            self.handover.waiting = True
-            self.time_use.enter(BLOCKED if self.probes.blocked else STARVED)
-            try:
-                message = self.reception.receive_within(timeout_s, self.outbox.filenos())
-            finally:
-                self.handover.waiting = False
-                self.time_use.enter(OWN)
-            self._words[WAKEUPS] += 1
+            message = self._waiting.wait(timeout_s, self.outbox.filenos(), may_nap=lull)
             if message is not None:
                 if not lull:
                     self.flushed_s = time.monotonic()  # nothing was owed since
                 self._take(message)
-            lull = more = message is not None
+            lull = more = message is not None or self._waiting.napped
 
     def _flush_urgent(self) -> None:
         """Sends what others may be waiting for: parcels, credit, room for large items."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import select
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from minipipe.errors import WireFormatError
 from minipipe.protocol.delivery.membership import SUPERVISOR
@@ -32,6 +33,7 @@ class Reception:
         self._order_filenos = () if control is None else (control.fileno(),)
         # Descriptors that end a wait, too, when they are readable.
         self.wakers: tuple[int, ...] = ()
+        self._nap: tuple[tuple[int, ...], Any] | None = None  # what was watched last, and how
 
     def receive(self) -> wire.Message | None:
         """The next message, or None if there is none now.  Never blocks.
@@ -74,6 +76,16 @@ class Reception:
     def wait(self, timeout_s: float | None, also: Sequence[int] = ()) -> None:
         """Waits until something may be there to be received, as `Inbox.wait` does."""
         self._inbox.wait(timeout_s, (*self.order_filenos(), *also))
+
+    def nap(self, timeout_s: float) -> None:
+        """Waits so long, whatever others send; less, if there is an order, or a waker."""
+        watched = (*self.order_filenos(), *self.wakers)
+        if self._nap is None or self._nap[0] != watched:
+            poll = select.poll()
+            for fd in watched:
+                poll.register(fd, select.POLLIN)
+            self._nap = watched, poll
+        self._nap[1].poll(timeout_s * 1000)
 
     def close(self) -> None:
         """Takes no more orders."""

@@ -23,7 +23,7 @@ from minipipe.errors import TransportError
 from minipipe.transport.addresses import Address
 from minipipe.transport.base import Buffer
 from minipipe.transport.watch import Curve, SocketWatch
-from minipipe.transport.zeromq_sockets import ZERO_COPY_BYTES
+from minipipe.transport.zeromq_sending import ZERO_COPY_BYTES
 
 try:
     import fcntl

@@ -9,13 +9,8 @@ import zmq
 
 from minipipe.errors import TransportError
 from minipipe.transport.trust import LOCAL, PLAIN_DATA, Trust
-from minipipe.transport.zeromq_sockets import (
-    Endpoint,
-    ZeroMQInbox,
-    ZeroMQOutlet,
-    ZeroMQPublisher,
-    remove_file,
-)
+from minipipe.transport.zeromq_receiving import ZeroMQInbox
+from minipipe.transport.zeromq_sending import Endpoint, ZeroMQOutlet, ZeroMQPublisher, remove_file
 
 MAX_IPC_PATH_BYTES = 107
 

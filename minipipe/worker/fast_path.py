@@ -106,8 +106,8 @@ class LineLoop:
                 if begun == count and not inlet.queue:
                     outlet.flush()  # first of all: somebody may be waiting for it
             poll_interval.took(now_s - began_s)
-            if begun == count:
-                node.tend(now_s)
+            if begun == count and not (inlet.ready and is_slow(inlet.pace.service_time_s)):
+                node.tend(now_s)  # else the same is done right away, before the next call
             runner.calls.check()
         return now_s
 

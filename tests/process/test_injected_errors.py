@@ -33,7 +33,7 @@ from minipipe.supervisor.watchdog import Watchdog
 from minipipe.supervisor.worker_handle import WorkerHandle
 from minipipe.transport import Controls
 from minipipe.transport.zeromq import ZeroMQTransport
-from minipipe.transport.zeromq_sockets import ZeroMQInbox
+from minipipe.transport.zeromq_receiving import ZeroMQInbox
 from minipipe.worker import failure_forms
 
 # What the conductor does, and where.

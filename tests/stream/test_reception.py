@@ -96,6 +96,14 @@ def test_an_order_ends_a_wait(worker: Worker) -> None:
     assert message.records() == [records.Start()]
 
 
+def test_an_order_ends_a_nap_and_what_others_send_does_not(worker: Worker) -> None:
+    worker.send(records.Mark(0, 1))
+    worker.reception.nap(0.0)
+    worker.order(records.Start())
+    worker.reception.nap(1e6)  # for ever
+    assert worker.all() == [records.Start(), records.Mark(0, 1)]
+
+
 def test_who_says_that_it_is_the_supervisor_and_comes_by_the_inbox_is_not_heard(
     worker: Worker,
 ) -> None:

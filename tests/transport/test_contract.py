@@ -90,8 +90,13 @@ def test_one_transport_may_have_many_inboxes_and_outlets(place: Place) -> None:
         [b"%d" % i for i in range(300)],
         [b"head", os.urandom(8 * MEGABYTE)],
         [os.urandom(8 * MEGABYTE), b"tail"],
+        [os.urandom(8 * MEGABYTE)],
+        [b"x" * 16_383],
+        [b"x" * 16_384],
+        [b"+"],  # is what ZeroMQ's outlets put before messages of several frames
+        [b"+", b"+"],
     ],
-    ids=["empty", "empties", "empty inside", "at the limits", "many", "8 MB", "8 MB first"],
+    ids=str.split("empty empties inside limits many 8MB 8MB-first 8MB-alone 16k-1 16k + ++"),
 )
 def test_a_message_arrives_whole_and_byte_for_byte(place: Place, message: Bytes) -> None:
     inbox = place.open().bind("a")

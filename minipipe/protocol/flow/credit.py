@@ -240,11 +240,12 @@ class Accounts:
         """
         best: Account | None = None
         best_key = (0.0, 0, 0)
-        soonest_s = float("inf")
+        soonest_s, goes_on = float("inf"), False
         for account in self._by_id.values():  # of which there may be many: each call counts
             window = account.window
             if window <= 0 or account.is_retiring:
                 continue  # it has not said yet that it is there, or has ended, or is to leave
+            goes_on = True
             has_room = account.sent < account.consumed + window and account.room_items > 0
             if account.is_ticket and not has_room:
                 continue
@@ -259,7 +260,7 @@ class Accounts:
                 if best is None or key < best_key:
                     best, best_key = account, key
         if best is None:
-            return self._end()
+            return None if goes_on else self._end()
         if best_key[1] and best_key[0] > 2.0 * soonest_s + HOLD_BACK_S:
             return None
         return best.consumer

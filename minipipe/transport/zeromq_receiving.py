@@ -1,4 +1,4 @@
-"""The ends of ZeroMQ connections: an inbox, what sends to one, and what sends to many.
+"""The receiving end of ZeroMQ connections: an inbox.  The others are in `transport.zeromq_sending`.
 
 High-water marks are 0 (none): with them, messages that the kernel had accepted were lost when
 a producer closed before a slow consumer had read them (measured: 32 to 904 of 1000 arrived),
@@ -10,10 +10,9 @@ ZMTP heartbeats stay off: they disconnect healthy peers that are slow to read.
 
 from __future__ import annotations
 
-import os
 import select
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 import zmq
 
@@ -21,37 +20,20 @@ from minipipe.errors import TransportError
 from minipipe.errors.cause import because
 from minipipe.transport.base import Buffer
 from minipipe.transport.trust import Trust
+from minipipe.transport.zeromq_sending import SEVERAL, Endpoint, remove_file
 
-# Above this, pyzmq's zero-copy send is cheaper than memcpy.  (Its price is a callback, and a thread
-# of Python's that is woken up to let go of the buffer, beside ours, which is busy.  So parcels of
-# small items, of up to 256 KiB, are copied.)
-ZERO_COPY_BYTES: Final = 320 * 1024
 VIEW_BYTES: Final = 4_096  # frames above this are views of ZeroMQ's own message, without a copy
-LINGER_S: Final = 0.5  # what a closed outlet or publisher sends on, if the transport lives on
 
 _EVENTS: Final = zmq.EVENTS
 _NOBLOCK: Final = int(zmq.NOBLOCK)
-_MORE: Final = int(zmq.NOBLOCK | zmq.SNDMORE)
 _POLLIN: Final = int(zmq.POLLIN)  # as a plain number: `&` on the enum costs as much as the call
+_RCVMORE: Final = int(zmq.RCVMORE)
 _Again: Final = zmq.Again
 _zmq_poll: Final = zmq.zmq_poll
-# How what comes up an XPUB begins; b"\x00" for one who has left or died.
-_send_of: Any = cast(Any, zmq.Socket).__mro__[1].send.__get__  # below pyzmq's, which only routes
-_SUBSCRIBED: Final = b"\x01"
-
-
-class Endpoint(NamedTuple):
-    """Where a socket is bound.
-
-    Attributes:
-        bound: the address here.
-        advertised: the one that others are told, and can connect to.
-        path: of its file, if it has one.
-    """
-
-    bound: str
-    advertised: str
-    path: str | None
+# The class below pyzmq's own, which only routes, and looks up each name by a hook of its own.
+_Base: Any = cast(Any, zmq.Socket).__mro__[1]
+_recv_of: Any = _Base.recv.__get__
+_get_of: Any = _Base.get.__get__
 
 
 class ZeroMQInbox:
@@ -61,6 +43,7 @@ class ZeroMQInbox:
         self, socket: Any, place: Endpoint, trust: Trust, context: zmq.Context[Any]
     ) -> None:
         self._socket = socket
+        self._recv: Any = _recv_of(socket)
         self._path = place.path
         self._context = context
         self.address = place.advertised
@@ -85,8 +68,9 @@ class ZeroMQInbox:
             socket = self._next_readable()
             if socket is None:
                 return None
+            recv = _recv_of(socket)
         else:
-            socket = self._socket
+            socket, recv = self._socket, self._recv
             if not self._is_likely:
                 # Once it was found empty, its descriptor tells of what comes (zmq_getsockopt(3),
                 # ZMQ_FD).  To ask the kernel costs a third of asking ZeroMQ by pyzmq, and that half
@@ -98,25 +82,25 @@ class ZeroMQInbox:
                     self._is_empty = True
                     return None
             self._is_likely = self._is_empty = False
-        # A frame knows whether more follow; to ask for that beside bytes (RCVMORE) costs more than
-        # the frame.
         try:
-            frame = socket.recv(_NOBLOCK, copy=False)
+            frame = recv(_NOBLOCK)
         except _Again:  # found empty, which re-arms the descriptor, like asking for events
             self._is_empty = True
             return None
-        return self._with_frames(socket, frame)
+        return [frame] if frame != SEVERAL else self._frames(socket)
 
     @staticmethod
-    def _with_frames(socket: Any, head: Any) -> list[Buffer]:
-        message: list[Buffer] = [head.buffer]  # it is taken apart at once
-        more = head.more
+    def _frames(socket: Any) -> list[Buffer]:
+        """What follows `SEVERAL`."""
+        recv = _recv_of(socket)
+        message: list[Buffer] = []
+        more = _get_of(socket)(_RCVMORE)
         while more:
-            frame = socket.recv(_NOBLOCK, copy=False)
+            frame = recv(_NOBLOCK, copy=False)
             more = frame.more
             small = len(frame) < VIEW_BYTES
             message.append(frame.bytes if small else frame.buffer)
-        return message
+        return message or [SEVERAL]
 
     def receive_within(self, timeout_s: float, also: Sequence[int] = ()) -> list[Buffer] | None:
         if also or self._subscriber_at:
@@ -130,12 +114,12 @@ class ZeroMQInbox:
             socket.setsockopt(zmq.RCVTIMEO, timeout_ms)
             self._timeout_ms = timeout_ms
         try:
-            frame = socket.recv(copy=False)
+            frame = self._recv()
         except _Again:
             self._is_empty = True
             return None
         self._is_empty = False
-        return self._with_frames(socket, frame)
+        return [frame] if frame != SEVERAL else self._frames(socket)
 
     def _next_readable(self) -> Any:
         """The next socket with a message, its topic taken off; None if all were found empty.
@@ -233,68 +217,3 @@ class ZeroMQInbox:
         for socket in self._sockets:
             socket.close(linger=0)
         remove_file(self._path)
-
-
-class ZeroMQOutlet:
-    """One connected PUSH socket."""
-
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        self._socket = socket
-        self._send: Any = _send_of(socket)
-
-    def send(self, message: Sequence[Buffer]) -> None:
-        send = self._send
-        last = len(message) - 1
-        if not last:
-            send(message[0], _NOBLOCK, copy=len(message[0]) < ZERO_COPY_BYTES)
-            return
-        for i, buffer in enumerate(message):
-            flags = _MORE if i < last else _NOBLOCK
-            send(buffer, flags, copy=len(buffer) < ZERO_COPY_BYTES)
-
-    def close(self) -> None:
-        self._socket.close(linger=int(LINGER_S * 1000))
-
-
-class ZeroMQPublisher:
-    """One bound XPUB socket."""
-
-    def __init__(self, socket: zmq.Socket[bytes], place: Endpoint) -> None:
-        self._socket: Any = socket
-        self._path = place.path
-        self.address = place.advertised
-        self._fd = int(socket.FD)
-        self._outlet = ZeroMQOutlet(socket)
-        self._send: Any = _send_of(socket)
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def subscriptions(self) -> list[bytes]:
-        topics = []
-        while self._socket.getsockopt(_EVENTS) & _POLLIN:
-            news = self._socket.recv(_NOBLOCK)
-            if news.startswith(_SUBSCRIBED):
-                topics.append(news[1:])
-        return topics
-
-    def send(self, topic: bytes, message: Sequence[Buffer]) -> None:
-        # A copied topic and large frames by reference: libzmq counts references over all
-        # subscribers, so that one buffer serves them all.
-        self._send(topic, _MORE)
-        self._outlet.send(message)
-
-    def close(self, linger_s: float = LINGER_S) -> None:
-        if self._socket.closed:
-            return
-        self._socket.close(linger=int(linger_s * 1000))
-        remove_file(self._path)
-
-
-def remove_file(path: str | None) -> None:
-    """The ipc file at `path`, if it is one, is gone: libzmq would leave it."""
-    if path is not None:
-        try:
-            os.unlink(path)
-        except (FileNotFoundError, PermissionError):
-            pass  # its directory was removed before, or this process has become another user's
