@@ -9,6 +9,7 @@ from typing import Any
 from minipipe.protocol.flow.link import Link
 from minipipe.protocol.flow.link_actions import (
     Action,
+    Again,
     Connect,
     Deliver,
     Disconnect,
@@ -26,10 +27,11 @@ SIDES = (0, 1)  # the one that connects, and the one that accepts
 
 
 class World:
-    """Two hosts that send each other messages, whose bodies are their numbers.
+    """Two hosts that send each other messages, whose bodies are parts of a count.
 
     Args:
         lanes: so many connections side by side, each with its own order.
+        parts: what is sent again goes in as many messages as it has parts.
     """
 
     def __init__(
@@ -39,8 +41,12 @@ class World:
         lanes: int = 1,
         window_bytes: int = 1 << 20,
         now_s: float = 0.0,
+        parts: int = 1,
     ) -> None:
         self.now_s = now_s
+        self.parts = parts
+        self.added = [0, 0]  # messages, as what was sent again was cut
+        self.counted = [0, 0]  # parts that were delivered to this side
         self.links = [
             Link(
                 side + 1,
@@ -65,9 +71,11 @@ class World:
 
     # ------------------------------------------------------------- what happens
     def send(self, side: int, size_bytes: int = 1) -> None:
+        first = self.sent[side] * self.parts
         self.sent[side] += 1
-        number = self.links[side].send(self.sent[side], size_bytes)
-        assert number == self.sent[side]
+        body = tuple(range(first + 1, first + self.parts + 1))
+        number = self.links[side].send(body, size_bytes * self.parts)
+        assert number == self.sent[side] + self.added[side]
 
     def end(self, side: int) -> None:
         self.said[side] = True
@@ -111,6 +119,19 @@ class World:
                 self.links[side].broke(self.now_s)
         self.up = False
 
+    def recut(self, side: int) -> None:
+        """What is sent again goes in parts."""
+
+        def into(body: Any) -> list[tuple[object, int]]:
+            self.added[side] += len(body) - 1
+            return [((part,), 1) for part in body]
+
+        self.links[side].recut(into)
+
+    def is_all(self, side: int) -> bool:
+        """Whether this side has got all that was sent so far."""
+        return self.delivered[side] == self.sent[1 - side] + self.added[1 - side]
+
     def passes(self, side: int) -> None:
         self.act(side, self.links[side].passed(self.now_s))
 
@@ -119,7 +140,13 @@ class World:
             match action:
                 case Deliver(number, body):
                     self.delivered[side] += 1
-                    assert body == number == self.delivered[side], "once each, and in order"
+                    assert number == self.delivered[side], "once each, and in order"
+                    assert isinstance(body, tuple)
+                    for part in body:
+                        self.counted[side] += 1
+                        assert part == self.counted[side], "once each, and in order"
+                case Again():
+                    self.recut(side)
                 case Release(number):
                     assert self.released[side] < number <= self.handed[1 - side], "not before"
                     self.released[side] = number
@@ -139,10 +166,11 @@ class World:
                     assert self.holding[side]
                     self.holding[side] = False
                 case OtherEnded():
-                    assert self.delivered[side] == self.sent[1 - side]
+                    assert self.is_all(side)
                 case Ended():
-                    assert self.handed[1 - side] == self.sent[side], "it has all"
-                    assert self.delivered[side] == self.sent[1 - side]
+                    assert self.is_all(1 - side), "it has all"
+                    assert self.handed[1 - side] == self.delivered[1 - side]
+                    assert self.is_all(side)
                     assert self.said[1 - side], "that it sends nothing more"
                     self.ended[side] = True
                 case Lost(why):

@@ -32,9 +32,9 @@ MOST_QUEUED = 3
 AT_ONCE = Patience(retry_s=0.0)
 
 
-def searched(messages: tuple[int, int], cuts: int, most: int = 100_000) -> int:
+def searched(messages: tuple[int, int], cuts: int, most: int = 100_000, *, parts: int = 1) -> int:
     """Every course of events; the number of states, each of which was right."""
-    first = World(patience=AT_ONCE)
+    first = World(patience=AT_ONCE, parts=parts)
     for side in SIDES:
         first.passes(side)
     todo = [(pickle.dumps(first), 0)]
@@ -71,8 +71,9 @@ def searched(messages: tuple[int, int], cuts: int, most: int = 100_000) -> int:
 
 def is_at_its_end(world: World, messages: tuple[int, int]) -> None:
     """Everything has arrived and was released; what is left to come comes with time."""
-    assert world.sent == world.released == [*messages]
-    assert world.delivered == world.handed == [*reversed(messages)]
+    assert world.sent == [*messages]
+    assert world.is_all(0) and world.is_all(1)
+    assert world.delivered == world.handed == [*reversed(world.released)]
     for _ in range(100):
         world.now_s += 1.0
         for side in SIDES:
@@ -94,11 +95,14 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_ways, "ACKNOWLEDGE_S", 0.0)
 
 
-@pytest.mark.parametrize(("messages", "cuts"), [((1, 1), 2), ((2, 0), 2), ((2, 1), 1)])
+@pytest.mark.parametrize(
+    ("messages", "cuts", "parts"),
+    [((1, 1), 2, 1), ((2, 0), 2, 1), ((2, 1), 1, 1), ((2, 0), 2, 2), ((1, 1), 1, 2)],
+)
 def test_every_course_of_a_small_link_delivers_once_and_in_order(
-    at_once: None, messages: tuple[int, int], cuts: int
+    at_once: None, messages: tuple[int, int], cuts: int, parts: int
 ) -> None:
-    assert searched(messages, cuts) > 1000
+    assert searched(messages, cuts, parts=parts) > 1000
 
 
 @pytest.mark.parametrize(
@@ -107,6 +111,7 @@ def test_every_course_of_a_small_link_delivers_once_and_in_order(
         (Sent, "go_on_after", lambda self, number: None),
         (Received, "tell_again", lambda self, now_s: None),
         (Received, "take", lambda self, message: [message]),
+        (Sent, "recut", lambda self, into: [into(one.body) for one in self._kept]),
     ],
 )
 def test_each_rule_is_needed(
@@ -114,7 +119,7 @@ def test_each_rule_is_needed(
 ) -> None:
     monkeypatch.setattr(cls, name, broken)
     with pytest.raises((AssertionError, IndexError)):
-        searched((1, 1), 2)
+        searched((1, 1), 2, parts=1 + (name == "recut"))
 
 
 @settings(max_examples=60, deadline=None)
@@ -123,14 +128,39 @@ def test_each_rule_is_needed(
     lanes=st.integers(1, 3),
     messages=st.integers(0, 40),
     cuts=st.integers(0, 6),
+    parts=st.integers(1, 3),
 )
 def test_a_drawn_course_delivers_once_and_in_order(
-    seed: int, lanes: int, messages: int, cuts: int
+    seed: int, lanes: int, messages: int, cuts: int, parts: int
 ) -> None:
-    world = drawn(seed, lanes, messages, cuts, steps=30_000)
+    world = drawn(seed, lanes, messages, cuts, steps=30_000, parts=parts)
     assert world.lost == ["", ""]
     assert all(world.ended)
-    assert world.sent == world.delivered == world.handed == world.released == [messages] * 2
+    assert world.sent == [messages] * 2 and world.counted == [messages * parts] * 2
+    assert world.is_all(0) and world.is_all(1)
+    assert world.delivered == world.handed == [*reversed(world.released)]
+
+
+def test_what_came_early_by_another_lane_is_not_taken_for_what_is_cut_again() -> None:
+    world = World(patience=Patience(), lanes=2, parts=2)
+    world.passes(0)
+    world.connect()
+    for side in SIDES:
+        world.put(side)
+        world.take(1 - side)
+    world.send(0), world.send(0)
+    world.put(0, lane=0), world.put(0, lane=1)
+    world.take(1, lane=1)  # the second one, which waits
+    world.cut()
+    world.now_s += 1.0
+    world.passes(0)
+    world.connect()
+    for side in SIDES:
+        world.put(side)
+        world.take(1 - side)
+    while world.put(0):
+        world.take(1)
+    assert world.counted[1] == 4
 
 
 @settings(max_examples=100, deadline=None)
@@ -154,9 +184,9 @@ def test_who_is_cut_off_for_good_is_lost_or_had_ended(
         assert world.ended[side] != bool(world.lost[side])
 
 
-def drawn(seed: int, lanes: int, messages: int, cuts: int, steps: int) -> World:
+def drawn(seed: int, lanes: int, messages: int, cuts: int, steps: int, parts: int = 1) -> World:
     """A world after so many steps of any kind, or at the end of its link."""
-    world = World(patience=Patience(), lanes=lanes, window_bytes=100)
+    world = World(patience=Patience(), lanes=lanes, window_bytes=100, parts=parts)
     random = Random(seed)
     for _ in range(30_000):
         if all(world.ended):
@@ -206,7 +236,7 @@ def test_what_is_under_way_is_bounded_by_a_window_and_one_message_always_goes() 
     link.arrived(Resume(2, 0, 0), 0.0)
     link.next_frame(0.0)
     assert link.next_frame(0.0) == Message(1, 500, "large")
-    assert link.arrived(Acknowledge(1), 0.0) == [Release(1)]
+    assert link.arrived(Acknowledge(1), 0.0) == [Release(1, (Message(1, 500, "large"),))]
     assert link.has_room
 
 

@@ -13,10 +13,12 @@ from minipipe.protocol.hosts.joining import JoinRequest, Refused, Welcome
 from minipipe.protocol.hosts.pieces import (
     HEAD_BYTES,
     MAX_FRAMES,
+    PLACED_BYTES,
     Assembler,
     HandOver,
     Piece,
     cut,
+    recut,
 )
 
 bodies = st.lists(st.binary(max_size=40), max_size=8)
@@ -24,11 +26,18 @@ numbers = st.integers(1, 2**64 - 1)
 u64 = st.integers(0, 2**64 - 1)
 
 
-@given(st.lists(bodies, max_size=6), st.integers(1, 50))
-def test_messages_in_pieces_come_as_they_were_sent(messages: list[list[bytes]], size: int) -> None:
+@given(st.lists(bodies, max_size=6), st.integers(1, 50), st.integers(1, 50), st.integers(1, 50))
+def test_messages_in_pieces_come_as_they_were_sent(
+    messages: list[list[bytes]], size: int, smaller: int, chunk: int
+) -> None:
     assembler, came, made = Assembler(), [], 0
     for message in messages:
-        pieces = list(cut(message, size))
+        pieces = list(cut(message, lambda: size, chunk))
+        assert [piece.ends_message for piece in pieces] == [False] * (len(pieces) - 1) + [True]
+        pieces = [part for piece in pieces for part in recut(piece, smaller)]
+        size = min(size, smaller)
+        assert [piece.ends_message for piece in pieces] == [False] * (len(pieces) - 1) + [True]
+        assert all(len(one) <= chunk for piece in pieces for one in piece.chunks)
         assert all(sum(map(len, piece.chunks)) <= size for piece in pieces)
         assert [piece.sizes is None for piece in pieces] == [False] + [True] * (len(pieces) - 1)
         made += len(pieces)
@@ -53,11 +62,19 @@ def test_a_frame_that_comes_at_once_is_not_copied_and_others_go_where_they_are_p
 
     assembler, small, large = Assembler(allocate), bytearray(b"small"), bytearray(b"x" * 25)
     whole = None
-    for piece in cut([small, large], 10):
+    for piece in cut([small, large], lambda: 10):
         whole = assembler.add(piece)
     assert whole is not None
     assert whole[0].obj is small
     assert [place == large for place in places] == [True] and whole[1].obj is places[0]
+
+
+def test_a_large_frame_goes_where_it_is_put_also_if_it_comes_at_once() -> None:
+    place, large = bytearray(PLACED_BYTES + 1), bytes(PLACED_BYTES) + b"x"
+    (piece,) = cut([large], lambda: 2 * PLACED_BYTES)
+    assert len(piece.chunks) == 1
+    whole = Assembler(lambda size: place).add(piece)
+    assert whole is not None and whole[0].obj is place and place == large
 
 
 @pytest.mark.parametrize(
@@ -187,7 +204,7 @@ def test_who_says_that_much_will_come_has_no_more_memory_than_what_came(
 
     content, came = bytes(range(200)), 0
     assembler = Assembler(allocate)
-    for piece in cut([content], 10):
+    for piece in cut([content], lambda: 10):
         frames = assembler.add(piece)
         came += 10
         assert taken == ([200] if 8 * came >= 200 else [])

@@ -17,8 +17,11 @@ machine sleeps (CLOCK_BOOTTIME).  The driver is `transport/hosts/link_end.py`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from minipipe.protocol.flow.link_actions import (
     Action,
+    Again,
     Connect,
     Deliver,
     Disconnect,
@@ -39,11 +42,13 @@ WINDOW_BYTES = 64 << 20
 class Link:
     """One end of a link.
 
+    Attributes:
+        window_bytes: how much may be under way without an acknowledgement (one message always may).
+
     Args:
         incarnation: a number that no other end of a link has, not 0.
         connects: this end makes the connections, the other one accepts them.
         now_s: the time.
-        window_bytes: how much may be under way without an acknowledgement (one message always may).
     """
 
     def __init__(
@@ -59,7 +64,7 @@ class Link:
         self._other = 0
         self._connects = connects
         self._patience, self._lost_after_s = patience, patience.lost_after_s
-        self._window_bytes = window_bytes
+        self.window_bytes = window_bytes
         self._sent, self._received = Sent(), Received(window_bytes)
         # --- the connection
         self._up = False
@@ -93,7 +98,12 @@ class Link:
     @property
     def has_room(self) -> bool:
         """Whether another message may be given to it."""
-        return not self.is_over and not self._ending and self._sent.kept_bytes < self._window_bytes
+        return not self.is_over and not self._ending and self.kept_bytes < self.window_bytes
+
+    @property
+    def kept_bytes(self) -> int:
+        """What was sent and not acknowledged yet."""
+        return self._sent.kept_bytes
 
     @property
     def has_met(self) -> bool:
@@ -109,6 +119,14 @@ class Link:
         """Takes a message, if it has room; gives the number under which it is released."""
         assert self.has_room
         return self._sent.add(body, size_bytes)
+
+    def recut(self, into: Callable[[object], Iterable[tuple[object, int]]]) -> None:
+        """At `Again`, before anything else: all that is sent again goes as other messages.
+
+        Args:
+            into: the bodies that one becomes, and their sizes.
+        """
+        self._sent.recut(into)
 
     def end(self) -> None:
         """Nothing more will be sent: says so when all of it has arrived."""
@@ -154,6 +172,7 @@ class Link:
     def opened(self, now_s: float) -> None:
         """A connection is there."""
         self._up, self._resumed, self._says_end = True, False, None
+        self._received.forget_early()
         self._retry_at_s = self._connected_by_s = None
         self._said_s = self._opened_s = now_s
         self._owes_resume, self._owes_farewell = not self.is_over, self.is_over
@@ -187,8 +206,8 @@ class Link:
         elif isinstance(frame, Acknowledge):
             if frame.number > self._sent.last:
                 return self._lose(f"it acknowledges message {frame.number}, of {self._sent.last}")
-            if self._sent.release(frame.number):
-                actions.append(Release(frame.number))
+            if released := self._sent.release(frame.number):
+                actions.append(Release(frame.number, tuple(released)))
         return actions
 
     @property
@@ -209,7 +228,8 @@ class Link:
         self._retry_s = self._patience.retry_s
         self._sent.go_on_after(frame.received)
         self._received.tell_again(now_s)
-        return self._is_heard(now_s)
+        actions = self._is_heard(now_s)
+        return [*actions, Again()] if frame.received < last else actions
 
     def _disconnect(self, why: str, now_s: float) -> list[Action]:
         self.broke(now_s)

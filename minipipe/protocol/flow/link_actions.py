@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from minipipe.protocol.flow.link_frames import Message
+
 
 @dataclass(frozen=True, slots=True)
 class Connect:
@@ -27,9 +29,19 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What messages up to this one were made of is not needed any more."""
+    """What messages up to this one were made of is not needed any more.
+
+    Attributes:
+        messages: those that were not released before.
+    """
 
     number: int
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What the other end has not received is sent again: `Link.recut` may be called now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +71,4 @@ class Lost:
     why: str
 
 
-Action = Connect | Disconnect | Deliver | Release | Hold | GoOn | OtherEnded | Ended | Lost
+Action = Connect | Disconnect | Deliver | Release | Again | Hold | GoOn | OtherEnded | Ended | Lost

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable
 
 from minipipe.protocol.flow.link_frames import Message
 
@@ -45,12 +46,24 @@ class Sent:
         """A new connection: what comes after this number is sent, once more or at last."""
         self._next = number + 1
 
-    def release(self, number: int) -> bool:
-        """All up to this number were acknowledged; whether any of them was still kept."""
-        released = False
+    def recut(self, into: Callable[[object], Iterable[tuple[object, int]]]) -> None:
+        """What is to be sent next, and all behind it, becomes other messages, of other numbers."""
+        kept, self._kept = self._kept, deque()
+        for message in kept:
+            if message.number < self._next:
+                self._kept.append(message)
+        self.last = self._next - 1
+        self.kept_bytes = sum(message.size_bytes for message in self._kept)
+        for message in list(kept)[len(self._kept) :]:
+            for body, size_bytes in into(message.body):
+                self.add(body, size_bytes)
+
+    def release(self, number: int) -> list[Message]:
+        """All up to this number were acknowledged; those of them that were still kept."""
+        released = list[Message]()
         while self._kept and self._kept[0].number <= number:
-            self.kept_bytes -= self._kept.popleft().size_bytes
-            released = True
+            released.append(self._kept.popleft())
+            self.kept_bytes -= released[-1].size_bytes
         self._next = max(self._next, number + 1)
         return released
 
@@ -96,6 +109,10 @@ class Received:
             self._handed_bytes += size_bytes
         if self._handed > self._told and self.tell_by_s is None:
             self.tell_by_s = now_s + ACKNOWLEDGE_S
+
+    def forget_early(self) -> None:
+        """A new connection: what came early on the last one comes again, perhaps cut otherwise."""
+        self._early.clear()
 
     def tell_again(self, now_s: float) -> None:
         """A new connection: what was told on the last one may never have been heard."""

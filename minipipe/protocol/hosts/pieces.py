@@ -2,24 +2,30 @@
 
 A connection delivers a message when all of it has come, and until then its other end seems to be
 silent: 64 MiB over a slow line would cut it, and then again, for ever.  So a message goes in
-pieces, each of which is a sign of life, and no frame of a connection is larger than a piece: what
-a stranger can make a socket allocate is bounded by that.
+pieces, each of which is a sign of life; how large they are, `protocol/hosts/pace.py` decides.  What
+was cut too large for a line that has become slow is cut again.
+
+A piece goes in chunks, and no frame of a connection is larger than one: what a stranger can make a
+socket allocate is bounded by that.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from minipipe.errors import WireFormatError
+from minipipe.protocol.hosts.pace import SMALLEST_BYTES
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
-# A line that takes longer for one than a connection may be silent (3 s) never gets it across: with
-# 256 KiB that was each below 0.7 Mbit/s.
-PIECE_BYTES = 1 << 16
+# A line that takes longer for the smallest piece than a connection may be silent (3 s) never gets
+# it across: with 256 KiB that was each below 0.7 Mbit/s.
+PIECE_BYTES = SMALLEST_BYTES
+CHUNK_BYTES = 1 << 19
+PLACED_BYTES = 1 << 16  # a frame above this is put where it is to lie, also if it comes at once
 MAX_FRAMES = 1 << 14  # of a message: their sizes, in the head of its first piece, have 128 KiB
 MAX_MESSAGE_BYTES = 1 << 34
 # A frame gets its place when it is no larger than this, or so much of it has come: who says that a
@@ -31,15 +37,17 @@ HEAD_BYTES = 64  # what a piece costs beside what is in it: empty ones fill a wi
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a message, of at most `PIECE_BYTES`.
+    """A part of a message.
 
     Attributes:
         sizes: of all frames of the message, in its first piece; None: it goes on with one.
         chunks: consecutive parts of the frames; none of them is of two frames.
+        ends_message: it is the last one, as its sender knows.
     """
 
     sizes: tuple[int, ...] | None
     chunks: tuple[memoryview, ...]
+    ends_message: bool = field(default=False, compare=False)
 
     @property
     def size_bytes(self) -> int:
@@ -47,8 +55,15 @@ class Piece:
         return HEAD_BYTES + sum(map(len, self.chunks))
 
 
-def cut(frames: Sequence[Buffer], piece_bytes: int = PIECE_BYTES) -> Iterator[Piece]:
-    """The pieces of a message.
+def cut(
+    frames: Sequence[Buffer],
+    piece_bytes: Callable[[], int] = lambda: PIECE_BYTES,
+    chunk_bytes: int = CHUNK_BYTES,
+) -> Iterator[Piece]:
+    """The pieces of a message, as they are asked for.
+
+    Args:
+        piece_bytes: how large the next one may be.
 
     Raises:
         ValueError: it has too many frames, or is too large.
@@ -59,35 +74,45 @@ def cut(frames: Sequence[Buffer], piece_bytes: int = PIECE_BYTES) -> Iterator[Pi
         raise ValueError(
             f"a message of a link has at most {MAX_FRAMES} frames and {MAX_MESSAGE_BYTES} bytes"
         )
-    return _cut(views, sizes, piece_bytes)
+    return _cut(views, sizes, piece_bytes, chunk_bytes, ends_message=True)
+
+
+def recut(piece: Piece, piece_bytes: int) -> Iterator[Piece]:
+    """A piece as several ones, none of them larger than that."""
+    sizes, ends_message = piece.sizes, piece.ends_message
+    return _cut(piece.chunks, sizes, lambda: piece_bytes, CHUNK_BYTES, ends_message=ends_message)
 
 
 def _cut(
-    views: list[memoryview], sizes: tuple[int, ...] | None, piece_bytes: int
+    views: Sequence[memoryview],
+    sizes: tuple[int, ...] | None,
+    piece_bytes: Callable[[], int],
+    chunk_bytes: int,
+    *,
+    ends_message: bool,
 ) -> Iterator[Piece]:
-    chunks, room = list[memoryview](), piece_bytes
+    chunks, room = list[memoryview](), piece_bytes()
     for view in views:
         start = 0
         while start < len(view) or not len(view):
             if not room and len(view):
                 yield Piece(sizes, tuple(chunks))
-                sizes, chunks, room = None, [], piece_bytes
-            chunk = view[start : start + room]
+                sizes, chunks, room = None, [], piece_bytes()
+            chunk = view[start : start + min(room, chunk_bytes)]
             chunks.append(chunk)
             start += len(chunk)
             room -= len(chunk)
             if not len(view):
                 break
-    if chunks or sizes is not None:
-        yield Piece(sizes, tuple(chunks))
+    yield Piece(sizes, tuple(chunks), ends_message)
 
 
 class Assembler:
     """Puts the pieces of one direction together, which come in order.
 
     Args:
-        allocate: makes the place for a frame that comes in several chunks; what comes in one stays
-            in the memory that it was received into.
+        allocate: makes the place for a frame that is large (`PLACED_BYTES`), or comes in several
+            chunks; what else comes in one stays in the memory that it was received into.
     """
 
     def __init__(self, allocate: Callable[[int], Buffer] = bytearray) -> None:
@@ -121,7 +146,7 @@ class Assembler:
         if len(self._frames) == len(sizes):
             raise WireFormatError("a piece has more than its message")
         size = sizes[len(self._frames)]
-        if not self._filled and len(chunk) == size:
+        if len(chunk) == size <= PLACED_BYTES and not self._filled:
             self._frames.append(chunk)
             return
         until = self._filled + len(chunk)

@@ -11,6 +11,7 @@ from minipipe.errors import WireFormatError
 from minipipe.protocol.flow.link import Link
 from minipipe.protocol.flow.link_actions import (
     Action,
+    Again,
     Connect,
     Deliver,
     Disconnect,
@@ -21,14 +22,16 @@ from minipipe.protocol.flow.link_actions import (
     OtherEnded,
     Release,
 )
-from minipipe.protocol.flow.link_frames import Frame
+from minipipe.protocol.flow.link_frames import Frame, Message
 from minipipe.protocol.hosts import link_wire
-from minipipe.protocol.hosts.pieces import Assembler, Buffer, HandOver, Piece, cut
+from minipipe.protocol.hosts.pace import Pace
+from minipipe.protocol.hosts.pieces import Assembler, Buffer, HandOver, Piece, cut, recut
 from minipipe.transport.hosts.sockets import boot_time_s
 
 logger = logging.getLogger("minipipe")
 
 TURN = 64  # so many frames, then others have theirs
+PIECES_IN_WINDOW = 16  # at least, so that it does not run empty
 # For the last frame, which says why nothing more is said.  A connection that is closed while the
 # other end still sends is reset, and what was said last is lost with it.
 FAREWELL_S = 1.0
@@ -87,8 +90,8 @@ class LinkEnd:
         self._leaves_s: float | None = None  # when the last connection is closed
         self._cutting: Iterator[Piece] | None = None  # what is left of the last message
         self._is_ending = False
-        self._sent = self._last_piece = 0
-        self._last_pieces: deque[int] = deque()  # of the messages that are not released
+        self._pace = Pace(link.window_bytes // PIECES_IN_WINDOW)
+        self._sent = 0
         self._assembler, self._hand_over = Assembler(allocate), HandOver()
         self._arrived: deque[Arrived] = deque()
         self._events: deque[LinkEvent] = deque()
@@ -117,7 +120,7 @@ class LinkEnd:
         """
         if not self.has_room:
             raise ValueError(f"the link to {self.name} has no room now (has_room)")
-        self._cutting = cut(frames)
+        self._cutting = cut(frames, lambda: self._pace.piece_bytes)
         self._sent += 1
         self._feed()
         return self._sent
@@ -164,6 +167,7 @@ class LinkEnd:
         if self.connection is not None:
             self.broke(now_s)
         self.connection, self.attempts, self.dialing = connection, connection.attempt, 0
+        self._pace.broke()
         self._link.opened(now_s)
 
     def broke(self, now_s: float) -> None:
@@ -189,7 +193,7 @@ class LinkEnd:
             frame = None if self.connection is None else self._link.next_frame(now_s)
             if frame is None:
                 break
-            if not self._put(frame):
+            if not self._put(frame, now_s):
                 logger.info("the link to %s makes a new connection: it has ended", self.name)
                 self.broke(now_s)
         else:
@@ -205,19 +209,19 @@ class LinkEnd:
         """Ends its connection."""
         self._drop(FAREWELL_S if self.is_over else 0.0)
 
-    def _put(self, frame: Frame) -> bool:
+    def _put(self, frame: Frame, now_s: float) -> bool:
         assert self.connection is not None
+        if isinstance(frame, Message):
+            self._pace.sent(now_s)
         return self.connection.send(link_wire.write(frame, self.connection.attempt))
 
     def _feed(self) -> None:
         """Gives pieces of the message that was sent last to the link, as far as that has room."""
         while self._cutting is not None and self._link.has_room:
-            piece = next(self._cutting, None)
-            if piece is None:
+            piece = next(self._cutting)
+            self._link.send(piece, piece.size_bytes)
+            if piece.ends_message:
                 self._cutting = None
-                self._last_pieces.append(self._last_piece)
-            else:
-                self._last_piece = self._link.send(piece, piece.size_bytes)
         if self._is_ending and self._cutting is None:
             self._link.end()
 
@@ -232,10 +236,9 @@ class LinkEnd:
             if isinstance(action, Deliver):
                 self._deliver(action, now_s)
             elif isinstance(action, Release):
-                # A last piece that filled the window is known for the last one only when there is
-                # room again: without this, its message was never counted as released.
-                self._feed()
-                self._release(action.number)
+                self._release(action, now_s)
+            elif isinstance(action, Again):
+                self._link.recut(self._recut)
             elif isinstance(action, Connect):
                 self.attempts += 1
                 self.dialing = self.attempts
@@ -254,7 +257,14 @@ class LinkEnd:
         else:
             self._arrived.append(Arrived(action.number, frames))
 
-    def _release(self, number: int) -> None:
-        while self._last_pieces and self._last_pieces[0] <= number:
-            self._last_pieces.popleft()
-            self.released += 1
+    def _release(self, action: Release, now_s: float) -> None:
+        size_bytes = 0
+        for message in action.messages:
+            assert isinstance(message.body, Piece)
+            size_bytes += message.size_bytes
+            self.released += message.body.ends_message
+        self._pace.acknowledged(size_bytes, now_s, is_all=not self._link.kept_bytes)
+
+    def _recut(self, piece: object) -> list[tuple[Piece, int]]:
+        assert isinstance(piece, Piece)
+        return [(one, one.size_bytes) for one in recut(piece, self._pace.piece_bytes)]

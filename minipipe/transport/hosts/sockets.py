@@ -10,7 +10,7 @@ from typing import Any
 import zmq
 
 from minipipe.protocol.flow.patience import Patience
-from minipipe.protocol.hosts.pieces import MAX_FRAMES, PIECE_BYTES, Buffer
+from minipipe.protocol.hosts.pieces import CHUNK_BYTES, MAX_FRAMES, Buffer
 
 try:
     import resource
@@ -19,12 +19,12 @@ except ImportError:  # Windows
 
 HANDSHAKE_S = 3.0  # who has not come to its end by then is cut off
 CONNECT_S = 1.0
-# The largest frame is a piece, or the head of one, and what CURVE adds to it.  That bounds what a
-# stranger can have a socket allocate: libzmq makes room for a frame before it knows whose it is.
-MAX_FRAME_BYTES = max(PIECE_BYTES, 8 * MAX_FRAMES) + 1024
+# The largest frame is a chunk, or the head of a piece, and what CURVE adds to it.  That bounds what
+# a stranger can have a socket allocate: libzmq makes room for a frame before it knows whose it is.
+MAX_FRAME_BYTES = max(CHUNK_BYTES, 8 * MAX_FRAMES) + 1024
 
 
-ZERO_COPY_BYTES = PIECE_BYTES
+ZERO_COPY_BYTES = 1 << 16
 _NOBLOCK, _NOBLOCK_MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK) | int(zmq.SNDMORE)
 
 
