@@ -7,7 +7,7 @@ costs both ends the same, so on a quick line they are large.
 from __future__ import annotations
 
 SMALLEST_BYTES = 1 << 16
-LARGEST_BYTES = 1 << 22
+LARGEST_BYTES = 1 << 21
 PIECE_S = 0.1  # a connection may be silent for 3 s: a line may become thirty times as slow at once
 SAMPLE_S = 0.01  # what is acknowledged sooner says little: acknowledgements come several at a time
 

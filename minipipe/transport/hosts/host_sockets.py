@@ -37,7 +37,7 @@ from minipipe.transport.curve import CurveClient, CurveKeys, raw_key
 from minipipe.transport.hosts.accepting import GUEST, AcceptedConnection, Accepting, Came
 from minipipe.transport.hosts.dialed import Dialed
 from minipipe.transport.hosts.link_end import TURN, LinkEnd
-from minipipe.transport.hosts.sockets import allow_descriptors, boot_time_s
+from minipipe.transport.hosts.sockets import allow_descriptors, boot_time_s, keep_memory
 
 logger = logging.getLogger("minipipe")
 
@@ -64,6 +64,7 @@ class HostSockets:
         window_bytes: int = WINDOW_BYTES,
         is_plain: bool = False,
     ) -> None:
+        keep_memory()
         self._where, self._keys, self._is_plain = where, keys, is_plain
         self._patience, self._window_bytes = patience, window_bytes
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
