@@ -161,7 +161,8 @@ def cut_up(hosts: Hosts, *, seed: int, counts: tuple[int, int], cuts: int, delay
         How many connections it took.
     """
     random, seeds = Random(seed), (2 * seed, 2 * seed + 1)
-    run = hosts.start("listen", count=counts[0], seed=seeds[0])
+    window_bytes = random.choice((1 << 20, 64 << 20))  # only in the larger one do pieces grow
+    run = hosts.start("listen", count=counts[0], seed=seeds[0], window_bytes=window_bytes)
     said = run.until("token")
     proxy = Proxy(said["port"])
     hosts.stack.callback(proxy.close)
@@ -170,7 +171,8 @@ def cut_up(hosts: Hosts, *, seed: int, counts: tuple[int, int], cuts: int, delay
     gaps = [random.choice((40, 300, 2000, 20_000, 200_000)) for _ in range(cuts)]
     proxy.cuts.extend(accumulate(random.randrange(1, gap) for gap in gaps))
     token = through(proxy, said["token"])
-    guest = hosts.start("join", token=token, count=counts[1], seed=seeds[1])
+    options = {"seed": seeds[1], "window_bytes": window_bytes}
+    guest = hosts.start("join", token=token, count=counts[1], **options)
     exchanged(run, guest, counts, seeds)
     assert not proxy.cuts, "there was not enough to cut"
     return proxy.connections

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
+from random import Random
 
 import pytest
 import zmq
@@ -13,7 +15,7 @@ from minipipe.protocol.flow.link_actions import Lost
 from minipipe.protocol.flow.link_frames import Acknowledge, Message, Resume
 from minipipe.protocol.hosts import link_wire
 from minipipe.protocol.hosts.endpoints import Endpoint
-from minipipe.protocol.hosts.pieces import HEAD_BYTES, Buffer
+from minipipe.protocol.hosts.pieces import HEAD_BYTES, PIECE_BYTES, Buffer
 from minipipe.transport.curve import CurveKeys
 from minipipe.transport.hosts.host_sockets import HostSockets
 from minipipe.transport.hosts.link_end import LinkEnd
@@ -153,3 +155,71 @@ def test_a_connection_that_is_found_gone_is_logged(
         end.serve(0.0)
     assert "the link to the other host makes a new connection: it has ended" in caplog.text
     assert end.connection is None
+
+
+class Queue:
+    """A connection whose other end is driven by hand."""
+
+    def __init__(self, attempt: int) -> None:
+        self.attempt = attempt
+        self.frames: deque[list[bytes]] = deque()
+
+    def send(self, frames: Sequence[Buffer]) -> bool:
+        self.frames.append([bytes(frame) for frame in frames])
+        return True
+
+    def close(self, linger_s: float = 0.0) -> None:
+        self.frames.clear()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_was_cut_for_a_quick_line_goes_over_the_next_one_in_small_pieces(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random, clock = Random(seed), [0.0]
+    monkeypatch.setattr("minipipe.transport.hosts.link_end.boot_time_s", lambda: clock[0])
+    sender, receiver = (
+        LinkEnd(name, Link(own, connects=False, now_s=0.0, window_bytes=16 << 20))
+        for own, name in ((1, "b"), (2, "a"))
+    )
+    messages = [
+        [random.randbytes(random.choice((0, 100, 70_000, 3_000_000))) for _ in range(3)]
+        for _ in range(25)
+    ]
+    came, pieces, again, todo = list[list[bytes]](), set[int](), set[int](), deque(messages)
+
+    def connect(attempt: int) -> None:
+        for end in (sender, receiver):
+            end.opened(Queue(attempt), clock[0])
+
+    def taken(queue: object, end: LinkEnd, most: int) -> None:
+        assert isinstance(queue, Queue)
+        for _ in range(min(most, len(queue.frames))):
+            frames = queue.frames.popleft()
+            pieces.add(sum(map(len, frames[1:])))
+            end.arrived(frames, clock[0])
+
+    cuts, attempt = 0, 1
+    connect(attempt)
+    while sender.released < len(messages):
+        clock[0] += 0.002
+        assert clock[0] < 100.0
+        if todo and sender.has_room:
+            sender.send(todo.popleft())
+        for end, other in ((sender, receiver), (receiver, sender)):
+            end.serve(clock[0])
+            taken(end.connection, other, random.randrange(4) if end is sender else 100)
+        while (arrived := receiver.receive()) is not None:
+            came.append([bytes(frame) for frame in arrived.frames])
+            receiver.handed_over(arrived.number)
+        if cuts < 5 and max(pieces) > 8 * PIECE_BYTES and random.random() < 0.05:
+            cuts, attempt = cuts + 1, attempt + 1
+            connect(attempt)
+            pieces = {0}
+            for _ in range(2):  # (the second time, Resume has come)
+                for end, other in ((sender, receiver), (receiver, sender)):
+                    end.serve(clock[0])
+                    taken(end.connection, other, 20)
+            again |= pieces
+    assert came == messages
+    assert cuts and max(again) <= PIECE_BYTES

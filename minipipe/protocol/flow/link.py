@@ -228,8 +228,7 @@ class Link:
         self._retry_s = self._patience.retry_s
         self._sent.go_on_after(frame.received)
         self._received.tell_again(now_s)
-        actions = self._is_heard(now_s)
-        return [*actions, Again()] if frame.received < last else actions
+        return self._is_heard(now_s) + ([Again()] if frame.received < last else [])
 
     def _disconnect(self, why: str, now_s: float) -> list[Action]:
         self.broke(now_s)
