@@ -273,6 +273,8 @@ class Agent:
         for message in hosted.last_words():
             self._way.say(message)
         self._show(hosted)
+        for message in hosted.spans():
+            self._way.say(message)
         self._relay.forget([worker])
         for name in names_of(worker, hosted.spec.wiring.outlets):
             self._transport.remove(name)

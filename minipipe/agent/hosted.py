@@ -16,6 +16,7 @@ from minipipe.supervisor.hosts.base import Descriptors
 from minipipe.supervisor.shared_page import SharedPage, page_of_worker
 from minipipe.transport import Buffer
 from minipipe.worker.spec import WorkerSpec
+from minipipe.worker.trace import taken_spans
 
 _CHUNK_BYTES = 1 << 16
 MAX_REST_BYTES = 1 << 18  # of what stands behind a page: its stacks
@@ -129,6 +130,12 @@ class Hosted:
             if not stream.has_ended:  # what it has started may hold the pipe for ever
                 stream.has_ended = True
                 yield say(Word.END_OF_STREAM, self.spec.ident, number)
+
+    def spans(self) -> Iterator[list[Buffer]]:
+        """What it had written down of what it did, if it could not send that itself."""
+        for thread, created_ns, packed, now_ns in taken_spans(self.spec):
+            about = (self.spec.ident, thread, created_ns, now_ns)
+            yield say(Word.SPANS, *about, frames=[packed])
 
     # ------------------------------------------------------------ its vital signs
     def vitals(self) -> list[Buffer] | None:

@@ -19,10 +19,12 @@ from minipipe.agent.writing import Writing
 from minipipe.errors import WireFormatError
 from minipipe.errors.cause import because
 from minipipe.stream.page import SIZE_BYTES, Page
+from minipipe.stream.records import Spans
 from minipipe.supervisor.hosts.gateway_words import Tell
 from minipipe.transport import Buffer
 
 _CHUNK_BYTES = 1 << 16
+MAX_SPANS_BYTES = 1 << 24  # of all its threads; a run has room for half of that
 MAX_REST_BYTES = 1 << 20  # of what stands behind a page: its stacks
 # Of a stream, that was not read here yet: an agent keeps to its credit, but for last words.
 MOST_PRINTED_BYTES = CREDIT_BYTES + LAST_BYTES + (1 << 20)
@@ -51,6 +53,7 @@ class Proxy:
         self.worker = worker
         self.host = ""
         self.is_started = self.is_over = False
+        self._spans_bytes = 0
         out, err, side, self._page_fd, self._control = fds
         self._streams = [Writing(out), Writing(err), Writing(side)]
         self._page = Page(mmap.mmap(self._page_fd, SIZE_BYTES))
@@ -111,6 +114,12 @@ class Proxy:
                 self.end_of_stream(fields[0])
             case Word.VITALS, 2:
                 self.show(fields, rest[0], rest[1])
+            case Word.SPANS, 1:
+                self._spans_bytes += len(rest[0])
+                if self._spans_bytes > MAX_SPANS_BYTES:
+                    raise WireFormatError("a worker has done more than it could write down")
+                thread, created_ns, now_ns = fields
+                tell(Tell.SPANS, self.worker, Spans(thread, created_ns, bytes(rest[0]), now_ns))
             case _:
                 raise WireFormatError(f"{word.name} is not for a gateway")
 

@@ -67,6 +67,9 @@ class Word(IntEnum):
     LINK = 29  # for so long, in ns, items from there were under way; their bytes
     LISTENS = 30  # the public key that other agents know it by, and addresses that they may go to
     AWAITS = 31  # serial: this agent may come to it now
+    # Of a worker that was killed: worker, thread, and of its own clock, when it began and the time
+    # now; what it has written down of what it did when, as a frame.
+    SPANS = 32
 
 
 _FIELDS: Final[dict[Word, tuple[tuple[type, ...], ...]]] = {
@@ -93,6 +96,7 @@ _FIELDS: Final[dict[Word, tuple[tuple[type, ...], ...]]] = {
     Word.LEAVING: ((str,),),
     Word.NOTE: ((int,), (str,)),
     Word.LINK: ((int,), (int,)),
+    Word.SPANS: ((int,), (int,), (int,), (int,)),
     Word.LISTENS: ((str,), (str,)),
     Word.AWAITS: ((int,),),
 }

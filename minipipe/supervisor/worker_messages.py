@@ -22,6 +22,7 @@ from minipipe.supervisor.hosts.base import (
     Refused,
     Report,
     Started,
+    Traced,
     Waits,
     ZygoteLost,
 )
@@ -126,6 +127,14 @@ class WorkerMessages:
             if line.once:
                 self._logged_once.add(line.text)
 
+    def _trace(self, report: Traced) -> None:
+        tracing, handle = self._processes.tracing, self._processes.handles.get(report.worker)
+        if tracing is not None and handle is not None:
+            try:
+                tracing.take(handle, report.spans)
+            except WireFormatError as error:  # its agent has said that, who may say anything
+                logger.warning("what %s has done is not known: %s", handle.name, error)
+
     def of_process(self, report: Report) -> Iterator[life.Event]:
         """What has happened to a process."""
         handles = self._processes.handles
@@ -146,6 +155,8 @@ class WorkerMessages:
             yield life.Died(report.worker, refused)
         elif isinstance(report, ZygoteLost):
             yield from self._lost(report)
+        elif isinstance(report, Traced):
+            self._trace(report)
         elif isinstance(report, HostLeaves):
             yield from moves_of(report, self._processes)
 

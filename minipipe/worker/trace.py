@@ -10,7 +10,7 @@ import logging
 import mmap
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from minipipe.process.describe import in_a_line
@@ -46,9 +46,16 @@ def thread_traces(spec: WorkerSpec, node: Node, count: int) -> Sequence[SpanBuff
 def send_spans(spec: WorkerSpec, node: Node) -> None:
     """At its end a worker on another host sends what it has written down, as its files are there.
 
-    (Of one that is killed there is nothing but what it was at.)
+    (Of one that was killed its agent does.)
     """
-    if spec.trace is None or spec.host == LOCAL_HOST:
+    if spec.host != LOCAL_HOST:
+        for spans in taken_spans(spec):
+            node.report(spans)
+
+
+def taken_spans(spec: WorkerSpec) -> Iterator[records.Spans]:
+    """What a worker has written down, and each of its threads; its files are gone then."""
+    if spec.trace is None:
         return
     from minipipe.observe.span_buffer import used
 
@@ -60,7 +67,7 @@ def send_spans(spec: WorkerSpec, node: Node) -> None:
             os.unlink(path)
         except OSError:  # there are no more
             return
-        node.report(records.Spans(thread, created_ns, packed, time.monotonic_ns()))
+        yield records.Spans(thread, created_ns, packed, time.monotonic_ns())
 
 
 def _buffer(spec: WorkerSpec, node: Node, thread: int = 0) -> SpanBuffer | None:

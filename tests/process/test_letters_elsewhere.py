@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +76,25 @@ def test_what_is_skipped_there_stands_in_the_file_here(tmp_path: Path) -> None:
     names = [e["args"]["name"] for e in events if e["name"] == "thread_name"]
     assert any(name.startswith("work/0 on far (pid") for name in names)
     assert len({event["pid"] for event in events if event["ph"] == "X"}) == 3
+
+
+def killed(x: int) -> int:
+    if x == 25:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.002)  # (Of shorter calls only some are timed.)
+    return x
+
+
+def test_what_a_worker_there_has_done_is_known_when_it_was_killed(tmp_path: Path) -> None:
+    work = mp.Transform(killed, "work", on="far", poison="skip")
+    pline = mp.PipeLine([mp.Source(range(30)), work])
+    with run_with_an_agent(pline, tmp_path, trace=str(tmp_path / "trace.json")):
+        assert list(pline) == [x for x in range(30) if x != 25]
+    timeline = pline.timeline()
+    assert timeline is not None
+    died = [track for track in timeline.tracks if track.segment == "work" and track.end == "died"]
+    assert len(died) == 2
+    assert {span.number for track in died for span in track.spans} >= {*range(26)}
 
 
 def test_the_item_that_ends_the_run_is_written_before_the_run_ends(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from minipipe.protocol.frozen import frozen
 from minipipe.protocol.run.vital_signs import Call, VitalSigns
+from minipipe.stream.records import Spans
 from minipipe.supervisor.capture import Captured
 from minipipe.supervisor.shared_page import SharedPage
 from minipipe.worker.spec import WorkerSpec
@@ -95,7 +96,19 @@ class HostLeaves:
     dead: tuple[int, ...] = ()
 
 
-Report = Started | Waits | Refused | Exited | ZygoteLost | HostLeaves
+@frozen
+class Traced:
+    """What a worker that was killed on another machine had written down of what it did.
+
+    It comes before its `Exited`.
+    """
+
+    worker: int
+    spans: Spans
+    dead: tuple[int, ...] = ()
+
+
+Report = Started | Waits | Refused | Exited | ZygoteLost | HostLeaves | Traced
 
 
 @frozen

@@ -27,6 +27,7 @@ from minipipe.supervisor.hosts.base import (
     Refused,
     Report,
     Started,
+    Traced,
     Waits,
     ZygoteLost,
 )
@@ -220,6 +221,8 @@ class Elsewhere:
                 logger.log(fields[0], "%s", fields[1])
             case Tell.STARTED:
                 yield Started(*fields)
+            case Tell.SPANS:
+                yield Traced(*fields)
             case Tell.REFUSED:
                 if self._over(fields[0]) is not None:
                     yield Refused(*fields)

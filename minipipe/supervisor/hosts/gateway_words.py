@@ -56,6 +56,7 @@ class Tell(IntEnum):
     ZYGOTE_LOST = 28  # host, workers, never_ready, code, why
     NOTE = 29  # level, text
     LINK = 30  # LinkUse
+    SPANS = 31  # worker, Spans
 
 
 @frozen
