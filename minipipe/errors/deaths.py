@@ -11,9 +11,11 @@ def worker_in_words(worker: str, pid: int, host: str = "") -> str:
     """A worker, and where its process is.
 
     Args:
+        pid: 0: it has no process yet.
         host: the machine that it runs on; nothing: this one.
     """
-    return f"worker {worker} on host {host!r}, pid {pid}" if host else f"worker {worker}, pid {pid}"
+    where = f" on host {host!r}" if host else ""
+    return f"worker {worker}{where}, {f'pid {pid}' if pid else 'not started yet'}"
 
 
 class WorkerDiedError(MiniPipeError, RuntimeError):

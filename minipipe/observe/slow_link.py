@@ -14,6 +14,7 @@ from minipipe.protocol.run.link_use import LinkUse
 
 WAITS = 0.5  # from this share of its time on, a segment waits for others
 OCCUPIED = 0.7  # from this share of its time on, a link has hardly ever nothing under way
+PART = 0.1  # of what a segment sends or gets, as a link has at least that its items go over
 SMALL_BYTES = 4096  # an item below is none that takes long to carry,
 LITTLE_BYTES_S = 1e6  # if the link carries no more than this of them
 _ADVICE = (
@@ -50,13 +51,27 @@ def slow_link(segments: Sequence[SegmentLoad], links: Sequence[LinkUse]) -> Slow
         for receiver in segments[at + 1 :]:
             starved = receiver.share(receiver.starved_s)
             on = {*sender.hosts, *receiver.hosts}
-            slow = [used[host] for host in on if host in used]
+            slow = [used[h] for h in on if h in used and _carries(used[h], sender, receiver)]
             if starved >= WAITS and len(on) > 1 and slow:
                 waits = f"{sender.name!r} blocked {blocked:.0%}, {receiver.name!r} starved "
                 most = max(slow, key=_share)
                 advice = _advice(most, sender)
                 return SlowLink(most.host, f"{_head(most)}; {waits}{starved:.0%}). {advice}")
     return None
+
+
+def _carries(use: LinkUse, sender: SegmentLoad, receiver: SegmentLoad) -> bool:
+    """Whether the items of these go over it.
+
+    Agents have links of their own to each other: then this one has what is said of items alone,
+    which is under way all the time, too, and was taken for what all wait for.
+    """
+    parts = [
+        size_bytes / len(one.hosts)
+        for one, size_bytes in ((sender, sender.bytes_out), (receiver, receiver.bytes_in))
+        if use.host in one.hosts
+    ]
+    return max(use.to_bytes, use.from_bytes) >= PART * min(parts, default=0.0)
 
 
 def _advice(use: LinkUse, sender: SegmentLoad) -> str:

@@ -16,6 +16,7 @@ from minipipe.protocol.hosts.endpoints import Endpoint
 from minipipe.protocol.hosts.joining import Answer, JoinRequest, Refused, Welcome
 from minipipe.protocol.hosts.token import Token
 from minipipe.transport.curve import CurveKeys
+from minipipe.transport.hosts.dialing import Dial
 from minipipe.transport.hosts.host_sockets import HostSockets
 from minipipe.transport.hosts.invitation import guest_keys, invite, z85_key
 from minipipe.transport.hosts.join import join
@@ -121,6 +122,25 @@ def test_who_meets_another_run_says_nothing_to_it(run: Run) -> None:
     assert run.asked == []
 
 
+def test_what_was_met_before_the_run_ended_is_said_too(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    another = invite(run.token().endpoints, CurveKeys.new())
+    other = replace(run.token(), server_key=another.server_key)
+    tries = Dial.why
+
+    def ends(dial: Dial) -> str:
+        run.close()  # once it was met
+        return tries(dial)
+
+    monkeypatch.setattr(Dial, "why", ends)
+    with pytest.raises(JoinError) as told:
+        join(other, CurveKeys.new(), timeout_s=2.0)
+    here = "nobody listens on that port, or there is no way to that host; before that, tcp://"
+    assert here in str(told.value)
+    assert str(told.value).endswith("take the one that this run has printed")
+
+
 def test_where_nobody_is_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     token = invite([Endpoint("127.0.0.1", free_port())], KEYS)
     refused(token, "nobody listens on that port")
@@ -184,7 +204,7 @@ def test_an_attempt_that_the_time_cuts_off_hides_nothing(monkeypatch: pytest.Mon
         """The first one ends, no other does."""
 
         sockets: tuple[object, ...] = ()
-        endpoint = is_ready = None
+        endpoint = is_ready = has_met_somebody = None
 
         def __init__(self, *_: object) -> None:
             self.has_ended = not made

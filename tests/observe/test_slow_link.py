@@ -52,6 +52,7 @@ def test_small_items_may_wait_for_the_way_there_and_back() -> None:
         (LINE, replace(SLOW, host="c")),
         ((LOAD, replace(WORK, hosts=("local",)), LOOP), SLOW),  # it does not lie in between
         ((replace(LOAD, blocked_s=3.0, starved_s=6.8), WORK, LOOP), SLOW),
+        ((LOAD, replace(WORK, bytes_in=10**9), LOOP), SLOW),  # its items come by another one
         ((replace(LOAD, hosts=()), replace(WORK, hosts=()), replace(LOOP, hosts=())), SLOW),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 
 from minipipe.errors import WorkerDiedError
+from minipipe.errors.deaths import worker_in_words
 from minipipe.protocol.hosts.offer import Offer
 from minipipe.supervisor.hosts.notices import joined, leaving, lost
 
@@ -30,3 +31,8 @@ def test_a_death_says_on_which_other_machine_it_was_also_when_it_has_been_pickle
     assert said == "segment 'work' (worker work/0 on host 'b', pid 7) was killed, so"
     here = WorkerDiedError("work", "work/0", 7, "was killed", "", "")
     assert "(worker work/0, pid 7) was killed" in str(here)
+
+
+def test_a_worker_that_has_no_process_yet_has_no_pid() -> None:
+    assert worker_in_words("work/1", 0, "b") == "worker work/1 on host 'b', not started yet"
+    assert worker_in_words("work/1", 42) == "worker work/1, pid 42"

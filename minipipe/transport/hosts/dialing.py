@@ -33,6 +33,7 @@ class Line:
     """A socket to one address.
 
     Attributes:
+        is_connected: somebody is there, or was.
         is_ready: the handshake has come to its end (and the connection perhaps, too).
         is_denied: the other host lets nobody in by this key.
         why: it is not there, or not any more.
@@ -45,7 +46,7 @@ class Line:
         self.is_ready = False
         self.has_ended = self.is_denied = False
         self.why = "nobody has answered there yet"
-        self._is_connected = False
+        self.is_connected = False
         self._began_s = time.monotonic()
         self.socket: Any = context.socket(zmq.DEALER)
         try:
@@ -72,7 +73,7 @@ class Line:
                 return
             event, value = _EVENT.unpack(message[0])
             if event & _CONNECTED:
-                self._is_connected, self.why = True, "somebody is there, and says nothing"
+                self.is_connected, self.why = True, "somebody is there, and says nothing"
             elif event & _READY:
                 self.is_ready, self.why = True, "the connection has ended"
             elif event & _DENIED:
@@ -88,7 +89,7 @@ class Line:
 
     def _end(self) -> None:
         self.has_ended = True
-        if not self._is_connected:
+        if not self.is_connected:
             quick = time.monotonic() - self._began_s < CONNECT_S / 2
             self.why = (
                 "nobody listens on that port, or there is no way to that host"
@@ -163,6 +164,11 @@ class Dial:
     def has_ended(self) -> bool:
         """Whether none is there, and none will be."""
         return all(line.has_ended for line in self.lines)
+
+    @property
+    def has_met_somebody(self) -> bool:
+        """Whether somebody was there, whoever that was."""
+        return any(line.is_connected for line in self.lines)
 
     @property
     def is_denied(self) -> bool:

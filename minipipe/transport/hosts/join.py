@@ -58,7 +58,7 @@ def join(token: Token, keys: CurveKeys, about: bytes = b"", timeout_s: float = J
     curve = CurveClient(server_key(token), guest_keys(token))
     request = write_request(JoinRequest(raw_key(keys.public, "the key of this host"), about))
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
-    why = ""
+    why = met = ""
     try:
         while True:
             dial = Dial(context, places.found, curve)
@@ -67,6 +67,8 @@ def join(token: Token, keys: CurveKeys, about: bytes = b"", timeout_s: float = J
                 first = dial.endpoint
                 if dial.has_ended or not why:  # one that the time limit cut off has found out less
                     why = dial.why()
+                if dial.has_ended and dial.has_met_somebody:
+                    met = why
             finally:
                 dial.close()
             if isinstance(answer, Refused):
@@ -76,6 +78,8 @@ def join(token: Token, keys: CurveKeys, about: bytes = b"", timeout_s: float = J
                 endpoints = tuple(others if first is None else [first, *others])
                 return Joined(answer.about, endpoints, curve.server)
             if time.monotonic() + RETRY_S >= until_s:
+                if met not in ("", why):  # the run may have ended while this was tried
+                    why += f"; before that, {met}"
                 raise JoinError(places.names, "; ".join([why, *places.unknown]))
             time.sleep(RETRY_S)
     finally:
