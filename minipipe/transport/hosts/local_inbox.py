@@ -9,6 +9,7 @@ import zmq
 
 from minipipe.transport.base import Buffer
 from minipipe.transport.trust import NATIVE
+from minipipe.transport.zeromq_sending import SEVERAL
 
 NAME = "g"  # of its file in the run's directory
 
@@ -48,7 +49,8 @@ class LocalInbox:
             frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return None
-        return [frame.buffer for frame in frames]
+        message = [frame.buffer for frame in frames]
+        return message[1:] if len(message) > 1 and message[0] == SEVERAL else message
 
     def close(self) -> None:
         """Forgets what was not received."""
