@@ -17,7 +17,8 @@ ZERO_COPY_BYTES: Final = 320 * 1024
 LINGER_S: Final = 0.5  # what a closed outlet or publisher sends on, if the transport lives on
 # A message of several frames, or of a large one, has this before them; no head is like it.  So all
 # others are received as bytes: a frame that knows whether more follow costs four times as much,
-# and so does to ask for that beside bytes (RCVMORE).
+# and so does to ask for that beside bytes (RCVMORE).  Who takes what an outlet sends leaves this
+# out: `transport.zeromq_receiving`, `transport.hosts.local_inbox`.
 SEVERAL: Final = b"+"
 ALONE_BYTES: Final = 16 * 1024  # a smaller message is copied when it is received
 
