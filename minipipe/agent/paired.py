@@ -1,10 +1,10 @@
 """What one agent says to another by the gateway, among the items that go that way.
 
-    frames of a message = [b"P" + kind, serial, number]                          SWITCHED, FELL_BACK
-                          [b"P" + kind, serial, number + (b"D" + route), head, frame, ...]    AGAIN
+    frames of a message = [b"P" + kind, link, number]                            SWITCHED, FELL_BACK
+                          [b"P" + kind, link, number + (b"D" + route), head, frame, ...]      AGAIN
 
-What these mean is in `protocol/flow/bypass.py`.  The serial number is that of the other agent: on
-the way to the gateway whom it is for, on the way from there whose it is, which the gateway writes.
+What these mean is in `protocol/flow/bypass.py`.  The link is one that the gateway has had these two
+make (`agent/introducing.py`): so it knows whom this is for, and that it is from one of them.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ class Paired(NamedTuple):
 
     Attributes:
         kind: one of `Kind`.
-        serial: of the other agent.
+        link: of the two, by its number.
         items: of `AGAIN`, as they would have come by the link.
     """
 
     kind: int
-    serial: int
+    link: int
     number: int
     items: Sequence[Buffer]
 
 
-def write_paired(kind: int, serial: int, number: int, items: Sequence[Buffer] = ()) -> list[Buffer]:
+def write_paired(kind: int, link: int, number: int, items: Sequence[Buffer] = ()) -> list[Buffer]:
     """The frames of such a message."""
-    head = _HEAD.pack(PAIRED, kind, serial, number)
+    head = _HEAD.pack(PAIRED, kind, link, number)
     return [head + bytes(items[0]), *items[1:]] if items else [head]
 
 
@@ -59,11 +59,11 @@ def read_paired(frames: Sequence[Buffer]) -> Paired:
     """
     first = bytes(frames[0])
     if len(first) >= _HEAD.size:
-        mark, kind, serial, number = _HEAD.unpack_from(first)
+        mark, kind, link, number = _HEAD.unpack_from(first)
         rest = first[_HEAD.size :]
         if mark == PAIRED and kind == Kind.AGAIN and rest[:1] == DATA and len(frames) > 1:
-            return Paired(kind, serial, number, [rest, *frames[1:]])
+            return Paired(kind, link, number, [rest, *frames[1:]])
         is_alone = len(frames) == 1 and not rest
         if mark == PAIRED and kind in (Kind.SWITCHED, Kind.FELL_BACK) and is_alone:
-            return Paired(kind, serial, number, ())
+            return Paired(kind, link, number, ())
     raise WireFormatError("a message from one agent to another that says nothing")

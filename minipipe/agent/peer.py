@@ -1,4 +1,4 @@
-"""Another agent, as this one has it: the link of the two, and which way messages go."""
+"""A link to another agent, and which way messages for it go while that is the last one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Relayed = Callable[[list[Buffer]], object]
 
 
 class Peer:
-    """One of them.
+    """One such link.
 
     Attributes:
         outgoing: which way what is sent to it goes.
@@ -32,7 +32,8 @@ class Peer:
 
     Args:
         here: the name of this host.
-        serial: its number in the run.
+        link: the number of the link of the two.
+        serial: that of the other agent in the run.
         end: of the link of the two.
         came_by: that link, for what is looked at.
         relayed: sends by the gateway, behind all items that have gone that way.
@@ -42,13 +43,14 @@ class Peer:
     def __init__(
         self,
         here: str,
+        link: int,
         serial: int,
         end: LinkEnd,
         came_by: ByLink,
         relayed: Relayed,
         patience_s: float,
     ) -> None:
-        self.serial, self._here = serial, here
+        self.link, self.serial, self._here = link, serial, here
         self.outgoing, self._incoming = Outgoing[Sequence[Buffer]](), Incoming()
         self.sent_bytes = 0
         self._end, self._came_by = end, came_by
@@ -101,7 +103,7 @@ class Peer:
         """
         end = self._end
         if end.has_met and not end.is_over and self.outgoing.link_is_up():
-            self._relayed(write_paired(Kind.SWITCHED, self.serial, 0))
+            self._relayed(write_paired(Kind.SWITCHED, self.link, 0))
         more = False
         if self._incoming.is_open:
             more = self._take(runs, deliver)
@@ -160,10 +162,12 @@ class Peer:
         """The link is lost: what it had goes by the gateway."""
         lost = self.outgoing.link_is_lost()
         if lost is not None:
+            while self._end.receive() is not None:
+                pass  # it was not taken, so it comes again
             number, left = lost
-            self._relayed(write_paired(Kind.FELL_BACK, self.serial, number))
+            self._relayed(write_paired(Kind.FELL_BACK, self.link, number))
             for at, items in enumerate(left):
-                self._relayed(write_paired(Kind.AGAIN, self.serial, number + at, items))
+                self._relayed(write_paired(Kind.AGAIN, self.link, number + at, items))
             self._under_way.look(False, time.monotonic())
 
     # ----------------------------------------------------------- what the gateway says

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minipipe.agent.paired import read_paired
+from minipipe.agent.paired import Kind, read_paired, write_paired
 from minipipe.agent.peer import Peer
 from minipipe.agent.relay import Relay
 from minipipe.agent.words import Word, say
@@ -28,7 +28,7 @@ LOOK_S = 0.05  # what waits for news is looked at again this often
 
 
 class Peers:
-    """All other agents that this one knows.
+    """All other agents that this one has a link with, or had.
 
     Args:
         sockets: to other hosts.
@@ -44,9 +44,11 @@ class Peers:
         self._sockets, self._relay, self._listening = sockets, relay, listening
         self._patience_s = patience_s
         self._gateway = relay.ways[LOCAL_HOST]
-        self._all: dict[int, Peer] = {}  # by serial, also those that are gone
-        self._there: dict[str, Peer] = {}
-        self._parts: dict[int, Callable[[], object]] = {}  # forgets the link of this one
+        self._all: dict[int, Peer] = {}  # by link, also those that are lost
+        self._there: dict[str, Peer] = {}  # the last one of each agent that is there
+        self._parts: dict[int, Callable[[], object]] = {}  # by serial: lets that agent in no more
+        self._forgotten_bytes = 0
+        self._said_of: set[int] = set()  # agents that it has said of that there is no link
         self._runs: dict[int, int] = {}  # worker: the serial of its agent
         relay.direct = self._send
         if listening is not None:
@@ -73,7 +75,7 @@ class Peers:
     @property
     def sent_bytes(self) -> int:
         """What was sent by all links."""
-        return sum(peer.sent_bytes for peer in self._all.values())
+        return self._forgotten_bytes + sum(peer.sent_bytes for peer in self._all.values())
 
     def _send(self, host: str, frames: Sequence[Buffer]) -> bool:
         peer = self._there.get(host)
@@ -89,8 +91,10 @@ class Peers:
             has_more, why = peer.serve(self._runs, self._relay.arrived)
             more |= has_more
             if why:
+                level = logging.INFO if peer.serial in self._said_of else logging.WARNING
+                self._said_of.add(peer.serial)
                 text = f"what is for host {name!r} goes by the run's machine, without a link: {why}"
-                self._gateway.say(say(Word.NOTE, logging.WARNING, text))
+                self._gateway.say(say(Word.NOTE, level, text))
         return more
 
     # -------------------------------------------------------- what the gateway says
@@ -101,10 +105,17 @@ class Peers:
             WireFormatError: that is nothing, or cannot be.
         """
         paired = read_paired(frames)
-        peer = self._all.get(paired.serial)
+        peer = self._all.get(paired.link)
         if peer is None:
-            raise WireFormatError("an agent that is not known says something")
+            raise WireFormatError("something is said of a link that is not known")
         peer.said(paired, self._relay.arrived)
+        if paired.kind == Kind.SWITCHED:  # of earlier ones nothing can come any more
+            self._forget(paired.link, peer.serial)
+
+    def _forget(self, before: int, serial: int) -> None:
+        for link, peer in list(self._all.items()):
+            if peer.serial == serial and link < before:
+                self._forgotten_bytes += self._all.pop(link).sent_bytes
 
     def told(self, word: Word, fields: tuple[Any, ...]) -> None:
         """The gateway says something of them.
@@ -121,28 +132,30 @@ class Peers:
             self._meet(self._listening, *fields)
 
     def _meet(
-        self, ours: Listening, serial: int, name: str, key: str, where: str, *trust: bool
+        self, ours: Listening, link: int, serial: int, name: str, key: str, where: str, *trust: bool
     ) -> None:
         shown = f"host {name!r}"
+        self._parts.pop(serial, lambda: None)()  # an earlier link is lost, for both
         if where:
             try:
                 places = ours.from_here(read_endpoints(where))
                 to = (shown, places, ours.server_key(key))
                 end = self._sockets.connect(*to, self._relay.lifting.allocate, ours.keys)
             except (ValueError, OptionError) as error:
+                self._gateway.send(write_paired(Kind.FELL_BACK, link, 1))
                 raise because(WireFormatError(f"{shown} is nowhere: {error}"), error) from error
         else:
             end = self._sockets.admit(key, shown, self._relay.lifting.allocate)
             self._parts[serial] = lambda: self._sockets.dismiss(key)
-            self._gateway.say(say(Word.AWAITS, serial))
+            self._gateway.say(say(Word.AWAITS, link))
         came_by = ByLink(f"the link of {shown}", Trust(*trust))
-        about = (self._relay.host, serial, end, came_by)
+        about = (self._relay.host, link, serial, end, came_by)
         peer = Peer(*about, self._gateway.send, self._patience_s)
-        self._all[serial] = self._there[name] = peer
+        self._all[link] = self._there[name] = peer
 
     def _part(self, serial: int) -> None:
-        peer = self._all.get(serial)
-        if peer is not None:
-            peer.part()
-            self._there = {name: one for name, one in self._there.items() if one is not peer}
-            self._parts.pop(serial, lambda: None)()
+        for peer in self._all.values():
+            if peer.serial == serial:
+                peer.part()
+        self._there = {name: one for name, one in self._there.items() if one.serial != serial}
+        self._parts.pop(serial, lambda: None)()

@@ -48,8 +48,8 @@ class Word(IntEnum):
     FORGET = 8  # workers of other hosts, or of this one, that are over
     SHIPMENT = 9  # the user's code: what is in it, and that, as frames
     MAY_LEAVE = 10  # no worker comes any more: it may go when it has none
-    # Another agent: serial, name, public key, and where it listens (nothing: it comes to this one),
-    # and what is accepted of it: code, slots.
+    # Another agent, to have a link with: the link, serial, name, public key, where it listens
+    # (nothing: it comes to this one), and what is accepted of it: code, slots.
     PEER = 11
     PARTED = 12  # serial: of an agent that is gone
     RUNS = 13  # serial, workers: these run there
@@ -66,7 +66,7 @@ class Word(IntEnum):
     NOTE = 28  # level, text, for the log
     LINK = 29  # for so long, in ns, items from there were under way; their bytes
     LISTENS = 30  # the public key that other agents know it by, and addresses that they may go to
-    AWAITS = 31  # serial: this agent may come to it now
+    AWAITS = 31  # link: the other agent may come to it now
     # Of a worker that was killed: worker, thread, and of its own clock, when it began and the time
     # now; what it has written down of what it did when, as a frame.
     SPANS = 32
@@ -83,7 +83,7 @@ _FIELDS: Final[dict[Word, tuple[tuple[type, ...], ...]]] = {
     Word.FORGET: ((tuple,),),
     Word.SHIPMENT: (),
     Word.MAY_LEAVE: (),
-    Word.PEER: ((int,), (str,), (str,), (str,), (bool,), (bool,)),
+    Word.PEER: ((int,), (int,), (str,), (str,), (str,), (bool,), (bool,)),
     Word.PARTED: ((int,),),
     Word.RUNS: ((int,), (tuple,)),
     Word.STARTED: ((int,), (int,)),

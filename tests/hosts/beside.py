@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import socket
 from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.hosts.agents import Agents, port_of
 from tests.hosts.proxy import Proxy
 
-# What an agent runs beforehand: others are told to come to the proxy.
+# What an agent runs beforehand: others are told to come to the proxy, and that hears where to go.
 _OFFERS = """
 import minipipe.agent.main
 from dataclasses import replace
@@ -17,17 +18,13 @@ from minipipe.protocol.hosts.endpoints import Endpoint
 from minipipe.transport.hosts.listening import listen
 
 def through(*arguments, **options):
-    place = Endpoint("127.0.0.1", {port})
-    return replace(listen(*arguments, **options), endpoints=(place,))
+    found = listen(*arguments, **options)
+    with open({file!r}, "w") as file:
+        file.write(str(found.endpoints[0].port))
+    return replace(found, endpoints=(Endpoint("127.0.0.1", {port}),))
 
 minipipe.agent.main.listen = through
 """
-
-
-def free_port() -> int:
-    """A port of this machine that nobody has."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 class Beside:
@@ -50,14 +47,15 @@ class Beside:
         delay_s: float = 0.0,
         bytes_per_s: float = math.inf,
     ) -> None:
-        port = free_port()
-        self.to_run, self.to_others = self.proxies = Proxy(port_of(token)), Proxy(port)
+        file = Path(last.enter_context(TemporaryDirectory())) / "port"
+        to_others = Proxy(lambda: int(file.read_text()))
+        self.to_run, self.to_others = self.proxies = Proxy(port_of(token)), to_others
         for proxy in self.proxies:
             proxy.delay_s, proxy.bytes_per_s = delay_s, bytes_per_s
             last.callback(proxy.close)
         self.agent = agents.join(
-            *(token, "--port", str(port), *more),
+            *(token, *more),
             port=self.to_run.port,
             name=name,
-            first=_OFFERS.format(port=self.to_others.port),
+            first=_OFFERS.format(port=self.to_others.port, file=str(file)),
         )

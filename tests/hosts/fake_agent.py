@@ -31,7 +31,7 @@ class FakeAgent:
     Attributes:
         package: what it was sent to start a worker, if that was wanted.
         items: that it was sent.
-        peer: the link to another agent, once it has one.
+        peer: the link to another agent, once it has one; and its number.
 
     Args:
         token: of the run.
@@ -47,6 +47,7 @@ class FakeAgent:
         self.package: Package | None = None
         self.items: list[list[memoryview]] = []
         self.peer: LinkEnd | None = None
+        self.link_number = 0
         self._keys = CurveKeys.new()
         self.is_over = False
 
@@ -66,7 +67,7 @@ class FakeAgent:
         if word is Word.START:
             self.package = pickle.loads(frames[0])
         elif word is Word.PEER:  # it is the younger one, and goes there
-            _, name, key, where, *_ = fields
+            self.link_number, _, name, key, where, *_ = fields
             endpoints = read_endpoints(where)
             self.peer = self.sockets.connect(name, endpoints, key, keys=self._keys)
 

@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 READ_BYTES = 65_536
 MOST_WAITING = 64
@@ -39,10 +40,13 @@ class Proxy:
         bytes_per_s: both ways together; what comes faster waits.
         kept: what came by the first connection, if it `keeps` that.
         connections: that were taken.
+
+    Args:
+        target: its port, or what gives that for each connection.
     """
 
-    def __init__(self, target: int) -> None:
-        self._target = target
+    def __init__(self, target: int | Callable[[], int]) -> None:
+        self._target = target if callable(target) else lambda: target
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._listening.setblocking(False)
         self.port: int = self._listening.getsockname()[1]
@@ -122,7 +126,7 @@ class Proxy:
         except OSError:
             return  # it has gone already
         try:
-            server = socket.create_connection(("127.0.0.1", self._target), 1)
+            server = socket.create_connection(("127.0.0.1", self._target()), 1)
         except OSError:
             client.close()
             return

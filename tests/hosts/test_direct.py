@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,10 +91,14 @@ def two(
     *options: str,
     lost_after_s: float = 15.0,
     pause_s: float = 0.002,
-    reach_each_other: bool = True,
+    reach: Sequence[str] = ("elder", "younger"),
     **run: Any,
 ) -> Iterator[Two]:
-    """Has it run; afterwards all has come, once and in order, and nothing is left."""
+    """Has it run; afterwards all has come, once and in order, and nothing is left.
+
+    Args:
+        reach: those whom the other one reaches.
+    """
     stop, told = place / "stop", place / "told"
     source = mp.Source(Arrays(stop, pause_s), "source", on="younger")
     pline = mp.PipeLine([source, mp.Sink(Counts(told), "sink", on="elder")])
@@ -102,9 +106,10 @@ def two(
         pline.run(bind="tcp://127.0.0.1:0", ship=False, lost_after_s=lost_after_s, **run)
         assert pline.token is not None
         elder = Beside(agents, last, pline.token, "elder", *options)
-        elder.to_others.stalls = not reach_each_other
+        elder.to_others.stalls = "elder" not in reach
         elder.agent.says("has joined")
         younger = Beside(agents, last, pline.token, "younger", *options)
+        younger.to_others.stalls = "younger" not in reach
         here = Two(elder, younger, agents, told, stop)
         try:
             here.more()
@@ -140,10 +145,19 @@ def test_who_lets_nobody_come_has_it_by_the_run(tmp_path: Path) -> None:
 def test_who_does_not_reach_the_other_has_it_by_the_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with two(tmp_path, lost_after_s=2.0, reach_each_other=False) as here:
+    with two(tmp_path, lost_after_s=2.0, reach=()) as here:
         wait_until(lambda: WITHOUT_LINK in caplog.text, "the link to be given up")
         here.more()
-        assert not here.elder.to_others.bytes
+        assert not here.elder.to_others.bytes and not here.younger.to_others.bytes
+
+
+def test_if_the_elder_cannot_be_reached_it_goes_to_the_younger_one(tmp_path: Path) -> None:
+    with two(tmp_path, lost_after_s=2.0, reach=["younger"]) as here:
+        direct = here.younger.to_others
+        wait_until(lambda: direct.bytes > 20 * 8 * LENGTH, "a link the other way")
+        before = here.relayed
+        here.more(50)
+        assert here.relayed - before < 5 * 8 * LENGTH and not here.elder.to_others.bytes
 
 
 def test_a_link_that_is_lost_for_good_loses_nothing_and_no_host(

@@ -191,13 +191,13 @@ def speaks_for_others(token: str, is_own: bool) -> None:
         record = records.Exit() if is_own else records.Close(0)
         elders = 1  # the source
         said = [b"D" + route, fake.head(worker if is_own else elders, record)]
-        fake.sends(write_paired(Kind.SWITCHED, 1, 0))
+        fake.sends(write_paired(Kind.SWITCHED, fake.link_number, 0))
         peer.send([b"D" + route, fake.head(worker, records.Close(0))])
         fake.until(lambda: peer.released == 1, "what may be said to be taken")
         peer.send(said)
         fake.until(lambda: peer.is_over, "the link to be given up")
         lost = [event for event in iter(peer.event, None) if isinstance(event, Lost)]
         assert "what came by it is refused" in lost[0].why
-        fake.sends(write_paired(Kind.FELL_BACK, 1, 2))
-        fake.sends(write_paired(Kind.AGAIN, 1, 2, said))
+        fake.sends(write_paired(Kind.FELL_BACK, fake.link_number, 2))
+        fake.sends(write_paired(Kind.AGAIN, fake.link_number, 2, said))
         fake.is_thrown_out()

@@ -68,19 +68,38 @@ def place(serial: int) -> str:
 
 def test_two_are_introduced_once_the_elder_first() -> None:
     party = Party("abc")
-    a, b = party.guests["a"], party.guests["b"]
+    a, b, c = party.guests.values()
     for _ in range(2):
         party.introductions.meet(b, "a")
         party.introductions.meet(a, "b")
     assert party.told["b"].takes() == []
-    assert party.told["a"].takes() == [(Word.PEER, 2, "b", b.peer_key, "", False, True)]
-    party.introductions.awaits(b, 1)  # who was not asked
-    party.introductions.awaits(a, 3)
+    assert party.told["a"].takes() == [(Word.PEER, 1, 2, "b", b.peer_key, "", False, True)]
+    for guest, link in ((b, 1), (c, 1), (a, 2)):  # who was not asked, or of another link
+        party.introductions.awaits(guest, link)
     assert party.told["b"].takes() == []
     for _ in range(2):
-        party.introductions.awaits(a, 2)
-    assert party.told["b"].takes() == [(Word.PEER, 1, "a", a.peer_key, place(1), False, True)]
+        party.introductions.awaits(a, 1)
+    assert party.told["b"].takes() == [(Word.PEER, 1, 1, "a", a.peer_key, place(1), False, True)]
     assert party.told["c"].takes() == []
+
+
+def test_if_that_does_not_come_to_be_the_elder_goes() -> None:
+    party = Party("ab")
+    a, b = party.guests.values()
+    party.introductions.meet(b, "a")
+    party.introductions.awaits(a, 1)
+    party.told["a"].takes(), party.told["b"].takes()
+    for guest in (a, b):
+        party.introductions.meet(a, "b")
+        assert not party.told["b"].words
+        party.introductions.hand_on(guest, write_paired(Kind.FELL_BACK, 1, 1))
+    party.introductions.meet(a, "b")
+    party.introductions.awaits(b, 2)
+    assert party.told["b"].takes() == [(Word.PEER, 2, 1, "a", a.peer_key, "", False, True)]
+    assert party.told["a"].takes() == [(Word.PEER, 2, 2, "b", b.peer_key, place(2), False, True)]
+    again = write_paired(Kind.AGAIN, 1, 1, [b"D" + write_route("a", [5]), head(b, 7)])
+    party.introductions.hand_on(b, again)  # of the first link, behind that it was lost
+    assert party.told["a"].items[-1] == again
 
 
 @pytest.mark.parametrize(("one", "other"), [("a", "B"), ("B", "a"), ("a", "a"), ("a", "nobody")])
@@ -108,31 +127,37 @@ def test_who_is_gone_is_said_and_its_name_may_be_had_again() -> None:
     party.introductions.meet(party.guests["b"], "a")
     party.leaves("b")
     assert party.told["a"].takes()[1:] == [(Word.PARTED, 2)]
-    party.introductions.awaits(party.guests["a"], 2)  # it had answered before it heard that
+    party.introductions.awaits(party.guests["a"], 1)  # it had answered before it heard that
     b = party.joins("b")
     party.introductions.meet(b, "a")
-    assert party.told["a"].takes() == [(Word.PEER, 3, "b", b.peer_key, "", False, True)]
+    assert party.told["a"].takes() == [(Word.PEER, 2, 3, "b", b.peer_key, "", False, True)]
 
 
 def test_what_is_said_to_another_one_is_handed_on_behind_its_items() -> None:
     party = Party("abc")
-    a, b = party.guests["a"], party.guests["b"]
-    said_by_b = write_paired(Kind.SWITCHED, a.serial, 0)
+    a, b, c = party.guests.values()
+    said_by_b = write_paired(Kind.SWITCHED, 1, 0)
     party.introductions.hand_on(b, said_by_b)
     assert not party.told["a"].items  # they do not know each other
     party.introductions.meet(b, "a")
     party.introductions.hand_on(b, said_by_b)
-    again = [b"D" + write_route("a", [5]), wire.Writer(1, 7).write([records.Close(0)])]
-    b.all_workers.add(7)
-    party.introductions.hand_on(b, write_paired(Kind.AGAIN, a.serial, 1, again))
+    again = [b"D" + write_route("a", [5]), head(b, 7)]
+    party.introductions.hand_on(b, write_paired(Kind.AGAIN, 1, 1, again))
     came = [read_paired(frames) for frames in party.told["a"].items]
-    assert came == [(Kind.SWITCHED, 2, 0, ()), (Kind.AGAIN, 2, 1, again)]
-    for guest, serial, items, why in (
-        (a, b.serial, again, "none of its own"),
-        (b, a.serial, [b"D" + write_route("c", [5]), again[1]], "for another host"),
+    assert came == [(Kind.SWITCHED, 1, 0, ()), (Kind.AGAIN, 1, 1, again)]
+    for guest, items, why in (
+        (a, again, "none of its own"),
+        (b, [b"D" + write_route("c", [5]), again[1]], "for another host"),
+        (c, [again[0], head(c, 8)], "a link that others have"),
     ):
         with pytest.raises(WireFormatError, match=why):
-            party.introductions.hand_on(guest, write_paired(Kind.AGAIN, serial, 1, items))
+            party.introductions.hand_on(guest, write_paired(Kind.AGAIN, 1, 1, items))
+
+
+def head(guest: Guest, worker: int) -> bytes:
+    """That of a message of a worker of it."""
+    guest.all_workers.add(worker)
+    return wire.Writer(1, worker).write([records.Close(0)])
 
 
 def test_nobody_listens_by_the_key_of_another_one() -> None:

@@ -20,7 +20,7 @@ from minipipe.stream.routes import write_route
 from minipipe.transport import NATIVE, Buffer
 from minipipe.transport.hosts.link_end import Arrived, LinkEnd, LinkEvent
 
-RUN, OTHER, THIRD = 1, 3, 4  # (the other agent, and one that is neither)
+RUN, LINK, OTHER, THIRD = 1, 9, 3, 4  # (the other agent, and one that is neither)
 RUNS = {10: OTHER, 11: OTHER, 20: THIRD}
 HERE = write_route("here", [5])
 
@@ -75,7 +75,7 @@ class Two(NamedTuple):
         return self.peer.serve(runs, self.got.append)[1]
 
     def said(self, kind: Kind, number: int = 0, items: Sequence[Buffer] = ()) -> None:
-        self.peer.said(Paired(kind, OTHER, number, items), self.got.append)
+        self.peer.said(Paired(kind, LINK, number, items), self.got.append)
 
     @property
     def kinds(self) -> list[tuple[int, int]]:
@@ -85,7 +85,7 @@ class Two(NamedTuple):
 def two(patience_s: float = 60.0) -> Two:
     end, relayed = End(), list[list[Buffer]]()
     by_link = ByLink("a link", NATIVE)
-    peer = Peer("here", OTHER, cast(LinkEnd, end), by_link, relayed.append, patience_s)
+    peer = Peer("here", LINK, OTHER, cast(LinkEnd, end), by_link, relayed.append, patience_s)
     return Two(peer, end, relayed, [])
 
 
@@ -139,7 +139,7 @@ REFUSED: dict[str, list[Buffer]] = {
     "no head": [b"D" + HERE],
     "no route": [b"Dx", b""],
     "no items": [b"C\x91\x01"],
-    "what agents say by the gateway": write_paired(Kind.SWITCHED, OTHER, 0),
+    "what agents say by the gateway": write_paired(Kind.SWITCHED, LINK, 0),
     "an empty frame": [b""],
     "nothing": [],
 }
