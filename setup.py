@@ -46,7 +46,7 @@ COMPILED = {
     "codec": "arrays beside borrower decoder dtypes encoder item_loader item_pickler lender"
     " local_encoder over_arrays parcel parcel_slot reader reducers rows shared_arrays"
     " unreadable wire writer",
-    "shm": "borrowed copying locate",
+    "shm": "allocator borrowed copying extent handle kept lease locate locks pool reader reference",
     "operators": "steppers work_item",
     "segments": "coroutine",
     "regulators": "collator",

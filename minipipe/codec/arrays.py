@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -18,9 +18,9 @@ from minipipe.errors import WireFormatError
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
-_MAX_EMPTY_ITEMS = 1 << 20
-_MAX_DIMENSIONS = 64
-_INTS = frozenset({int})
+_MAX_EMPTY_ITEMS: Final = 1 << 20
+_MAX_DIMENSIONS: Final = 64
+_INTS: Final = frozenset({int})
 _ORDERS: tuple[Literal["C"], Literal["F"]] = ("C", "F")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -15,14 +15,14 @@ from minipipe.errors import MiniPipeError, WireFormatError
 from minipipe.protocol.wiring import Access
 from minipipe.shm import Borrowed, SlotReader, SlotRef
 from minipipe.shm.extent import c_strides
-from minipipe.shm.handle import Array
+from minipipe.shm.view import Array
 
-_INTS = frozenset({int})
+_INTS: Final = frozenset({int})
 
 _Seen: TypeAlias = Literal["read", "write", "private"]
 
 # Smaller arrays are copied rather than shielded: 2 us, and who keeps one keeps no slot.
-_SHIELDED_BYTES = 32 * 1024
+_SHIELDED_BYTES: Final = 32 * 1024
 
 Leases: TypeAlias = Mapping[tuple[int, ...], Borrowed | Moved]
 NO_LEASES: Leases = {}

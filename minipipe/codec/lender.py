@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from minipipe.codec import wire
 from minipipe.codec.parcel_slot import SIDE_BY_SIDE_BYTES, Filling, Loan, as_bytes
 from minipipe.codec.shared_arrays import Kind, SharedArray, SlotPart, runs_of
 from minipipe.codec.wire import NOBODY_ELSE_SEES, OTHERS_SEE, SENDER_SEES
 from minipipe.shm import Place, SlotError, SlotHandle, SlotPool, find_slot, is_open_to_others
-from minipipe.shm.handle import Array
 from minipipe.shm.pool import OwnedSlot
+from minipipe.shm.view import Array
 
 # A copy of less costs less than a mapping: 16 us against 44 of 200 kB, 240 against 53 of 300 kB.
-FRAME_BYTES = 256 * 1024
+FRAME_BYTES: Final = 256 * 1024
 
 
 # Slot, loan (None: it is retained for this one), offset, strides, who else may see it.

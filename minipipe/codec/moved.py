@@ -14,7 +14,7 @@ import numpy as np
 from minipipe.errors import WireFormatError
 from minipipe.shm import Borrowed
 from minipipe.shm.extent import lies_within
-from minipipe.shm.handle import Array
+from minipipe.shm.view import Array
 
 Parts: TypeAlias = Sequence[int]
 """Begin and end of parts of a slot, in ascending order, end to end."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 from minipipe.codec.borrower import Borrower, Leases
 from minipipe.codec.shared_arrays import SlotPart
 from minipipe.protocol.wiring import Access
-from minipipe.shm.handle import Array
+from minipipe.shm.view import Array
 
 
 class NodeWriter(Protocol):

@@ -7,19 +7,21 @@ How large it is to be, the parcels before say.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from minipipe.shm import SlotHandle, SlotPool
 from minipipe.shm.copying import copy
-from minipipe.shm.handle import Array
 from minipipe.shm.pool import OwnedSlot
+from minipipe.shm.view import Array
 
 # Larger arrays have a slot of their own.
-SIDE_BY_SIDE_BYTES = 256 * 1024
-MOST_BYTES = 4 * 1024 * 1024
-_SLOTS_AT_ONCE = 4  # that arrays of several inputs may come from in turn
-_FEW = 4  # who passes on less than a fourth of a slot, copies it
-_ALIGNED_TO = 64  # as NumPy's own memory is, and as vector instructions like it
+SIDE_BY_SIDE_BYTES: Final = 256 * 1024
+MOST_BYTES: Final = 4 * 1024 * 1024
+_SLOTS_AT_ONCE: Final = 4  # that arrays of several inputs may come from in turn
+_FEW: Final = 4  # who passes on less than a fourth of a slot, copies it
+_ALIGNED_TO: Final = 64  # as NumPy's own memory is, and as vector instructions like it
 
 
 class Loan:

@@ -105,7 +105,9 @@ PICKLE, SLOT_ARRAY = 31, 32
 PICKLED, OVER = 34, 35
 
 # Who else may see an array that lies in a slot.
-OTHERS_SEE, SENDER_SEES, NOBODY_ELSE_SEES = range(3)
+OTHERS_SEE: Final = 0
+SENDER_SEES: Final = 1
+NOBODY_ELSE_SEES: Final = 2
 
 ATOMS: Final[frozenset[type]] = frozenset({type(None), bool, int, float, complex, str, bytes})
 """Exact types that are immutable and hold nothing else, so they are their own snapshot."""

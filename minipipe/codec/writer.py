@@ -21,7 +21,7 @@ from minipipe.codec.nodes import WriteNode
 from minipipe.codec.shared_arrays import SlotPart
 from minipipe.codec.wire import NotNativeError
 from minipipe.shm import SlotHandle
-from minipipe.shm.handle import Array
+from minipipe.shm.view import Array
 
 _WRITERS: Final[dict[type, WriteNode]] = {**containers.WRITERS, **values.WRITERS, **arrays.WRITERS}
 

@@ -17,25 +17,26 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-MIB = 1024 * 1024
+MIB: Final = 1024 * 1024
 
-IDLE_S = 10.0  # memory that nobody has wanted for so long is given back
+IDLE_S: Final = 10.0  # memory that nobody has wanted for so long is given back
 # So much may lie free, or as much as was in use lately.  With 64 MiB, arrays of random sizes from
 # 64 KiB to 8 MiB took four times as long.
-WARM_BYTES = 128 * MIB
-ARENA_BYTES = 64 * MIB
-ARENA_MIN_SLOTS = 16
-ARENA_MAX_SLOTS = 256  # each lock is looked for in a list of all locks on the arena
-MAX_ARENAS = 256  # a descriptor each, here and in each process that reads; often 1024 are allowed
+WARM_BYTES: Final = 128 * MIB
+ARENA_BYTES: Final = 64 * MIB
+ARENA_MIN_SLOTS: Final = 16
+ARENA_MAX_SLOTS: Final = 256  # each lock is looked for in a list of all locks on the arena
+# A descriptor each, here and in each process that reads; often 1024 are allowed.
+MAX_ARENAS: Final = 256
 
-_ASK_FREE = 2
-_ASK_HELD = 2
-_ASK_WHEN_FULL = 64  # then the alternative is to copy the array into a message
-_LARGER_CLASSES = 4  # up to twice the size
-SWEEP = 256
-SWEEP_BEFORE_GROWTH = 16  # together they cost less than memory for one slot
+_ASK_FREE: Final = 2
+_ASK_HELD: Final = 2
+_ASK_WHEN_FULL: Final = 64  # then the alternative is to copy the array into a message
+_LARGER_CLASSES: Final = 4  # up to twice the size
+SWEEP: Final = 256
+SWEEP_BEFORE_GROWTH: Final = 16  # together they cost less than memory for one slot
 
 
 class SlotKey(NamedTuple):

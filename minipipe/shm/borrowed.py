@@ -18,9 +18,9 @@ import numpy as np
 from minipipe.errors import WireFormatError
 from minipipe.errors.cause import because
 from minipipe.shm.extent import lies_within
-from minipipe.shm.handle import Array, Places
 from minipipe.shm.lease import Lease, does_not_fit
 from minipipe.shm.mapping import can_cut_off
+from minipipe.shm.view import Array, Places
 
 if TYPE_CHECKING:
     from minipipe.shm.reader import SlotReader

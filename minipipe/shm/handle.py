@@ -5,20 +5,17 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import Any, TypeAlias
-from weakref import ref
 
 import numpy as np
 
+from minipipe.errors.cause import because
 from minipipe.shm.arena import Arena
 from minipipe.shm.errors import SlotError
+from minipipe.shm.forks import Watch
 from minipipe.shm.mapping import Mapping
 from minipipe.shm.private import PrivateMapping
 from minipipe.shm.reference import SlotRef
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-# By the id of each slice of a view: the slice, and where in the slot it begins.
-Places: TypeAlias = dict[int, tuple[ref[Array], int]]
+from minipipe.shm.view import Array, Places, View
 
 
 class SlotHandle:
@@ -38,7 +35,6 @@ class SlotHandle:
     """
 
     __slots__ = (
-        "__weakref__",
         "arena",
         "count",
         "generation",
@@ -76,7 +72,8 @@ class SlotHandle:
     def reference(self) -> SlotRef:
         """What another process needs to borrow it, while this one counts on it."""
         arena = self.arena
-        return SlotRef(arena.pid, arena.fd, arena.id, self.index, self.generation)
+        words = arena.pid, arena.fd, arena.id, self.index, self.generation
+        return tuple.__new__(SlotRef, words)  # as SlotRef() is a call of Python
 
     def retain(self) -> None:
         """Counts on the slot once more, until `release`."""
@@ -114,7 +111,7 @@ class SlotHandle:
         try:
             apart = Mapping(arena.fd, arena.slot_bytes, arena.offset(self.index), readonly=True)
         except OSError as exc:
-            raise SlotError(arena.pid, str(exc)) from exc
+            raise because(SlotError(arena.pid, str(exc)), exc) from exc
         return self.seen("|u1", (size_bytes,), (1,), offset, readonly=True, apart=apart).data
 
     def seen(
@@ -182,7 +179,7 @@ class SlotHandle:
                     try:
                         self._remap(private=True)
                     except OSError as exc:
-                        raise SlotError(self.arena.pid, str(exc)) from exc
+                        raise because(SlotError(self.arena.pid, str(exc)), exc) from exc
                     self.is_isolated = True
 
     def unisolate(self) -> bool:
@@ -205,27 +202,6 @@ class SlotHandle:
             self.own.remap(arena.fd, 0, arena.slot_bytes, offset, private=private)
 
 
-class View:
-    """The base of every array over a slot: NumPy keeps it for as long as any view is alive."""
-
-    __slots__ = ("__array_interface__", "apart", "held", "places", "writes")
-    __array_interface__: dict[str, Any]
-    held: SlotHandle
-    apart: Mapping | None
-    places: Places | None
-    writes: bool
-
-    def __del__(self) -> None:
-        # In any thread, in the middle of anything, so no lock is taken here.
-        held = getattr(self, "held", None)
-        if held is not None:
-            ref_counts = held.ref_counts
-            if ref_counts is not None:
-                apart = self.apart
-                private = apart if type(apart) is PrivateMapping else None
-                ref_counts.ended.append((held, self.writes, private))
-
-
 class RefCounts(ABC):
     """Counts who counts on slots.
 
@@ -233,11 +209,13 @@ class RefCounts(ABC):
         lock: Over all counts.  Nothing waits while it holds it.
         ended: For each array whose last view has died and that was not yet counted, its slot,
             whether it was one of the slot's writers, and the private mapping that it lay in.
+        watch: Of forks, for as long as this is there.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.ended: deque[tuple[SlotHandle, bool, PrivateMapping | None]] = deque()
+        self.watch: Watch | None = None
 
     def drain(self) -> None:
         """Counts the arrays that have died; every other call does so as well."""

@@ -8,16 +8,18 @@ twice what is alive in them, and until the next one there come at most a quarter
 
 from __future__ import annotations
 
+from typing import Final
+
 from minipipe.shm.lease import Kept, Lease
 
 # The kernel lets a process have so many mappings, and each slot copied aside is one: where a
 # quarter of them is in use, arrays are copied one by one instead (the rest is the user's).
-MAPPINGS = 65_530  # Linux' own bound, if nobody has set another one
+MAPPINGS: Final = 65_530  # Linux' own bound, if nobody has set another one
 _MAX_MAP_COUNT = "/proc/sys/vm/max_map_count"
 
 SLACK_BYTES = 16 * 1024 * 1024
 # A look costs as much as there are slots, so it is taken when they have grown by one in so many.
-_GROWTH = 4
+_GROWTH: Final = 4
 
 
 def most_aside() -> int:

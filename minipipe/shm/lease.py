@@ -10,11 +10,13 @@ from weakref import ref
 import numpy as np
 
 from minipipe.errors import WireFormatError
+from minipipe.errors.cause import because
 from minipipe.shm.arena import Arena
 from minipipe.shm.errors import SlotError
 from minipipe.shm.extent import c_strides, lies_within
-from minipipe.shm.handle import Array, Places, RefCounts, SlotHandle
+from minipipe.shm.handle import RefCounts, SlotHandle
 from minipipe.shm.mapping import PAGE_BYTES, Mapping
+from minipipe.shm.view import Array, Places
 
 # Dtypes that NumPy makes the very object of again from what it calls them.
 _EASY = {id(d): d.str for d in map(np.dtype, "?bBhHiIlLqQefdgFDG") if np.dtype(d.str) is d}
@@ -99,7 +101,9 @@ class Lease(SlotHandle):
             every_byte = self.bytes_seen(readonly=readonly, private=private)
             return np.ndarray(shape, dtype, buffer=every_byte, offset=offset, strides=strides)
         except (ValueError, TypeError, OverflowError) as exc:  # too many dimensions, or too long
-            raise WireFormatError(f"no array of {dtype}{tuple(shape)!r:.80}: {exc}") from exc
+            raise because(
+                WireFormatError(f"no array of {dtype}{tuple(shape)!r:.80}: {exc}"), exc
+            ) from exc
 
     def private_mapping(self) -> Mapping:
         """Returns a private mapping of the slot that nothing else here sees it through.
@@ -113,7 +117,7 @@ class Lease(SlotHandle):
                 return ref_counts.private_mapping(self)
             return Mapping(arena.fd, arena.slot_bytes, arena.offset(self.index), private=True)
         except OSError as exc:
-            raise SlotError(arena.pid, str(exc)) from exc
+            raise because(SlotError(arena.pid, str(exc)), exc) from exc
 
     def kept_pages(self) -> list[Kept] | None:
         """The pages that slices lie in; None if somebody sees more than slices.

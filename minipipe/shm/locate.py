@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minipipe.shm.extent import lies_within
-from minipipe.shm.handle import Array, SlotHandle, View
+from minipipe.shm.handle import SlotHandle
 from minipipe.shm.private import PrivateMapping, are_there, mapping_at
+from minipipe.shm.view import Array, View
 
 _byte = ctypes.c_uint8
 

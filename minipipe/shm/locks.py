@@ -9,13 +9,14 @@ from __future__ import annotations
 import errno
 import struct
 from functools import cache
+from typing import Final
 
 try:
     import fcntl
 except ImportError:  # Windows, where there are no slots (`support`)
     pass
 
-_F_OFD_SETLK = 37  # the module has a name for it only in some builds
+_F_OFD_SETLK: Final = 37  # the module has a name for it only in some builds
 _FLOCK = struct.Struct("hhqqi4x")  # l_type, l_whence, l_start, l_len, l_pid: that of 64 bits
 
 

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -23,15 +23,16 @@ from minipipe.shm.allocator import (
 )
 from minipipe.shm.arena import Allocate, Arena, make_arena
 from minipipe.shm.copying import copy
-from minipipe.shm.handle import Array, RefCounts, SlotHandle
+from minipipe.shm.handle import RefCounts, SlotHandle
 from minipipe.shm.mapping import PAGE_BYTES
 from minipipe.shm.memory_limits import available_bytes, memory_limit_bytes
 from minipipe.shm.support import supported
+from minipipe.shm.view import Array
 
-MIN_BYTES = 64 * 1024
+MIN_BYTES: Final = 64 * 1024
 
-_TEND_S = 1.0
-_LOOK_S = 0.1  # how long the amount of available memory is believed, and a refusal holds
+_TEND_S: Final = 1.0
+_LOOK_S: Final = 0.1  # how long the amount of available memory is believed, and a refusal holds
 
 
 def _refuse(fd: int, offset: int, size_bytes: int) -> None:
@@ -96,7 +97,7 @@ class SlotPool(RefCounts):
         self._usable = supported()
         self._begin()
         if self._usable:
-            forks.watch(self)
+            self.watch = forks.watch(self)
 
     def _begin(self) -> None:
         self._slots = Slots(self.limit_bytes, PAGE_BYTES)

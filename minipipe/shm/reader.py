@@ -6,6 +6,7 @@ import os
 from collections import OrderedDict
 from typing import Final, cast
 
+from minipipe.errors.cause import because
 from minipipe.shm import forks
 from minipipe.shm.allocator import MAX_ARENAS
 from minipipe.shm.arena import open_arena, proc_fd_path
@@ -41,7 +42,7 @@ class SlotReader(LeaseCounts):
         self._pages = WrittenPages()
         self._room = Room()
         self.shielding: Final = Shielding()
-        forks.watch(self)
+        self.watch = forks.watch(self)
 
     def borrow(self, ref: SlotRef) -> Lease | None:
         """Returns the slot with a count of one; None if it is no longer what was referred to.
@@ -195,7 +196,7 @@ class SlotReader(LeaseCounts):
             try:
                 own = Mapping(arena.fd, arena.slot_bytes, arena.offset(index))
             except OSError as exc:
-                raise SlotError(ref.pid, str(exc)) from exc
+                raise because(SlotError(ref.pid, str(exc)), exc) from exc
         lease = Lease(self, arena, index, arena.slot_bytes, own)
         attached.leases[index] = [*leases, lease]
         return lease
@@ -210,10 +211,10 @@ class SlotReader(LeaseCounts):
             except OSError:
                 self._make_room(0)
                 arena = open_arena(ref.pid, ref.fd, ref.arena)
-        except PermissionError as exc:
-            raise SlotBarredError(ref.pid, str(exc)) from exc
+        except PermissionError as barred:
+            raise because(SlotBarredError(ref.pid, str(barred)), barred) from barred
         except OSError as exc:
-            raise SlotError(ref.pid, str(exc)) from exc
+            raise because(SlotError(ref.pid, str(exc)), exc) from exc
         if arena is None:
             return None
         attached = self._arenas[arena.id] = Attached(

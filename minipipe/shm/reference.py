@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from minipipe.errors import WireFormatError
 
-_MAX = 2**64
+_MAX: Final = 2**64
 
 
 class SlotRef(NamedTuple):
@@ -30,10 +30,10 @@ class SlotRef(NamedTuple):
         Raises:
             WireFormatError: It is none.
         """
-        if (
-            isinstance(words, (list, tuple))
-            and len(words) == 5
-            and all(type(word) is int and 0 <= word < _MAX for word in words)
-        ):
-            return cls(*words)
+        if isinstance(words, (list, tuple)) and len(words) == 5:
+            for word in words:
+                if type(word) is not int or not 0 <= word < _MAX:
+                    break
+            else:
+                return tuple.__new__(cls, words)
         raise WireFormatError(f"{words!r:.80} is no reference to a slot")

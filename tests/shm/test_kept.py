@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from minipipe.errors import WireFormatError
 from minipipe.shm import Borrowed, SlotPool, SlotReader, find_slot, kept
 from minipipe.shm import borrowed as borrowed_module
-from minipipe.shm.handle import Array
 from minipipe.shm.mapping import PAGE_BYTES
+from minipipe.shm.view import Array
 from tests.shm.harness import KIB, MIB, Neighbour, Scene, filled
 
 BYTES = np.dtype(np.uint8)
