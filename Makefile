@@ -35,7 +35,9 @@ quick: $(STAMP)
 # The tests of the hot part over the compiled core, in an environment of its own, away from the sources
 # (which would be imported instead): make compiled.  Compiles anew whenever a source has changed.
 COMPILED := .venv-compiled
-COMPILED_TESTS ?= tests/test_compiled_core.py tests/protocol tests/stream tests/process/test_run.py tests/process/test_ends.py \
+COMPILED_TESTS ?= tests/test_compiled_core.py tests/protocol tests/stream tests/shm tests/codec/test_slots.py \
+	tests/codec/test_moved.py tests/codec/test_parcel_slots.py tests/codec/test_slot_frames.py \
+	tests/codec/test_tensors_between_workers.py tests/process/test_run.py tests/process/test_ends.py \
 	tests/process/test_recovery.py tests/process/test_lifecycle.py tests/process/test_long_functors.py \
 	tests/process/test_graphs.py tests/process/test_hanging.py tests/process/test_interrupted_run.py \
 	tests/process/test_items_that_fail.py tests/process/test_orders.py tests/process/test_sigterm.py \
