@@ -13,7 +13,6 @@ import numpy as np
 from minipipe.shm.private import PrivateMapping
 
 if TYPE_CHECKING:
-    from minipipe.shm.handle import SlotHandle
     from minipipe.shm.mapping import Mapping
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -26,7 +25,7 @@ class View:
 
     __slots__ = ("__array_interface__", "apart", "held", "places", "writes")
     __array_interface__: dict[str, Any]
-    held: SlotHandle
+    held: Any  # a SlotHandle: handles know of views, and not the other way round
     apart: Mapping | None
     places: Places | None
     writes: bool
