@@ -113,10 +113,13 @@ def test_an_example_runs_and_prints_what_it_should(name: str, tmp_path: Path) ->
     if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
         pytest.skip(f"{name} needs {NEEDS[name]}, which is not installed")
     (tmp_path / "cwd").mkdir()
+    environ = {**os.environ, "MPLCONFIGDIR": str(tmp_path / "matplotlib")}
+    # Unbuffered, a line's end is written by itself, and two processes write into one line.
+    environ.pop("PYTHONUNBUFFERED", None)
     done = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", EXAMPLES / name, *ARGUMENTS.get(name, [])],
         cwd=tmp_path / "cwd",
-        env={**os.environ, "MPLCONFIGDIR": str(tmp_path / "matplotlib")},
+        env=environ,
         capture_output=True,
         text=True,
         timeout=LIMIT_S,

@@ -109,6 +109,8 @@ class ZmqSink(Sink):
                 f"one process can be bound to {plan.address.text!r}; several can connect "
                 "(bind=False)"
             )
+        if options.get("restart") is None:  # its `local_term` ends the socket, and gathers nothing
+            options["restart"] = True
         super().__init__(MessageWriter(plan, packs, last, linger), name, **options)
 
 

@@ -32,9 +32,17 @@ class Watch:
     __slots__ = ("__weakref__", "after_in_child", "after_in_parent", "before")
 
     def __init__(self, keeper: Forked) -> None:
-        self.before: Callable[[], None] = keeper.before_fork
-        self.after_in_parent: Callable[[], None] = keeper.after_fork_in_parent
-        self.after_in_child: Callable[[], None] = keeper.after_fork_in_child
+        self.before: Callable[[], object] = keeper.before_fork
+        self.after_in_parent: Callable[[], object] = keeper.after_fork_in_parent
+        self.after_in_child: Callable[[], object] = keeper.after_fork_in_child
+
+    def only(self, lock: threading.Lock) -> None:
+        """The keeper is closed: from now on nothing of it is looked after but its lock.
+
+        (And nothing here refers to it any more, so it goes when nobody else does.)
+        """
+        self.before = lock.acquire
+        self.after_in_parent = self.after_in_child = lock.release
 
 
 _watches: WeakSet[Watch] = WeakSet()

@@ -249,6 +249,11 @@ class RefCounts(ABC):
         """Nothing in this process counts on the slot any more."""
 
     # ------------------------------------------------------------------ fork
+    def _is_closed(self) -> None:
+        """It counts on nothing that a fork would share."""
+        if self.watch is not None:
+            self.watch.only(self.lock)
+
     def before_fork(self) -> None:
         """Has everything in order, and so it stays until one of the next two."""
         self.lock.acquire()

@@ -62,8 +62,8 @@ def test_arrays_in_slots_share_parcels_that_others_would_fill(in_slots: bool, ea
     [
         (0.000_1, 0.0, False, [8]),  # a burst
         (0.000_5, 0.0, False, [1] * 8),  # each is likely alone
-        (0.000_5, 1.0, False, [5, 3]),  # but its consumer has enough to do for now
-        (0.000_5, 0.0, True, [5, 3]),  # or the next one is being made already
+        (0.000_55, 1.0, False, [5, 3]),  # but its consumer has enough to do for now
+        (0.000_55, 0.0, True, [5, 3]),  # or the next one is being made already
         (0.003, 1.0, False, [1] * 8),
         (0.003, 0.0, True, [1] * 8),
     ],
