@@ -148,10 +148,14 @@ def test_items_that_are_done_again_after_deaths_count_once_in_a_flood() -> None:
     pline = mp.PipeLine([mp.Source(range(30_000))])
     pline.add(mp.Transform(fails_half, "work", max_failures=15_000, max_restarts=9), n_processes=3)
     got = []
-    for killed, item in enumerate(pline):
+    gone = {0}  # killed, of which that may not be known yet
+    for number, item in enumerate(pline):
         got.append(item)
-        if killed in (2_000, 9_000):
-            os.kill(pline.stats()["work/1"].pid, signal.SIGKILL)
+        if number in (2_000, 9_000):
+            wait_until(lambda: pline.stats()["work/1"].pid not in gone, "one to kill")
+            pid = pline.stats()["work/1"].pid
+            os.kill(pid, signal.SIGKILL)
+            gone.add(pid)
     assert sorted(got) == list(range(0, 30_000, 2))
 
 
