@@ -13,9 +13,8 @@ from minipipe.codec.item_failures import failure
 from minipipe.codec.nodes import NodeReader, ReadNode
 from minipipe.codec.preset import Missing, objects_of
 
-_KEPT: Final = (
-    4  # presets of so many senders: each holds classes, which may be made for an item each
-)
+# Presets of so many senders: each holds classes, which may be made for an item each.
+_KEPT: Final = 4
 
 
 class Known(NamedTuple):

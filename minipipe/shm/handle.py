@@ -249,8 +249,8 @@ class RefCounts(ABC):
         """Nothing in this process counts on the slot any more."""
 
     # ------------------------------------------------------------------ fork
-    def _is_closed(self) -> None:
-        """It counts on nothing that a fork would share."""
+    def _end_watch(self) -> None:
+        """Forks need to look after nothing here any more but the lock."""
         if self.watch is not None:
             self.watch.only(self.lock)
 

@@ -165,7 +165,7 @@ class SlotPool(RefCounts):
         with self.lock:
             self._usable = False
             self._abandon()
-        self._is_closed()
+        self._end_watch()
 
     # ------------------------------------------------------------------
     def _hand_out(self, key: SlotKey, size_bytes: int) -> OwnedSlot:

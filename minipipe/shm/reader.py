@@ -124,7 +124,7 @@ class SlotReader(LeaseCounts):
             self.ended.clear()
             self._kept = KeptLeases()
             self._pages.close()
-        self._is_closed()
+        self._end_watch()
 
     def private_mapping(self, lease: Lease) -> Mapping:
         with self.lock:
