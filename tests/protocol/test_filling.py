@@ -13,6 +13,7 @@ from minipipe.protocol.run.actions import (
     Launch,
     LogDeath,
     SendCount,
+    SendFence,
     SendInit,
     SendJoin,
     SendLeave,
@@ -29,6 +30,7 @@ from minipipe.protocol.run.events import (
     Member,
     Outcome,
     ProcessStarted,
+    Resent,
     StopAsked,
     Tick,
     Waits,
@@ -160,3 +162,19 @@ def test_a_death_is_said_with_whether_the_one_in_its_place_waits(waits: bool) ->
     tell(lifecycle, Began(), *ready(SOURCE, WORK, SINK))
     tell(lifecycle, Died(2, KILLED), *([Waits(6)] if waits else []))
     assert LogDeath(2, 0, is_replaced=True, waits=waits) in lifecycle.handle(Tick(), 10.0)
+
+
+@pytest.mark.parametrize("becomes", [Waits(6), ProcessStarted(6)])
+def test_a_death_is_said_when_it_is_known_what_became_of_the_one_in_its_place(
+    becomes: Event,
+) -> None:
+    """That was said before, if a sender knew at once what it sends again: "it was replaced"."""
+    lifecycle = Lifecycle([SOURCE, WORK, SINK])
+    tell(lifecycle, Began(), *ready(SOURCE, WORK, SINK))
+    actions = tell(lifecycle, Died(2, KILLED))
+    (fence,) = [a for a in actions if isinstance(a, SendFence) and a.worker == SOURCE.id]
+    resent = Resent(SOURCE.id, fence.region, fence.epoch, items=3)
+    assert not [a for a in tell(lifecycle, resent, Tick()) if isinstance(a, LogDeath)]
+    waits = isinstance(becomes, Waits)
+    said = [a for a in tell(lifecycle, becomes, Tick()) if isinstance(a, LogDeath)]
+    assert said == [LogDeath(2, 3, is_replaced=True, waits=waits)]

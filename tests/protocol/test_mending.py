@@ -98,17 +98,23 @@ def test_each_death_is_another_epoch_of_its_region_only() -> None:
 
 
 def test_a_death_is_told_when_all_senders_have_said_what_it_costs_or_after_a_while() -> None:
-    restarts = Restarts(9)
+    restarts, known = Restarts(9), {6}
+
+    def is_known(report: PendingDeathReport) -> bool:
+        return report.worker in known
+
     restarts.note(PendingDeathReport(5, region=0, epoch=1, at_s=10.0, waits_for={1, 2}))
     restarts.note(PendingDeathReport(6, region=0, epoch=2, at_s=10.5, waits_for={1}))
     restarts.resent(1, region=1, epoch=1, items=100)  # another region
     restarts.resent(1, region=0, epoch=1, items=3)
-    assert restarts.due(10.6) == []
+    assert restarts.due(10.6, is_known) == []
     assert restarts.deadline_s == 10.0 + REPORT_S
     restarts.resent(2, region=0, epoch=2, items=4)  # of a later epoch: for the first one, too
-    assert [(n.worker, n.items) for n in restarts.due(10.7)] == [(5, 7)]
-    assert restarts.due(10.5 + REPORT_S - 0.01) == []
-    assert [(n.worker, n.items) for n in restarts.due(10.5 + REPORT_S)] == [(6, 0)]
+    assert restarts.due(10.7, is_known) == []  # nor is it known who is in its place
+    known.add(5)
+    assert [(n.worker, n.items) for n in restarts.due(10.7, is_known)] == [(5, 7)]
+    assert restarts.due(10.5 + REPORT_S - 0.01, is_known) == []
+    assert [(n.worker, n.items) for n in restarts.due(10.5 + REPORT_S, is_known)] == [(6, 0)]
     assert restarts.deadline_s is None
 
 

@@ -120,7 +120,7 @@ class Replacements:
     def reported(self, now_s: float) -> list[Action]:
         """What is to be said now of deaths."""
         actions: list[Action] = []
-        for report in self._run.restarts.due(now_s):
+        for report in self._run.restarts.due(now_s, self._is_placed):
             after = None
             if report.successor is not None:
                 after = self._run.workers.get(report.successor)
@@ -128,3 +128,11 @@ class Replacements:
             is_replaced = report.successor is not None
             actions.append(LogDeath(report.worker, report.items, is_replaced, waits))
         return actions
+
+    def _is_placed(self, report: PendingDeathReport) -> bool:
+        """Whether the one in its place has a process, or is known to wait for a machine.
+
+        (Until then it was said to be there: senders may know what they send again before that.)
+        """
+        after = None if report.successor is None else self._run.workers.get(report.successor)
+        return after is None or after.has_process or after.waits

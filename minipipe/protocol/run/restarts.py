@@ -6,7 +6,7 @@ Rules 11, 16 and 18 of the delivery protocol (ARCHITECTURE.md).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from minipipe.errors import PoisonError, WorkerDiedError
@@ -165,9 +165,19 @@ class Restarts:
                 report.waits_for.discard(sender)
                 report.items += items
 
-    def due(self, now_s: float) -> list[PendingDeathReport]:
-        """Deaths of which it is known what they cost, or that have waited long enough."""
-        due = [n for n in self.reports if not n.waits_for or now_s >= n.at_s + REPORT_S]
+    def due(
+        self, now_s: float, is_known: Callable[[PendingDeathReport], bool]
+    ) -> list[PendingDeathReport]:
+        """Deaths of which it is known what they cost, or that have waited long enough.
+
+        Args:
+            is_known: whether it is known what has become of the one in its place.
+        """
+        due = [
+            n
+            for n in self.reports
+            if now_s >= n.at_s + REPORT_S or (not n.waits_for and is_known(n))
+        ]
         self.reports = [n for n in self.reports if n not in due]
         return due
 
